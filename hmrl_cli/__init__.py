@@ -1,0 +1,3 @@
+"""Exploration via hierarchical meta reinforcement learning."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Algorithms: one file each, with a `Config` and `build(config, family) -> Learner`."""

@@ -1,0 +1,1 @@
+"""Task families: one file each, with a `Config` and `make(config) -> TaskFamily`."""

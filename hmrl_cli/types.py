@@ -1,0 +1,112 @@
+"""The vocabulary: what a task family, an episode, a learner and a skill library are.
+
+Shapes are those of ONE task, ONE episode and ONE seed; batches are made with `vmap` where they are
+needed.  `[T]` is time, `[N]` episodes, `[L]` the exploration latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import jax
+
+    Array = jax.Array
+    Key = jax.Array  # a typed key, as jax.random.key makes it
+    Task = jax.Array  # [task_size]
+    Params = Any  # nested dict of arrays
+    State = Any  # pytree of arrays
+    Metrics = dict[str, jax.Array]  # name -> []
+
+Split = Literal["train", "test", "hidden"]
+Reward = Literal["dense", "sparse"]
+
+
+class Discrete(NamedTuple):
+    """Actions 0 .. size - 1."""
+
+    size: int
+
+
+class Continuous(NamedTuple):
+    """Actions in R^size; a family clips them to [-1, 1] and scales them to its own units."""
+
+    size: int
+
+
+Action = Discrete | Continuous
+
+
+class EnvState(NamedTuple):
+    """An episode at one moment."""
+
+    body: Any  # what the family needs to go on: a pytree of arrays
+    obs: Array  # [obs_size]
+    reward: Array  # []       for the step that led here
+    success: Array  # [] bool  the goal is met now
+    reached: Array  # [] bool  the goal is met now or was met earlier in the episode
+    done: Array  # [] bool  the episode has ended early
+
+
+class TaskFamily(NamedTuple):
+    """A family of Markov decision processes that differ in a task vector.
+
+    The task is an argument of every function and never hidden state; the observation never shows it.
+    An episode has exactly `horizon` steps: `rollout.advance` freezes one that ends early.
+    """
+
+    name: str
+    sample: Callable[[Key, Split], Task]
+    reset: Callable[[Key, Task], EnvState]
+    step: Callable[[EnvState, Array, Task], EnvState]  # `reached` may be left as it was
+    controller: Callable[[EnvState, Task], Array] | None  # scripted, knows the goal
+    features: Mapping[str, Callable[[Array], Array]]  # of the observation; "identity" and "xy" exist
+    obs_size: int
+    task_size: int
+    action: Action
+    horizon: int
+    terminates: bool  # whether an episode can end before its horizon
+
+
+class Transition(NamedTuple):
+    """One step of an episode; an unroll stacks a leading [T] on every leaf."""
+
+    obs: Array  # [obs_size]
+    action: Array  # [action_size], or [] int32
+    log_prob: Array  # []
+    reward: Array  # []
+    discount: Array  # []  0 where the episode ended early at this step, else 1
+    valid: Array  # []  1 while the episode was still running before this step, else 0
+    next_obs: Array  # [obs_size]
+
+
+class AdaptState(NamedTuple):
+    """What the inner loop of one task moves, for every meta-learner alike."""
+
+    params: Params
+    latent: Any  # distributions.Gaussian of the latent, mean and log_std [L]; None without a latent
+
+
+class SkillLibrary(NamedTuple):
+    """Frozen skills: `act(params, key, obs, skill)` is the action of one skill in one state.
+
+    A key of None asks for the most likely action instead of a sampled one.
+    """
+
+    act: Callable[[Params, Key | None, Array, Array], Array]
+    params: Params
+    skill: Action  # what a controller chooses: Discrete(number of skills)
+
+
+class Learner(NamedTuple):
+    """An algorithm bound to its configuration and its task family: a bundle of pure functions.
+
+    `step` returns a state of the same tree, shapes, dtypes and weak types as it was given.
+    """
+
+    init: Callable[[Key], State]
+    step: Callable[[Key, State], tuple[State, Metrics]]
+    steps_per_update: int  # environment steps that one `step` takes
+    adapt: Callable[[Key, State, Task], Any] | None = None  # meta-learners: evaluation.Adaptation
+    skills: Callable[[State], SkillLibrary] | None = None  # skill learners
