@@ -1,0 +1,91 @@
+"""What can go wrong for a user, and the exit code of each.
+
+A message is one or two lines: the field or file, what was found, what would be right and, where it
+helps, the command to run next.
+"""
+
+from __future__ import annotations
+
+import difflib
+import signal
+from collections.abc import Iterable
+
+
+class HmrlError(Exception):
+    """Something the user can put right; every other exception is a bug."""
+
+    exit_code = 1
+
+
+class ConfigError(HmrlError):
+    """The command line, a preset or `--set` asks for something that does not exist or fit."""
+
+    exit_code = 2
+
+
+class InputError(HmrlError):
+    """A file cannot be used: a corrupt or foreign checkpoint, wrong skills, a bad task file."""
+
+    exit_code = 65
+
+
+class MissingDependency(HmrlError):
+    """An optional library is not installed."""
+
+    exit_code = 69
+
+
+class RunDirError(HmrlError):
+    """A run directory cannot be created, is taken, or is in use."""
+
+    exit_code = 73
+
+
+class StorageError(HmrlError):
+    """Reading or writing failed: the disk is full, or broken."""
+
+    exit_code = 74
+
+
+class Interrupted(HmrlError):
+    """A signal ended the run after a checkpoint."""
+
+    exit_code = 75
+
+    def __init__(self, epoch: int, signal_number: int) -> None:
+        """Of the checkpointed epoch and the signal; Ctrl-C has an exit code of its own, 130."""
+        name = signal.Signals(signal_number).name
+        super().__init__(
+            f"interrupted by {name}; the checkpoint of epoch {epoch} is safe\n"
+            "to continue: the same command with --resume"
+        )
+        if signal_number == signal.SIGINT:
+            self.exit_code = 130
+
+
+class Diverged(HmrlError):
+    """A parameter or a metric is not finite."""
+
+    exit_code = 76
+
+    def __init__(self, what: str, epoch: int) -> None:
+        """Of what is not finite, as in "params/policy/kernel", and the epoch it happened in."""
+        super().__init__(
+            f"diverged: {what} is not finite in epoch {epoch}; the last finite checkpoint is kept\n"
+            "to try again: a smaller learning rate or another --seed"
+        )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word closest to `word`, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """`value` as a message shows it: quoted, on one line, not longer than `limit`."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        text = "a very large number"
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,369 @@
+"""The configuration: layers, origins, validation, wording of errors, round trip."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from types import SimpleNamespace
+from typing import ClassVar, Literal
+
+import pydantic
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hmrl_cli import config
+from hmrl_cli.config import Strict
+from hmrl_cli.errors import ConfigError, HmrlError
+
+ROOM = """
+# A room.
+[family]
+name = "room"
+reward = "dense"
+[training]
+epochs = 7
+[meta-train.algorithm]
+name = "learn"
+inner_lr = 0.2
+[pretrain-skills.algorithm]
+name = "explore"
+[pretrain-skills.training]
+epochs = 3
+"""
+LIFTED = """
+extends = "room/flat"
+[meta-train.hierarchy]
+steps_per_skill = 4
+"""
+
+
+class Room(Strict):
+    name: Literal["room"] = "room"
+    reward: Literal["sparse", "dense"] = "sparse"
+    size: float = pydantic.Field(1.0, gt=0, description="side of the room")
+
+
+class Net(Strict):
+    hidden: tuple[int, ...] = (32, 32)
+    gain: float | None = None
+
+
+class Learn(Strict):
+    command: ClassVar[str] = "meta-train"
+    name: Literal["learn"] = "learn"
+    inner_lr: float = pydantic.Field(0.1, gt=0)
+    clip: bool = False
+    net: Net = Net()
+
+
+class Other(Strict):
+    command: ClassVar[str] = "meta-train"
+    name: Literal["other"] = "other"
+    inner_lr: float = 0.5
+
+
+class Explore(Strict):
+    command: ClassVar[str] = "pretrain-skills"
+    name: Literal["explore"] = "explore"
+    num_skills: int = pydantic.Field(4, ge=2)
+
+
+def refuse_small(experiment):
+    if experiment.family.size < 0.1:
+        raise ValueError(f"family.size: found {experiment.family.size}; must be at least 0.1 for 'learn'")
+
+
+PLUGINS = {
+    "families": {"room": SimpleNamespace(Config=Room)},
+    "algorithms": {
+        "learn": SimpleNamespace(Config=Learn, validate=refuse_small),
+        "other": SimpleNamespace(Config=Other),
+        "explore": SimpleNamespace(Config=Explore),
+    },
+}
+
+
+@pytest.fixture
+def presets(tmp_path, monkeypatch):
+    """Two presets and three plugins; `write` adds a preset."""
+
+    def write(name, text):
+        path = tmp_path / "presets" / f"{name}.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    monkeypatch.setattr(config, "presets_folder", lambda: tmp_path / "presets")
+    monkeypatch.setattr(config, "plugins", lambda kind: tuple(sorted(PLUGINS[kind])))
+    monkeypatch.setattr(config, "plugin", lambda kind, name: PLUGINS[kind][name])
+    write("room/flat", ROOM)
+    write("room/lifted", LIFTED)
+    write("slurm", "[cluster]\npartition = 'a'\n")
+    return write
+
+
+def refusal(*args, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        config.resolve(*args, **kwargs)
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 2
+    assert caught.value.exit_code == 2
+    return message
+
+
+def test_layers_and_origins(presets):
+    resolved = config.resolve(
+        "meta-train", "room/flat", ["algorithm.inner_lr = 0.3", "training.seed=4"], {"training.seed": 9}
+    )
+    experiment = resolved.experiment
+    assert experiment.algorithm == Learn(inner_lr=0.3)
+    assert (experiment.training.epochs, experiment.training.seed) == (7, 9)
+    assert resolved.origins["algorithm.inner_lr"] == "--set"
+    assert resolved.origins["training.seed"] == "--seed"
+    assert resolved.origins["training.epochs"] == "preset room/flat"
+    assert resolved.origins["family.size"] == "default"
+    assert resolved.origins["algorithm.net.hidden"] == "default"
+    assert "algorithm.net.gain" not in resolved.origins
+
+
+def test_one_preset_serves_both_commands(presets):
+    experiment = config.resolve("pretrain-skills", "room/flat").experiment
+    assert experiment.algorithm == Explore()
+    assert experiment.training.epochs == 3
+
+
+def test_extends_merges_below(presets):
+    presets("room/long", 'extends = "room/flat"\n[training]\nepochs = 70\n')
+    resolved = config.resolve("meta-train", "room/long")
+    assert resolved.experiment.training.epochs == 70
+    assert resolved.experiment.algorithm.inner_lr == 0.2
+    assert resolved.origins["training.epochs"] == "preset room/long"
+    assert resolved.origins["algorithm.inner_lr"] == "preset room/flat"
+    assert config.resolve("pretrain-skills", "room/long").experiment.training.epochs == 70
+
+
+def test_extends_a_file_next_to_it(presets, tmp_path):
+    (tmp_path / "base.toml").write_text(ROOM)
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"\n[family]\nsize = 2\n')
+    experiment = config.resolve("meta-train", str(tmp_path / "mine.toml")).experiment
+    assert experiment.family.size == 2.0
+
+
+def test_extends_cycle(presets):
+    presets("a", 'extends = "b"')
+    presets("b", 'extends = "a"')
+    assert "extends itself" in refusal("meta-train", "a")
+
+
+def test_another_algorithm_keeps_what_both_know(presets):
+    resolved = config.resolve("meta-train", "room/flat", ["algorithm.clip=true", "algorithm.name=other"])
+    assert resolved.experiment.algorithm == Other(inner_lr=0.2)
+    assert "algorithm.clip" not in resolved.origins
+
+
+def test_skills(presets):
+    assert refusal("meta-train", "room/lifted").endswith("add --skills RUN_DIR")
+    waiting = config.resolve("meta-train", "room/lifted", complete=False)
+    assert waiting.experiment.hierarchy.skills == ""
+    lifted = config.resolve("meta-train", "room/lifted", flags={"hierarchy.skills": "runs/z"})
+    assert lifted.experiment.hierarchy == config.Hierarchy(skills="runs/z", steps_per_skill=4)
+    assert lifted.origins["hierarchy.skills"] == "--skills"
+    plain = config.resolve("meta-train", "room/flat", flags={"hierarchy.skills": "runs/z"})
+    assert plain.experiment.hierarchy.steps_per_skill == 10
+    assert "cannot stand on" in refusal("pretrain-skills", "room/flat", ["hierarchy.skills=a"])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("algorithm.iner_lr = 1", "algorithm.iner_lr: unknown key; did you mean 'inner_lr'? (from --set)"),
+        (
+            "algorithm.net.hiden = [1]",
+            "algorithm.net.hiden: unknown key; did you mean 'hidden'? (from --set)",
+        ),
+        ("traning.epochs = 1", "traning: unknown key; did you mean 'training'? (from --set)"),
+        ("training.epochs = -3", "training.epochs: found -3 (from --set); must be greater than 0"),
+        ("training.epochs = 3.0", "training.epochs: found 3.0 (from --set); must be a valid integer"),
+        ("training.epochs = '3'", "training.epochs: found '3' (from --set); must be a valid integer"),
+        ("training.epochs = true", "training.epochs: found True (from --set); must be a valid integer"),
+        ("algorithm.clip = 1", "algorithm.clip: found 1 (from --set); must be a valid boolean"),
+        ("algorithm.inner_lr = nan", "algorithm.inner_lr: found nan (from --set); must be a finite number"),
+        ("family.reward=spare", "family.reward: found 'spare' (from --set); must be 'sparse' or 'dense'"),
+        (
+            "algorithm.net.hidden = [8, 'x']",
+            "algorithm.net.hidden.1: found 'x' (from --set); must be a valid",
+        ),
+        (
+            "training.epochs = 99999999999",
+            "training.epochs: found 99999999999 (from --set); must be less than",
+        ),
+        ("training = 3", "training: found 3 (from --set); must be a table"),
+        ("algorithm = 3", "algorithm: found 3 (from --set); must be a table"),
+        ("algorithm.name=lern", "algorithm.name: found 'lern' (from --set); did you mean 'learn'?"),
+        ("algorithm.name=3", "algorithm.name: found 3 (from --set)\nmust be one of"),
+        ("algorithm.name=explore", "which meta-train does not train\nto train it: hmrl pretrain-skills room"),
+        ("family.size=0.01", "family.size: found 0.01; must be at least 0.1"),
+        ("training.seed=2147483647\n", "--set"),
+        ("training.epochs", "--set 'training.epochs': "),
+        ("training.epochs=0.1.2", "--set 'training.epochs=0.1.2': "),
+        ("", "must be one assignment"),
+        ("[training]", "must be one assignment"),
+        ("a = " + "[" * 5000, "--set"),
+        ("training.epochs = 0x" + "f" * 9000, "training: holds a value too large"),
+        ("family.reward = '\\ud800'", "--set"),
+    ],
+)
+def test_wording(presets, line, expected):
+    if line.endswith("\n"):
+        config.resolve("meta-train", "room/flat", [line])  # a final newline does no harm
+    else:
+        assert expected in refusal("meta-train", "room/flat", [line])
+
+
+def test_the_last_seed_fits(presets):
+    sets = ["training.seed = 2147483647", "training.num_seeds = 2"]
+    assert "must be below 2**31" in refusal("meta-train", "room/flat", sets)
+
+
+def test_several_problems_are_counted(presets):
+    message = refusal("meta-train", "room/flat", ["training.epochs=0", "family.size=-1", "nonsense.x=1"])
+    assert message.endswith("(and 2 more)")
+
+
+@pytest.mark.parametrize("line", ["family.reward=sparse", "family.reward = sparse", 'family.reward="sparse"'])
+def test_bare_words_are_strings(presets, line):
+    assert config.resolve("meta-train", "room/flat", [line]).experiment.family.reward == "sparse"
+
+
+def test_bare_paths_are_strings():
+    assert config.parse_set("hierarchy.skills=runs/a-b/c.d") == {"hierarchy": {"skills": "runs/a-b/c.d"}}
+    assert config.parse_set("hierarchy.skills=/tmp/x y") == {"hierarchy": {"skills": "/tmp/x y"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[family", "not valid TOML"),
+        ("family = {", "not valid TOML"),
+        ('[family]\nname = "room"\n[training]\nepochs=1', "names no algorithm for meta-train"),
+        ('[algorithm]\nname = "learn"', "names no family for meta-train"),
+        ('extends = "nowhere"', "preset: found 'nowhere'"),
+        ("extends = 3", "extends: found 3"),
+        ("meta-train = 3\n", "meta-train: found 3"),
+        ('[family]\nname="room"\n[algorithm]\nname="learn"', "training.epochs: missing; must be given"),
+        ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+    ],
+)
+def test_bad_files(presets, text, expected):
+    path = presets("bad", text)
+    assert expected in refusal("meta-train", "bad")
+    assert expected in refusal("meta-train", str(path))
+
+
+def test_unknown_presets(presets, tmp_path):
+    assert "did you mean 'room/flat'?" in refusal("meta-train", "room/falt")
+    assert "must be an existing TOML file" in refusal("meta-train", str(tmp_path / "none.toml"))
+    assert "must be an existing TOML file" in refusal("meta-train", "a\0b.toml")
+    (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
+    assert "not valid TOML" in refusal("meta-train", str(tmp_path / "latin.toml"))
+
+
+def test_only_presets_are_listed(presets):
+    presets("broken", "[")
+    assert list(config.presets()) == ["broken", "room/flat", "room/lifted"]
+
+
+def test_toml_round_trip(presets, tmp_path):
+    sets = ["algorithm.net.hidden = [1, 2, 3]", "algorithm.inner_lr = 1e-8", "hierarchy.skills = 'a\"b'"]
+    experiment = config.resolve("meta-train", "room/flat", sets).experiment
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(experiment))
+    again = config.resolve("meta-train", str(path)).experiment
+    assert again == experiment == config.load(path)
+    assert config.config_hash(again) == config.config_hash(experiment)
+    assert config.difference(again, experiment) is None
+    other = config.resolve("meta-train", str(path), ["algorithm.inner_lr=1.0"]).experiment
+    assert config.config_hash(other) != config.config_hash(experiment)
+    assert config.difference(other, experiment) == "algorithm.inner_lr: found 1.0, where the run has 1e-08"
+
+
+KEYS = st.sampled_from(
+    ["training.epochs", "algorithm.inner_lr", "algorithm.net.hidden", "family.reward", "algorithm.name", "x"]
+)
+VALUES = st.one_of(
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.text(max_size=8),
+    st.lists(st.integers(-9, 9), max_size=3),
+    st.dictionaries(st.sampled_from("ab"), st.integers()),
+)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(lines=st.lists(st.tuples(KEYS, VALUES) | st.text(max_size=20), max_size=3))
+def test_any_configuration_resolves_or_is_refused(presets, lines):
+    sets = [line if isinstance(line, str) else f"{line[0]} = {json.dumps(line[1])}" for line in lines]
+    try:
+        resolved = config.resolve("meta-train", "room/flat", sets)
+    except HmrlError as error:
+        assert error.exit_code == 2
+        assert len(str(error).split("\n")) <= 2
+    else:
+        tomllib.loads(config.to_toml(resolved.experiment))
+
+
+def test_fields_for_listings():
+    rows = {row.name: row for row in config.fields(Learn)}
+    assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain"}
+    assert rows["inner_lr"].type == "float > 0"
+    room = {row.name: row for row in config.fields(Room)}
+    assert room["reward"].type == "sparse | dense"
+    assert room["size"].description == "side of the room"
+    assert {row.name: row.default for row in config.fields(config.Training)}["epochs"] is None
+
+
+def test_unknown_plugin():
+    with pytest.raises(ConfigError, match="found 'nothing'"):
+        config.plugin("families", "nothing")
+
+
+def test_every_real_plugin_keeps_the_contract():
+    for kind in config.KINDS.values():
+        for name in config.plugins(kind):
+            model = config.plugin(kind, name).Config
+            assert issubclass(model, Strict)
+            assert model.model_fields["name"].default == name
+            if kind == "algorithms":
+                assert model.command in config.COMMANDS
+
+
+def test_every_real_preset_resolves():
+    for name in config.presets():
+        served = []
+        for command in config.COMMANDS:
+            try:
+                config.resolve(command, name, complete=False)
+                served.append(command)
+            except ConfigError as error:
+                assert "algorithm" in str(error), f"{name}: {error}"
+        assert served, name
+
+
+def test_resolving_leaves_the_numerical_libraries_alone():
+    code = (
+        "import sys\n"
+        "from hmrl_cli import config\n"
+        "for name in config.presets():\n"
+        "    for command in config.COMMANDS:\n"
+        "        try: config.resolve(command, name, complete=False)\n"
+        "        except config.ConfigError: pass\n"
+        "assert not {'jax', 'numpy', 'flax', 'brax', 'orbax', 'matplotlib'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
