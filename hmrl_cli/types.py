@@ -88,6 +88,15 @@ class AdaptState(NamedTuple):
     latent: Any  # distributions.Gaussian of the latent, mean and log_std [L]; None without a latent
 
 
+class Adaptation(NamedTuple):
+    """How one task went before any update and after each of K: means over the episodes of a step."""
+
+    returned: Array  # [K + 1]  undiscounted
+    success: Array  # [K + 1]  share of episodes with the goal met at the last step
+    reached: Array  # [K + 1]  share of episodes with the goal met at any step
+    position: Array  # [K + 1, N, 2]  where each episode ended
+
+
 class SkillLibrary(NamedTuple):
     """Frozen skills: `act(params, key, obs, skill)` is the action of one skill in one state.
 
@@ -107,6 +116,9 @@ class Learner(NamedTuple):
 
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
-    steps_per_update: int  # environment steps that one `step` takes
-    adapt: Callable[[Key, State, Task], Any] | None = None  # meta-learners: evaluation.Adaptation
-    skills: Callable[[State], SkillLibrary] | None = None  # skill learners
+    steps_per_update: int  # steps of the family that one `step` takes
+    # meta-learners: adapt(key, state, task, K, N), from scratch to one task
+    adapt: Callable[[Key, State, Task, int, int], Adaptation] | None = None
+    # skill learners: the frozen skills, and log q(skill | next_obs) [num_skills]
+    skills: Callable[[State], SkillLibrary] | None = None
+    discriminate: Callable[[State, Array], Array] | None = None

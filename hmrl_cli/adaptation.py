@@ -1,0 +1,136 @@
+"""The inner loop that MAML and MAESN share: collect episodes of one task, take a policy-gradient step.
+
+An `AdaptState` holds what may move.  A step size of the same tree says how far; a part whose step size is None
+stays where it is.  MAML moves the parameters; MAESN moves the exploration latent alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmrl_cli.distributions import Gaussian
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.networks import Network
+from hmrl_cli.returns import discounted, gae, linear_baseline, whiten
+from hmrl_cli.rollout import unroll
+from hmrl_cli.types import AdaptState, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+
+class Episodes(NamedTuple):
+    """N episodes of one task under one AdaptState, with what the losses need of them."""
+
+    transitions: Transition  # leaves [N, T, ...]
+    noise: Array | None  # [N, L]  z = mean + std * noise, one z per episode
+    latent: Array | None  # [N, L]  z
+    advantage: Array  # [N, T]  whitened, 0 where not valid
+    start_advantage: Array  # [N]  whitened advantage of the first step, the episode's as a whole
+    returned: Array  # [N]  undiscounted
+    success: Array  # [N]  goal met at the last step
+    reached: Array  # [N]  goal met at any step
+    position: Array  # [N, 2]  where the episode ended
+
+
+def collect(
+    key: Key,
+    state: AdaptState,
+    *,
+    policy: Network,
+    family: TaskFamily,
+    task: Task,
+    num_episodes: int,
+    discount: float,
+    gae_lambda: float,
+) -> Episodes:
+    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
+    noise_key, episode_key = jax.random.split(key)
+    noise = latent = None
+    if state.latent is not None:
+        noise = jax.random.normal(noise_key, (num_episodes, *state.latent.mean.shape))
+        latent = draw_latent(state.latent, noise)
+
+    def episode(key: Key, z: Array | None):
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            pi = policy.apply(state.params, obs, z)
+            action = pi.sample(key)
+            return action, pi.log_prob(action)
+
+        return unroll(key, act, family, task)
+
+    transitions, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
+    gamma = discount * transitions.discount
+    returns = jax.vmap(discounted)(transitions.reward, gamma)
+    values = linear_baseline(transitions.obs, returns, transitions.valid)
+    estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
+    advantage = estimate(transitions.reward, gamma, values, jnp.zeros(num_episodes), gae_lambda)
+    return Episodes(
+        transitions=transitions,
+        noise=noise,
+        latent=latent,
+        advantage=whiten(advantage, transitions.valid),
+        start_advantage=whiten(advantage[:, 0], jnp.ones(num_episodes)),
+        returned=transitions.reward.sum(axis=1),
+        success=final.success.astype(jnp.float32),
+        reached=final.reached.astype(jnp.float32),
+        position=jax.vmap(family.features["xy"])(final.obs),
+    )
+
+
+def draw_latent(latent: Gaussian, noise: Array) -> Array:
+    """z = mu + sigma * noise, for noise [N, L]."""
+    return jax.vmap(lambda eps: latent.mean + jnp.exp(latent.log_std) * eps)(noise)
+
+
+def spread_latent(latent: Array | None, horizon: int) -> Array | None:
+    """Each episode's z at each of its steps: [N, L] -> [N, T, L]."""
+    if latent is None:
+        return None
+    return jnp.broadcast_to(latent[:, None], (latent.shape[0], horizon, latent.shape[1]))
+
+
+def surrogate(moving: AdaptState, state: AdaptState, episodes: Episodes, policy: Network) -> Array:
+    """The loss whose gradient is the inner step's direction; None in `moving` marks what is held at `state`.
+
+    For the parameters, REINFORCE: -mean_t A_t log pi(a_t | o_t, z) (Finn et al. 2017, eq. 4).
+    For the latent, its score function with z held: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al. 2018).
+    """
+    loss = jnp.float32(0.0)
+    if moving.params is not None:
+        steps = episodes.transitions
+        z = spread_latent(episodes.latent, steps.obs.shape[1])
+        log_prob = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
+        loss -= jnp.sum(log_prob * episodes.advantage) / jnp.maximum(steps.valid.sum(), 1.0)
+    if moving.latent is not None:
+        loss -= jnp.mean(jax.vmap(moving.latent.log_prob)(episodes.latent) * episodes.start_advantage)
+    return loss
+
+
+def update(
+    state: AdaptState,
+    episodes: Episodes,
+    step_size: AdaptState,
+    policy: Network,
+    *,
+    first_order: bool = False,
+) -> AdaptState:
+    """One gradient step of what has a step size.
+
+    Args:
+        state: before the step.
+        episodes: collected with it; held constant.
+        step_size: params a scalar or None, latent Gaussian(mean [L], log_std [L]) or None.
+        policy: pi(a | o, z).
+        first_order: no derivative flows through the direction of the step.
+    """
+    moving = AdaptState(*(None if size is None else part for part, size in zip(state, step_size, strict=True)))
+    direction = jax.grad(surrogate)(moving, state, episodes, policy)
+    if first_order:
+        direction = jax.lax.stop_gradient(direction)
+    params, latent = state
+    if step_size.params is not None:
+        params = jax.tree.map(lambda x, g: x - step_size.params * g, params, direction.params)
+    if step_size.latent is not None:
+        latent = jax.tree.map(lambda x, s, g: x - s * g, latent, step_size.latent, direction.latent)
+    return AdaptState(params, latent)

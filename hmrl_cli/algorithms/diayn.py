@@ -1,0 +1,191 @@
+"""DIAYN: skills that a discriminator can tell apart, without reward (Eysenbach et al. 2019, 1802.06070)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli import networks, replay, sac
+from hmrl_cli.config import Strict
+from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.rollout import unroll
+from hmrl_cli.sac import Config as SACConfig
+from hmrl_cli.types import Discrete, Learner, SkillLibrary, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics, Params
+
+
+class Config(Strict):
+    """Settings of DIAYN with soft actor-critic."""
+
+    command: ClassVar[str] = "pretrain-skills"
+    name: Literal["diayn"] = "diayn"
+    num_skills: int = Field(8, ge=2, le=1000, description="skills, drawn evenly: p(z) is fixed")
+    discriminate: str = Field("identity", description="feature of the observation that q(z|.) sees")
+    observe: str = Field("identity", description="feature of the observation that the policy sees")
+    episodes_per_update: int = Field(16, gt=0, le=100_000, description="parallel episodes per update")
+    gradient_steps: int = Field(200, gt=0, le=100_000, description="gradient steps per update")
+    batch_size: int = Field(256, gt=0, le=1_000_000, description="transitions per gradient step")
+    buffer_capacity: int = Field(200_000, gt=0, le=100_000_000, description="transitions kept for replay")
+    discriminator_hidden: tuple[int, ...] = Field((256, 256), strict=False, description="units per layer")
+    discriminator_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the discriminator (Adam)")
+    sac: SACConfig = Field(default_factory=SACConfig, description="the policy's learner")
+
+
+class Stored(NamedTuple):
+    """What replay keeps of a step; the reward is not stored but asked of the current discriminator."""
+
+    obs: Array  # [obs_size]
+    action: Array  # [action_size], or [] int32
+    discount: Array  # []
+    next_obs: Array  # [obs_size]
+    skill: Array  # [] int32
+
+
+class State(NamedTuple):
+    """Everything that training carries on."""
+
+    sac: sac.State
+    discriminator: Params
+    discriminator_optimizer: Any
+    buffer: replay.Buffer
+
+
+class Diayn(NamedTuple):
+    """The learner, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+    agent: sac.SoftActorCritic
+    discriminator: networks.Network
+
+    def init(self, key: Key) -> State:
+        """Fresh networks and an empty buffer."""
+        agent_key, discriminator_key, task_key = jax.random.split(key, 3)
+        params = self.discriminator.init(discriminator_key)
+
+        def first_step(key: Key) -> Stored:
+            state = self.agent.init(key)
+            steps, skill = self._episode(key, state.policy)
+            return jax.tree.map(lambda x: x[0], self._stored(steps, skill))
+
+        example = jax.eval_shape(first_step, task_key)
+        buffer = replay.init(example, self.config.buffer_capacity)
+        return State(self.agent.init(agent_key), params, self._optimizer().init(params), buffer)
+
+    def step(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """Run one episode in each environment, then learn from replay."""
+        episode_key, learn_key = jax.random.split(key)
+        keys = jax.random.split(episode_key, self.config.episodes_per_update)
+        steps, skills = jax.vmap(self._episode, in_axes=(0, None))(keys, state.sac.policy)
+        fresh = jax.vmap(self._stored)(steps, skills)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (fresh, steps.valid))
+        state = state._replace(buffer=replay.add(state.buffer, *flat))
+
+        log_q = self.log_q(state.discriminator, fresh.next_obs)
+        own = jnp.take_along_axis(log_q, fresh.skill[..., None], axis=-1)[..., 0]
+        count = jnp.maximum(steps.valid.sum(), 1.0)
+        right = (log_q.argmax(axis=-1) == fresh.skill) * steps.valid
+        fresh_metrics = {
+            "discriminator_accuracy": right.sum() / count,
+            "mutual_information": jnp.sum(own * steps.valid) / count + jnp.log(self.config.num_skills),
+        }
+
+        def gradient_step(state: State, t: Array) -> tuple[State, Metrics]:
+            return self._learn(jax.random.fold_in(learn_key, t), state)
+
+        state, metrics = jax.lax.scan(gradient_step, state, jnp.arange(self.config.gradient_steps))
+        return state, fresh_metrics | jax.tree.map(jnp.mean, metrics)
+
+    def log_q(self, params: Params, next_obs: Array) -> Array:
+        """log q(z | f(s')) [..., num_skills]."""
+        features = self.family.features[self.config.discriminate](next_obs)
+        return jax.nn.log_softmax(self.discriminator.apply(params, features))
+
+    def skills(self, state: State) -> SkillLibrary:
+        """The frozen skills."""
+
+        def act(params: Params, key: Key | None, obs: Array, skill: Array) -> Array:
+            pi = self.agent.policy.apply(params, self._condition(obs, skill))
+            return pi.mode() if key is None else pi.sample(key)
+
+        return SkillLibrary(act, state.sac.policy, Discrete(self.config.num_skills))
+
+    def discriminate(self, state: State, next_obs: Array) -> Array:
+        """log q(z | f(s')) [..., num_skills] of the trained discriminator."""
+        return self.log_q(state.discriminator, next_obs)
+
+    def _condition(self, obs: Array, skill: Array) -> Array:
+        """What policy and critics see: the observed feature and the skill, one-hot."""
+        one_hot = jax.nn.one_hot(skill, self.config.num_skills)
+        return jnp.concatenate([self.family.features[self.config.observe](obs), one_hot], axis=-1)
+
+    def _episode(self, key: Key, policy: Params) -> tuple[Transition, Array]:
+        """One episode of one skill on a training task; its reward is not looked at."""
+        task_key, skill_key, unroll_key = jax.random.split(key, 3)
+        skill = jax.random.randint(skill_key, (), 0, self.config.num_skills)
+
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            action = self.agent.policy.apply(policy, self._condition(obs, skill)).sample(key)
+            return action, jnp.float32(0.0)  # off-policy: no log-probability is used
+
+        steps, _ = unroll(unroll_key, act, self.family, self.family.sample(task_key, "train"))
+        return steps, skill
+
+    def _stored(self, steps: Transition, skill: Array) -> Stored:
+        skills = jnp.full(steps.reward.shape, skill)
+        return Stored(steps.obs, steps.action, steps.discount, steps.next_obs, skills)
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        return optax.adam(self.config.discriminator_learning_rate)
+
+    def _learn(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """One gradient step on q by cross-entropy, one of soft actor-critic on log q(z|f(s')) - log p(z)."""
+        sample_key, sac_key = jax.random.split(key)
+        batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
+        label = jax.nn.one_hot(batch.skill, self.config.num_skills)
+
+        def cross_entropy(params: Params) -> tuple[Array, Array]:
+            own = jnp.sum(self.log_q(params, batch.next_obs) * label, axis=-1)
+            return -own.mean(), own
+
+        (loss, own), grads = jax.value_and_grad(cross_entropy, has_aux=True)(state.discriminator)
+        updates, optimizer = self._optimizer().update(grads, state.discriminator_optimizer)
+        discriminator = optax.apply_updates(state.discriminator, updates)
+        sac_batch = sac.Batch(
+            obs=self._condition(batch.obs, batch.skill),
+            action=batch.action,
+            reward=own + jnp.log(self.config.num_skills),
+            discount=batch.discount,
+            next_obs=self._condition(batch.next_obs, batch.skill),
+        )
+        agent, metrics = self.agent.update(sac_key, state.sac, sac_batch)
+        metrics["discriminator_loss"] = loss
+        return State(agent, discriminator, optimizer, state.buffer), metrics
+
+
+def build(config: Config, family: TaskFamily) -> Learner:
+    """DIAYN on a family, plain or lifted.
+
+    Raises ValueError for a feature that the family does not have.
+    """
+    for setting, feature in (("discriminate", config.discriminate), ("observe", config.observe)):
+        if feature not in family.features:
+            known = ", ".join(sorted(family.features))
+            raise ValueError(f"algorithm.{setting}: {family.name} has no feature {feature!r}, only {known}")
+
+    def size(feature: str) -> int:
+        return jax.eval_shape(family.features[feature], jnp.zeros(family.obs_size)).shape[0]
+
+    agent = sac.make(size(config.observe) + config.num_skills, family.action, config.sac)
+    discriminator = networks.mlp(size(config.discriminate), config.discriminator_hidden, config.num_skills)
+    learner = Diayn(config, family, agent, discriminator)
+    return Learner(
+        learner.init,
+        learner.step,
+        steps_per_update=config.episodes_per_update * family.horizon,
+        skills=learner.skills,
+        discriminate=learner.discriminate,
+    )

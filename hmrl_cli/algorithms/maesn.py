@@ -1,0 +1,43 @@
+"""MAESN: exploration structured by a latent that is meta-learned and adapted (Gupta et al. 2018, 1802.07245)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from hmrl_cli import meta_gradient
+from hmrl_cli.distributions import Gaussian
+from hmrl_cli.lazy import np
+from hmrl_cli.types import AdaptState
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Learner, TaskFamily
+
+
+class Config(meta_gradient.Config):
+    """Settings of MAESN; the inner step moves the task's latent distribution and nothing else."""
+
+    command: ClassVar[str] = "meta-train"
+    name: Literal["maesn"] = "maesn"
+    num_train_tasks: int = Field(100, gt=0, le=1_000_000, description="training tasks, each with a latent")
+    learn_step_size: bool = Field(True, description="whether the outer step moves the step sizes")
+    latent_size: int = Field(2, gt=0, le=1000, description="dimensions of the exploration latent")
+    mean_step_size: float = Field(0.5, gt=0, description="s_mu at the start")
+    log_std_step_size: float = Field(0.5, gt=0, description="s_sigma at the start")
+    kl_weight: float = Field(0.1, ge=0, description="w_KL, on the latents before adaptation")
+
+
+def build(config: Config, family: TaskFamily) -> Learner:
+    """MAESN on a family, plain or lifted."""
+    latent_step_size = Gaussian(
+        mean=np.full(config.latent_size, config.mean_step_size),
+        log_std=np.full(config.latent_size, config.log_std_step_size),
+    )
+    return meta_gradient.make(
+        config,
+        family,
+        AdaptState(params=None, latent=latent_step_size),
+        latent_size=config.latent_size,
+        kl_weight=config.kl_weight,
+    )

@@ -1,0 +1,26 @@
+"""MAML: parameters from which one policy-gradient step on a new task goes far (Finn et al. 2017, 1703.03400)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from hmrl_cli import meta_gradient
+from hmrl_cli.types import AdaptState
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Learner, TaskFamily
+
+
+class Config(meta_gradient.Config):
+    """Settings of MAML; the inner step moves the policy's parameters."""
+
+    command: ClassVar[str] = "meta-train"
+    name: Literal["maml"] = "maml"
+    inner_lr: float = Field(0.1, gt=0, description="inner step size, where it starts if it is learned")
+
+
+def build(config: Config, family: TaskFamily) -> Learner:
+    """MAML on a family, plain or lifted."""
+    return meta_gradient.make(config, family, AdaptState(params=config.inner_lr, latent=None))

@@ -1,0 +1,121 @@
+"""Multilayer perceptrons behind `init(key) -> params` and `apply(params, ...)`, params a plain nested dict.
+
+The only module that knows flax.  `apply` takes any number of leading batch axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
+from hmrl_cli.lazy import jax, jnp, nn
+from hmrl_cli.types import Action, Continuous, Discrete
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Params
+
+Activation = Literal["relu", "tanh"]
+
+
+class Network(NamedTuple):
+    """A function with parameters."""
+
+    init: Callable[[Key], Params]
+    apply: Callable[..., Any]
+
+
+def mlp(
+    input_size: int,
+    hidden: Sequence[int],
+    output_size: int,
+    activation: Activation = "relu",
+    output_scale: float = 1.0,
+) -> Network:
+    """Fully connected network [..., input_size] -> [..., output_size].
+
+    `output_scale` multiplies the initial weights of the last layer: a small one starts a policy
+    close to its bias in every state.
+    """
+    nonlinearity = {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
+    last_init = nn.initializers.variance_scaling(output_scale**2, "fan_in", "truncated_normal")
+    layers: list[Any] = []
+    for size in hidden:
+        layers += [nn.Dense(size), nonlinearity]
+    module = nn.Sequential([*layers, nn.Dense(output_size, kernel_init=last_init)])
+
+    def init(key: Key) -> Params:
+        return module.init(key, jnp.zeros(input_size))["params"]
+
+    def apply(params: Params, x: Array) -> Array:
+        return module.apply({"params": params}, x)
+
+    return Network(init, apply)
+
+
+def policy(
+    obs_size: int,
+    action: Action,
+    hidden: Sequence[int],
+    *,
+    latent_size: int = 0,
+    activation: Activation = "relu",
+    init_std: float = 1.0,
+) -> Network:
+    """pi(a | o, z) of the meta-learners: `apply(params, obs, latent)` -> Gaussian or Categorical.
+
+    Continuous actions have a learned standard deviation that does not depend on the state (Finn et
+    al. 2017, app. A.2).  `latent` [..., latent_size] is None where latent_size is 0.
+    """
+    # a first layer of logits near zero chooses evenly among the skills
+    scale = 1.0 if isinstance(action, Continuous) else 0.01
+    net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
+
+    def init(key: Key) -> Params:
+        params = {"net": net.init(key)}
+        if isinstance(action, Continuous):
+            params["log_std"] = jnp.full(action.size, math.log(init_std), jnp.float32)
+        return params
+
+    def apply(params: Params, obs: Array, latent: Array | None = None) -> Gaussian | Categorical:
+        out = net.apply(params["net"], obs if latent is None else jnp.concatenate([obs, latent], axis=-1))
+        if isinstance(action, Discrete):
+            return Categorical(out)
+        return Gaussian(out, jnp.broadcast_to(params["log_std"], out.shape))
+
+    return Network(init, apply)
+
+
+def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
+    """Policy of soft actor-critic: `apply(params, obs)` -> SquashedGaussian or Categorical."""
+    discrete = isinstance(action, Discrete)
+    net = mlp(obs_size, hidden, action.size if discrete else 2 * action.size, output_scale=0.01)
+
+    def apply(params: Params, obs: Array) -> SquashedGaussian | Categorical:
+        out = net.apply(params, obs)
+        if discrete:
+            return Categorical(out)
+        mean, log_std = jnp.split(out, 2, axis=-1)
+        return SquashedGaussian(mean, jnp.clip(log_std, -10.0, 2.0))
+
+    return Network(net.init, apply)
+
+
+def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
+    """Two independent soft Q functions.
+
+    Continuous: `apply(params, obs, action)` -> [2, ...].  Discrete: `apply(params, obs)` -> [2, ..., A].
+    """
+    discrete = isinstance(action, Discrete)
+    net = mlp(obs_size, hidden, action.size) if discrete else mlp(obs_size + action.size, hidden, 1)
+
+    def init(key: Key) -> Params:
+        return jax.vmap(net.init)(jax.random.split(key, 2))
+
+    def apply(params: Params, obs: Array, action: Array | None = None) -> Array:
+        x = obs if action is None else jnp.concatenate([obs, action], axis=-1)
+        q = jax.vmap(net.apply, in_axes=(0, None))(params, x)
+        return q if discrete else q[..., 0]
+
+    return Network(init, apply)

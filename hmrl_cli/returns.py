@@ -1,0 +1,82 @@
+"""Returns, advantages and the linear baseline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hmrl_cli.lazy import jax, jnp
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array
+
+
+def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: float) -> Array:
+    """Generalised advantage estimate of one episode (Schulman et al. 2016, eq. 16).
+
+    A_t = sum_k (lam^k prod_{j<k} discount_{t+j}) delta_{t+k},
+    delta_t = reward_t + discount_t V_{t+1} - V_t.
+
+    Args:
+        reward: [T].
+        discount: [T] gamma, and 0 where the episode ended.
+        value: [T] V(s_t).
+        bootstrap: [] V(s_T).
+        lam: 1 gives the return minus the value, 0 the one-step error.
+
+    Returns:
+        advantages [T].
+    """
+    delta = reward + discount * jnp.append(value[1:], bootstrap) - value
+
+    def backward(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        advantage = now[0] + now[1] * lam * after
+        return advantage, advantage
+
+    _, advantages = jax.lax.scan(backward, jnp.zeros_like(bootstrap), (delta, discount), reverse=True)
+    return advantages
+
+
+def discounted(reward: Array, discount: Array) -> Array:
+    """Discounted return from each step on [T], for reward and discount [T]."""
+    zeros = jnp.zeros_like(reward)
+    return gae(reward, discount, zeros, zeros[0], 1.0)
+
+
+def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-5) -> Array:
+    """Least-squares prediction of the returns of one task's episodes (Duan et al. 2016, sec. 5).
+
+    Features are [o, o^2, t/100, (t/100)^2, (t/100)^3, 1].  They are standardised before the ridge is
+    added, so that float32 can solve the normal equations whatever the units of the observation.
+
+    Args:
+        obs: [N, T, obs_size].
+        returns: [N, T].
+        valid: [N, T] 1 where the step counts.
+        ridge: relative to the mean square of a standardised feature.
+
+    Returns:
+        predictions [N, T].
+    """
+    o = jnp.clip(obs, -10.0, 10.0).reshape(-1, obs.shape[-1])  # rows are the steps of all episodes
+    t = jnp.tile(jnp.arange(obs.shape[1]) / 100.0, obs.shape[0])[:, None]
+    features = jnp.concatenate([o, o**2, t, t**2, t**3], axis=1)
+    weight = valid.reshape(-1) / jnp.maximum(valid.sum(), 1.0)
+    centre = weight @ features
+    centred = features - centre[None]
+    scale = jnp.sqrt(weight @ centred**2)[None]
+    # a feature that never varies says no more than the constant does
+    x = jnp.where(scale > 1e-6, centred / jnp.maximum(scale, 1e-6), 0.0)
+    y = returns.reshape(-1)
+    mean = weight @ y
+    weighted = x * weight[:, None]
+    gram = weighted.T @ x + ridge * jnp.eye(x.shape[1])
+    coefficients = jax.scipy.linalg.solve(gram, weighted.T @ (y - mean), assume_a="pos")
+    return (mean + x @ coefficients).reshape(returns.shape)
+
+
+def whiten(x: Array, valid: Array) -> Array:
+    """Zero mean and unit variance over the entries that count; the others become 0."""
+    count = jnp.maximum(valid.sum(), 1.0)
+    mean = jnp.sum(x * valid) / count
+    variance = jnp.sum(((x - mean) * valid) ** 2) / count
+    return (x - mean) * valid / (jnp.sqrt(variance) + 1e-8)

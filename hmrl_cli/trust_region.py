@@ -1,0 +1,111 @@
+"""Trust region policy optimisation (Schulman et al. 2015, sec. 6 and app. C).
+
+Written for losses of a network's outputs.  One linearisation J of params -> outputs at the current
+parameters serves both the gradient, J^T dL/dy, and every Fisher-vector product, J^T H J v, with H the
+Hessian of the divergence in the outputs.  At the current parameters the divergence is stationary in the
+outputs, so J^T H J is its exact Hessian, without differentiating twice through an inner loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.lazy import jax, jnp, optax
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Params
+
+
+class Info(NamedTuple):
+    """What a step did."""
+
+    loss: Array  # []  before the step
+    improvement: Array  # []  loss before minus loss after
+    divergence: Array  # []  after the step
+    accepted: Array  # []  1 where the line search found a step, else 0
+    residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
+
+
+def conjugate_gradient(
+    product: Callable[[Params], Params], target: Params, iterations: int
+) -> tuple[Params, Array]:
+    """x with product(x) close to target, and the relative residual, measured rather than accumulated."""
+    solution, _ = jax.scipy.sparse.linalg.cg(product, target, tol=1e-6, maxiter=iterations)
+    error = optax.tree.sub(product(solution), target)
+    return solution, optax.tree.norm(error) / (optax.tree.norm(target) + 1e-20)
+
+
+def step(
+    params: Params,
+    outputs: Callable[[Params], Any],
+    loss: Callable[[Params, Any], Array],
+    divergence: Callable[[Any, Any], Array],
+    *,
+    max_divergence: float,
+    damping: float = 1e-5,
+    iterations: int = 10,
+    shrink: float = 0.8,
+    max_shrinks: int = 15,
+) -> tuple[Params, Info]:
+    """One natural-gradient step with a backtracking line search.
+
+    Args:
+        params: pytree of parameters.
+        outputs: what the network says with given parameters, any pytree.
+        loss: `loss(params, outputs(params))`, to be lowered.
+        divergence: `divergence(old outputs, new outputs)`, 0 and stationary where they agree.
+        max_divergence: the trust region.
+        damping: added to the Fisher matrix's diagonal.
+        iterations: of the conjugate gradient.
+        shrink: factor between two candidates of the line search.
+        max_shrinks: candidates before the step is given up.
+
+    Returns:
+        the new parameters, or the old ones where no candidate lowers the loss inside the region.
+    """
+    old, jvp = jax.linearize(outputs, params)
+    transpose = jax.linear_transpose(jvp, params)
+
+    def vjp(cotangent: Any) -> Params:
+        return transpose(cotangent)[0]
+
+    old_loss, (direct, through) = jax.value_and_grad(loss, argnums=(0, 1))(params, old)
+    gradient = optax.tree.add(direct, vjp(through))
+
+    def fisher_product(vector: Params) -> Params:
+        slope = jax.grad(lambda new: divergence(old, new))
+        curved = jax.jvp(slope, (old,), (jvp(vector),))[1]
+        return optax.tree.add_scale(vjp(curved), damping, vector)
+
+    direction, residual = conjugate_gradient(fisher_product, gradient, iterations)
+    curvature = optax.tree.vdot(direction, fisher_product(direction))
+    longest = jnp.sqrt(2 * max_divergence / jnp.maximum(curvature, 1e-12))
+
+    def candidate(count: Array) -> tuple[Params, Array, Array]:
+        moved = optax.tree.add_scale(params, -longest * shrink**count, direction)
+        new = outputs(moved)
+        return moved, loss(moved, new), divergence(old, new)
+
+    def accept(new_loss: Array, distance: Array) -> Array:
+        return (new_loss < old_loss) & (distance <= max_divergence)
+
+    def searching(carry: tuple) -> Array:
+        count, _, new_loss, distance = carry
+        return ~accept(new_loss, distance) & (count < max_shrinks - 1)
+
+    def next_candidate(carry: tuple) -> tuple:
+        count = carry[0] + 1
+        return (count, *candidate(count))
+
+    start = (jnp.int32(-1), params, jnp.full_like(old_loss, jnp.inf), jnp.full_like(old_loss, jnp.inf))
+    _, moved, new_loss, distance = jax.lax.while_loop(searching, next_candidate, start)
+    accepted = accept(new_loss, distance)
+    new_params = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), moved, params)
+    return new_params, Info(
+        loss=old_loss,
+        improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
+        divergence=jnp.where(accepted, distance, 0.0),
+        accepted=accepted.astype(jnp.float32),
+        residual=residual,
+    )

@@ -1,0 +1,70 @@
+"""Families so small that what should be learned on them is known in closed form."""
+
+from __future__ import annotations
+
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
+
+
+def _state(body, obs, reward, success, done=False) -> EnvState:
+    flag = jnp.asarray(success)
+    return EnvState(body, obs, jnp.float32(reward), flag, flag, jnp.asarray(done))
+
+
+def corridor(half: int = 2, horizon: int = 8) -> TaskFamily:
+    """Cells -half .. half, start at 0, actions left and right; two skills can part for good at the first step."""
+
+    def observe(cell):
+        return jax.nn.one_hot(cell + half, 2 * half + 1)
+
+    def step(state, action, task):
+        cell = jnp.clip(state.body + 2 * action - 1, -half, half)
+        return _state(cell, observe(cell), 0.0, False)
+
+    return TaskFamily(
+        name="corridor",
+        sample=lambda key, split: jnp.zeros(1),
+        reset=lambda key, task: _state(jnp.int32(0), observe(0), 0.0, False),
+        step=step,
+        controller=None,
+        features={"identity": lambda obs: obs, "xy": lambda obs: obs[..., :2]},
+        obs_size=2 * half + 1,
+        task_size=1,
+        action=Discrete(2),
+        horizon=horizon,
+        terminates=False,
+    )
+
+
+def walker(horizon: int = 6, ends: bool = False) -> TaskFamily:
+    """A point on the plane that moves by its action; the reward is minus the distance to the task.
+
+    With `ends`, the episode is over once x exceeds 1.
+    """
+
+    def reset(key, task):
+        start = 0.01 * jax.random.normal(key, (2,))
+        return _state(start, start, 0.0, False)
+
+    def step(state, action, task):
+        place = state.body + 0.3 * jnp.clip(action, -1, 1)
+        distance = jnp.linalg.norm(place - task)
+        return _state(place, place, -distance, distance < 0.3, (place[0] > 1) & ends)
+
+    def sample(key, split):
+        angle = jax.random.uniform(key, maxval=2 * jnp.pi)
+        return jnp.array([jnp.cos(angle), jnp.sin(angle)])
+
+    return TaskFamily(
+        name="walker",
+        sample=sample,
+        reset=reset,
+        step=step,
+        controller=lambda state, task: (task - state.body) / 0.3,
+        features={"identity": lambda obs: obs, "xy": lambda obs: obs},
+        obs_size=2,
+        task_size=2,
+        action=Continuous(2),
+        horizon=horizon,
+        terminates=ends,
+    )
