@@ -1,0 +1,614 @@
+"""A run on disk; the only module that writes one.
+
+config.toml       the resolved configuration: running it again repeats the run
+provenance.json   versions, devices, cores, seeds, command line, the skills the run stands on
+metrics.jsonl     one line per epoch, the source of truth; nothing in it depends on the clock
+tb/               the same for TensorBoard
+checkpoints/      see checkpoints.py
+status.json       state and epoch, replaced as a whole
+events.log        what happened when
+lock              held (flock) by the one process that writes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import hmrl_cli
+from hmrl_cli import checkpoints, config
+from hmrl_cli.errors import ConfigError, Diverged, InputError, RunDirError, StorageError, shown
+from hmrl_cli.lazy import jax, np
+
+RUNS = Path("runs")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+_BEFORE_CONFIG = {"lock", "provenance.json", "status.json", "events.log", "checkpoints"}
+
+
+class Info(NamedTuple):
+    """What a run directory tells to a reader."""
+
+    path: Path
+    experiment: config.Experiment
+    status: Mapping[str, Any]  # {"state", "epoch", "epochs", ...}
+    provenance: Mapping[str, Any]
+
+
+class RunDir:
+    """A run directory that this process alone writes to; a context manager.
+
+    Leaving the context by an exception writes the state: "diverged" after `Diverged`, otherwise
+    "interrupted", for such a run can be resumed.
+    """
+
+    def __init__(self, path: Path, experiment: config.Experiment, lock: int) -> None:
+        """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
+        self.path = path
+        self.experiment = experiment
+        self.notes: list[str] = []  # for the user to see
+        self._config_hash = config.config_hash(experiment)
+        self._lock = lock
+        self._metrics: int | None = None
+        self._board: Any = None
+        self._board_works = True
+        self.epoch = int(self.status.get("epoch", 0))
+
+    @classmethod
+    def create(cls, path: Path, resolved: config.Resolved, argv: Sequence[str] = ()) -> RunDir:
+        """A new run directory.
+
+        Raises:
+            RunDirError: it exists, or cannot be created.
+            StorageError: the disk is full or broken.
+        """
+        with _creating(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                raise RunDirError(
+                    f"{path}: exists, and a run is never overwritten\n"
+                    "to continue it: --resume; to start another: --name NAME"
+                ) from None
+        return cls._start(path, resolved, argv, _take_lock(path))
+
+    @classmethod
+    def resume(cls, path: Path, resolved: config.Resolved, argv: Sequence[str] = ()) -> RunDir:
+        """An existing run directory, of the same configuration.
+
+        Raises:
+            ConfigError: the run has another configuration.
+            InputError: the skills the run stands on have changed.
+            RunDirError: it is not a run directory, or another process writes to it.
+        """
+        if not path.is_dir():
+            raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
+        lock = _take_lock(path)
+        try:
+            if not (path / "config.toml").is_file():
+                if {entry.name for entry in path.iterdir()} - _BEFORE_CONFIG:
+                    raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
+                return cls._start(path, resolved, argv, lock)  # killed before it had begun
+            different = config.difference(resolved.experiment, config.load(path / "config.toml"))
+            if different:
+                raise ConfigError(
+                    f"{different}\nto resume: the same settings; to start another run: --name NAME"
+                )
+            run = cls(path, resolved.experiment, lock)
+            run._compare_provenance(resolved, argv)
+        except BaseException:
+            os.close(lock)
+            raise
+        return run
+
+    @classmethod
+    def _start(cls, path: Path, resolved: config.Resolved, argv: Sequence[str], lock: int) -> RunDir:
+        """Fill a new directory; config.toml, which makes it a run, comes last."""
+        try:
+            with _creating(path):
+                (path / "checkpoints").mkdir(exist_ok=True)
+                write_json(path / "provenance.json", provenance(resolved, argv))
+                run = cls(path, resolved.experiment, lock)
+                run._write_status("running")
+                run.event(f"created by hmrl {hmrl_cli.__version__}")
+                write_text(path / "config.toml", config.to_toml(resolved.experiment))
+        except BaseException:
+            os.close(lock)
+            raise
+        return run
+
+    def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
+        """Note what could keep the resumed run from being exact; refuse other skills."""
+        before, now = _read_json(self.path / "provenance.json"), provenance(resolved, argv)
+        if before.get("skills") != now["skills"]:
+            raise InputError(
+                f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
+                "must be the skills it began with; to start another run: --name NAME"
+            )
+        changed = [key for key in ("versions", "machine") if before.get(key) != now[key]]
+        if changed:
+            details = ", ".join(
+                f"{name} {shown(before.get(key, {}).get(name))} -> {shown(value)}"
+                for key in changed
+                for name, value in now[key].items()
+                if before.get(key, {}).get(name) != value
+            )
+            self.notes.append(
+                f"resumed in another environment, results may differ in the last bits: {details}"
+            )
+
+    def __enter__(self) -> RunDir:
+        """The run itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write how it ended, and let go of the lock."""
+        try:
+            if error is not None:
+                # What went wrong matters more than that it could not be written down.
+                with contextlib.suppress(StorageError):
+                    self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
+                    self.event(f"stopped: {type(error).__name__}: {error}")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the files and let go of the lock; closing twice does no harm."""
+        if self._board is not None:
+            with contextlib.suppress(Exception):  # TensorBoard is never a reason to fail
+                self._board.close()
+        for descriptor in (self._metrics, self._lock):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+        self._board, self._metrics, self._lock = None, None, -1
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Content of status.json."""
+        return _read_json(self.path / "status.json")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run has been trained to its end."""
+        return self.status.get("state") == "complete"
+
+    def record(self, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Append the metrics of an epoch, the first of which is 1; a value may have a leading seed axis.
+
+        Raises:
+            Diverged: a metric is not finite.
+            StorageError: the disk is full or broken.
+        """
+        values = {name: np.asarray(value) for name, value in sorted(metrics.items())}
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise Diverged(f"metric {name}", epoch)
+        plain = {name: value.tolist() for name, value in values.items()}
+        line = json.dumps({"epoch": epoch, **plain}, allow_nan=False).encode() + b"\n"
+        with _writing(self.path / "metrics.jsonl") as path:
+            if self._metrics is None:
+                self._metrics = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            _write_all(self._metrics, line)
+        self._record_on_board(epoch, values)
+
+    def _record_on_board(self, epoch: int, values: Mapping[str, Any]) -> None:
+        if not self._board_works:
+            return
+        try:
+            if self._board is None:
+                from tensorboardX import SummaryWriter
+
+                self._board = SummaryWriter(str(self.path / "tb"), purge_step=epoch)
+            for name, value in values.items():
+                for index, scalar in enumerate(value.reshape(-1)):
+                    self._board.add_scalar(name if value.ndim == 0 else f"{name}/{index}", scalar, epoch)
+        except Exception as error:  # TensorBoard is never a reason to fail
+            self._board_works = False
+            self.event(f"no TensorBoard from epoch {epoch} on: {error}")
+
+    def event(self, text: str) -> None:
+        """Append a line with the time to events.log.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        line = f"{_now()} {' '.join(text.split())}\n".encode(errors="replace")
+        with _writing(self.path / "events.log") as path, path.open("ab", buffering=0) as file:
+            _write_all(file.fileno(), line)
+
+    def save(self, epoch: int, tree: Any) -> None:
+        """Write the checkpoint after `epoch` epochs; `tree` is a pytree of arrays, without typed keys.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        if self._metrics is not None:  # the lines a checkpoint stands on must outlive it
+            with _writing(self.path / "metrics.jsonl"):
+                os.fsync(self._metrics)
+        checkpoints.save(self.path / "checkpoints", epoch, tree, self._config_hash)
+        self.epoch = epoch
+        self._write_status("running")
+
+    def load(self, template: Any) -> checkpoints.Checkpoint | None:
+        """The newest intact checkpoint, or None; metrics beyond it are cut, and damage is noted.
+
+        Raises:
+            InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
+            StorageError: the disk is broken.
+        """
+        found = checkpoints.load(self.path / "checkpoints", template, self._config_hash)
+        self.epoch = found.epoch if found else 0
+        self._cut_metrics()
+        self.event(f"resumed from checkpoint {self.epoch}" if found else "resumed from the start")
+        if found and found.note:
+            self.notes.append(found.note)
+            self.event(found.note)
+            for epoch in checkpoints.epochs(self.path / "checkpoints"):
+                if epoch > found.epoch:
+                    self._set_aside(epoch)
+        self._write_status("running")
+        return found
+
+    def _set_aside(self, epoch: int) -> None:
+        """Rename a damaged checkpoint, so that it never counts as one of the two that are kept."""
+        folder = self.path / "checkpoints"
+        target = folder / f"{epoch}.damaged-{datetime.datetime.now():%Y%m%d%H%M%S%f}"
+        with _writing(target):
+            (folder / str(epoch)).rename(target)
+
+    def _cut_metrics(self) -> None:
+        """Drop the lines after `self.epoch`, a torn last one too."""
+        path = self.path / "metrics.jsonl"
+        last, size = 0, 0
+        with _writing(path):
+            if path.exists():
+                with path.open("rb") as file:
+                    for line in file:
+                        epoch = _epoch_of(line)
+                        if epoch is None or epoch > self.epoch:
+                            break
+                        last, size = epoch, size + len(line)
+                if size < path.stat().st_size:
+                    os.truncate(path, size)
+        if last != self.epoch:
+            raise InputError(
+                f"{path}: ends at epoch {last}; must reach epoch {self.epoch}, as the checkpoint does"
+            )
+
+    def complete(self, summary: Mapping[str, Any]) -> None:
+        """Mark the run as trained to its end.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        self.event("complete")
+        self._write_status("complete", summary=dict(summary))
+
+    def _write_status(self, state: str, **more: Any) -> None:
+        status = {
+            "schema": 1,
+            "state": state,
+            "epoch": self.epoch,
+            "epochs": self.experiment.training.epochs,
+            "pid": os.getpid(),
+            "updated": _now(),
+            **more,
+        }
+        write_json(self.path / "status.json", status)
+
+
+# Which directory.
+
+
+def open_run(resolved: config.Resolved, path: Path | None, resume: bool, argv: Sequence[str] = ()) -> RunDir:
+    """Create or resume the run directory of a command.
+
+    Args:
+        resolved: what to run.
+        path: the directory; None chooses `runs/PRESET-seedN`, with -2, -3, ... when that is taken.
+        resume: continue the directory if it exists; with no path, the newest of that name and an
+            equal configuration.
+        argv: the command line, for the record.
+
+    Raises:
+        ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
+    """
+    if path is not None:
+        exists = os.path.lexists(path)
+        return (RunDir.resume if resume and exists else RunDir.create)(path, resolved, argv)
+    name = auto_name(resolved)
+    if resume:
+        earlier = _newest_equal(name, resolved.experiment)
+        if earlier is not None:
+            return RunDir.resume(earlier, resolved, argv)
+    number = 1
+    while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
+        number += 1
+    return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv)
+
+
+def named(name: str) -> Path:
+    """The directory of `--name`.
+
+    Raises:
+        ConfigError: the name is not one.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"--name: found {shown(name)}; must be 1 to 100 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit"
+        )
+    return RUNS / name
+
+
+def auto_name(resolved: config.Resolved) -> str:
+    """`ant_goal-hmrl-seed0` for the preset `ant_goal/hmrl`; the config.toml of a run lends its run's name."""
+    base = resolved.preset
+    if base.endswith(".toml"):
+        path = Path(base).absolute()
+        base = re.sub(r"-seed\d+(-\d+)?$", "", path.parent.name) if path.name == "config.toml" else path.stem
+    base = re.sub(r"[^A-Za-z0-9._-]", "-", base.replace("/", "-")).lstrip("._-")[:80] or "run"
+    return f"{base}-seed{resolved.experiment.training.seed}"
+
+
+def _newest_equal(name: str, experiment: config.Experiment) -> Path | None:
+    pattern = re.compile(re.escape(name) + r"(-\d+)?")
+    files = [file for file in RUNS.glob(f"{name}*/config.toml") if pattern.fullmatch(file.parent.name)]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
+            if config.load(file) == experiment:
+                return file.parent
+    return None
+
+
+# Reading.
+
+
+def read(path: Path) -> Info:
+    """What a run directory tells; a run that was killed has the state "killed".  Needs no jax.
+
+    Raises:
+        InputError: it is not a run directory, or its configuration is not valid here.
+    """
+    if not (path / "config.toml").is_file():
+        raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
+    try:
+        experiment = config.load(path / "config.toml")
+    except ConfigError as error:
+        raise InputError(f"{path / 'config.toml'}: {error}") from None
+    status = _read_json(path / "status.json")
+    if status.get("state") == "running" and not _is_locked(path):
+        status["state"] = "killed"
+    return Info(path, experiment, status, _read_json(path / "provenance.json"))
+
+
+def read_checkpoint(path: Path, template: Any) -> checkpoints.Checkpoint:
+    """The newest intact checkpoint of a run, which may still be training; nothing is written.
+
+    Raises:
+        InputError: there is none, or it does not fit the template.
+    """
+    found = checkpoints.load(path / "checkpoints", template, config.config_hash(read(path).experiment))
+    if found is None:
+        raise InputError(f"{path}: has no checkpoint yet; must be a run that has reached one")
+    return found
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl of a run directory; a torn last line is left out.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        with (path / "metrics.jsonl").open("rb") as file:
+            return [json.loads(line) for line in file if _epoch_of(line) is not None]
+    except OSError as error:
+        raise InputError(f"{path}: metrics.jsonl cannot be read: {error.strerror}") from None
+
+
+def check_skills(experiment: config.Experiment) -> None:
+    """Refuse skills that are not those of a finished run on the same family, before jax is imported.
+
+    Raises:
+        InputError: names what is wrong with `hierarchy.skills`.
+    """
+    if experiment.hierarchy is None:
+        return
+    skills = experiment.hierarchy.skills
+    if not Path(skills).is_dir():
+        raise InputError(
+            f"hierarchy.skills: found {shown(skills)}, which is no directory\n"
+            "must be the run directory of a finished: hmrl pretrain-skills"
+        )
+    info = read(Path(skills))
+    command = getattr(info.experiment.algorithm, "command", None)
+    if command != "pretrain-skills":
+        raise InputError(f"hierarchy.skills: {skills} is a run of {command}; must be one of pretrain-skills")
+    if info.status.get("state") != "complete":
+        raise InputError(
+            f"hierarchy.skills: {skills} is {info.status.get('state', 'not started')}; must be complete\n"
+            "to finish it: the command that began it, with --resume"
+        )
+    theirs, ours = (getattr(e.family, "name", None) for e in (info.experiment, experiment))
+    if theirs != ours:
+        raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
+
+
+# Provenance.
+
+
+def provenance(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
+    """Everything outside the configuration that a result can depend on; initialises jax."""
+    training, hierarchy = resolved.experiment.training, resolved.experiment.hierarchy
+    return {
+        "schema": 1,
+        "created": _now(),
+        "argv": list(argv),
+        "command": resolved.command,
+        "preset": resolved.preset,
+        "origins": dict(resolved.origins),
+        "config_hash": config.config_hash(resolved.experiment),
+        "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "versions": _versions(),
+        "machine": _machine(),
+        "git": _git_commit(),
+        "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
+    }
+
+
+def _versions() -> dict[str, str]:
+    libraries = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")
+    versions = {name: importlib.metadata.version(name) for name in libraries}
+    return {"hmrl": hmrl_cli.__version__, "python": platform.python_version(), **versions}
+
+
+def _machine() -> dict[str, Any]:
+    # Bits of a result depend on the number of cores, for sums are then taken in another order.
+    affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
+    return {
+        "platform": platform.platform(),
+        "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        "cores": os.cpu_count(),
+        "affinity": sorted(affinity),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout the package runs from; None when it is installed."""
+    root = Path(hmrl_cli.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return None
+
+
+def _skills_fingerprint(skills: str) -> dict[str, Any]:
+    epoch, digest = checkpoints.fingerprint(Path(skills) / "checkpoints")
+    return {
+        "run": skills,
+        "epoch": epoch,
+        "arrays_sha256": digest,
+        "config_sha256": checkpoints.file_sha256(Path(skills) / "config.toml"),
+    }
+
+
+# Files.
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file by a JSON document, as a whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or broken.
+    """
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by a text, as a whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or broken.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Content of a file that is only ever replaced as a whole; empty when there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+def _epoch_of(line: bytes) -> int | None:
+    """Epoch of a line of metrics.jsonl; None when the line is torn."""
+    if line.endswith(b"\n"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return int(json.loads(line)["epoch"])
+    return None
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    try:
+        yield path
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _creating(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = StorageError if error.errno in _DISK_ERRORS else RunDirError
+        raise kind(f"{path}: cannot be created: {error.strerror or error}") from error
+
+
+def _take_lock(path: Path) -> int:
+    """Lock a run directory; the system lets go of the lock when the process ends, however it ends."""
+    with _creating(path / "lock"):
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise RunDirError(
+            f"{path}: process {holder or '?'} is writing to it\nto start another run: --name NAME"
+        ) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise StorageError(f"{path / 'lock'}: cannot be written: {error.strerror}") from error
+    return descriptor
+
+
+def _is_locked(path: Path) -> bool:
+    with contextlib.suppress(OSError), (path / "lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,490 @@
+"""A run on disk: never overwritten, one writer, verified checkpoints, exact metrics."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import checkpoints, config, rundir
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
+from hmrl_cli.rundir import RunDir
+
+PRESET = """
+[family]
+name = "point"
+[training]
+epochs = 4
+[meta-train.algorithm]
+name = "maml"
+[pretrain-skills.algorithm]
+name = "diayn"
+"""
+TREE = {
+    "params": {"layer/0": np.arange(6, dtype=np.float32).reshape(2, 3), "flag": np.array(True)},
+    "count": np.array(3, np.int32),
+    "half": np.asarray(jnp.array(1.5, jnp.bfloat16)),
+    "empty": np.zeros((0, 3), np.float32),
+    "keys": (np.array([1, 2**32 - 1], np.uint32), None),
+    "tricky": np.array([-0.0, 1e-45, 3.4e38], np.float32),
+}
+
+
+@pytest.fixture
+def preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.toml"
+    path.write_text(PRESET)
+    return str(path)
+
+
+@pytest.fixture
+def resolved(preset):
+    return config.resolve("meta-train", preset)
+
+
+def trained(run, epochs, tree=TREE):
+    for epoch in range(run.epoch + 1, epochs + 1):
+        run.record(epoch, {"loss": np.float32(1 / epoch), "return": np.arange(2) * epoch})
+        run.save(epoch, tree)
+
+
+def message(caught):
+    text = str(caught.value)
+    assert 1 <= len(text.splitlines()) <= 2
+    return text
+
+
+def same(one, other):
+    flat = checkpoints.flatten(other)
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for path, leaf in checkpoints.flatten(one).items():
+        assert isinstance(leaf, np.ndarray)
+        assert (leaf.dtype, leaf.shape) == (flat[path].dtype, flat[path].shape)
+        assert leaf.tobytes() == flat[path].tobytes()
+
+
+# The directory.
+
+
+def test_create_writes_what_a_run_depends_on(resolved):
+    with rundir.open_run(resolved, None, resume=False, argv=["hmrl", "meta-train"]) as run:
+        assert str(run.path) == "runs/tiny-seed0"
+        assert config.load(run.path / "config.toml") == resolved.experiment
+        info = rundir.read(run.path)
+        assert info.status["state"] == "running"
+        assert info.provenance["versions"]["jax"] == jax.__version__
+        assert info.provenance["origins"]["training.epochs"].startswith("preset ")
+        assert info.provenance["argv"] == ["hmrl", "meta-train"]
+        assert info.provenance["seeds"] == [0]
+        assert set(info.provenance["machine"]) == {"platform", "devices", "cores", "affinity", "xla_flags"}
+        run.complete({"success": 1.0})
+    assert rundir.read(run.path).status["summary"] == {"success": 1.0}
+
+
+def test_never_overwritten(resolved, tmp_path):
+    path = tmp_path / "runs" / "mine"
+    RunDir.create(path, resolved).close()
+    before = (path / "provenance.json").read_bytes()
+    with pytest.raises(RunDirError) as caught:
+        rundir.open_run(resolved, path, resume=False)
+    assert "--resume" in message(caught) and "--name" in message(caught)
+    assert (path / "provenance.json").read_bytes() == before
+
+
+def test_names(resolved, preset):
+    opened = [rundir.open_run(resolved, None, resume=False) for _ in range(3)]
+    assert [run.path.name for run in opened] == ["tiny-seed0", "tiny-seed0-2", "tiny-seed0-3"]
+    for run in opened:
+        run.close()
+    again = config.resolve("meta-train", "runs/tiny-seed0-2/config.toml", flags={"training.seed": 5})
+    assert rundir.auto_name(again) == "tiny-seed5"
+    assert rundir.auto_name(resolved._replace(preset="ant_goal/hmrl")) == "ant_goal-hmrl-seed0"
+    assert rundir.NAME.fullmatch(rundir.auto_name(resolved._replace(preset="./ü/[x]/.toml")))
+    for bad in ("", ".x", "a/b", "a" * 101, "a\n", "[red]", "../x"):
+        with pytest.raises(ConfigError):
+            rundir.named(bad)
+    assert str(rundir.named("a.B-1")) == "runs/a.B-1"
+
+
+def test_resume_without_a_name_takes_the_newest_equal_run(resolved, preset):
+    other = config.resolve("meta-train", preset, ["training.epochs=9"])
+    for which in (resolved, resolved, other):
+        rundir.open_run(which, None, resume=False).close()
+    os.utime("runs/tiny-seed0-2/config.toml", ns=(2**62, 2**62))
+    with rundir.open_run(resolved, None, resume=True) as run:
+        assert run.path.name == "tiny-seed0-2"
+    with rundir.open_run(other, None, resume=True) as run:
+        assert run.path.name == "tiny-seed0-3"
+    third = config.resolve("meta-train", preset, ["training.epochs=10"])
+    with rundir.open_run(third, None, resume=True) as run:
+        assert run.path.name == "tiny-seed0-4"
+
+
+def test_resume_wants_the_same_configuration(resolved, preset, tmp_path):
+    path = tmp_path / "r"
+    rundir.open_run(resolved, path, resume=True).close()  # a missing directory starts afresh
+    other = config.resolve("meta-train", preset, ["training.epochs=5"])
+    with pytest.raises(ConfigError) as caught:
+        rundir.open_run(other, path, resume=True)
+    assert message(caught).startswith("training.epochs: found 5, where the run has 4")
+    rundir.open_run(resolved, path, resume=True).close()  # the lock was let go
+
+
+def test_resume_of_a_run_killed_before_it_began(resolved, tmp_path):
+    path = tmp_path / "r"
+    RunDir.create(path, resolved).close()
+    (path / "config.toml").unlink()
+    RunDir.resume(path, resolved).close()
+    assert (path / "config.toml").is_file()
+
+
+def test_resume_refuses_a_foreign_directory(resolved, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "diary").write_text("dear")
+    with pytest.raises(RunDirError, match=r"config\.toml"):
+        RunDir.resume(tmp_path / "home", resolved)
+
+
+def test_directories_that_cannot_be_created(resolved, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirError, match="cannot be created") as caught:
+        RunDir.create(tmp_path / "file" / "run", resolved)
+    message(caught)
+
+    def full(self, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", full)
+    with pytest.raises(StorageError, match="No space left"):
+        RunDir.create(tmp_path / "run", resolved)
+
+
+def test_another_environment_is_noted(resolved, tmp_path, monkeypatch):
+    path = tmp_path / "r"
+    RunDir.create(path, resolved).close()
+    with RunDir.resume(path, resolved) as run:
+        assert run.notes == []
+    monkeypatch.setattr(os, "cpu_count", lambda: 640)
+    with RunDir.resume(path, resolved) as run:
+        assert "-> 640" in run.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(Interrupted(2, signal.SIGTERM), "interrupted"), (Diverged("w", 2), "diverged")]
+)
+def test_how_it_ended(resolved, tmp_path, error, state):
+    with pytest.raises(type(error)), RunDir.create(tmp_path / "r", resolved) as run:
+        trained(run, 2)
+        raise error
+    status = rundir.read(tmp_path / "r").status
+    assert (status["state"], status["epoch"], status["epochs"]) == (state, 2, 4)
+    assert "stopped: " in (tmp_path / "r" / "events.log").read_text()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from hmrl_cli import rundir
+fd = rundir._take_lock(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_one_writer(resolved, tmp_path):
+    path = tmp_path / "r"
+    RunDir.create(path, resolved).close()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunDirError) as caught:
+            RunDir.resume(path, resolved)
+        assert f"process {holder.pid} is writing" in message(caught)
+        assert rundir.read(path).status["state"] == "running"
+        holder.kill()
+        holder.wait()
+    assert rundir.read(path).status["state"] == "killed"
+    RunDir.resume(path, resolved).close()  # a killed holder's lock is free at once
+
+
+def test_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "status.json"
+    rundir.write_json(path, {"epoch": 1})
+
+    def broken(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, broken)
+            if call == "replace":
+                patch.setattr("pathlib.Path.replace", broken)
+            with pytest.raises(StorageError, match="Input/output error"):
+                rundir.write_json(path, {"epoch": 2})
+        assert json.loads(path.read_text()) == {"epoch": 1}
+        assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
+
+
+# Checkpoints.
+
+
+def test_checkpoints_are_byte_exact(resolved, tmp_path):
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        assert run.load(TREE) is None
+        trained(run, 3)
+    assert checkpoints.epochs(tmp_path / "r" / "checkpoints") == [3, 2]
+    template = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), TREE)
+    with RunDir.resume(tmp_path / "r", resolved) as run:
+        found = run.load(template)
+        assert (found.epoch, found.note) == (3, "")
+        same(found.tree, TREE)
+    same(rundir.read_checkpoint(tmp_path / "r", template).tree, TREE)
+
+
+def test_jax_arrays_are_saved_from_the_device(tmp_path):
+    tree = {"w": jnp.arange(3.0), "n": jnp.int32(4)}
+    checkpoints.save(tmp_path, 1, tree, "hash")
+    same(checkpoints.load(tmp_path, tree, "hash").tree, jax.device_get(tree))
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf"),
+    [
+        ("count", np.array(3, np.int64)),
+        ("count", np.array(3, np.float32)),
+        ("count", np.array([3], np.int32)),
+        ("half", np.array(1.5, np.float16)),
+        ("more", np.array(1)),
+        ("count", None),
+    ],
+)
+def test_strict_comparison(tmp_path, name, leaf):
+    tree = {"count": TREE["count"], "half": TREE["half"]}
+    checkpoints.save(tmp_path, 1, tree, "hash")
+    with pytest.raises(InputError) as caught:
+        checkpoints.load(tmp_path, tree | {name: leaf}, "hash")
+    assert name in message(caught)
+    with pytest.raises(InputError, match="another configuration"):
+        checkpoints.load(tmp_path, tree, "other hash")
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def truncate(file):
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def remove(file):
+    file.unlink()
+
+
+def empty(file):
+    os.truncate(file, 0)
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, remove, empty])
+def test_damage_falls_back(tmp_path, damage):
+    checkpoints.save(tmp_path, 1, {"w": np.float32([1, 2])}, "hash")
+    checkpoints.save(tmp_path, 2, {"w": np.float32([3, 4])}, "hash")
+    template = {"w": np.zeros(2, np.float32)}
+    files = [p.relative_to(tmp_path) for p in (tmp_path / "2").rglob("*") if p.is_file()]
+    assert len(files) >= 5
+    for number, file in enumerate(files):
+        copy = tmp_path.with_name(f"{tmp_path.name}-{number}")
+        shutil.copytree(tmp_path, copy)
+        if (copy / file).stat().st_size == 0 and damage is not remove:
+            continue
+        damage(copy / file)
+        found = checkpoints.load(copy, template, "hash")
+        assert found.epoch == 1, file
+        assert found.tree["w"].tolist() == [1, 2]
+        assert "checkpoint 2 is damaged" in found.note
+        shutil.rmtree(copy / "1")
+        with pytest.raises(InputError) as caught:
+            checkpoints.load(copy, template, "hash")
+        assert "damaged" in message(caught)
+
+
+def test_every_bit_of_the_manifest_counts(tmp_path):
+    checkpoints.save(tmp_path, 1, {"w": np.float32([1, 2])}, "hash")
+    manifest = tmp_path / "1" / "manifest.json"
+    intact = manifest.read_bytes()
+    template = {"w": np.zeros(2, np.float32)}
+    for position in range(0, len(intact), 7):
+        content = bytearray(intact)
+        content[position] ^= 4
+        manifest.write_bytes(content)
+        with contextlib.suppress(InputError):
+            assert checkpoints.load(tmp_path, template, "hash").tree["w"].tolist() == [1, 2]
+
+
+def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
+    path = tmp_path / "r"
+    with RunDir.create(path, resolved) as run:
+        trained(run, 3)
+    flip(path / "checkpoints" / "3" / "manifest.json")
+    with RunDir.resume(path, resolved) as run:
+        found = run.load(TREE)
+        assert found.epoch == run.epoch == 2
+        assert run.notes == [found.note]
+        assert len(rundir.read_metrics(path)) == 2
+        trained(run, 3)
+        assert checkpoints.epochs(path / "checkpoints") == [3, 2]
+    assert "damaged" in (path / "events.log").read_text()
+    assert len(list((path / "checkpoints").glob("3.damaged-*"))) == 1
+
+
+def test_stray_entries_and_unfinished_saves_are_passed_over(tmp_path):
+    for name in ("notes", "12.orbax-checkpoint-tmp", ".9.tmp", "007", "-3", "²"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "99").write_text("a file")
+    assert checkpoints.load(tmp_path, TREE, "hash") is None
+    checkpoints.save(tmp_path, 1, {"w": np.float32(1)}, "hash")
+    assert checkpoints.epochs(tmp_path) == [1]
+    assert not (tmp_path / ".9.tmp").exists()
+    assert (tmp_path / "notes").exists()
+
+
+def test_saving_an_epoch_again_replaces_it(tmp_path):
+    for value in (1, 2):
+        checkpoints.save(tmp_path, 1, {"w": np.float32(value)}, "hash")
+    assert checkpoints.load(tmp_path, {"w": np.float32(0)}, "hash").tree["w"] == 2
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from hmrl_cli import checkpoints, errors
+folder = Path(sys.argv[1])
+checkpoints.save(folder, 1, {"w": np.zeros(3, np.float32)}, "hash")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    checkpoints.save(folder, 2, {"w": np.random.rand(100_000).astype(np.float32)}, "hash")
+except errors.StorageError as error:
+    assert len(str(error).splitlines()) <= 2
+    sys.exit(error.exit_code)
+"""
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 74, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["1"]
+    assert checkpoints.load(tmp_path, {"w": np.zeros(3, np.float32)}, "hash").epoch == 1
+
+
+# Metrics.
+
+
+def test_metrics_are_cut_at_the_checkpoint(resolved, tmp_path):
+    path = tmp_path / "r"
+    with RunDir.create(path, resolved) as run:
+        trained(run, 4)
+        expected = (path / "metrics.jsonl").read_bytes()
+    shutil.rmtree(path / "checkpoints" / "4")
+    with (path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"epoch": 5, "los')
+    assert [line["epoch"] for line in rundir.read_metrics(path)] == [1, 2, 3, 4]
+    with RunDir.resume(path, resolved) as run:
+        assert run.load(TREE).epoch == 3
+        assert len(rundir.read_metrics(path)) == 3
+        trained(run, 4)
+    assert (path / "metrics.jsonl").read_bytes() == expected
+
+
+def test_metrics_are_cut_to_nothing_without_a_checkpoint(resolved, tmp_path):
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        run.record(1, {"loss": 1})
+    with RunDir.resume(tmp_path / "r", resolved) as run:
+        assert run.load(TREE) is None
+    assert (tmp_path / "r" / "metrics.jsonl").read_bytes() == b""
+
+
+def test_lost_metrics_are_an_error(resolved, tmp_path):
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        trained(run, 2)
+    (tmp_path / "r" / "metrics.jsonl").unlink()
+    with (
+        pytest.raises(InputError, match="must reach epoch 2"),
+        RunDir.resume(tmp_path / "r", resolved) as run,
+    ):
+        run.load(TREE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, np.float32([0, -np.inf])])
+def test_a_metric_that_is_not_finite_diverges(resolved, tmp_path, bad):
+    with pytest.raises(Diverged, match="metric loss"), RunDir.create(tmp_path / "r", resolved) as run:
+        run.record(1, {"loss": bad})
+    assert rundir.read(tmp_path / "r").status["state"] == "diverged"
+
+
+def test_tensorboard_is_never_fatal(resolved, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        trained(run, 2)
+    assert (tmp_path / "r" / "events.log").read_text().count("no TensorBoard from epoch 1") == 1
+
+
+def test_tensorboard_has_the_metrics(resolved, tmp_path):
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        trained(run, 2)
+    (file,) = (tmp_path / "r" / "tb").iterdir()
+    assert b"return/1" in file.read_bytes()
+
+
+# Skills.
+
+
+def finished_skills(preset, path, sets=(), complete=True):
+    with RunDir.create(path, config.resolve("pretrain-skills", preset, sets)) as run:
+        trained(run, 1)
+        if complete:
+            run.complete({})
+    return str(path)
+
+
+def test_skills_are_checked(preset, tmp_path):
+    def refusal(skills):
+        experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills}).experiment
+        with pytest.raises(InputError) as caught:
+            rundir.check_skills(experiment)
+        return message(caught)
+
+    good = finished_skills(preset, tmp_path / "good")
+    experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": good}).experiment
+    rundir.check_skills(experiment)
+    assert "is no directory" in refusal("nowhere")
+    assert "config.toml" in refusal(str(tmp_path))
+    assert "must be complete" in refusal(finished_skills(preset, tmp_path / "half", complete=False))
+    foreign = finished_skills(preset, tmp_path / "foreign", ["family.name=sparse_point"])
+    assert "family 'sparse_point'; must be of 'point'" in refusal(foreign)
+    RunDir.create(tmp_path / "meta", config.resolve("meta-train", preset)).close()
+    assert "is a run of meta-train" in refusal(str(tmp_path / "meta"))
+
+
+def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
+    skills = finished_skills(preset, tmp_path / "skills")
+    resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        assert rundir.read(run.path).provenance["skills"]["epoch"] == 1
+    RunDir.resume(tmp_path / "r", resolved).close()
+    shutil.rmtree(skills)
+    finished_skills(preset, tmp_path / "skills", ["training.seed=1"])
+    with pytest.raises(InputError) as caught:
+        RunDir.resume(tmp_path / "r", resolved)
+    assert "has changed since this run began" in message(caught)
