@@ -312,9 +312,26 @@ def resolve(
     _check_command(command, preset, experiment)
     if complete:
         _check_together(experiment)
-    dump = experiment.model_dump(mode="json", exclude_none=True)
-    origins = {path: origins.get(path, "default") for path, _ in _leaves(dump)}
-    return Resolved(experiment, origins, preset, command)
+    return Resolved(
+        experiment, {path: origins.get(path, "default") for path in flat(experiment)}, preset, command
+    )
+
+
+def serving(preset: str) -> list[Resolved]:
+    """The preset as it is, for every command it serves.
+
+    Raises:
+        ConfigError: it serves none; says why not the last one.
+    """
+    found, problem = [], None
+    for command in COMMANDS:
+        try:
+            found.append(resolve(command, preset, complete=False))
+        except ConfigError as error:
+            problem = error
+    if not found and problem:
+        raise problem
+    return found
 
 
 def load(path: Path) -> Experiment:
@@ -484,6 +501,11 @@ def to_toml(experiment: Experiment) -> str:
     return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
 
 
+def flat(experiment: Experiment) -> dict[str, Any]:
+    """Dotted path -> plain value of every setting that is not None."""
+    return dict(_leaves(experiment.model_dump(mode="json", exclude_none=True)))
+
+
 def config_hash(experiment: Experiment) -> str:
     """SHA-256 of the experiment, the same for equal ones."""
     dump = experiment.model_dump(mode="json", exclude_none=True)
@@ -492,7 +514,7 @@ def config_hash(experiment: Experiment) -> str:
 
 def difference(one: Experiment, other: Experiment) -> str | None:
     """The first field in which two experiments differ, with both values; None when they are equal."""
-    left, right = (dict(_leaves(e.model_dump(mode="json", exclude_none=True))) for e in (one, other))
+    left, right = flat(one), flat(other)
     for path in [*left, *right]:
         if left.get(path) != right.get(path):
             return f"{path}: found {shown(left.get(path))}, where the run has {shown(right.get(path))}"

@@ -1,0 +1,606 @@
+"""The command line: the only module that prints, exits or reads argv.
+
+A command validates what it was given, before jax is imported, and hands over to `experiment` or
+`report`.  stdout holds the result and nothing else: one JSON document under --json, a run directory
+at the end otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, TextIO
+
+import typer
+
+import hmrl_cli
+from hmrl_cli import config, progress, rundir, runtime
+from hmrl_cli.errors import ConfigError, HmrlError, InputError, did_you_mean, shown
+
+app = typer.Typer(
+    name="hmrl",
+    help="Exploration via hierarchical meta reinforcement learning.",
+    pretty_exceptions_enable=False,
+    # Boxes and colours for a person, plain text for a file or a pipe.
+    rich_markup_mode="rich" if sys.stdout and sys.stdout.isatty() else None,
+)
+
+
+class SplitName(enum.StrEnum):
+    """Which tasks of a family."""
+
+    test = "test"
+    hidden = "hidden"
+    train = "train"
+
+
+class RewardName(enum.StrEnum):
+    """Which reward of a family."""
+
+    sparse = "sparse"
+    dense = "dense"
+
+
+Preset = Annotated[
+    str, typer.Argument(metavar="PRESET|FILE", help="A preset (see: hmrl list presets), or a TOML file.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="K=V", help="A line of TOML, as in 'algorithm.inner_lr = 0.1'; repeatable."
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="The first seed.")]
+NumSeeds = Annotated[int | None, typer.Option(help="Train this many seeds, SEED, SEED+1, ..., in one run.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run: its directory is runs/NAME.")]
+RunDirectory = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Directory of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run if it exists, exactly.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every epoch as a line.")]
+Skills = Annotated[
+    str | None, typer.Option(metavar="RUN_DIR", help="Act through the skills of this pretrain-skills run.")
+]
+RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run directories.")]
+TasksFile = Annotated[
+    Path | None, typer.Option("--tasks", metavar="FILE.npz", help="These tasks instead of those of a split.")
+]
+
+
+def main() -> None:
+    """Entry point of `hmrl`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command line and return its exit code; nothing that goes wrong leaves a traceback."""
+    try:
+        code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (BrokenPipeError, SystemExit):  # typer turns the one into the other
+        _discard_stdout()  # as in `hmrl list | head -1`: the reader has what it wants
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        return 130
+    except Exception as error:
+        return _explain(error, debug="--debug" in argv)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """Say what went wrong in one or two lines; the exit code."""
+    usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
+    if debug and usage is None:
+        traceback.print_exception(error)
+    if isinstance(error, HmrlError):
+        _complain(str(error))
+        return error.exit_code
+    if usage is not None:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "hmrl"
+        problem = " ".join(usage().replace("Value error, ", "").split())
+        _complain(f"{problem}\nsee: {command} --help")
+        return 2
+    reason = " ".join(str(error).split())[:300]
+    _complain(
+        f"bug: {type(error).__name__}: {reason}\nto see where: rerun with --debug, as in: hmrl --debug ..."
+    )
+    return 1
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):
+        for line in f"error: {text}".splitlines():
+            print(progress.printable(line), file=sys.stderr)
+
+
+def _discard_stdout() -> None:
+    """Let nothing more, the interpreter's last flush included, go to the closed pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _out(f"hmrl {hmrl_cli.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    """Exploration via hierarchical meta reinforcement learning."""
+
+
+# Training.
+
+
+@app.command("pretrain-skills")
+def pretrain_skills(
+    preset: Preset,
+    sets: Sets = None,
+    seed: Seed = None,
+    num_seeds: NumSeeds = None,
+    name: Name = None,
+    run_dir: RunDirectory = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Learn skills without reward.
+
+    The last line on stdout is the run directory.
+    """
+    flags = {"training.seed": seed, "training.num_seeds": num_seeds}
+    resolved = _resolve("pretrain-skills", preset, sets, flags)
+    _train(resolved, _run_path(name, run_dir), resume, dry_run, as_json, _progress(quiet, verbose))
+
+
+@app.command("meta-train")
+def meta_train(
+    preset: Preset,
+    skills: Skills = None,
+    sets: Sets = None,
+    seed: Seed = None,
+    num_seeds: NumSeeds = None,
+    name: Name = None,
+    run_dir: RunDirectory = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Meta-train a learner of tasks.
+
+    The last line on stdout is the run directory.
+    """
+    flags = {"hierarchy.skills": skills, "training.seed": seed, "training.num_seeds": num_seeds}
+    resolved = _resolve("meta-train", preset, sets, flags)
+    _train(resolved, _run_path(name, run_dir), resume, dry_run, as_json, _progress(quiet, verbose))
+
+
+def _resolve(command: str, preset: str, sets: list[str] | None, flags: Mapping[str, Any]) -> config.Resolved:
+    given = {path: value for path, value in flags.items() if value is not None}
+    resolved = config.resolve(command, preset, sets or [], given)
+    rundir.check_skills(resolved.experiment)
+    return resolved
+
+
+def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
+    if name is not None and run_dir is not None:
+        raise ConfigError("--run-dir: found together with --name; must be one of the two")
+    return run_dir if name is None else rundir.named(name)
+
+
+def _train(
+    resolved: config.Resolved,
+    path: Path | None,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+    shown_progress: contextlib.AbstractContextManager[progress.Progress],
+) -> None:
+    with shown_progress as shows:
+        _prepare(shows)
+        from hmrl_cli import experiment
+
+        plan = experiment.check(resolved)
+        if dry_run:
+            result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
+        else:
+            with rundir.open_run(resolved, path, resume, argv=sys.argv) as run_directory:
+                result = _train_in(run_directory, resolved, resume, shows)
+    if as_json:
+        _out_json(result)
+    elif dry_run:
+        _out_table(("setting", "value"), [(key, _value(value)) for key, value in plan.items()])
+    else:
+        _out(result["run"])
+
+
+def _train_in(
+    run_directory: rundir.RunDir, resolved: config.Resolved, resume: bool, shows: progress.Progress
+) -> dict[str, Any]:
+    """Train, unless that has been done; what to print."""
+    from hmrl_cli import experiment
+
+    for note in run_directory.notes:
+        shows.note(note)
+    if run_directory.is_complete:
+        shows.note("the run is complete already")
+        summary = run_directory.status.get("summary", {})
+    else:
+        with _stop_signals() as stop:
+            summary = experiment.train(resolved, run_directory, resume, shows, stop)
+        run_directory.complete(summary)
+    return {"run": str(run_directory.path), "state": "complete", "epoch": run_directory.epoch, **summary}
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[Callable[[], int | None]]:
+    """Catch the signals that ask to stop; yields what tells the first one that came."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and received:
+            raise KeyboardInterrupt  # asked twice: do not wait for the end of the epoch
+        received.append(number)
+
+    wanted = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+    before = {number: signal.signal(number, handle) for number in wanted}
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# Results.
+
+
+@app.command("eval")
+def evaluate(
+    run_dirs: RunDirs,
+    split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
+    tasks: TasksFile = None,
+    reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
+    adapt_steps: Annotated[int | None, typer.Option(min=0, help="Inner updates; as in the run.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
+    ] = None,
+    num_tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the split; as in the run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the adaptation to held-out tasks.
+
+    The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
+    """
+    _check_tasks_file(tasks)
+    for run_directory in run_dirs:
+        rundir.read(run_directory)
+    results = []
+    with _progress(quiet=False, verbose=False) as shows:
+        _prepare(shows)
+        from hmrl_cli import experiment
+
+        for run_directory in run_dirs:
+            result = experiment.evaluate(
+                run_directory,
+                split=split.value,
+                tasks_file=tasks,
+                reward=reward.value,
+                adapt_steps=adapt_steps,
+                episodes=episodes,
+                num_tasks=num_tasks,
+                progress=shows,
+            )
+            results.append(result)
+    if as_json:
+        _out_json(results[0] if len(results) == 1 else results)
+        return
+    for run_directory, result in zip(run_dirs, results, strict=True):
+        _table(*_adaptation_table(result), stream=sys.stderr)
+        _out(str(run_directory))
+
+
+def _adaptation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A line for every number of inner updates: IQM [low, high] of each measure."""
+    measures = [key for key in ("return", "success", "reached", "fraction") if key in result]
+    rows = [
+        [str(step), *(_interval(result[measure], index) for measure in measures)]
+        for index, step in enumerate(result.get("steps", []))
+    ]
+    return ["updates", *measures], rows
+
+
+def _interval(measure: Mapping[str, Sequence[float]], index: int) -> str:
+    middle, low, high = (measure[key][index] for key in ("iqm", "low", "high"))
+    return f"{middle:.4g} [{low:.4g}, {high:.4g}]"
+
+
+@app.command()
+def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
+    """Compare evaluated runs, with intervals."""
+    for run_directory in run_dirs:
+        rundir.read(run_directory)
+    from hmrl_cli import report as reports
+
+    result = reports.compare(run_dirs)
+    if as_json:
+        _out_json(result)
+        return
+    columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
+    _out_table(columns, [[_value(row.get(column, "")) for column in columns] for row in result["rows"]])
+
+
+@app.command()
+def report(
+    run_dirs: RunDirs,
+    out: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page on the runs.
+
+    It is self-contained; stdout is its path.
+    """
+    for run_directory in run_dirs:
+        rundir.read(run_directory)
+    if out is None:
+        out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    runtime.prepare()
+    from hmrl_cli import report as reports
+
+    path = str(reports.write_html(run_dirs, out))
+    if as_json:
+        _out_json({"report": path})
+    else:
+        _out(path)
+
+
+# Looking things up.
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[families|algorithms|presets]", help="What to list.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+    split: Annotated[SplitName | None, typer.Option(help="Roll a family out on this split.")] = None,
+    tasks: TasksFile = None,
+    as_json: Json = False,
+) -> None:
+    """List what there is, or one in detail.
+
+    `hmrl list families NAME --json`, with --split or --tasks if need be, describes a family by rolling
+    it out: sizes, and the returns of doing nothing and of a scripted controller.
+    """
+    if kind is not None and kind not in _LISTINGS:
+        raise ConfigError(
+            f"list: found {shown(kind)}{did_you_mean(kind, _LISTINGS)}\n"
+            f"must be one of: {', '.join(_LISTINGS)}"
+        )
+    rolls_out = split is not None or tasks is not None
+    if rolls_out and (kind != "families" or name is None):
+        raise ConfigError("--split, --tasks: must go with one family, as in: hmrl list families NAME")
+    if name is None:
+        _list_all([kind] if kind else list(_LISTINGS), as_json)
+    elif kind == "families" and (rolls_out or as_json):
+        _describe_family(name, split or SplitName.test, tasks, as_json)
+    elif kind == "presets":
+        _show_preset(name, as_json)
+    else:
+        _list_fields(str(kind), name, as_json)
+
+
+def _list_families() -> list[dict[str, str]]:
+    return [
+        {"name": name, "description": _first_line(config.plugin("families", name).__doc__)}
+        for name in config.plugins("families")
+    ]
+
+
+def _list_algorithms() -> list[dict[str, str]]:
+    rows = []
+    for name in config.plugins("algorithms"):
+        module = config.plugin("algorithms", name)
+        description = _first_line(module.__doc__)
+        rows.append({"name": name, "command": module.Config.command, "description": description})
+    return rows
+
+
+def _list_presets() -> list[dict[str, str]]:
+    rows = []
+    for name, path in config.presets().items():
+        try:
+            commands = ", ".join(resolved.command for resolved in config.serving(name))
+        except ConfigError:
+            commands = "none: it has an error, see hmrl show"
+        first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+        description = first.removeprefix("#").strip() if first.startswith("#") else ""
+        rows.append({"name": name, "command": commands, "description": description})
+    return rows
+
+
+_LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "families": _list_families,
+    "algorithms": _list_algorithms,
+    "presets": _list_presets,
+}
+
+
+def _list_all(kinds: Sequence[str], as_json: bool) -> None:
+    listings = {kind: _LISTINGS[kind]() for kind in kinds}
+    if as_json:
+        _out_json(listings)
+        return
+    for kind, rows in listings.items():
+        columns = [kind, *(list(rows[0])[1:] if rows else ())]
+        _out_table(columns, [list(row.values()) for row in rows])
+
+
+def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
+    if name not in config.plugins("families") and name not in config.presets():
+        config.plugin("families", name)  # raises, with the names there are
+    _check_tasks_file(tasks)
+    runtime.prepare()
+    from hmrl_cli import experiment
+
+    described = experiment.describe_family(name, split.value, tasks)
+    if as_json:
+        _out_json(described)
+    else:
+        _out_table(("family", name), [(key, _value(value)) for key, value in described.items()])
+
+
+def _list_fields(kind: str, name: str, as_json: bool) -> None:
+    module = config.plugin(kind, name)
+    rows = config.fields(module.Config)
+    if as_json:
+        command = module.Config.command
+        fields = [row._asdict() for row in rows]
+        _out_json(
+            {"name": name, "command": command, "description": _first_line(module.__doc__), "fields": fields}
+        )
+        return
+    cells = [(row.name, row.type, _value(row.default), row.description) for row in rows]
+    _out_table((name, "type", "default", "description"), cells)
+
+
+@app.command()
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN_DIR|PRESET", help="A run directory, a preset or a file.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show a configuration and where it is from.
+
+    Each value comes with its origin, a run with its status.
+    """
+    if not Path(what).is_dir():
+        _show_preset(what, as_json)
+        return
+    info = rundir.read(Path(what))
+    origins = info.provenance.get("origins", {})
+    if as_json:
+        settings = config.flat(info.experiment)
+        _out_json({"run": what, "status": info.status, "config": settings, "origins": origins})
+        return
+    state, epoch, epochs = (info.status.get(key, "?") for key in ("state", "epoch", "epochs"))
+    _out(f"# {what}: {state}, epoch {epoch} of {epochs}")
+    _out_config(info.experiment, origins)
+
+
+def _show_preset(preset: str, as_json: bool) -> None:
+    served = config.serving(preset)
+    if as_json:
+        commands = {
+            resolved.command: {"config": config.flat(resolved.experiment), "origins": resolved.origins}
+            for resolved in served
+        }
+        _out_json({"preset": preset, "commands": commands})
+        return
+    for resolved in served:
+        _out(f"# hmrl {resolved.command} {preset}")
+        _out_config(resolved.experiment, resolved.origins)
+
+
+# Printing.
+
+
+def _out(text: str) -> None:
+    print(progress.printable(text), flush=True)
+
+
+def _out_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
+
+
+def _out_config(experiment: config.Experiment, origins: Mapping[str, str]) -> None:
+    """Lines of TOML, with the origins as comments."""
+    lines = {path: f"{path} = {json.dumps(value)}" for path, value in config.flat(experiment).items()}
+    width = max(map(len, lines.values()))
+    for path, line in lines.items():
+        _out(f"{line:<{width}}  # {origins.get(path, 'unknown')}")
+
+
+def _out_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    _table(columns, rows, stream=sys.stdout)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """A table: rich on a terminal; otherwise aligned lines, of which nothing is ever cut."""
+    cells = [[progress.printable(cell) for cell in row] for row in (columns, *rows)]
+    if stream.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for header in cells[0]:
+            table.add_column(Text(header))
+        for row in cells[1:]:
+            table.add_row(*map(Text, row))
+        Console(file=stream).print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip(), file=stream, flush=True)
+
+
+def _value(value: Any) -> str:
+    """A cell: numbers to four digits, lists in brackets, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return str(value)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool, verbose: bool) -> Iterator[progress.Progress]:
+    shows = progress.make(sys.stderr, quiet=quiet, verbose=verbose)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout is the result's
+            yield shows
+    finally:
+        shows.close()
+
+
+def _prepare(shows: progress.Progress) -> None:
+    warning = runtime.prepare()
+    if warning:
+        shows.note(warning)
+
+
+def _check_tasks_file(path: Path | None) -> None:
+    if path is not None and not path.is_file():
+        raise InputError(f"--tasks: found {shown(str(path))}, which is no file; must be an .npz of tasks")

@@ -1,0 +1,96 @@
+"""What has to be set before jax is imported: quiet libraries and a private compilation cache.
+
+A cached program is machine code that the process will run, so a cache that others can write to is
+not used.  One folder per version of jaxlib and kind of processor keeps foreign programs out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import stat
+from pathlib import Path
+
+MAX_CACHE_BYTES = 2 * 2**30
+MIN_COMPILE_SECONDS = "0.5"
+
+
+def prepare() -> str:
+    """Quieten jax and turn its compilation cache on; returns why there is no cache, or "".
+
+    Variables the user has set are left as they are.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # "An NVIDIA GPU may be present": a device is chosen with JAX_PLATFORMS, not by a warning.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return ""
+    folder = cache_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        problem = _not_private(folder)
+        if not problem:
+            _prune(folder.parent, MAX_CACHE_BYTES)
+    except OSError as error:
+        problem = f"{folder}: {error.strerror}"
+    if problem:
+        return f"compiling without a cache: {problem}"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", MIN_COMPILE_SECONDS)
+    return ""
+
+
+def cache_folder() -> Path:
+    """Folder of the compiled programs for this jaxlib on this kind of processor."""
+    chosen = os.environ.get("HMRL_CACHE_DIR")
+    root = Path(chosen) if chosen else _user_cache() / "hmrl"
+    version = importlib.metadata.version("jaxlib")
+    return root.absolute() / "jax" / f"{version}-{_processor()}"
+
+
+def _user_cache() -> Path:
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(xdg) if os.path.isabs(xdg) else Path(os.path.expanduser("~/.cache"))
+
+
+def _processor() -> str:
+    """Hash of the processor's model and features, which a compiled program depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("model name", "flags", "Features", "CPU part")
+    described = sorted({line for line in lines if line.startswith(wanted)})
+    text = "\n".join([platform.machine(), platform.processor(), *described])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _not_private(folder: Path) -> str:
+    """Why a cache folder cannot be trusted; "" when it can."""
+    status = folder.stat()
+    if status.st_uid != os.getuid():
+        return f"{folder} belongs to another user"
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        return f"{folder} can be written by others; to use it: chmod 700 {folder}"
+    return ""
+
+
+def _prune(folder: Path, limit: int) -> None:
+    """Remove the programs unused for longest until the rest takes at most `limit` bytes."""
+    entries = []
+    for file in folder.rglob("*"):
+        try:
+            status = file.lstat()
+        except FileNotFoundError:  # another process prunes too
+            continue
+        if stat.S_ISREG(status.st_mode):
+            entries.append((max(status.st_atime, status.st_mtime), status.st_size, file))
+    total = sum(size for _, size, _ in entries)
+    for _, size, file in sorted(entries):
+        if total <= limit:
+            return
+        file.unlink(missing_ok=True)
+        total -= size
