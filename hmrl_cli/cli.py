@@ -86,6 +86,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
+        if code == 130:  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except (BrokenPipeError, SystemExit):  # typer turns the one into the other
         _discard_stdout()  # as in `hmrl list | head -1`: the reader has what it wants

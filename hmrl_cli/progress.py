@@ -105,7 +105,8 @@ class Lines(_Report):
         """One line; a stream that nobody reads any more is no reason to stop."""
         self._last = self._clock()
         try:
-            print(printable(text), file=self._stream, flush=True)
+            self._stream.write(printable(text) + "\n")
+            self._stream.flush()
         except (OSError, ValueError):
             self._interval = float("inf")
 

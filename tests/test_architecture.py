@@ -1,0 +1,179 @@
+"""The direction of dependencies, read from the source:
+
+cli -> experiment -> services -> plugins -> building blocks -> foundations
+
+An import inside a function counts as much as one at the top; one for type checkers does not count.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import hmrl_cli
+
+ROOT = Path(hmrl_cli.__file__).parent
+PLUGINS = ("families", "algorithms", "bonuses")
+RANKS = [
+    {"lazy", "errors", "types", "config"},
+    set(),  # building blocks: every module that is not named here
+    set(PLUGINS),
+    {"rundir", "checkpoints", "loop", "evaluation", "report", "viewer", "progress", "runtime", "devices"},
+    {"experiment"},
+    {"cli", "__main__"},
+]
+NUMERICAL = {
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "flax",
+    "optax",
+    "orbax",
+    "matplotlib",
+    "tensorboardX",
+    "safetensors",
+}
+SIMULATORS = {"brax", "mujoco", "jaxopt"}
+
+
+class Import(NamedTuple):
+    target: str  # dotted name
+    at_top: bool  # executed when the module is imported
+
+
+def imports(source: str) -> list[Import]:
+    return list(_imports(ast.parse(source), at_top=True))
+
+
+def _imports(node: ast.AST, at_top: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _imports(other, at_top)
+        elif isinstance(child, ast.Import):
+            yield from (Import(alias.name, at_top) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            yield from (Import(f"{child.module}.{alias.name}", at_top) for alias in child.names)
+        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("import_module"):
+            name = child.args[0]
+            if isinstance(name, ast.Constant):
+                yield Import(str(name.value), at_top)
+        else:
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports(child, at_top and not inside)
+
+
+def rank(module: str) -> int:
+    """Rank of a module by the first part of its name inside the package."""
+    first = module.split(".")[0]
+    return next((number for number, names in enumerate(RANKS) if first in names), 1)
+
+
+def problems(module: str, source: str) -> list[str]:
+    """What is wrong with the imports of a module, named as inside the package."""
+    found = []
+    for target, at_top in imports(source):
+        library = target.split(".")[0]
+        if library in NUMERICAL and at_top and module != "lazy":
+            found.append(f"imports {library} at the top, not from lazy")
+        if library in SIMULATORS and module.split(".")[0] not in ("families", "viewer"):
+            found.append(f"imports {library} outside families")
+        if library == "typer" and module != "cli":
+            found.append("imports typer outside cli")
+        if library in ("click", "pickle", "yaml", "dill", "cloudpickle"):
+            found.append(f"imports {library}")
+        if library == "hmrl_cli":
+            found += _wrong_direction(module, target.removeprefix("hmrl_cli").lstrip("."))
+    return found
+
+
+def _wrong_direction(module: str, target: str) -> list[str]:
+    kind = module.split(".")[0]
+    parts = target.split(".")
+    if kind in PLUGINS and parts[0] == kind:
+        sibling = parts[1] if len(parts) > 1 else ""
+        return [] if sibling.startswith("_") else [f"imports its sibling {target}"]
+    if kind in PLUGINS and parts[0] in PLUGINS:
+        return [f"imports {target}, another kind of plugin"]
+    if module == "__init__" or rank(target) <= rank(module):
+        return []
+    return [f"imports {target}, which stands above it"]
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_direction(path):
+    assert problems(module_name(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_only_the_command_line_prints_exits_or_reads_argv(path):
+    if path.name == "cli.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+        assert text not in ("print", "input", "exit", "sys.exit", "os._exit", "sys.argv"), (
+            f"line {node.lineno}"
+        )
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_nothing_executes_what_it_reads(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("eval", "exec", "compile", "os.system"), (
+                f"line {node.lineno}"
+            )
+            for keyword in node.keywords:
+                assert keyword.arg not in ("allow_pickle", "shell"), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("rollout", "import jax.numpy as jnp", "imports jax at the top"),
+        ("rollout", "def f():\n    from hmrl_cli import rundir", "imports rundir, which stands above it"),
+        ("rollout", "from hmrl_cli.families.point import make", "which stands above it"),
+        ("types", "from hmrl_cli.rollout import unroll", "which stands above it"),
+        ("loop", "from hmrl_cli import cli", "which stands above it"),
+        ("loop", "from brax import envs", "imports brax outside families"),
+        ("loop", "import importlib\nimportlib.import_module('brax.envs')", "imports brax outside families"),
+        ("families.point", "from hmrl_cli.families import ant_goal", "imports its sibling"),
+        ("families.point", "from hmrl_cli.algorithms import maml", "another kind of plugin"),
+        ("report", "import typer", "imports typer outside cli"),
+        ("sac", "import pickle", "imports pickle"),
+    ],
+)
+def test_a_wrong_direction_is_seen(module, source, expected):
+    assert expected in problems(module, source)[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("rollout", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax"),
+        ("rundir", "def f():\n    import orbax.checkpoint"),
+        ("lazy", "import jax"),
+        ("families.point", "from hmrl_cli.families import _plane\nfrom hmrl_cli.families._goals import x"),
+        ("families._physics", "import importlib\nimportlib.import_module('brax')"),
+        ("cli", "def f():\n    from hmrl_cli import experiment"),
+    ],
+)
+def test_the_right_direction_is_left_alone(module, source):
+    assert problems(module, source) == []

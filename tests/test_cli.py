@@ -1,0 +1,507 @@
+"""The command line: exit codes, what goes to stdout, wording, listings, progress, environment."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+import typing
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hmrl_cli
+from hmrl_cli import cli, config, progress, rundir, runtime
+from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted, MissingDependency
+
+PRESET = """
+# A tiny size.
+[family]
+name = "point"
+[training]
+epochs = 2
+[meta-train.algorithm]
+name = "maml"
+[pretrain-skills.algorithm]
+name = "diayn"
+"""
+HMRL = [sys.executable, "-c", "from hmrl_cli.cli import main; main()"]
+NUMERICAL = {"jax", "jaxlib", "numpy", "flax", "optax", "brax", "orbax", "matplotlib", "mujoco"}
+
+
+class Fakes:
+    """Stands for `experiment` and `report`; keeps what it was called with."""
+
+    def __init__(self):
+        self.calls = []
+        self.fails = None
+
+    def check(self, resolved):
+        self.calls.append(("check", resolved))
+        return {"parameters": 123, "list": [1, 2.5]}
+
+    def train(self, resolved, run, resume, shows, stop):
+        self.calls.append(("train", resume))
+        print("library noise")
+        shows.phase("training")
+        assert stop() is None
+        for epoch in (1, 2):
+            run.record(epoch, {"loss": 1.0 / epoch})
+            shows.epoch(epoch, 2, {"loss": 1.0 / epoch}, 1234.5)
+            run.save(epoch, {"w": np.float32([epoch])})
+        if self.fails is not None:
+            raise self.fails
+        return {"success": 0.5}
+
+    def evaluate(self, path, **kwargs):
+        self.calls.append(("evaluate", kwargs))
+        curve = {"iqm": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}
+        return {"schema": 1, "run": str(path), "steps": [0, 1], "return": curve, "success": curve}
+
+    def describe_family(self, name, split, tasks):
+        return {"name": name, "split": split, "dense": {"flat": -1.0}}
+
+    def compare(self, paths):
+        return {
+            "rows": [{"arm": "[red]", "success": 0.51234567, "interval": [0.4, 0.6]}, {"arm": "b\x1b[2J"}]
+        }
+
+    def write_html(self, paths, out):
+        return out
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    fakes = Fakes()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "presets" / "room").mkdir(parents=True)
+    (tmp_path / "presets" / "room" / "tiny.toml").write_text(PRESET.strip())
+    monkeypatch.setattr(config, "presets_folder", lambda: tmp_path / "presets")
+    monkeypatch.setattr(runtime, "prepare", lambda: "")
+    monkeypatch.setitem(sys.modules, "hmrl_cli.experiment", fakes)
+    monkeypatch.setattr(hmrl_cli, "experiment", fakes, raising=False)
+    monkeypatch.setitem(sys.modules, "hmrl_cli.report", fakes)
+    monkeypatch.setattr(hmrl_cli, "report", fakes, raising=False)
+    return fakes
+
+
+@pytest.fixture
+def hmrl(fakes, capsys):
+    """Run a command line; gives code, stdout and stderr."""
+
+    def call(*argv):
+        code = cli.run(argv)
+        captured = capsys.readouterr()
+        if code not in (0, 1):
+            assert 1 <= len(captured.err.splitlines()[-2:]) <= 2
+            assert "Traceback" not in captured.err
+        return SimpleNamespace(code=code, out=captured.out, err=captured.err, error=_error(captured.err))
+
+    return call
+
+
+def _error(err):
+    """The lines of the error, without progress before it."""
+    lines = err.splitlines()
+    starts = [index for index, line in enumerate(lines) if line.startswith("error: ")]
+    return lines[starts[0] :] if starts else []
+
+
+# Training.
+
+
+def test_stdout_ends_with_the_run_directory(hmrl, fakes):
+    done = hmrl("meta-train", "room/tiny")
+    assert (done.code, done.out) == (0, "runs/room-tiny-seed0\n")
+    assert "library noise" in done.err and "epoch 2/2" in done.err
+    assert rundir.read(Path("runs/room-tiny-seed0")).status["state"] == "complete"
+    quiet = hmrl(
+        "meta-train", "room/tiny", "-q", "--seed", "3", "--num-seeds", "2", "--set", "family.horizon=7"
+    )
+    assert quiet.out == "runs/room-tiny-seed3\n"
+    assert quiet.err == "library noise\n"
+    info = rundir.read(Path("runs/room-tiny-seed3"))
+    assert info.provenance["seeds"] == [3, 4]
+    assert info.provenance["origins"]["training.num_seeds"] == "--num-seeds"
+    assert info.experiment.family.horizon == 7
+
+
+def test_json_is_one_document(hmrl):
+    done = hmrl("pretrain-skills", "room/tiny", "--json", "--name", "mine")
+    assert json.loads(done.out) == {"run": "runs/mine", "state": "complete", "epoch": 2, "success": 0.5}
+    again = hmrl("pretrain-skills", "room/tiny", "--json", "--name", "mine", "--resume")
+    assert json.loads(again.out) == json.loads(done.out)
+    assert "complete already" in again.err
+    taken = hmrl("pretrain-skills", "room/tiny", "--name", "mine")
+    assert (taken.code, taken.out) == (73, "")
+    assert "--resume" in taken.error[1]
+
+
+def test_dry_run_writes_nothing(hmrl, fakes):
+    done = hmrl("meta-train", "room/tiny", "--dry-run", "--json")
+    plan = json.loads(done.out)
+    assert plan["parameters"] == 123 and plan["config"]["training.epochs"] == 2
+    assert not Path("runs").exists()
+    assert [name for name, _ in fakes.calls] == ["check"]
+    assert "parameters" in hmrl("meta-train", "room/tiny", "--dry-run").out
+
+
+def test_skills_chain(hmrl):
+    skills = hmrl("pretrain-skills", "room/tiny", "-q").out.strip()
+    done = hmrl("meta-train", "room/tiny", "--skills", skills)
+    assert done.out == "runs/room-tiny-seed0-2\n"
+    wrong = hmrl("meta-train", "room/tiny", "--skills", done.out.strip())
+    assert wrong.code == 65 and "is a run of meta-train" in wrong.error[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "state"),
+    [
+        (Interrupted(2, signal.SIGTERM), 75, "interrupted"),
+        (Interrupted(2, signal.SIGINT), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Diverged("params/w", 2), 76, "diverged"),
+        (InputError("skills: found 3\nmust be 4"), 65, "interrupted"),
+        (MissingDependency("wandb: is not installed"), 69, "interrupted"),
+        (ZeroDivisionError("division\nby zero"), 1, "interrupted"),
+    ],
+)
+def test_exit_codes(hmrl, fakes, error, code, state):
+    fakes.fails = error
+    done = hmrl("meta-train", "room/tiny", "--name", "r")
+    assert (done.code, done.out) == (code, "")
+    assert 1 <= len(done.error) <= 2
+    assert rundir.read(Path("runs/r")).status["state"] == state
+    fakes.fails = None
+
+
+def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
+    fakes.fails = ZeroDivisionError("oh")
+    plain = hmrl("meta-train", "room/tiny")
+    assert "Traceback" not in plain.err and "--debug" in plain.err
+    debug = hmrl("--debug", "meta-train", "room/tiny")
+    assert (debug.code, "Traceback" in debug.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "expected"),
+    [
+        (["meta-trian"], 2, "Did you mean 'meta-train'?"),
+        (["meta-train"], 2, "Missing argument"),
+        (["meta-train", "room/tiny", "--sed", "1"], 2, "--sed"),
+        (["meta-train", "room/tiny", "--seed", "x"], 2, "--seed"),
+        (["meta-train", "room/tiny", "--seed", "-1"], 2, "training.seed: found -1 (from --seed)"),
+        (["meta-train", "room/tniy"], 2, "did you mean 'room/tiny'?"),
+        (["meta-train", "room/tiny", "--set", "algorithm.iner_lr=1"], 2, "did you mean 'inner_lr'?"),
+        (["meta-train", "room/tiny", "--set", "algorithm.name=diayn"], 2, "hmrl pretrain-skills"),
+        (["meta-train", "room/tiny", "--name", "a/b"], 2, "--name: found 'a/b'"),
+        (["meta-train", "room/tiny", "--name", "a", "--run-dir", "b"], 2, "one of the two"),
+        (["meta-train", "room/tiny", "--skills", "\x1b[31m[x]"], 65, "'\\x1b[31m[x]', which is no directory"),
+        (["eval", "nowhere"], 65, "nowhere: holds no config.toml"),
+        (["eval", "nowhere", "--reward", "spare"], 2, "'spare' is not one of 'sparse', 'dense'"),
+        (["eval", "nowhere", "--tasks", "none.npz"], 65, "--tasks: found 'none.npz'"),
+        (["compare", "nowhere"], 65, "nowhere"),
+        (["report", "nowhere"], 65, "nowhere"),
+        (["show", "nothing"], 2, "found 'nothing'"),
+        (["show", "."], 65, "holds no config.toml"),
+        (["list", "familes"], 2, "did you mean 'families'?"),
+        (["list", "families", "pont"], 2, "did you mean 'point'?"),
+        (["list", "families", "pont", "--json"], 2, "did you mean 'point'?"),
+        (["list", "families", "--split", "test"], 2, "must go with one family"),
+        (["list", "presets", "room"], 2, "found 'room'"),
+    ],
+)
+def test_refusals(hmrl, argv, code, expected):
+    done = hmrl(*argv)
+    assert done.code == code
+    assert expected in done.err
+    assert 1 <= len(done.err.splitlines()) <= 2
+    assert done.out == ""
+    assert "\x1b" not in done.err
+
+
+def test_signals_only_set_a_flag():
+    before = signal.getsignal(signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        with cli._stop_signals() as stop:
+            assert stop() is None
+            os.kill(os.getpid(), number)
+            assert stop() == number
+    with cli._stop_signals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# Results and listings.
+
+
+def test_eval(hmrl, fakes):
+    runs = [hmrl("meta-train", "room/tiny", "-q").out.strip() for _ in range(2)]
+    Path("t.npz").write_bytes(b"")
+    done = hmrl("eval", runs[0], "--json", "--adapt-steps", "3", "--tasks", "t.npz", "--reward", "dense")
+    assert json.loads(done.out)["run"] == runs[0]
+    kwargs = fakes.calls[-1][1]
+    assert (kwargs["adapt_steps"], kwargs["episodes"], kwargs["split"]) == (3, None, "test")
+    assert (kwargs["tasks_file"], kwargs["reward"]) == (Path("t.npz"), "dense")
+    assert [result["run"] for result in json.loads(hmrl("eval", *runs, "--json").out)] == runs
+    plain = hmrl("eval", *runs)
+    assert plain.out.splitlines() == runs
+    assert "2 [1.5, 2.5]" in plain.err
+
+
+def test_compare_and_report(hmrl):
+    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    table = hmrl("compare", run).out
+    assert table.splitlines()[1] == "[red]  0.5123   [0.4, 0.6]"
+    assert "\x1b" not in table
+    assert json.loads(hmrl("compare", run, "--json").out)["rows"][0]["arm"] == "[red]"
+    assert hmrl("report", run).out == f"{run}/report.html\n"
+    assert hmrl("report", run, run).out == "report.html\n"
+    assert json.loads(hmrl("report", run, "-o", "x.html", "--json").out) == {"report": "x.html"}
+
+
+def test_list(hmrl):
+    everything = json.loads(hmrl("list", "--json").out)
+    assert {row["name"] for row in everything["families"]} >= {"point"}
+    assert {"name": "room/tiny", "command": "pretrain-skills, meta-train", "description": "A tiny size."} in (
+        everything["presets"]
+    )
+    assert list(json.loads(hmrl("list", "algorithms", "--json").out)) == ["algorithms"]
+    text = hmrl("list").out
+    assert "maml" in text and "room/tiny" in text
+    assert "inner_lr" in hmrl("list", "algorithms", "maml").out
+    fields = json.loads(hmrl("list", "algorithms", "maml", "--json").out)
+    assert fields["command"] == "meta-train"
+    assert any(field["name"] == "inner_lr" and field["description"] for field in fields["fields"])
+    assert "horizon" in hmrl("list", "families", "point").out
+    described = json.loads(hmrl("list", "families", "point", "--split", "hidden", "--json").out)
+    assert described["split"] == "hidden"
+    assert "flat -1" in hmrl("list", "families", "point", "--split", "test").out
+    assert "maml" in hmrl("list", "presets", "room/tiny").out
+
+
+def test_show(hmrl):
+    shown = hmrl("show", "room/tiny").out
+    assert "# hmrl meta-train room/tiny" in shown and "# hmrl pretrain-skills room/tiny" in shown
+    assert any(
+        line.startswith("training.epochs = 2 ") and "preset room/tiny" in line for line in shown.splitlines()
+    )
+    run = hmrl("meta-train", "room/tiny", "-q", "--seed", "3").out.strip()
+    text = hmrl("show", run).out
+    assert f"# {run}: complete, epoch 2 of 2" in text
+    assert tomllib.loads(text)["training"]["seed"] == 3
+    document = json.loads(hmrl("show", run, "--json").out)
+    assert document["origins"]["training.seed"] == "--seed"
+    assert document["status"]["state"] == "complete"
+    assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(config.COMMANDS)
+
+
+ARGS = st.lists(
+    st.sampled_from(
+        ["meta-train", "show", "list", "room/tiny", "--seed", "-q", "--set", "--json", "--name", "--"]
+    )
+    | st.text(max_size=6),
+    max_size=5,
+)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(argv=ARGS)
+def test_any_command_line_ends_well(hmrl, argv):
+    assert hmrl(*argv, "--dry-run").code != 1
+
+
+# In processes of their own.
+
+
+def leaves_out(code):
+    check = (
+        f"import sys; {code}; assert not {NUMERICAL!r} & set(sys.modules), {NUMERICAL!r} & set(sys.modules)"
+    )
+    return subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["meta-train", "--help"], ["list"], ["list", "families", "point"], ["--version"], ["x"]],
+)
+def test_light_commands_do_not_import_jax(argv):
+    done = leaves_out(f"from hmrl_cli.cli import run; code = run({argv!r})")
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_module_imports_jax():
+    names = sorted(
+        "hmrl_cli." + ".".join(path.relative_to(cli.__file__ + "/..").with_suffix("").parts)
+        for path in Path(cli.__file__ + "/..").rglob("*.py")
+    )
+    imports = (
+        "import importlib; [importlib.import_module(n.removesuffix('.__init__')) for n in "
+        + repr(names)
+        + "]"
+    )
+    done = leaves_out(imports)
+    assert done.returncode == 0, done.stderr
+
+
+def test_processes():
+    version = subprocess.run([*HMRL, "--version"], capture_output=True, text=True)
+    assert (version.returncode, version.stdout, version.stderr) == (0, f"hmrl {hmrl_cli.__version__}\n", "")
+    wrong = subprocess.run([*HMRL, "meta-train", "none.toml"], capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    with subprocess.Popen([*HMRL, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_every_command_and_option_is_documented():
+    for command in cli.app.registered_commands:
+        assert command.callback.__doc__
+        hints = typing.get_type_hints(command.callback, include_extras=True)
+        del hints["return"]
+        for name, hint in hints.items():
+            assert hint.__metadata__[0].help, f"{command.callback.__name__}: {name}"
+
+
+# Progress.
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_plain_lines_at_least_every_minute():
+    clock, stream = Clock(), io.StringIO()
+    lines = progress.Lines(stream, clock=clock)
+    lines.phase("compiling")
+    clock.now = 12
+    lines.phase("training")
+    for epoch in range(1, 101):
+        clock.now += 5
+        lines.epoch(epoch, 100, {"loss": np.float32([0.5, 1.5]), "n": 3, "gain": 0.123456}, 12_345.6)
+    lines.close()
+    shown = stream.getvalue().splitlines()
+    assert shown[:3] == [
+        "compiling",
+        "training (compiling took 12s)",
+        "epoch 1/100  12.3k steps/s  loss 1  n 3  gain 0.1235",
+    ]
+    assert shown[3].startswith("epoch 13/100  12.3k steps/s  7m15s left  loss 1")
+    assert shown[-1].startswith("epoch 100/100")
+    assert len(shown) == 12
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_what_progress_suits_a_stream(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert isinstance(progress.make(Terminal(), quiet=True, verbose=False), progress.Silent)
+    assert isinstance(progress.make(io.StringIO(), quiet=False, verbose=False), progress.Lines)
+    assert isinstance(progress.make(Terminal(), quiet=False, verbose=True), progress.Lines)
+    stream = Terminal()
+    live = progress.make(stream, quiet=False, verbose=False)
+    assert isinstance(live, progress.Live)
+    live.phase("compiling")
+    live.phase("training")
+    live.epoch(1, 1, {"loss[red]": 0.5}, 10.0)
+    live.note("[bold]as it is\x1b[2J")
+    live.close()
+    text = stream.getvalue()
+    assert "compiling took" in text and "loss[red] 0.5" in text and "[bold]as it is" in text
+    assert "\x1b[2J" not in text and "\x1b[1;36m" not in text
+
+
+def test_a_closed_stderr_stops_nothing():
+    stream = io.StringIO()
+    lines = progress.Lines(stream)
+    stream.close()
+    lines.note("nobody reads this")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4s"), (59.4, "59s"), (59.9, "1m00s"), (185, "3m05s"), (7620, "2h07m")]
+)
+def test_durations(seconds, text):
+    assert progress.duration(seconds) == text
+
+
+# Environment.
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "HMRL_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, "")  # so that what prepare() sets is undone
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    return monkeypatch
+
+
+def test_the_cache_is_private(environment, tmp_path):
+    assert runtime.prepare() == ""
+    folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    assert folder.is_relative_to(tmp_path / "xdg" / "hmrl")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "0.5"
+
+
+def test_a_cache_that_others_can_write_is_not_used(environment, tmp_path):
+    environment.setenv("HMRL_CACHE_DIR", str(tmp_path / "mine"))
+    folder = runtime.cache_folder()
+    assert folder.is_relative_to(tmp_path / "mine")
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    assert "can be written by others" in runtime.prepare()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    environment.setenv("HMRL_CACHE_DIR", "/proc/none")
+    assert "compiling without a cache" in runtime.prepare()
+
+
+def test_the_users_own_cache_is_left_alone(environment, tmp_path):
+    environment.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+    assert runtime.prepare() == ""
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere"
+    assert not (tmp_path / "xdg").exists()
+
+
+def test_the_cache_does_not_grow_for_ever(tmp_path):
+    for age, name in enumerate("abc"):
+        (tmp_path / name).write_bytes(b"x" * 10)
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    runtime._prune(tmp_path, 25)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_every_error_has_its_own_exit_code():
+    codes = {kind.__name__: kind.exit_code for kind in HmrlError.__subclasses__()}
+    assert codes == {
+        "ConfigError": 2,
+        "InputError": 65,
+        "MissingDependency": 69,
+        "RunDirError": 73,
+        "StorageError": 74,
+        "Interrupted": 75,
+        "Diverged": 76,
+    }
