@@ -488,3 +488,110 @@ def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
     with pytest.raises(InputError) as caught:
         RunDir.resume(tmp_path / "r", resolved)
     assert "has changed since this run began" in message(caught)
+
+
+# Interrupted in every way, in processes of their own.
+
+TRAINER = """
+import sys, time
+from types import ModuleType
+import numpy as np
+from hmrl_cli import cli, errors, runtime
+
+def train(resolved, run, resume, shows, stop):
+    tree = {"w": np.zeros(50, np.float32), "n": np.array(0, np.int32)}
+    found = run.load(tree) if resume else None
+    epoch, tree = (found.epoch, found.tree) if found else (0, tree)
+    for epoch in range(epoch + 1, resolved.experiment.training.epochs + 1):
+        noise = np.random.default_rng(epoch).normal(size=50).astype(np.float32)
+        tree = {"w": tree["w"] * np.float32(0.9) + noise, "n": tree["n"] + 1}
+        run.record(epoch, {"loss": tree["w"].mean(), "n": tree["n"]})
+        print(epoch, file=sys.stderr, flush=True)
+        if epoch % 3 == 0 or stop():
+            run.save(epoch, tree)
+        if stop():
+            raise errors.Interrupted(epoch, stop())
+        time.sleep(0.02)
+    run.save(epoch, tree)
+    return {"sum": float(tree["w"].sum())}
+
+experiment = ModuleType("hmrl_cli.experiment")
+experiment.train, experiment.check = train, lambda resolved: {}
+sys.modules["hmrl_cli.experiment"] = experiment
+runtime.prepare = lambda: ""
+import hmrl_cli
+hmrl_cli.experiment = experiment
+cli.main()
+"""
+
+
+def train_in_a_process(preset, name, *more, stop_at=None, by=None):
+    """Run to the end, or send a signal once an epoch is reached; the exit code and stdout."""
+    command = [sys.executable, "-c", TRAINER, "meta-train", preset, "--name", name, "-q", *more]
+    command += ["--set", "training.epochs=40"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        if stop_at is not None:
+            for line in process.stderr:
+                if line.strip() == str(stop_at):
+                    process.send_signal(by)
+                    break
+        out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err, err
+    return process.returncode, out
+
+
+def test_killed_and_resumed_is_as_never_killed(preset, tmp_path):
+    assert train_in_a_process(preset, "whole") == (0, "runs/whole\n")
+    code, out = train_in_a_process(preset, "cut", stop_at=8, by=signal.SIGKILL)
+    assert (code, out) == (-signal.SIGKILL, "")
+    assert rundir.read(tmp_path / "runs" / "cut").status["state"] == "killed"
+    code, out = train_in_a_process(preset, "cut", "--resume", stop_at=20, by=signal.SIGTERM)
+    assert (code, out) == (75, "")
+    assert rundir.read(tmp_path / "runs" / "cut").status["state"] == "interrupted"
+    assert train_in_a_process(preset, "cut", "--resume") == (0, "runs/cut\n")
+    whole, cut = tmp_path / "runs" / "whole", tmp_path / "runs" / "cut"
+    assert (whole / "metrics.jsonl").read_bytes() == (cut / "metrics.jsonl").read_bytes()
+    assert checkpoints.fingerprint(whole / "checkpoints") == checkpoints.fingerprint(cut / "checkpoints")
+    assert rundir.read(whole).status["summary"] == rundir.read(cut).status["summary"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_at", range(1, 40, 2))
+def test_killed_at_any_time(preset, tmp_path, stop_at):
+    train_in_a_process(preset, "cut", stop_at=stop_at, by=signal.SIGKILL)
+    train_in_a_process(preset, "cut", "--resume", stop_at=min(stop_at + 7, 39), by=signal.SIGKILL)
+    assert train_in_a_process(preset, "cut", "--resume")[0] == 0
+    train_in_a_process(preset, "whole")
+    whole, cut = tmp_path / "runs" / "whole", tmp_path / "runs" / "cut"
+    assert (whole / "metrics.jsonl").read_bytes() == (cut / "metrics.jsonl").read_bytes()
+    assert checkpoints.fingerprint(whole / "checkpoints") == checkpoints.fingerprint(cut / "checkpoints")
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "replace"])
+def test_any_failing_call_leaves_a_run_that_resumes(resolved, tmp_path, monkeypatch, call):
+    """The n-th forcing to disk or renaming fails, for every n of a short training."""
+    real = getattr(os, call)
+    for fails_at in range(1, 100):
+        calls = iter(range(1, 1000))
+
+        def fail(*args, calls=calls, fails_at=fails_at, **kwargs):
+            if next(calls) == fails_at:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(*args, **kwargs)
+
+        path = tmp_path / f"run{fails_at}"
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fail)
+            try:
+                with RunDir.create(path, resolved) as run:
+                    trained(run, 1, {"w": np.float32([1])})
+                    run.complete({})
+            except (StorageError, RunDirError) as error:
+                assert len(str(error).splitlines()) <= 2
+            else:
+                break
+        with RunDir.resume(path, resolved) as run:
+            run.load({"w": np.float32([0])})
+            trained(run, 2, {"w": np.float32([1])})
+        assert [line["epoch"] for line in rundir.read_metrics(path)] == [1, 2]
+    assert fails_at > 1
