@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> EnvState:
     """One step of the family; an episode that has ended stays as it was and earns nothing."""
     new = family.step(state, action, task)
-    new = new._replace(reached=state.reached | new.success, done=state.done | new.done)
+    new = new._replace(reached=state.reached | new.reached | new.success, done=state.done | new.done)
     if not family.terminates:
         return new
     ended = state._replace(reward=jnp.zeros_like(state.reward))

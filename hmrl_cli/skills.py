@@ -43,17 +43,18 @@ def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Arr
             f"a decision every {steps} steps does not divide the horizon of {family.name}, {family.horizon}"
         )
 
-    def wrap(inner: EnvState, key: Key, count: Array, reward: Array) -> EnvState:
-        return inner._replace(body=(inner, key, count), reward=reward)
+    def wrap(inner: EnvState, seed: Array, count: Array, reward: Array) -> EnvState:
+        return inner._replace(body=(inner, seed, count), reward=reward)
 
     def reset(key: Key, task: Task) -> EnvState:
         reset_key, act_key = jax.random.split(key)
         inner = family.reset(reset_key, task)
-        return wrap(inner, act_key, jnp.int32(0), inner.reward)
+        # as plain numbers: a state holds arrays only
+        return wrap(inner, jax.random.key_data(act_key), jnp.int32(0), inner.reward)
 
     def step(state: EnvState, decision: Array, task: Task) -> EnvState:
-        inner, key, count = state.body
-        decision_key = jax.random.fold_in(key, count)
+        inner, seed, count = state.body
+        decision_key = jax.random.fold_in(jax.random.wrap_key_data(seed), count)
 
         def one_step(inner: EnvState, t: Array) -> tuple[EnvState, Array]:
             action = act(jax.random.fold_in(decision_key, t), inner.obs, decision)
@@ -61,6 +62,6 @@ def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Arr
             return inner, inner.reward
 
         inner, rewards = jax.lax.scan(one_step, inner, jnp.arange(steps))
-        return wrap(inner, key, count + 1, rewards.sum())
+        return wrap(inner, seed, count + 1, rewards.sum())
 
     return family._replace(reset=reset, step=step, horizon=family.horizon // steps, controller=None)

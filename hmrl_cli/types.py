@@ -119,6 +119,7 @@ class Learner(NamedTuple):
     steps_per_update: int  # steps of the family that one `step` takes
     # meta-learners: adapt(key, state, task, K, N), from scratch to one task
     adapt: Callable[[Key, State, Task, int, int], Adaptation] | None = None
-    # skill learners: the frozen skills, and log q(skill | next_obs) [num_skills]
-    skills: Callable[[State], SkillLibrary] | None = None
+    # skill learners: what freezing keeps of a state, the skills made of it, log q(skill | next_obs) [num_skills]
+    freeze: Callable[[State], Params] | None = None
+    skills: Callable[[Params], SkillLibrary] | None = None
     discriminate: Callable[[State, Array], Array] | None = None

@@ -63,15 +63,18 @@ class Diayn(NamedTuple):
 
     def init(self, key: Key) -> State:
         """Fresh networks and an empty buffer."""
-        agent_key, discriminator_key, task_key = jax.random.split(key, 3)
+        agent_key, discriminator_key = jax.random.split(key)
         params = self.discriminator.init(discriminator_key)
 
-        def first_step(key: Key) -> Stored:
-            state = self.agent.init(key)
-            steps, skill = self._episode(key, state.policy)
-            return jax.tree.map(lambda x: x[0], self._stored(steps, skill))
-
-        example = jax.eval_shape(first_step, task_key)
+        discrete = isinstance(self.family.action, Discrete)
+        obs = jnp.zeros(self.family.obs_size)
+        example = Stored(
+            obs=obs,
+            action=jnp.int32(0) if discrete else jnp.zeros(self.family.action.size),
+            discount=jnp.float32(0),
+            next_obs=obs,
+            skill=jnp.int32(0),
+        )
         buffer = replay.init(example, self.config.buffer_capacity)
         return State(self.agent.init(agent_key), params, self._optimizer().init(params), buffer)
 
@@ -104,14 +107,18 @@ class Diayn(NamedTuple):
         features = self.family.features[self.config.discriminate](next_obs)
         return jax.nn.log_softmax(self.discriminator.apply(params, features))
 
-    def skills(self, state: State) -> SkillLibrary:
+    def freeze(self, state: State) -> Params:
+        """What acting with the skills takes."""
+        return state.sac.policy
+
+    def skills(self, params: Params) -> SkillLibrary:
         """The frozen skills."""
 
         def act(params: Params, key: Key | None, obs: Array, skill: Array) -> Array:
             pi = self.agent.policy.apply(params, self._condition(obs, skill))
             return pi.mode() if key is None else pi.sample(key)
 
-        return SkillLibrary(act, state.sac.policy, Discrete(self.config.num_skills))
+        return SkillLibrary(act, params, Discrete(self.config.num_skills))
 
     def discriminate(self, state: State, next_obs: Array) -> Array:
         """log q(z | f(s')) [..., num_skills] of the trained discriminator."""
@@ -186,6 +193,7 @@ def build(config: Config, family: TaskFamily) -> Learner:
         learner.init,
         learner.step,
         steps_per_update=config.episodes_per_update * family.horizon,
+        freeze=learner.freeze,
         skills=learner.skills,
         discriminate=learner.discriminate,
     )

@@ -1,0 +1,193 @@
+"""How good it is: adaptation curves on held-out tasks, reference lines, and what a set of skills does."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.rollout import advance
+from hmrl_cli.statistics import summary
+from hmrl_cli.types import Adaptation, EnvState, Learner, SkillLibrary, TaskFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hmrl_cli.types import Array, Key, Params, Split, State, Task
+
+REFERENCE_EPISODES = 4  # per task; resets are noisy
+TASKS_AT_ONCE = 64  # bounds memory, whatever the number of tasks
+
+
+def sample_tasks(family: TaskFamily, split: Split, num_tasks: int) -> Array:
+    """The tasks of a split [num_tasks, task_size]: the same for every run, and never those of training."""
+    key = jax.random.fold_in(jax.random.key(0), zlib.crc32(split.encode()))
+    return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
+
+
+def tasks_digest(tasks: Array) -> str:
+    """sha256 of the tasks' bytes: two evaluations with equal digests met the same tasks."""
+    return hashlib.sha256(np.asarray(tasks, np.float32).tobytes()).hexdigest()
+
+
+def scripted_returns(
+    family: TaskFamily, tasks: Array, controller: Callable[[EnvState, Task], Array]
+) -> dict[str, Any]:
+    """Undiscounted return, success and reached of a scripted controller, each a numpy array per task."""
+
+    def episode(key: Key, task: Task) -> tuple[Array, ...]:
+        def step(state: EnvState, _: None) -> tuple[EnvState, Array]:
+            state = advance(family, state, controller(state, task), task)
+            return state, state.reward
+
+        final, rewards = jax.lax.scan(step, family.reset(key, task), None, family.horizon)
+        return rewards.sum(), jnp.float32(final.success), jnp.float32(final.reached)
+
+    @jax.jit
+    def run(tasks: Array) -> tuple[Array, ...]:
+        keys = jax.random.split(jax.random.key(0), (len(tasks), REFERENCE_EPISODES))
+        per_episode = jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, tasks)
+        return jax.tree.map(lambda x: x.mean(axis=1), per_episode)
+
+    return dict(zip(("return", "success", "reached"), map(np.asarray, run(tasks)), strict=True))
+
+
+def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
+    """What doing nothing and what a scripted controller that knows the goal achieve on the tasks.
+
+    `family` is a plain one: its actions are continuous and it has a controller.
+    """
+
+    def idle(state: EnvState, task: Task) -> Array:
+        return jnp.zeros(family.action.size)
+
+    flat = scripted_returns(family, tasks, idle)
+    feasible = scripted_returns(family, tasks, family.controller)
+    return {
+        "flat": float(flat["return"].mean()),
+        "feasible": float(feasible["return"].mean()),
+        "per_task": {"flat": flat["return"].tolist(), "feasible": feasible["return"].tolist()},
+        "feasible_success": float(feasible["success"].mean()),
+    }
+
+
+def adaptation_curves(
+    key: Key,
+    make_learner: Callable[[Params], Learner],
+    state: State,
+    skills: Params,
+    tasks: Array,
+    *,
+    num_steps: int,
+    num_episodes: int,
+) -> Adaptation:
+    """Adapt every seed's meta-parameters to every task, leaves numpy [seed, task, ...].
+
+    Args:
+        key: [S] one per seed.
+        make_learner: the learner over given skill parameters.
+        state: leaves [S, ...].
+        skills: parameters of the skills, leaves [S, ...], or None.
+        tasks: [num_tasks, task_size].
+        num_steps: inner updates K.
+        num_episodes: episodes per update.
+    """
+
+    def one_seed(key: Key, state: State, skills: Params) -> Adaptation:
+        adapt = make_learner(skills).adapt
+
+        def one_task(now: tuple[Array, Task]) -> Adaptation:
+            index, task = now
+            return adapt(jax.random.fold_in(key, index), state, task, num_steps, num_episodes)
+
+        rows = (jnp.arange(len(tasks)), tasks)
+        return jax.lax.map(one_task, rows, batch_size=min(len(tasks), TASKS_AT_ONCE))
+
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(one_seed))(key, state, skills))
+
+
+def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
+    """The part of an evaluation document that tells how the tasks went, as plain lists."""
+    gap = lines["feasible"] - lines["flat"]
+    returned = summary(curves.returned)
+
+    def fraction(values: list[float]) -> list[float] | None:
+        return [(value - lines["flat"]) / gap for value in values] if gap else None
+
+    return {
+        "flat": lines["flat"],
+        "feasible": lines["feasible"],
+        "steps": list(range(curves.returned.shape[-1])),
+        "return": returned,
+        "success": summary(curves.success),
+        "reached": summary(curves.reached),
+        "fraction": {name: fraction(values) for name, values in returned.items()},
+        "per_task": {
+            "return": curves.returned.tolist(),
+            "success": curves.success.tolist(),
+            "reached": curves.reached.tolist(),
+        },
+    }
+
+
+def run_skills(
+    key: Key, family: TaskFamily, library: SkillLibrary, task: Task, num_episodes: int, *, stochastic: bool
+) -> Array:
+    """Observations of every skill, after the reset and after each step: [num_skills, N, T + 1, obs_size]."""
+
+    def episode(key: Key, skill: Array) -> Array:
+        reset_key, act_key = jax.random.split(key)
+        start = family.reset(reset_key, task)
+
+        def step(state: EnvState, t: Array) -> tuple[EnvState, Array]:
+            step_key = jax.random.fold_in(act_key, t) if stochastic else None
+            action = library.act(library.params, step_key, state.obs, skill)
+            state = advance(family, state, action, task)
+            return state, state.obs
+
+        _, obs = jax.lax.scan(step, start, jnp.arange(family.horizon))
+        return jnp.concatenate([start.obs[None], obs])
+
+    num_skills = library.skill.size
+    keys = jax.random.split(key, (num_skills, num_episodes))
+    return jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, jnp.arange(num_skills))
+
+
+def skill_diagnostics(
+    key: Key, family: TaskFamily, learner: Learner, state: State, task: Task, *, num_episodes: int
+) -> tuple[dict[str, Array], Array]:
+    """What the skills of one seed do, and their paths [num_skills, N, T + 1, 2].
+
+    * accuracy: how often the discriminator names the skill from one state;
+    * mutual_information: E[log q(z|s) - log p(z)] in nats, a lower bound of I(S;Z) (Barber & Agakov 2003);
+    * effective_skills: exp of the entropy of the discriminator's mean answer;
+    * displacement: distance from start to end, per skill;
+    * end_spread: scatter of one skill's ends about their centre, to be small against the displacement;
+    * coverage: distinct cells of 0.25 length units that all skills visit.
+    """
+    library = learner.skills(learner.freeze(state))
+    obs = run_skills(key, family, library, task, num_episodes, stochastic=True)
+    log_q = learner.discriminate(state, obs[:, :, 1:])  # [Z, N, T, Z]
+    own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
+    right = jnp.stack([log_q[z].argmax(axis=-1) == z for z in range(len(log_q))])
+    mean_answer = jnp.exp(log_q).mean(axis=(0, 1, 2))
+    paths = jax.vmap(jax.vmap(jax.vmap(family.features["xy"])))(obs)
+    ends = paths[:, :, -1] - paths[:, :, 0]
+    centres = ends.mean(axis=1)
+    return {
+        "accuracy": right.mean(),
+        "accuracy_per_skill": right.mean(axis=(1, 2)),
+        "mutual_information": own.mean() + jnp.log(len(log_q)),
+        "effective_skills": jnp.exp(-jnp.sum(mean_answer * jnp.log(mean_answer + 1e-20))),
+        "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
+        "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),
+        "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
+        "coverage": _distinct_cells(paths.reshape(-1, 2), 0.25),
+    }, paths
+
+
+def _distinct_cells(places: Array, size: float) -> Array:
+    """How many cells of a square grid the places [M, 2] fall into."""
+    cells = jnp.clip(jnp.floor(places / size), -500, 499).astype(jnp.int32) + 500
+    return jnp.zeros(1000 * 1000, jnp.bool_).at[cells[:, 0] * 1000 + cells[:, 1]].set(True).sum()

@@ -1,0 +1,392 @@
+"""From a configuration to a run and its evaluation: the library's front door, of which the CLI is a thin layer."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli import config, evaluation, loop, report, rundir
+from hmrl_cli.config import Experiment, Resolved
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.skills import lift, repeat
+from hmrl_cli.types import Continuous, Learner, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.progress import Progress
+    from hmrl_cli.rundir import RunDir
+    from hmrl_cli.types import Array, Params, Reward, Split, State
+
+SKILL_EPISODES = 8  # of each skill, for its diagnostics
+
+
+class Parts(NamedTuple):
+    """What an experiment is made of."""
+
+    family: TaskFamily  # plain: neither lifted nor held
+    make_learner: Callable[[Params], Learner]  # over given skill parameters; None where there are none
+    skill_learner: Learner | None  # the one whose frozen skills are acted through
+    steps_per_update: int  # environment steps of one update of one seed
+
+
+def make_family(family_config: config.Strict, reward: Reward | None = None) -> TaskFamily:
+    """The family of a configuration, with another reward if one is given."""
+    if reward is not None:
+        family_config = family_config.model_copy(update={"reward": reward})
+    return config.plugin("families", family_config.name).make(family_config)
+
+
+def assemble(
+    experiment: Experiment, skills_from: Experiment | None = None, reward: Reward | None = None
+) -> Parts:
+    """Put family, skills and algorithm together; nothing is compiled.
+
+    Args:
+        experiment: what to run.
+        skills_from: the experiment that trained the skills, for one with a hierarchy.
+        reward: in place of the configured one.
+
+    Raises:
+        ConfigError: the parts do not fit.
+    """
+    family = make_family(experiment.family, reward)
+    build = config.plugin("algorithms", experiment.algorithm.name).build
+    hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
+    if hierarchy and skills_from:
+        held = hierarchy.steps_per_skill
+        skill_learner = config.plugin("algorithms", skills_from.algorithm.name).build(
+            skills_from.algorithm, make_family(skills_from.family)
+        )
+
+    def make_learner(skills: Params) -> Learner:
+        if hierarchy and skill_learner:
+            library = skill_learner.skills(skills)
+            acted_on = lift(family, library, held, stochastic=hierarchy.stochastic)
+        else:
+            acted_on = repeat(family, held) if held > 1 else family
+        return build(experiment.algorithm, acted_on)
+
+    try:
+        # the skills' parameters are not looked at before an episode is run
+        steps = make_learner(None).steps_per_update * held
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return Parts(family, make_learner, skill_learner, steps)
+
+
+def check(resolved: Resolved) -> dict[str, Any]:
+    """What a run would be, found without compiling anything.
+
+    Raises:
+        ConfigError, InputError: it could not start.
+    """
+    experiment = resolved.experiment
+    skills_from = _skills_experiment(experiment)
+    parts = assemble(experiment, skills_from)
+    shapes = _shapes(experiment, parts)
+    training = experiment.training
+    updates = training.epochs * training.updates_per_epoch
+    leaves = jax.tree.leaves(shapes)
+    return {
+        "family": experiment.family.name,
+        "algorithm": experiment.algorithm.name,
+        "skills": experiment.hierarchy.skills if experiment.hierarchy else None,
+        "seeds": training.num_seeds,
+        "updates": updates,
+        "steps_per_update": parts.steps_per_update,
+        "steps": updates * parts.steps_per_update,
+        "state_bytes": sum(leaf.size * leaf.dtype.itemsize for leaf in leaves),
+    }
+
+
+def train(
+    resolved: Resolved,
+    run: RunDir,
+    resume: bool,
+    progress: Progress,
+    stop: Callable[[], int | None] = lambda: None,
+) -> dict[str, Any]:
+    """Train a run to its end, from its newest checkpoint where `resume` is set.
+
+    Args:
+        resolved: what to run.
+        run: the open run directory.
+        resume: continue from the newest intact checkpoint.
+        progress: is told how it goes.
+        stop: the number of a signal that asked to stop, or None; looked at after every epoch.
+
+    Returns:
+        the last epoch's metrics, and the diagnostics of a skill run.
+
+    Raises:
+        Diverged: a parameter or a metric is not finite.
+        Interrupted: `stop` asked for it; a checkpoint was written.
+        InputError: the skills or every checkpoint cannot be used.
+    """
+    experiment = resolved.experiment
+    skills_from = _skills_experiment(experiment)
+    parts = assemble(experiment, skills_from)
+    keys = _seed_keys(experiment)
+    progress.phase("loading")
+    found = run.load(_shapes(experiment, parts)) if resume else None
+    if found:
+        start, (state, skills) = found.epoch, jax.tree.map(jnp.asarray, found.tree)
+    else:
+        start, skills = 0, _load_skills(experiment, skills_from, parts)
+        state = jax.jit(jax.vmap(lambda key, params: parts.make_learner(params).init(key)))(keys.init, skills)
+        if skills_from:  # evaluation rebuilds the skills from this, wherever their run went
+            rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
+
+    progress.phase("compiling")
+    epoch = _compile_epoch(experiment, parts, keys, state, skills)
+    progress.phase("training")
+    after_epoch = _Recorder(run, parts, skills, progress, stop)
+    state = loop.fit(
+        epoch,
+        keys.train,
+        state,
+        skills,
+        start=start,
+        num_epochs=experiment.training.epochs,
+        after_epoch=after_epoch,
+    )
+    summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
+    if parts.make_learner(None).skills is not None:
+        progress.phase("diagnosing skills")
+        summary["skills"] = diagnose(run.path, experiment, parts, state)
+    return summary
+
+
+class _Recorder:
+    """What the host does between two epochs: metrics, checkpoint, signals."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        parts: Parts,
+        skills: Params,
+        progress: Progress,
+        stop: Callable[[], int | None],
+    ) -> None:
+        self.run, self.skills, self.progress, self.stop = run, skills, progress, stop
+        training = run.experiment.training
+        self.training = training
+        self.steps_per_seed = parts.steps_per_update * training.updates_per_epoch
+        self.last: dict[str, Any] = {}
+
+    def __call__(self, report: loop.Report) -> bool:
+        if not report.finite:
+            bad = loop.non_finite_leaves(report.state) or loop.non_finite_leaves(report.metrics)
+            raise Diverged(", ".join(bad[:3]), report.epoch)
+        metrics = {
+            name: value.tolist() if len(value) > 1 else value.item() for name, value in report.metrics.items()
+        }
+        self.last = {"env_steps": report.epoch * self.steps_per_seed, **metrics}
+        self.run.record(report.epoch, self.last)
+        means = {name: value.mean() for name, value in report.metrics.items()}
+        speed = self.steps_per_seed * self.training.num_seeds / report.seconds
+        self.progress.epoch(report.epoch, self.training.epochs, means, speed)
+        signal = self.stop()
+        is_last = report.epoch == self.training.epochs
+        if signal or is_last or report.epoch % self.training.checkpoint_every == 0:
+            self.run.save(report.epoch, (report.state, self.skills))
+            self.run.event(f"epoch {report.epoch}: checkpoint, {speed:.0f} steps/s")
+        if signal and not is_last:
+            raise Interrupted(report.epoch, signal)
+        return True
+
+
+def evaluate(
+    path: Path,
+    *,
+    split: Split = "test",
+    tasks_file: Path | None = None,
+    reward: Reward = "sparse",
+    adapt_steps: int | None = None,
+    episodes: int | None = None,
+    num_tasks: int | None = None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Adapt a run's meta-parameters to held-out tasks, or diagnose the skills of a skill run.
+
+    Returns:
+        the document that is also written to `eval/<split>-<reward>.json` of the run.
+
+    Raises:
+        InputError: the run, its checkpoint or the task file cannot be used.
+    """
+    experiment = rundir.read(path).experiment
+    parts = assemble(experiment, _kept_skills_experiment(path, experiment), reward)
+    progress.phase("loading")
+    found = rundir.read_checkpoint(path, _shapes(experiment, parts))
+    state, skills = jax.tree.map(jnp.asarray, found.tree)
+    if parts.make_learner(None).adapt is None:
+        return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state)}
+    settings = experiment.evaluation
+    tasks = _tasks(parts.family, split, num_tasks or settings.num_tasks, tasks_file)
+    progress.phase("reference lines")
+    lines = evaluation.reference_lines(parts.family, tasks)
+    progress.phase("adapting")
+    curves = evaluation.adaptation_curves(
+        _seed_keys(experiment).evaluate,
+        parts.make_learner,
+        state,
+        skills,
+        tasks,
+        num_steps=settings.adapt_steps if adapt_steps is None else adapt_steps,
+        num_episodes=episodes or settings.episodes,
+    )
+    name = tasks_file.stem if tasks_file else split
+    document = {
+        "schema": 1,
+        "run": str(path),
+        "family": experiment.family.name,
+        "algorithm": experiment.algorithm.name,
+        "epoch": found.epoch,
+        "split": name,
+        "reward": reward,
+        "num_seeds": experiment.training.num_seeds,
+        "num_tasks": len(tasks),
+        "episodes": episodes or settings.episodes,
+        **evaluation.curve_document(curves, lines),
+        "tasks_sha256": evaluation.tasks_digest(tasks),
+    }
+    rundir.write_json(path / "eval" / f"{name}-{reward}.json", document)
+    return document
+
+
+def diagnose(path: Path, experiment: Experiment, parts: Parts, state: State) -> dict[str, Any]:
+    """Run every skill of every seed: writes `skills.json` and the picture `skills.svg`; returns the numbers."""
+    learner = parts.make_learner(None)
+    acted_on = parts.family
+
+    def one_seed(key: Any, state: State) -> Any:
+        task_key, run_key = jax.random.split(key)
+        task = acted_on.sample(task_key, "train")
+        return evaluation.skill_diagnostics(
+            run_key, acted_on, learner, state, task, num_episodes=SKILL_EPISODES
+        )
+
+    numbers, paths = jax.jit(jax.vmap(one_seed))(_seed_keys(experiment).evaluate, state)
+    document = {name: np.asarray(value).tolist() for name, value in numbers.items()}
+    rundir.write_json(path / "skills.json", document)
+    rundir.write_text(path / "skills.svg", report.skill_paths_svg(np.asarray(paths)))
+    return document
+
+
+def describe_family(name: str, split: Split = "test", tasks_file: Path | None = None) -> dict[str, Any]:
+    """A family's sizes and its reference lines on a split or a task file, found by rolling out.
+
+    Args:
+        name: of a family, with its default settings, or of a preset, with those of the preset.
+        split: which tasks.
+        tasks_file: in place of the split.
+    """
+    family_config = config.family_of(name)
+    families = {reward: make_family(family_config, reward) for reward in ("dense", "sparse")}
+    family = families["dense"]
+    tasks = _tasks(family, split, config.Evaluation().num_tasks, tasks_file)
+    return {
+        "name": family.name,
+        "obs_size": family.obs_size,
+        "action": {
+            "kind": "continuous" if isinstance(family.action, Continuous) else "discrete",
+            "size": family.action.size,
+        },
+        "horizon": family.horizon,
+        "num_tasks": len(tasks),
+        "split": tasks_file.stem if tasks_file else split,
+        **{reward: evaluation.reference_lines(family, tasks) for reward, family in families.items()},
+    }
+
+
+def read_tasks(path: Path, task_size: int) -> Array:
+    """Tasks of a user's `.npz` file, array `tasks`, one row each: [num_tasks, task_size].
+
+    Raises:
+        InputError: names the file, and the row or the shape that is wrong.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "tasks" not in file:
+                raise InputError(f"{path}: holds no array 'tasks', only {', '.join(file) or 'nothing'}")
+            tasks = file["tasks"]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: cannot be read as .npz: {error}\nmust be written by numpy.savez(..., tasks=array)"
+        ) from None
+    if tasks.ndim != 2 or tasks.shape[1] != task_size or not len(tasks):
+        raise InputError(f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {task_size})")
+    if not (np.issubdtype(tasks.dtype, np.floating) or np.issubdtype(tasks.dtype, np.integer)):
+        raise InputError(f"{path}: tasks has dtype {tasks.dtype}; must be numbers")
+    bad = ~np.isfinite(tasks).all(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"{path}: row {row} of tasks is {tasks[row].tolist()}; must be finite")
+    return jnp.asarray(tasks, jnp.float32)
+
+
+def _tasks(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | None) -> Array:
+    if tasks_file is not None:
+        return read_tasks(tasks_file, family.task_size)
+    return evaluation.sample_tasks(family, split, num_tasks)
+
+
+def _seed_keys(experiment: Experiment) -> loop.Streams:
+    training = experiment.training
+    return loop.streams(range(training.seed, training.seed + training.num_seeds))
+
+
+def _shapes(experiment: Experiment, parts: Parts) -> Any:
+    """Shapes of what a checkpoint holds: (state, skills), leaves [S, ...]."""
+
+    def init(key: Any) -> Any:
+        skills = None
+        if parts.skill_learner:
+            init_key, key = jax.random.split(key)
+            skills = parts.skill_learner.freeze(parts.skill_learner.init(init_key))
+        return parts.make_learner(skills).init(key), skills
+
+    return jax.eval_shape(jax.vmap(init), _seed_keys(experiment).init)
+
+
+def _compile_epoch(
+    experiment: Experiment, parts: Parts, keys: loop.Streams, state: State, skills: Params
+) -> Callable[..., Any]:
+    def step(key: Any, state: State, skills: Params) -> Any:
+        return parts.make_learner(skills).step(key, state)
+
+    epoch = loop.make_epoch(step, experiment.training.updates_per_epoch)
+    return epoch.lower(keys.train, state, skills).compile()
+
+
+def _skills_experiment(experiment: Experiment) -> Experiment | None:
+    """How the skills of an experiment were trained.
+
+    Raises:
+        InputError: they cannot be acted through.
+    """
+    if experiment.hierarchy is None:
+        return None
+    source = experiment.hierarchy.skills
+    trained = rundir.read(Path(source)).experiment
+    if trained.hierarchy is not None:
+        raise InputError(f"hierarchy.skills: {source} acts through skills itself; must be plain skills")
+    return trained
+
+
+def _kept_skills_experiment(path: Path, experiment: Experiment) -> Experiment | None:
+    return config.load(path / "skills.toml") if experiment.hierarchy else None
+
+
+def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: Parts) -> Params:
+    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, cyclically."""
+    if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
+        return None
+    source = assemble(skills_from)
+    found = rundir.read_checkpoint(Path(experiment.hierarchy.skills), _shapes(skills_from, source))
+    params = parts.skill_learner.freeze(found.tree[0])
+    chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
+    return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

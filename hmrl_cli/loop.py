@@ -1,0 +1,97 @@
+"""The training loop: an epoch is one compiled program, and the host acts only between epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.lazy import jax, jnp, np
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Key, Metrics, Params, State
+
+
+class Streams(NamedTuple):
+    """Independent keys of one seed; what one stream draws never moves another."""
+
+    init: Key
+    train: Key
+    evaluate: Key
+
+
+class Report(NamedTuple):
+    """What the host learns of an epoch."""
+
+    epoch: int  # finished epochs
+    state: State  # leaves [S, ...], valid until the next epoch starts
+    metrics: dict[str, Any]  # name -> numpy [S], means over the epoch's updates
+    finite: bool
+    seconds: float
+
+
+def streams(seeds: Any) -> Streams:
+    """The keys of every seed, leaves [S]."""
+    roots = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+    return Streams(*(jax.vmap(lambda root, i=i: jax.random.fold_in(root, i))(roots) for i in range(3)))
+
+
+def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int) -> Callable[..., Any]:
+    """An epoch of all seeds in one program that donates its state.
+
+    Args:
+        step: (key, state, skills) -> (state, metrics) of one seed.
+        num_updates: steps per epoch.
+
+    Returns:
+        epoch(keys [S], state, skills) -> (state, metrics [S], finite []), leaves [S, ...].
+    """
+
+    def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
+        def update(state: State, t: Any) -> tuple[State, Metrics]:
+            now = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
+            return jax.vmap(step)(now, state, skills)
+
+        state, metrics = jax.lax.scan(update, state, jnp.arange(num_updates))
+        metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
+        return state, metrics, all_finite((state, metrics))
+
+    return jax.jit(epoch, donate_argnums=1)
+
+
+def all_finite(tree: Any) -> Any:
+    """Whether no floating-point leaf holds an infinity or a NaN: [] bool."""
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
+    return jnp.all(jnp.array([jnp.isfinite(x).all() for x in floats]))
+
+
+def non_finite_leaves(tree: Any) -> list[str]:
+    """Paths of the leaves that hold an infinity or a NaN."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    bad = [path for path, x in leaves if jnp.issubdtype(x.dtype, jnp.floating) and not jnp.isfinite(x).all()]
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path in bad]
+
+
+def fit(
+    epoch: Callable[..., Any],
+    keys: Key,
+    state: State,
+    skills: Params,
+    *,
+    start: int,
+    num_epochs: int,
+    after_epoch: Callable[[Report], bool],
+) -> State:
+    """Run epochs start .. num_epochs - 1; `after_epoch` says whether to go on.
+
+    The key of an epoch depends on its number alone, so a resumed run continues exactly.
+    """
+    for number in range(start, num_epochs):
+        began = time.perf_counter()
+        now = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
+        state, metrics, finite = epoch(now, state, skills)
+        host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
+        report = Report(number + 1, state, host_metrics, bool(finite), time.perf_counter() - began)
+        if not after_epoch(report):
+            break
+    return state

@@ -1,0 +1,185 @@
+"""Comparisons across runs, and pages to look at: tables, curves and paths of skills."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli import rundir
+from hmrl_cli.errors import InputError
+from hmrl_cli.lazy import np
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .75rem; text-align: right }
+th { border-bottom: 1px solid #999 } td:first-child, th:first-child { text-align: left }
+figure { margin: 1.5rem 0 } svg { max-width: 100%; height: auto } code { background: #f3f3f3; padding: 0 .25rem }
+"""
+
+
+def evaluations(path: Path) -> list[dict[str, Any]]:
+    """The evaluation documents of a run, sorted by name."""
+    documents = []
+    for file in sorted((path / "eval").glob("*.json")):
+        try:
+            documents.append(json.loads(file.read_text(encoding="utf-8")))
+        except ValueError:
+            raise InputError(f"{file}: is not JSON; to write it anew: hmrl eval {path}") from None
+    return documents
+
+
+def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
+    """A row for every evaluated run and split: the last step's IQM and interval of each measure.
+
+    Raises:
+        InputError: no run has been evaluated, or two met different tasks under one name.
+    """
+    rows, digests = [], {}
+    for path in run_paths:
+        for document in evaluations(path):
+            protocol = (document["split"], document["reward"])
+            if digests.setdefault(protocol, document["tasks_sha256"]) != document["tasks_sha256"]:
+                raise InputError(
+                    f"{path}: its {'-'.join(protocol)} tasks are not those of the other runs\n"
+                    "must be evaluated with the same --num-tasks or --tasks"
+                )
+            rows.append(_row(path, document))
+    if not rows:
+        raise InputError(f"{run_paths[0]}: holds no evaluation; first: hmrl eval {run_paths[0]}")
+    return {"schema": 1, "rows": rows}
+
+
+def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    def last(measure: str) -> str:
+        middle, low, high = (document[measure][key][-1] for key in ("iqm", "low", "high"))
+        return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+
+    fraction = document["fraction"]["iqm"]
+    return {
+        "run": path.name,
+        "split": document["split"],
+        "reward": document["reward"],
+        "seeds": document["num_seeds"],
+        "tasks": document["num_tasks"],
+        "flat": round(document["flat"], 2),
+        "feasible": round(document["feasible"], 2),
+        "before": round(document["return"]["iqm"][0], 2),
+        "return": last("return"),
+        "fraction": None if fraction is None else round(fraction[-1], 2),
+        "success": last("success"),
+        "reached": last("reached"),
+    }
+
+
+def write_html(run_paths: Sequence[Path], out: Path) -> Path:
+    """One page without scripts and without links to elsewhere: table, adaptation curves, paths of skills.
+
+    Raises:
+        InputError: none of the runs has anything to show.
+    """
+    evaluated = [path for path in run_paths if evaluations(path)]
+    pictures = [path / "skills.svg" for path in run_paths if (path / "skills.svg").is_file()]
+    if not evaluated and not pictures:
+        raise InputError(f"{run_paths[0]}: holds nothing to report; first: hmrl eval {run_paths[0]}")
+    parts = []
+    if evaluated:
+        parts += [_html_table(compare(evaluated)["rows"]), f"<figure>{curves_svg(evaluated)}</figure>"]
+    parts += [
+        f"<figure>{file.read_text(encoding='utf-8')}<figcaption>skills of "
+        f"<code>{html.escape(file.parent.name)}</code></figcaption></figure>"
+        for file in pictures
+    ]
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>hmrl report</title><style>{STYLE}</style><h1>hmrl report</h1>{''.join(parts)}</html>\n"
+    )
+    rundir.write_text(out, page)
+    return out
+
+
+def _html_table(rows: Sequence[dict[str, Any]]) -> str:
+    def cells(tag: str, values: Any) -> str:
+        return "".join(f"<{tag}>{html.escape('' if v is None else str(v))}</{tag}>" for v in values)
+
+    body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
+    return (
+        f"<table><tr>{cells('th', rows[0])}</tr>{body}</table><p>Interquartile means over seeds and tasks "
+        "after the last update, with 95 % bootstrap intervals; fraction is of the way from flat to feasible.</p>"
+    )
+
+
+def curves_svg(run_paths: Sequence[Path]) -> str:
+    """Return and success against adaptation steps, a column for every split and reward."""
+    documents = [(path.name, document) for path in run_paths for document in evaluations(path)]
+    protocols = list(dict.fromkeys((d["split"], d["reward"]) for _, d in documents))
+    figure, axes = _figure(2, len(protocols))
+    for column, protocol in enumerate(protocols):
+        for row, measure in enumerate(("return", "reached")):
+            axis = axes[row][column]
+            for name, document in documents:
+                if (document["split"], document["reward"]) != protocol:
+                    continue
+                line = document[measure]
+                (drawn,) = axis.plot(document["steps"], line["iqm"], marker="o", ms=3, label=name)
+                axis.fill_between(
+                    document["steps"], line["low"], line["high"], alpha=0.2, color=drawn.get_color()
+                )
+                if measure == "return":
+                    for level, style in (("flat", ":"), ("feasible", "--")):
+                        axis.axhline(document[level], color="gray", ls=style, lw=1)
+            axis.set_ylabel(measure if column == 0 else "")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        axes[0][column].set_title(" goals, ".join(protocol) + " reward")
+        axes[1][column].set_xlabel("updates")
+        axes[1][column].set_ylim(-0.03, 1.03)
+    axes[0][0].legend(fontsize="small")
+    return _svg(figure)
+
+
+def skill_paths_svg(paths: Any) -> str:
+    """Paths of the skills [seed, skill, episode, T + 1, 2] from above, a panel for every seed, coloured by skill."""
+    figure, axes = _figure(1, len(paths), size=4.5)
+    for seed, per_skill in enumerate(paths):
+        axis = axes[0][seed]
+        for skill, episodes in enumerate(per_skill):
+            colour = _colour(skill, len(per_skill))
+            for episode in episodes:
+                axis.plot(episode[:, 0], episode[:, 1], color=colour, lw=0.9, alpha=0.8)
+            axis.plot(*episodes[:, -1].mean(axis=0), "o", color=colour, ms=5, label=str(skill))
+        axis.set_aspect("equal", adjustable="datalim")
+        axis.set_xlabel("x")
+        axis.set_ylabel("y" if seed == 0 else "")
+        axis.set_title("skills" if len(paths) == 1 else f"skills of seed {seed}")
+    if len(paths[0]) <= 20:
+        axes[0][-1].legend(fontsize="x-small", ncols=1 + len(paths[0]) // 11)
+    return _svg(figure)
+
+
+def _colour(index: int, count: int) -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["hsv"](index / count)
+
+
+def _figure(rows: int, columns: int, size: float = 3.2) -> Any:
+    from matplotlib.figure import Figure  # without pyplot: no state, no display
+
+    figure = Figure(figsize=(max(1.35 * size * columns, 5), size * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _svg(figure: Any) -> str:
+    """The figure as an SVG element; equal figures give equal bytes."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "hmrl", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,9 @@
+"""Settings of every test: reused keys are errors, compiled programs are kept between runs."""
+
+import os
+from pathlib import Path
+
+CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+os.environ.setdefault("JAX_DEBUG_KEY_REUSE", "1")

@@ -1,0 +1,76 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import adaptation, networks
+from hmrl_cli.distributions import Gaussian
+from hmrl_cli.types import AdaptState
+from tests import toys
+
+FAMILY = toys.walker(horizon=5)
+POLICY = networks.policy(2, FAMILY.action, (8,), latent_size=2, activation="tanh")
+LATENT = Gaussian(jnp.array([0.3, -0.6]), jnp.array([0.2, -0.4]))
+STATE = AdaptState(POLICY.init(jax.random.key(0)), LATENT)
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    collect = partial(
+        adaptation.collect, policy=POLICY, family=FAMILY, num_episodes=9, discount=0.9, gae_lambda=1.0
+    )
+    return jax.jit(lambda key, state: collect(key, state, task=jnp.array([1.0, 0.0])))(
+        jax.random.key(1), STATE
+    )
+
+
+def test_the_latent_step_is_maesns_closed_form(episodes):
+    """mu' = mu + s mean_j A_j (z_j - mu) / sigma^2; log sigma' = log sigma + s mean_j A_j [((z_j - mu)/sigma)^2 - 1]."""
+    size = Gaussian(jnp.array([0.5, 0.7]), jnp.array([0.2, 0.3]))
+    new = adaptation.update(STATE, episodes, AdaptState(None, size), POLICY)
+    z, a = np.asarray(episodes.latent, np.float64), np.asarray(episodes.start_advantage, np.float64)[:, None]
+    mean, std = np.asarray(LATENT.mean, np.float64), np.exp(np.asarray(LATENT.log_std, np.float64))
+    expected_mean = mean + size.mean * (a * (z - mean) / std**2).mean(axis=0)
+    expected_log_std = LATENT.log_std + size.log_std * (a * (((z - mean) / std) ** 2 - 1)).mean(axis=0)
+    np.testing.assert_allclose(new.latent.mean, expected_mean, atol=1e-5)
+    np.testing.assert_allclose(new.latent.log_std, expected_log_std, atol=1e-5)
+    assert new.params is STATE.params
+
+
+def test_the_parameter_step_is_reinforce(episodes):
+    new = adaptation.update(STATE, episodes, AdaptState(jnp.float32(0.1), None), POLICY)
+    steps = episodes.transitions
+
+    def log_prob(params, obs, z, action):
+        return POLICY.apply(params, obs, z).log_prob(action)
+
+    direction = jax.tree.map(jnp.zeros_like, STATE.params)
+    for j in range(9):
+        for t in range(5):
+            score = jax.grad(log_prob)(STATE.params, steps.obs[j, t], episodes.latent[j], steps.action[j, t])
+            direction = jax.tree.map(lambda d, s: d + episodes.advantage[j, t] * s / 45, direction, score)  # noqa: B023
+    expected = jax.tree.map(lambda x, d: x + 0.1 * d, STATE.params, direction)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), new.params, expected)
+    assert new.latent is STATE.latent
+
+
+def test_a_latent_is_drawn_once_per_episode(episodes):
+    assert episodes.latent.shape == (9, 2)
+    np.testing.assert_allclose(episodes.latent, LATENT.mean + jnp.exp(LATENT.log_std) * episodes.noise, atol=1e-5)
+    np.testing.assert_allclose(episodes.start_advantage.mean(), 0, atol=1e-5)
+    np.testing.assert_allclose(episodes.advantage.std(), 1, rtol=1e-3)
+
+
+def test_first_order_cuts_the_derivative_through_the_step(episodes):
+    def moved(latent, first_order):
+        state = AdaptState(STATE.params, latent)
+        size = AdaptState(None, jax.tree.map(jnp.ones_like, LATENT))
+        return adaptation.update(state, episodes, size, POLICY, first_order=first_order).latent.mean.sum()
+
+    ones, through = jax.grad(moved)(LATENT, True), jax.grad(moved)(LATENT, False)
+    np.testing.assert_array_equal(ones.mean, 1.0)
+    # d mu'/d mu = 1 - s mean_j A_j / sigma^2, and the advantages' mean is zero
+    np.testing.assert_allclose(through.mean, 1.0, atol=1e-5)
+    assert (through.log_std != 0).all() and (ones.log_std == 0).all()

@@ -1,0 +1,80 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from hmrl_cli import trust_region
+from hmrl_cli.distributions import Categorical, Gaussian
+
+
+def problem(discrete):
+    """A small policy on fixed data: parameters, outputs, loss, divergence."""
+    keys = jax.random.split(jax.random.key(0), 5)
+    obs = jax.random.normal(keys[0], (40, 3))
+    advantage = jax.random.normal(keys[1], (40,))
+    params = {"w": 0.3 * jax.random.normal(keys[2], (3, 2)), "log_std": jnp.zeros(2)}
+    action = (
+        jax.random.randint(keys[3], (40,), 0, 2) if discrete else jax.random.normal(keys[4], (40, 2))
+    )
+
+    def outputs(params):
+        out = jnp.tanh(obs @ params["w"])
+        return Categorical(out) if discrete else Gaussian(out, jnp.tile(params["log_std"], (40, 1)))
+
+    old = outputs(params).log_prob(action)
+
+    def loss(params, dist):
+        return -jnp.mean(jnp.exp(dist.log_prob(action) - old) * advantage)
+
+    def divergence(old, new):
+        return old.kl(new).mean()
+
+    return params, outputs, loss, divergence
+
+
+def test_conjugate_gradient_solves_a_dense_system():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(8, 8)).astype(np.float32)
+    matrix, target = root @ root.T + np.eye(8, dtype=np.float32), rng.normal(size=8).astype(np.float32)
+    solution, residual = trust_region.conjugate_gradient(lambda v: matrix @ v, target, 20)
+    np.testing.assert_allclose(solution, np.linalg.solve(matrix, target), rtol=1e-3, atol=1e-4)
+    assert residual < 1e-4
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_the_step_is_the_natural_gradient_of_a_dense_solve(discrete):
+    params, outputs, loss, divergence = problem(discrete)
+    if discrete:
+        del params["log_std"]
+    flat, unravel = ravel_pytree(params)
+    old = outputs(params)
+    fisher = jax.hessian(lambda x: divergence(old, outputs(unravel(x))))(flat) + 1e-3 * jnp.eye(flat.size)
+    gradient = jax.grad(lambda x: loss(unravel(x), outputs(unravel(x))))(flat)
+    direction = np.linalg.solve(fisher, gradient)
+    longest = np.sqrt(2 * 1e-4 / (direction @ fisher @ direction))
+
+    step = partial(trust_region.step, max_divergence=1e-4, damping=1e-3, iterations=50)
+    new, info = jax.jit(lambda p: step(p, outputs, loss, divergence))(params)
+    moved = ravel_pytree(new)[0] - flat
+    # the line search may shorten the step, by powers of 0.8
+    factor = np.linalg.norm(moved) / (longest * np.linalg.norm(direction))
+    np.testing.assert_allclose(moved, -factor * longest * direction, atol=2e-5)
+    assert np.isclose(np.log(factor) / np.log(0.8) % 1, 0, atol=0.1) or np.isclose(factor, 1, atol=0.02)
+    assert info.accepted == 1 and 0 < info.divergence <= 1e-4 and info.improvement > 0
+
+
+def test_a_step_that_cannot_help_is_not_taken():
+    params, outputs, _, divergence = problem(False)
+
+    def kink(params, dist):
+        # lowest where it stands, whatever its slope says
+        distance = sum(jnp.abs(params[name] - start[name]).sum() for name in start)
+        return jnp.where(distance > 0, 1.0 + distance, dist.mean.sum() * 1e-3)
+
+    start = params
+    new, info = trust_region.step(params, outputs, kink, divergence, max_divergence=0.01)
+    assert info.accepted == 0 and info.divergence == 0
+    assert all(jnp.array_equal(new[name], params[name]) for name in params)
