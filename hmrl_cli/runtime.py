@@ -30,8 +30,10 @@ def prepare() -> str:
         return ""
     folder = cache_folder()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        problem = _not_private(folder)
+        folder.parent.parent.mkdir(parents=True, exist_ok=True)
+        for private in (folder.parent, folder):
+            private.mkdir(mode=0o700, exist_ok=True)
+        problem = _not_private(folder.parent) or _not_private(folder)
         if not problem:
             _prune(folder.parent, MAX_CACHE_BYTES)
     except OSError as error:
