@@ -1,0 +1,61 @@
+"""A massless point in the plane: what the two kinematic families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import Continuous, EnvState, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+STEP = 0.1  # how far an action of 1 moves the point, in each coordinate
+
+
+def family(
+    *,
+    name: str,
+    sample: Callable[[Key, Split], Task],
+    reward: Callable[[Array], Array],
+    ended: Callable[[Array], Array] | None,
+    success_radius: float,
+    horizon: int,
+) -> TaskFamily:
+    """Build a family of goals for a point that starts at the origin.
+
+    The observation is the position [2], the task the goal [2]; s' = s + 0.1 clip(a, -1, 1).  `reward`
+    maps the offset s' - g [2] to the reward of the step; `ended` maps it to the early end, None is never.
+    Success: the point is within `success_radius` of the goal.
+    """
+
+    def observe(position: Array, task: Task) -> EnvState:
+        offset = position - task
+        success = jnp.linalg.norm(offset) <= success_radius
+        done = ended(offset) if ended else jnp.zeros((), bool)
+        return EnvState((), position, reward(offset), success, success, done)
+
+    def reset(key: Key, task: Task) -> EnvState:
+        state = observe(jnp.zeros(2), task)
+        return state._replace(reward=jnp.zeros(()), done=jnp.zeros((), bool))
+
+    def step(state: EnvState, action: Array, task: Task) -> EnvState:
+        return observe(state.obs + STEP * jnp.clip(action, -1.0, 1.0), task)
+
+    def controller(state: EnvState, task: Task) -> Array:
+        return jnp.clip((task - state.obs) / STEP, -1.0, 1.0)
+
+    return TaskFamily(
+        name=name,
+        sample=sample,
+        reset=reset,
+        step=step,
+        controller=controller,
+        features={"identity": lambda obs: obs, "xy": lambda obs: obs},
+        obs_size=2,
+        task_size=2,
+        action=Continuous(2),
+        horizon=horizon,
+        terminates=ended is not None,
+    )

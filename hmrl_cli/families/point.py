@@ -1,0 +1,66 @@
+"""2-D navigation of MAML (Finn et al. 2017, 1703.03400, section 5.3.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pydantic
+
+from hmrl_cli.config import Strict
+from hmrl_cli.families import _plane
+from hmrl_cli.families._goals import split_key
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import Reward, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+GOAL_RANGE = 0.5  # training goals ~ U[-.5, .5]^2
+HIDDEN_RANGE = 1.0  # hidden goals lie in [-1, 1]^2 but not in the training square
+END_RANGE = 0.01  # the episode ends this near to the goal, in both coordinates
+
+
+class Config(Strict):
+    """A point that walks to a goal in the plane."""
+
+    name: Literal["point"] = pydantic.Field("point", description="MAML's 2-D navigation")
+    reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
+    horizon: int = pydantic.Field(100, gt=0, le=10_000, description="steps of an episode")
+    sparse_radius: float = pydantic.Field(
+        0.1, gt=0, le=1, description="success, and all of the sparse reward, is this near to the goal"
+    )
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
+
+    Dense r = -||s' - g||, as MAML's.  Sparse r = max(radius - ||s' - g||, 0), as the sparse point
+    environment of ProMP's code: the dense reward, moved up to be 0 on the edge of the disc.
+    The episode ends early at |s' - g| < .01 in both coordinates, under either reward.
+    Success: within `sparse_radius` of the goal.
+    """
+
+    def reward(offset: Array) -> Array:
+        distance = jnp.linalg.norm(offset)
+        return -distance if config.reward == "dense" else jnp.maximum(config.sparse_radius - distance, 0.0)
+
+    return _plane.family(
+        name=config.name,
+        sample=_sample,
+        reward=reward,
+        ended=lambda offset: jnp.all(jnp.abs(offset) < END_RANGE),
+        success_radius=config.sparse_radius,
+        horizon=config.horizon,
+    )
+
+
+def _sample(key: Key, split: Split) -> Task:
+    key = split_key(key, split)
+    if split != "hidden":
+        return jax.random.uniform(key, (2,), minval=-GOAL_RANGE, maxval=GOAL_RANGE)
+    # Four equal rectangles, one per quarter turn, tile the frame: no rejection, uniform in area.
+    turn_key, goal_key = jax.random.split(key)
+    low = jnp.array([GOAL_RANGE, -GOAL_RANGE])
+    x, y = jax.random.uniform(goal_key, (2,), minval=low, maxval=HIDDEN_RANGE)
+    turns = jnp.stack([jnp.stack([x, y]), jnp.stack([-y, x]), jnp.stack([-x, -y]), jnp.stack([y, -x])])
+    return turns[jax.random.randint(turn_key, (), 0, 4)]

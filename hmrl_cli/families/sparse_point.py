@@ -1,0 +1,52 @@
+"""PEARL's sparse point robot (Rakelly et al. 2019, 1903.08254, section 6.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pydantic
+
+from hmrl_cli.config import Strict
+from hmrl_cli.families import _plane
+from hmrl_cli.families._goals import half_circle
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import Reward, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array
+
+
+class Config(Strict):
+    """A point that walks to a goal on the upper unit half circle."""
+
+    name: Literal["sparse_point"] = pydantic.Field("sparse_point", description="PEARL's sparse point robot")
+    reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
+    horizon: int = pydantic.Field(
+        20, gt=0, le=10_000, description="steps of an episode: PEARL has 20, VariBAD and HyperX 100"
+    )
+    sparse_radius: float = pydantic.Field(
+        0.2, gt=0, le=1, description="success, and all of the sparse reward, is this near to the goal"
+    )
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0), never an early end.
+
+    Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius`, else 0.
+    The hidden goals are those of the lower half circle.  Success: within `sparse_radius` of the goal.
+    """
+
+    def reward(offset: Array) -> Array:
+        distance = jnp.linalg.norm(offset)
+        if config.reward == "dense":
+            return -distance
+        return jnp.where(distance <= config.sparse_radius, 1.0 - distance, 0.0)
+
+    return _plane.family(
+        name=config.name,
+        sample=lambda key, split: half_circle(key, split, radius=1.0),
+        reward=reward,
+        ended=None,
+        success_radius=config.sparse_radius,
+        horizon=config.horizon,
+    )
