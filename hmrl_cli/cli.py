@@ -317,21 +317,26 @@ def evaluate(
         _out_json(results[0] if len(results) == 1 else results)
         return
     for run_directory, result in zip(run_dirs, results, strict=True):
-        _table(*_adaptation_table(result), stream=sys.stderr)
+        _table(*_result_table(result), stream=sys.stderr)
         _out(str(run_directory))
 
 
-def _adaptation_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """A line for every number of inner updates: IQM [low, high] of each measure."""
+def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A line for every number of inner updates, IQM [low, high] of each measure; skills: for every number."""
+    if "steps" not in result:
+        return ["skills", "value"], [[key, _value(value)] for key, value in result.items()]
     measures = [key for key in ("return", "success", "reached", "fraction") if key in result]
     rows = [
         [str(step), *(_interval(result[measure], index) for measure in measures)]
-        for index, step in enumerate(result.get("steps", []))
+        for index, step in enumerate(result["steps"])
     ]
     return ["updates", *measures], rows
 
 
-def _interval(measure: Mapping[str, Sequence[float]], index: int) -> str:
+def _interval(measure: Mapping[str, Any], index: int) -> str:
+    """Nothing where the measure does not exist, as the fraction between two equal reference lines."""
+    if measure["iqm"] is None:
+        return ""
     middle, low, high = (measure[key][index] for key in ("iqm", "low", "high"))
     return f"{middle:.4g} [{low:.4g}, {high:.4g}]"
 
@@ -460,8 +465,7 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
 
 
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
-    if name not in config.plugins("families") and name not in config.presets():
-        config.plugin("families", name)  # raises, with the names there are
+    config.family_of(name)  # a wrong name is told before jax is imported
     _check_tasks_file(tasks)
     runtime.prepare()
     from hmrl_cli import experiment

@@ -41,37 +41,43 @@ class Strict(pydantic.BaseModel):
 class Hierarchy(Strict):
     """The learner acts through frozen skills."""
 
-    skills: str = pydantic.Field("", description="run directory of a finished pretrain-skills run")
-    steps_per_skill: int = pydantic.Field(10, gt=0, le=10_000, description="environment steps one skill runs")
-    stochastic: bool = pydantic.Field(True, description="sample the actions of a skill")
+    skills: str = pydantic.Field(default="", description="run directory of a finished pretrain-skills run")
+    steps_per_skill: int = pydantic.Field(
+        default=10, gt=0, le=10_000, description="environment steps one skill runs"
+    )
+    stochastic: bool = pydantic.Field(default=True, description="sample the actions of a skill")
 
 
 class Training(Strict):
     """How long to train, and from which seeds."""
 
     epochs: int = pydantic.Field(gt=0, le=10_000_000, description="epochs; metrics are written once in each")
-    updates_per_epoch: int = pydantic.Field(1, gt=0, le=1_000_000, description="updates in one epoch")
-    checkpoint_every: int = pydantic.Field(10, gt=0, description="epochs between two checkpoints")
-    seed: int = pydantic.Field(0, ge=0, le=2**31 - 1, description="the first seed")
-    num_seeds: int = pydantic.Field(1, gt=0, le=4096, description="seeds trained side by side in one program")
-    action_repeat: int = pydantic.Field(1, gt=0, le=10_000, description="environment steps an action is held")
+    updates_per_epoch: int = pydantic.Field(default=1, gt=0, le=1_000_000, description="updates in one epoch")
+    checkpoint_every: int = pydantic.Field(default=10, gt=0, description="epochs between two checkpoints")
+    seed: int = pydantic.Field(default=0, ge=0, le=2**31 - 1, description="the first seed")
+    num_seeds: int = pydantic.Field(
+        default=1, gt=0, le=4096, description="seeds trained side by side in one program"
+    )
+    action_repeat: int = pydantic.Field(
+        default=1, gt=0, le=10_000, description="environment steps an action is held"
+    )
 
 
 class Evaluation(Strict):
     """How the adaptation to held-out tasks is measured."""
 
-    num_tasks: int = pydantic.Field(40, gt=0, le=1_000_000, description="held-out tasks")
-    adapt_steps: int = pydantic.Field(5, ge=0, le=10_000, description="inner updates")
+    num_tasks: int = pydantic.Field(default=40, gt=0, le=1_000_000, description="held-out tasks")
+    adapt_steps: int = pydantic.Field(default=5, ge=0, le=10_000, description="inner updates")
     episodes: int = pydantic.Field(
-        20, gt=0, le=1_000_000, description="episodes of one task between two updates"
+        default=20, gt=0, le=1_000_000, description="episodes of one task between two updates"
     )
 
 
 class Experiment(Strict):
     """Everything a run depends on; equal experiments give equal runs."""
 
-    family: pydantic.SerializeAsAny[Strict]
-    algorithm: pydantic.SerializeAsAny[Strict]
+    family: Any  # the Config of its module
+    algorithm: Any  # likewise
     hierarchy: Hierarchy | None = None
     training: Training
     evaluation: Evaluation
@@ -154,6 +160,17 @@ def preset_path(preset: str, relative_to: Path | None = None) -> Path:
             "must be a preset (see: hmrl list presets) or a path that ends in .toml"
         )
     return known[preset]
+
+
+def family_of(name: str) -> Strict:
+    """Settings of a family: the default ones of a family's name, those of a preset for a preset's.
+
+    Raises:
+        ConfigError: neither has this name.
+    """
+    if name not in plugins("families") and name in presets():
+        return serving(name)[0].experiment.family
+    return plugin("families", name).Config()
 
 
 class _Layer(NamedTuple):
@@ -458,7 +475,7 @@ def _origin(origins: Mapping[str, str], path: str) -> str:
 
 
 def _check_command(command: str, preset: str, experiment: Experiment) -> None:
-    name = experiment.algorithm.name  # type: ignore[attr-defined]
+    name = experiment.algorithm.name
     right = _command_of("algorithms", name)
     if right != command:
         raise ConfigError(
@@ -473,7 +490,7 @@ def _check_together(experiment: Experiment) -> None:
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
     if experiment.hierarchy is not None:
-        if _command_of("algorithms", experiment.algorithm.name) == "pretrain-skills":  # type: ignore[attr-defined]
+        if _command_of("algorithms", experiment.algorithm.name) == "pretrain-skills":
             raise ConfigError(
                 "hierarchy: pretrain-skills learns skills and cannot stand on any\n"
                 "must be left out, or go to [meta-train.hierarchy]"

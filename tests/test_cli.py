@@ -62,7 +62,7 @@ class Fakes:
     def evaluate(self, path, **kwargs):
         self.calls.append(("evaluate", kwargs))
         curve = {"iqm": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}
-        return {"schema": 1, "run": str(path), "steps": [0, 1], "return": curve, "success": curve}
+        return {"schema": 1, "run": str(path), "steps": [0, 1], "return": curve, "fraction": {"iqm": None}}
 
     def describe_family(self, name, split, tasks):
         return {"name": name, "split": split, "dense": {"flat": -1.0}}
@@ -254,6 +254,8 @@ def test_eval(hmrl, fakes):
     plain = hmrl("eval", *runs)
     assert plain.out.splitlines() == runs
     assert "2 [1.5, 2.5]" in plain.err
+    fakes.evaluate = lambda path, **kwargs: {"schema": 1, "run": str(path), "accuracy": [0.75]}
+    assert "accuracy  [0.75]" in hmrl("eval", runs[0]).err
 
 
 def test_compare_and_report(hmrl):

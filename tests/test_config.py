@@ -329,6 +329,11 @@ def test_fields_for_listings():
     assert {row.name: row.default for row in config.fields(config.Training)}["epochs"] is None
 
 
+def test_family_of_a_name_or_a_preset(presets):
+    assert config.family_of("room") == Room()
+    assert config.family_of("room/flat") == Room(reward="dense")
+
+
 def test_unknown_plugin():
     with pytest.raises(ConfigError, match="found 'nothing'"):
         config.plugin("families", "nothing")
