@@ -226,7 +226,7 @@ def _train(
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
-            with rundir.open_run(resolved, path, resume, argv=sys.argv) as run_directory:
+            with rundir.open_run(resolved, path, resume, sys.argv, shows.note) as run_directory:
                 result = _train_in(run_directory, resolved, resume, shows)
     if as_json:
         _out_json(result)
@@ -242,8 +242,6 @@ def _train_in(
     """Train, unless that has been done; what to print."""
     from hmrl_cli import experiment
 
-    for note in run_directory.notes:
-        shows.note(note)
     if run_directory.is_complete:
         shows.note("the run is complete already")
         summary = run_directory.status.get("summary", {})

@@ -6,6 +6,7 @@ lines, one a minute, and at changes of phase and the first and last epoch.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _UNPRINTABLE = {code: "�" for code in (*range(32), *range(127, 160), *range(0xD800, 0xE000))}
 _UNPRINTABLE |= {code: "�" for code in (0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F))}
 SHOWN_METRICS = 4
+WHAT_MATTERS = ("success", "return", "reached", "accuracy", "loss")  # shown before other metrics
+HEARTBEAT = 60.0  # seconds
 
 
 class Progress(Protocol):
@@ -25,7 +28,7 @@ class Progress(Protocol):
         """A new phase begins, as in "compiling", "training", "evaluating"."""
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
-        """An epoch of `total` is done; of the metrics, the first few are shown."""
+        """An epoch of `total` is done; a few of the metrics are shown."""
 
     def note(self, text: str) -> None:
         """Something the user should know, which stays on the screen."""
@@ -73,12 +76,21 @@ class _Report:
         done = epoch - self._first[0]
         if done and epoch < total:
             parts.append(f"{duration((now - self._first[1]) / done * (total - epoch))} left")
-        parts += [f"{name} {number(value)}" for name, value in list(metrics.items())[:SHOWN_METRICS]]
+        parts += [f"{name} {number(metrics[name])}" for name in _what_matters(metrics)]
         return printable("  ".join(parts))
 
 
+def _what_matters(metrics: Mapping[str, Any]) -> list[str]:
+    """Names of the few metrics that are shown."""
+
+    def place(name: str) -> int:
+        return next((i for i, word in enumerate(WHAT_MATTERS) if word in name), len(WHAT_MATTERS))
+
+    return sorted(metrics, key=place)[:SHOWN_METRICS]
+
+
 class Lines(_Report):
-    """Plain lines, at least `interval` seconds apart between the first and the last epoch."""
+    """Plain lines: epochs at least `interval` seconds apart, and a sign of life in a long phase."""
 
     def __init__(
         self, stream: TextIO, interval: float = 60.0, clock: Callable[[], float] = time.monotonic
@@ -88,6 +100,17 @@ class Lines(_Report):
         self._stream = stream
         self._interval = interval
         self._last = clock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._stay_alive, daemon=True).start()
+
+    def _stay_alive(self) -> None:
+        while not self._closed.wait(HEARTBEAT / 12):
+            self._sign_of_life()
+
+    def _sign_of_life(self) -> None:
+        """One line when nothing has been said for long, as in a long compilation."""
+        if self._phase and self._clock() - self._last >= HEARTBEAT:
+            self.note(f"{self._phase}, {duration(self._clock() - self._phase_began)} so far")
 
     def phase(self, name: str) -> None:
         """One line, with how long the phase before took."""
@@ -111,7 +134,8 @@ class Lines(_Report):
             self._interval = float("inf")
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Nothing more is said."""
+        self._closed.set()
 
 
 class Live(_Report):

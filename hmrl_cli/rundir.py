@@ -22,7 +22,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -47,6 +47,10 @@ class Info(NamedTuple):
     provenance: Mapping[str, Any]
 
 
+def _tell_nobody(text: str) -> None:
+    """For a library's user, who reads events.log."""
+
+
 class RunDir:
     """A run directory that this process alone writes to; a context manager.
 
@@ -54,11 +58,13 @@ class RunDir:
     "interrupted", for such a run can be resumed.
     """
 
-    def __init__(self, path: Path, experiment: config.Experiment, lock: int) -> None:
+    def __init__(
+        self, path: Path, experiment: config.Experiment, lock: int, tell: Callable[[str], None] = _tell_nobody
+    ) -> None:
         """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
         self.path = path
         self.experiment = experiment
-        self.notes: list[str] = []  # for the user to see
+        self._tell = tell
         self._config_hash = config.config_hash(experiment)
         self._lock = lock
         self._metrics: int | None = None
@@ -86,8 +92,14 @@ class RunDir:
         return cls._start(path, resolved, argv, _take_lock(path))
 
     @classmethod
-    def resume(cls, path: Path, resolved: config.Resolved, argv: Sequence[str] = ()) -> RunDir:
-        """An existing run directory, of the same configuration.
+    def resume(
+        cls,
+        path: Path,
+        resolved: config.Resolved,
+        argv: Sequence[str] = (),
+        tell: Callable[[str], None] = _tell_nobody,
+    ) -> RunDir:
+        """An existing run directory, of the same configuration; `tell` gets what the user should know.
 
         Raises:
             ConfigError: the run has another configuration.
@@ -107,7 +119,7 @@ class RunDir:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
                 )
-            run = cls(path, resolved.experiment, lock)
+            run = cls(path, resolved.experiment, lock, tell)
             run._compare_provenance(resolved, argv)
         except BaseException:
             os.close(lock)
@@ -146,9 +158,9 @@ class RunDir:
                 for name, value in now[key].items()
                 if before.get(key, {}).get(name) != value
             )
-            self.notes.append(
-                f"resumed in another environment, results may differ in the last bits: {details}"
-            )
+            note = f"resumed in another environment, results may differ in the last bits: {details}"
+            self._tell(note)
+            self.event(note)
 
     def __enter__(self) -> RunDir:
         """The run itself."""
@@ -245,7 +257,7 @@ class RunDir:
         self._write_status("running")
 
     def load(self, template: Any) -> checkpoints.Checkpoint | None:
-        """The newest intact checkpoint, or None; metrics beyond it are cut, and damage is noted.
+        """The newest intact checkpoint, or None; metrics beyond it are cut, and the user is told of damage.
 
         Raises:
             InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
@@ -256,7 +268,7 @@ class RunDir:
         self._cut_metrics()
         self.event(f"resumed from checkpoint {self.epoch}" if found else "resumed from the start")
         if found and found.note:
-            self.notes.append(found.note)
+            self._tell(found.note)
             self.event(found.note)
             for epoch in checkpoints.epochs(self.path / "checkpoints"):
                 if epoch > found.epoch:
@@ -315,7 +327,13 @@ class RunDir:
 # Which directory.
 
 
-def open_run(resolved: config.Resolved, path: Path | None, resume: bool, argv: Sequence[str] = ()) -> RunDir:
+def open_run(
+    resolved: config.Resolved,
+    path: Path | None,
+    resume: bool,
+    argv: Sequence[str] = (),
+    tell: Callable[[str], None] = _tell_nobody,
+) -> RunDir:
     """Create or resume the run directory of a command.
 
     Args:
@@ -324,18 +342,20 @@ def open_run(resolved: config.Resolved, path: Path | None, resume: bool, argv: S
         resume: continue the directory if it exists; with no path, the newest of that name and an
             equal configuration.
         argv: the command line, for the record.
+        tell: is called with what the user should know.
 
     Raises:
         ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
     """
     if path is not None:
-        exists = os.path.lexists(path)
-        return (RunDir.resume if resume and exists else RunDir.create)(path, resolved, argv)
+        if resume and os.path.lexists(path):
+            return RunDir.resume(path, resolved, argv, tell)
+        return RunDir.create(path, resolved, argv)
     name = auto_name(resolved)
     if resume:
         earlier = _newest_equal(name, resolved.experiment)
         if earlier is not None:
-            return RunDir.resume(earlier, resolved, argv)
+            return RunDir.resume(earlier, resolved, argv, tell)
     number = 1
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1

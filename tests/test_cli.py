@@ -393,21 +393,26 @@ def test_plain_lines_at_least_every_minute():
     clock, stream = Clock(), io.StringIO()
     lines = progress.Lines(stream, clock=clock)
     lines.phase("compiling")
-    clock.now = 12
+    clock.now = 59
+    lines._sign_of_life()
+    clock.now = 61
+    lines._sign_of_life()
     lines.phase("training")
     for epoch in range(1, 101):
         clock.now += 5
-        lines.epoch(epoch, 100, {"loss": np.float32([0.5, 1.5]), "n": 3, "gain": 0.123456}, 12_345.6)
+        metrics = {"gain": 0.123456, "loss": np.float32([0.5, 1.5]), "n": 3, "a": 1, "success_after": 0.5}
+        lines.epoch(epoch, 100, metrics, 12_345.6)
     lines.close()
     shown = stream.getvalue().splitlines()
-    assert shown[:3] == [
+    assert shown[:4] == [
         "compiling",
-        "training (compiling took 12s)",
-        "epoch 1/100  12.3k steps/s  loss 1  n 3  gain 0.1235",
+        "compiling, 1m01s so far",
+        "training (compiling took 1m01s)",
+        "epoch 1/100  12.3k steps/s  success_after 0.5  loss 1  gain 0.1235  n 3",
     ]
-    assert shown[3].startswith("epoch 13/100  12.3k steps/s  7m15s left  loss 1")
+    assert shown[4].startswith("epoch 13/100  12.3k steps/s  7m15s left  success_after 0.5")
     assert shown[-1].startswith("epoch 100/100")
-    assert len(shown) == 12
+    assert len(shown) == 13
     assert "\x1b" not in stream.getvalue()
 
 

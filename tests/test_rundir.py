@@ -171,11 +171,12 @@ def test_directories_that_cannot_be_created(resolved, tmp_path, monkeypatch):
 def test_another_environment_is_noted(resolved, tmp_path, monkeypatch):
     path = tmp_path / "r"
     RunDir.create(path, resolved).close()
-    with RunDir.resume(path, resolved) as run:
-        assert run.notes == []
+    told = []
+    RunDir.resume(path, resolved, tell=told.append).close()
+    assert told == []
     monkeypatch.setattr(os, "cpu_count", lambda: 640)
-    with RunDir.resume(path, resolved) as run:
-        assert "-> 640" in run.notes[0]
+    RunDir.resume(path, resolved, tell=told.append).close()
+    assert "-> 640" in told[0]
 
 
 @pytest.mark.parametrize(
@@ -337,10 +338,11 @@ def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
     with RunDir.create(path, resolved) as run:
         trained(run, 3)
     flip(path / "checkpoints" / "3" / "manifest.json")
-    with RunDir.resume(path, resolved) as run:
+    told = []
+    with RunDir.resume(path, resolved, tell=told.append) as run:
         found = run.load(TREE)
         assert found.epoch == run.epoch == 2
-        assert run.notes == [found.note]
+        assert told == [found.note]
         assert len(rundir.read_metrics(path)) == 2
         trained(run, 3)
         assert checkpoints.epochs(path / "checkpoints") == [3, 2]
