@@ -197,15 +197,18 @@ class MetaGradient(NamedTuple):
         )
 
     def _gather(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
+        """Episodes of one task before and after every inner update."""
+
         def inner(state: AdaptState, count: Array) -> tuple[AdaptState, Episodes]:
             step_key = jax.random.fold_in(key, count)
             episodes = self._collect(step_key, state, task, self.config.episodes_per_task)
             return self._adapt(meta, state, count, episodes), episodes
 
-        counts = jnp.arange(self.config.inner_steps)
-        state, phases = jax.lax.scan(inner, self._start(meta, row), counts)
-        post_key = jax.random.fold_in(key, self.config.inner_steps)
-        return Batch(row, phases, self._collect(post_key, state, task, self.config.episodes_per_task))
+        # One scan over all phases compiles the physics once; its last update is not used.
+        counts = jnp.arange(self.config.inner_steps + 1)
+        _, phases = jax.lax.scan(inner, self._start(meta, row), counts)
+        before, post = (jax.tree.map(lambda x, part=part: x[part], phases) for part in (slice(-1), -1))
+        return Batch(row, before, post)
 
 
 def masked_mean(x: Array, valid: Array) -> Array:

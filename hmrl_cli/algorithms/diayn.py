@@ -24,6 +24,9 @@ class Config(Strict):
     name: Literal["diayn"] = "diayn"
     num_skills: int = Field(8, ge=2, le=1000, description="skills, drawn evenly: p(z) is fixed")
     discriminate: str = Field("identity", description="feature of the observation that q(z|.) sees")
+    feature_noise: float = Field(
+        0.0, ge=0, description="std of noise on that feature while learning: skills part at least that far"
+    )
     observe: str = Field("identity", description="feature of the observation that the policy sees")
     episodes_per_update: int = Field(16, gt=0, le=100_000, description="parallel episodes per update")
     gradient_steps: int = Field(200, gt=0, le=100_000, description="gradient steps per update")
@@ -104,7 +107,9 @@ class Diayn(NamedTuple):
 
     def log_q(self, params: Params, next_obs: Array) -> Array:
         """log q(z | f(s')) [..., num_skills]."""
-        features = self.family.features[self.config.discriminate](next_obs)
+        return self._log_q_of(params, self.family.features[self.config.discriminate](next_obs))
+
+    def _log_q_of(self, params: Params, features: Array) -> Array:
         return jax.nn.log_softmax(self.discriminator.apply(params, features))
 
     def freeze(self, state: State) -> Params:
@@ -150,12 +155,14 @@ class Diayn(NamedTuple):
 
     def _learn(self, key: Key, state: State) -> tuple[State, Metrics]:
         """One gradient step on q by cross-entropy, one of soft actor-critic on log q(z|f(s')) - log p(z)."""
-        sample_key, sac_key = jax.random.split(key)
+        sample_key, noise_key, sac_key = jax.random.split(key, 3)
         batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
         label = jax.nn.one_hot(batch.skill, self.config.num_skills)
+        features = self.family.features[self.config.discriminate](batch.next_obs)
+        features += self.config.feature_noise * jax.random.normal(noise_key, features.shape)
 
         def cross_entropy(params: Params) -> tuple[Array, Array]:
-            own = jnp.sum(self.log_q(params, batch.next_obs) * label, axis=-1)
+            own = jnp.sum(self._log_q_of(params, features) * label, axis=-1)
             return -own.mean(), own
 
         (loss, own), grads = jax.value_and_grad(cross_entropy, has_aux=True)(state.discriminator)
