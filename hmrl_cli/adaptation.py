@@ -1,7 +1,7 @@
 """The inner loop that MAML and MAESN share: collect episodes of one task, take a policy-gradient step.
 
-An `AdaptState` holds what may move.  A step size of the same tree says how far; a part whose step size is None
-stays where it is.  MAML moves the parameters; MAESN moves the exploration latent alone.
+An `AdaptState` holds what may move.  A step size of the same tree says how far; a part whose step size is
+None stays where it is.  MAML moves the parameters; MAESN moves the exploration latent alone.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def collect(
 ) -> Episodes:
     """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
     noise_key, episode_key = jax.random.split(key)
-    noise = latent = None
+    noise = None
     if state.latent is not None:
         noise = jax.random.normal(noise_key, (num_episodes, *state.latent.mean.shape))
-        latent = draw_latent(state.latent, noise)
+    latent = draw_latent(state.latent, noise)
 
     def episode(key: Key, z: Array | None):
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
@@ -78,8 +78,10 @@ def collect(
     )
 
 
-def draw_latent(latent: Gaussian, noise: Array) -> Array:
-    """z = mu + sigma * noise, for noise [N, L]."""
+def draw_latent(latent: Gaussian | None, noise: Array | None) -> Array | None:
+    """z = mu + sigma * noise [N, L]; None without a latent."""
+    if latent is None:
+        return None
     return jax.vmap(lambda eps: latent.mean + jnp.exp(latent.log_std) * eps)(noise)
 
 
@@ -124,7 +126,9 @@ def update(
         policy: pi(a | o, z).
         first_order: no derivative flows through the direction of the step.
     """
-    moving = AdaptState(*(None if size is None else part for part, size in zip(state, step_size, strict=True)))
+    moving = AdaptState(
+        *(None if size is None else part for part, size in zip(state, step_size, strict=True))
+    )
     direction = jax.grad(surrogate)(moving, state, episodes, policy)
     if first_order:
         direction = jax.lax.stop_gradient(direction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp
 
@@ -34,7 +34,7 @@ class Gaussian(NamedTuple):
         """Differential entropy in nats [...]."""
         return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)
 
-    def kl(self, other: Gaussian) -> Array:
+    def kl(self, other: Any) -> Array:
         """KL(self || other) in nats [...]."""
         variance_ratio = jnp.exp(2 * (self.log_std - other.log_std))
         distance = ((self.mean - other.mean) * jnp.exp(-other.log_std)) ** 2
@@ -42,7 +42,7 @@ class Gaussian(NamedTuple):
 
 
 class SquashedGaussian(NamedTuple):
-    """tanh of independent normal variables, the policy of soft actor-critic (Haarnoja et al. 2018, app. C)."""
+    """tanh of independent normal variables, the policy of soft actor-critic (Haarnoja et al. 2018)."""
 
     mean: Array  # [..., A]  before the tanh
     log_std: Array  # [..., A]
@@ -91,7 +91,10 @@ class Categorical(NamedTuple):
         log_probs = self.log_probs()
         return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
 
-    def kl(self, other: Categorical) -> Array:
+    def kl(self, other: Any) -> Array:
         """KL(self || other) in nats [...]."""
         log_probs = self.log_probs()
         return jnp.sum(jnp.exp(log_probs) * (log_probs - other.log_probs()), axis=-1)
+
+
+Policy = Gaussian | Categorical  # what a meta-learner's network says

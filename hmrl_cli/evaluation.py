@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.rollout import advance
 from hmrl_cli.statistics import summary
-from hmrl_cli.types import Adaptation, EnvState, Learner, SkillLibrary, TaskFamily
+from hmrl_cli.types import Adaptation, EnvState, MetaLearner, SkillLearner, SkillLibrary, TaskFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,12 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
     means over tasks and resets.
     """
 
+    controller = family.controller
+    assert controller is not None, f"{family.name} is lifted or held"
+
     def episode(key: Key, task: Task, effort: Array) -> tuple[Array, Array]:
         def step(state: EnvState, _: None) -> tuple[EnvState, Array]:
-            state = advance(family, state, effort * family.controller(state, task), task)
+            state = advance(family, state, effort * controller(state, task), task)
             return state, state.reward
 
         final, rewards = jax.lax.scan(step, family.reset(key, task), None, family.horizon)
@@ -67,7 +70,7 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
 
 def adaptation_curves(
     key: Key,
-    make_learner: Callable[[Params], Learner],
+    make_learner: Callable[[Params], MetaLearner],
     state: State,
     skills: Params,
     tasks: Array,
@@ -148,7 +151,7 @@ def run_skills(
 
 
 def skill_diagnostics(
-    key: Key, family: TaskFamily, learner: Learner, state: State, task: Task, *, num_episodes: int
+    key: Key, family: TaskFamily, learner: SkillLearner, state: State, task: Task, *, num_episodes: int
 ) -> tuple[dict[str, Array], Array]:
     """What the skills of one seed do, and their paths [num_skills, N, T + 1, 2].
 

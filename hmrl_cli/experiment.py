@@ -1,4 +1,4 @@
-"""From a configuration to a run and its evaluation: the library's front door, of which the CLI is a thin layer."""
+"""From a configuration to a run and its evaluation: the library's front door."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hmrl_cli.config import Experiment, Resolved
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.skills import lift, repeat
-from hmrl_cli.types import Continuous, Learner, TaskFamily
+from hmrl_cli.types import Continuous, Learner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.progress import Progress
@@ -26,12 +26,12 @@ class Parts(NamedTuple):
     """What an experiment is made of."""
 
     family: TaskFamily  # plain: neither lifted nor held
-    make_learner: Callable[[Params], Learner]  # over given skill parameters; None where there are none
-    skill_learner: Learner | None  # the one whose frozen skills are acted through
+    make_learner: Callable[[Params], Any]  # a Learner over skill parameters, None where there are none
+    skill_learner: SkillLearner | None  # the one whose frozen skills are acted through
     steps_per_update: int  # environment steps of one update of one seed
 
 
-def make_family(family_config: config.Strict, reward: Reward | None = None) -> TaskFamily:
+def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
     """The family of a configuration, with another reward if one is given."""
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
@@ -153,7 +153,7 @@ def train(
         after_epoch=after_epoch,
     )
     summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
-    if parts.make_learner(None).skills is not None:
+    if isinstance(parts.make_learner(None), SkillLearner):
         progress.phase("diagnosing skills")
         summary["skills"] = diagnose(run.path, experiment, parts, state)
     return summary
@@ -222,7 +222,7 @@ def evaluate(
     progress.phase("loading")
     found = rundir.read_checkpoint(path, _shapes(experiment, parts))
     state, skills = jax.tree.map(jnp.asarray, found.tree)
-    if parts.make_learner(None).adapt is None:
+    if isinstance(parts.make_learner(None), SkillLearner):
         return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state)}
     settings = experiment.evaluation
     tasks = _tasks(parts.family, split, num_tasks or settings.num_tasks, tasks_file)
@@ -258,7 +258,7 @@ def evaluate(
 
 
 def diagnose(path: Path, experiment: Experiment, parts: Parts, state: State) -> dict[str, Any]:
-    """Run every skill of every seed: writes `skills.json` and the picture `skills.svg`; returns the numbers."""
+    """Run every skill of every seed; write `skills.json` and the picture `skills.svg`; return the numbers."""
     learner = parts.make_learner(None)
     acted_on = parts.family
 
@@ -354,7 +354,7 @@ def _shapes(experiment: Experiment, parts: Parts) -> Any:
 
 def _compile_epoch(
     experiment: Experiment, parts: Parts, keys: loop.Streams, state: State, skills: Params
-) -> Callable[..., Any]:
+) -> Any:
     def step(key: Any, state: State, skills: Params) -> Any:
         return parts.make_learner(skills).step(key, state)
 
@@ -382,7 +382,7 @@ def _kept_skills_experiment(path: Path, experiment: Experiment) -> Experiment | 
 
 
 def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: Parts) -> Params:
-    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, cyclically."""
+    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn."""
     if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
         return None
     source = assemble(skills_from)

@@ -36,7 +36,7 @@ def streams(seeds: Any) -> Streams:
     return Streams(*(jax.vmap(lambda root, i=i: jax.random.fold_in(root, i))(roots) for i in range(3)))
 
 
-def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int) -> Callable[..., Any]:
+def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int) -> Any:
     """An epoch of all seeds in one program that donates its state.
 
     Args:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import Field
+
 from hmrl_cli import adaptation, networks, trust_region
 from hmrl_cli.adaptation import Episodes
 from hmrl_cli.config import Strict
-from hmrl_cli.distributions import Categorical, Gaussian
+from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Adaptation, AdaptState, Learner, TaskFamily
-from pydantic import Field
+from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
@@ -118,27 +119,26 @@ class MetaGradient(NamedTuple):
             metrics["latent_kl"] = prior_divergence(meta.latents).mean()
         return State(meta, state.tasks), metrics
 
-    def outputs(self, meta: Meta, batch: Batch) -> Gaussian | Categorical:
+    def outputs(self, meta: Meta, batch: Batch) -> Policy:
         """The adapted policies' action distributions on the data gathered after adaptation, [tasks, N, T].
 
         Adaptation is repeated from `meta` on the stored episodes, so that derivatives pass through it.
         """
 
-        def one_task(rows: Array | None, phases: Episodes, post: Episodes) -> Gaussian | Categorical:
+        def one_task(rows: Array | None, phases: Episodes, post: Episodes) -> Policy:
             def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, None]:
                 return self._adapt(meta, state, *now), None
 
             counts = jnp.arange(self.config.inner_steps)
             state, _ = jax.lax.scan(inner, self._start(meta, rows), (counts, phases))
-            obs, latent = post.transitions.obs, None
-            if state.latent is not None:
-                # the same noise through the adapted latent: z' = mu' + eps sigma'
-                latent = adaptation.draw_latent(state.latent, post.noise)
+            obs = post.transitions.obs
+            # the same noise through the adapted latent: z' = mu' + eps sigma'
+            latent = adaptation.draw_latent(state.latent, post.noise)
             return self.policy.apply(state.params, obs, adaptation.spread_latent(latent, obs.shape[1]))
 
         return jax.vmap(one_task)(*batch)
 
-    def loss(self, meta: Meta, outputs: Gaussian | Categorical, batch: Batch) -> Array:
+    def loss(self, meta: Meta, outputs: Policy, batch: Batch) -> Array:
         """-E[pi / pi_old A] after adaptation, plus the latents' divergence from the prior before it."""
         steps = batch.post.transitions
         ratio = jnp.exp(outputs.log_prob(steps.action) - steps.log_prob)
@@ -192,9 +192,7 @@ class MetaGradient(NamedTuple):
         step_size = jax.tree.map(lambda size: size * factor, meta.step_size)
         if not self.config.learn_step_size:
             step_size = jax.lax.stop_gradient(step_size)
-        return adaptation.update(
-            state, episodes, step_size, self.policy, first_order=self.config.first_order
-        )
+        return adaptation.update(state, episodes, step_size, self.policy, first_order=self.config.first_order)
 
     def _gather(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
         """Episodes of one task before and after every inner update."""
@@ -217,7 +215,7 @@ def masked_mean(x: Array, valid: Array) -> Array:
     return per_task.mean()
 
 
-def mean_divergence(old: Gaussian | Categorical, new: Gaussian | Categorical, valid: Array) -> Array:
+def mean_divergence(old: Policy, new: Policy, valid: Array) -> Array:
     """Mean KL(old || new) of the action distributions [tasks, N, T] in nats."""
     return masked_mean(old.kl(new), valid)
 
@@ -234,7 +232,7 @@ def make(
     *,
     latent_size: int = 0,
     kl_weight: float = 0.0,
-) -> Learner:
+) -> MetaLearner:
     """A learner that adapts what has a step size and meta-learns everything else with it."""
     policy = networks.policy(
         family.obs_size,
@@ -246,4 +244,4 @@ def make(
     )
     meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
     episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)
-    return Learner(meta.init, meta.step, steps_per_update=episodes * family.horizon, adapt=meta.adapt)
+    return MetaLearner(meta.init, meta.step, steps_per_update=episodes * family.horizon, adapt=meta.adapt)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
+from hmrl_cli.distributions import Categorical, Gaussian, Policy, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, nn
 from hmrl_cli.types import Action, Continuous, Discrete
 
@@ -48,7 +48,7 @@ def mlp(
     def init(key: Key) -> Params:
         return module.init(key, jnp.zeros(input_size))["params"]
 
-    def apply(params: Params, x: Array) -> Array:
+    def apply(params: Params, x: Array) -> Any:
         return module.apply({"params": params}, x)
 
     return Network(init, apply)
@@ -78,7 +78,7 @@ def policy(
             params["log_std"] = jnp.full(action.size, math.log(init_std), jnp.float32)
         return params
 
-    def apply(params: Params, obs: Array, latent: Array | None = None) -> Gaussian | Categorical:
+    def apply(params: Params, obs: Array, latent: Array | None = None) -> Policy:
         out = net.apply(params["net"], obs if latent is None else jnp.concatenate([obs, latent], axis=-1))
         if isinstance(action, Discrete):
             return Categorical(out)

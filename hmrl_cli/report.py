@@ -11,13 +11,12 @@ from typing import Any
 
 from hmrl_cli import rundir
 from hmrl_cli.errors import InputError
-from hmrl_cli.lazy import np
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .75rem; text-align: right }
 th { border-bottom: 1px solid #999 } td:first-child, th:first-child { text-align: left }
-figure { margin: 1.5rem 0 } svg { max-width: 100%; height: auto } code { background: #f3f3f3; padding: 0 .25rem }
+figure { margin: 1.5rem 0 } svg { max-width: 100%; height: auto }
 """
 
 
@@ -38,7 +37,8 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: no run has been evaluated, or two met different tasks under one name.
     """
-    rows, digests = [], {}
+    rows: list[dict[str, Any]] = []
+    digests: dict[tuple[str, str], str] = {}
     for path in run_paths:
         for document in evaluations(path):
             protocol = (document["split"], document["reward"])
@@ -110,7 +110,7 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
     body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
     return (
         f"<table><tr>{cells('th', rows[0])}</tr>{body}</table><p>Interquartile means over seeds and tasks "
-        "after the last update, with 95 % bootstrap intervals; fraction is of the way from flat to feasible.</p>"
+        "after the last update, 95 % bootstrap intervals; fraction: of the way from flat to feasible.</p>"
     )
 
 
@@ -143,7 +143,7 @@ def curves_svg(run_paths: Sequence[Path]) -> str:
 
 
 def skill_paths_svg(paths: Any) -> str:
-    """Paths of the skills [seed, skill, episode, T + 1, 2] from above, a panel for every seed, coloured by skill."""
+    """Paths of the skills [seed, skill, episode, T + 1, 2] from above: a panel per seed, a colour each."""
     figure, axes = _figure(1, len(paths), size=4.5)
     for seed, per_skill in enumerate(paths):
         axis = axes[0][seed]

@@ -1,17 +1,18 @@
-"""Soft actor-critic with twin critics (Haarnoja et al. 2018, 1812.05905), for continuous and discrete actions.
+"""Soft actor-critic with twin critics (Haarnoja et al. 2018, 1812.05905).
 
-With discrete actions the expectation over the policy is taken exactly (Christodoulou 2019, 1910.07207).
+For continuous and for discrete actions; with discrete ones the policy's expectation is taken exactly (Christodoulou 2019, 1910.07207).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
+from pydantic import Field
+
 from hmrl_cli import networks
 from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.types import Action, Discrete
-from pydantic import Field
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
@@ -107,7 +108,7 @@ class SoftActorCritic(NamedTuple):
     def _soft_value(
         self, key: Key, policy: Params, critic: Params, alpha: Array, obs: Array
     ) -> tuple[Array, Array]:
-        """E[min Q - alpha log pi] [B] under the policy, and the policy's entropy, exact or of one sample [B]."""
+        """E[min Q - alpha log pi] [B] under the policy, and its entropy, exact or of one sample [B]."""
         pi = self.policy.apply(policy, obs)
         if isinstance(self.action, Discrete):
             log_probs = pi.log_probs()

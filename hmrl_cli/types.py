@@ -108,8 +108,8 @@ class SkillLibrary(NamedTuple):
     skill: Action  # what a controller chooses: Discrete(number of skills)
 
 
-class Learner(NamedTuple):
-    """An algorithm bound to its configuration and its task family: a bundle of pure functions.
+class MetaLearner(NamedTuple):
+    """A learner of tasks, bound to its configuration and its family: a bundle of pure functions.
 
     `step` returns a state of the same tree, shapes, dtypes and weak types as it was given.
     """
@@ -117,9 +117,18 @@ class Learner(NamedTuple):
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
     steps_per_update: int  # steps of the family that one `step` takes
-    # meta-learners: adapt(key, state, task, K, N), from scratch to one task
-    adapt: Callable[[Key, State, Task, int, int], Adaptation] | None = None
-    # skill learners: what freezing keeps of a state, the skills made of it, log q(skill | next_obs) [num_skills]
-    freeze: Callable[[State], Params] | None = None
-    skills: Callable[[Params], SkillLibrary] | None = None
-    discriminate: Callable[[State, Array], Array] | None = None
+    adapt: Callable[[Key, State, Task, int, int], Adaptation]  # to one task, in K updates of N episodes
+
+
+class SkillLearner(NamedTuple):
+    """A learner of skills, bound like a `MetaLearner`."""
+
+    init: Callable[[Key], State]
+    step: Callable[[Key, State], tuple[State, Metrics]]
+    steps_per_update: int
+    freeze: Callable[[State], Params]  # what acting with the skills takes
+    skills: Callable[[Params], SkillLibrary]
+    discriminate: Callable[[State, Array], Array]  # log q(skill | next_obs) [..., num_skills]
+
+
+Learner = MetaLearner | SkillLearner

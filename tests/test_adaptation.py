@@ -27,7 +27,7 @@ def episodes():
 
 
 def test_the_latent_step_is_maesns_closed_form(episodes):
-    """mu' = mu + s mean_j A_j (z_j - mu) / sigma^2; log sigma' = log sigma + s mean_j A_j [((z_j - mu)/sigma)^2 - 1]."""
+    """Gupta et al. 2018: the gradients of log N(z_j; mu, sigma) by hand, weighted by the advantages A_j."""
     size = Gaussian(jnp.array([0.5, 0.7]), jnp.array([0.2, 0.3]))
     new = adaptation.update(STATE, episodes, AdaptState(None, size), POLICY)
     z, a = np.asarray(episodes.latent, np.float64), np.asarray(episodes.start_advantage, np.float64)[:, None]
@@ -58,7 +58,9 @@ def test_the_parameter_step_is_reinforce(episodes):
 
 def test_a_latent_is_drawn_once_per_episode(episodes):
     assert episodes.latent.shape == (9, 2)
-    np.testing.assert_allclose(episodes.latent, LATENT.mean + jnp.exp(LATENT.log_std) * episodes.noise, atol=1e-5)
+    np.testing.assert_allclose(
+        episodes.latent, LATENT.mean + jnp.exp(LATENT.log_std) * episodes.noise, atol=1e-5
+    )
     np.testing.assert_allclose(episodes.start_advantage.mean(), 0, atol=1e-5)
     np.testing.assert_allclose(episodes.advantage.std(), 1, rtol=1e-3)
 

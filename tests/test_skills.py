@@ -42,7 +42,9 @@ def test_a_skill_is_its_actions_in_a_row():
 
 def test_reached_counts_the_steps_inside_a_skill():
     family = toys.walker(horizon=8)
-    _, final = unroll(jax.random.key(0), always(jnp.int32(0)), lift(family, LIBRARY, 8, stochastic=False), TASK)
+    _, final = unroll(
+        jax.random.key(0), always(jnp.int32(0)), lift(family, LIBRARY, 8, stochastic=False), TASK
+    )
     assert final.reached and not final.success
 
 

@@ -16,9 +16,7 @@ def problem(discrete):
     obs = jax.random.normal(keys[0], (40, 3))
     advantage = jax.random.normal(keys[1], (40,))
     params = {"w": 0.3 * jax.random.normal(keys[2], (3, 2)), "log_std": jnp.zeros(2)}
-    action = (
-        jax.random.randint(keys[3], (40,), 0, 2) if discrete else jax.random.normal(keys[4], (40, 2))
-    )
+    action = jax.random.randint(keys[3], (40,), 0, 2) if discrete else jax.random.normal(keys[4], (40, 2))
 
     def outputs(params):
         out = jnp.tanh(obs @ params["w"])

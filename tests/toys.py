@@ -12,7 +12,7 @@ def _state(body, obs, reward, success, done=False) -> EnvState:
 
 
 def corridor(half: int = 2, horizon: int = 8) -> TaskFamily:
-    """Cells -half .. half, start at 0, actions left and right; two skills can part for good at the first step."""
+    """Cells -half .. half, start at 0, actions left and right: two skills can part at the first step."""
 
     def observe(cell):
         return jax.nn.one_hot(cell + half, 2 * half + 1)

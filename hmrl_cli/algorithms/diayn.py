@@ -11,7 +11,7 @@ from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.rollout import unroll
 from hmrl_cli.sac import Config as SACConfig
-from hmrl_cli.types import Discrete, Learner, SkillLibrary, TaskFamily, Transition
+from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
@@ -34,7 +34,7 @@ class Config(Strict):
     buffer_capacity: int = Field(200_000, gt=0, le=100_000_000, description="transitions kept for replay")
     discriminator_hidden: tuple[int, ...] = Field((256, 256), strict=False, description="units per layer")
     discriminator_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the discriminator (Adam)")
-    sac: SACConfig = Field(default_factory=SACConfig, description="the policy's learner")
+    sac: SACConfig = Field(SACConfig(), description="the policy's learner")
 
 
 class Stored(NamedTuple):
@@ -180,7 +180,7 @@ class Diayn(NamedTuple):
         return State(agent, discriminator, optimizer, state.buffer), metrics
 
 
-def build(config: Config, family: TaskFamily) -> Learner:
+def build(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted.
 
     Raises ValueError for a feature that the family does not have.
@@ -196,7 +196,7 @@ def build(config: Config, family: TaskFamily) -> Learner:
     agent = sac.make(size(config.observe) + config.num_skills, family.action, config.sac)
     discriminator = networks.mlp(size(config.discriminate), config.discriminator_hidden, config.num_skills)
     learner = Diayn(config, family, agent, discriminator)
-    return Learner(
+    return SkillLearner(
         learner.init,
         learner.step,
         steps_per_update=config.episodes_per_update * family.horizon,

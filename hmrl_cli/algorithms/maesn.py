@@ -1,4 +1,4 @@
-"""MAESN: exploration structured by a latent that is meta-learned and adapted (Gupta et al. 2018, 1802.07245)."""
+"""MAESN: exploration structured by a latent, meta-learned and adapted (Gupta et al. 2018, 1802.07245)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import Field
 
 from hmrl_cli import meta_gradient
 from hmrl_cli.distributions import Gaussian
-from hmrl_cli.lazy import np
+from hmrl_cli.lazy import jnp
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Learner, TaskFamily
+    from hmrl_cli.types import MetaLearner, TaskFamily
 
 
 class Config(meta_gradient.Config):
@@ -28,11 +28,11 @@ class Config(meta_gradient.Config):
     kl_weight: float = Field(0.1, ge=0, description="w_KL, on the latents before adaptation")
 
 
-def build(config: Config, family: TaskFamily) -> Learner:
+def build(config: Config, family: TaskFamily) -> MetaLearner:
     """MAESN on a family, plain or lifted."""
     latent_step_size = Gaussian(
-        mean=np.full(config.latent_size, config.mean_step_size),
-        log_std=np.full(config.latent_size, config.log_std_step_size),
+        mean=jnp.full(config.latent_size, config.mean_step_size),
+        log_std=jnp.full(config.latent_size, config.log_std_step_size),
     )
     return meta_gradient.make(
         config,

@@ -1,4 +1,4 @@
-"""MAML: parameters from which one policy-gradient step on a new task goes far (Finn et al. 2017, 1703.03400)."""
+"""MAML: parameters from which a policy-gradient step goes far (Finn et al. 2017, 1703.03400)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hmrl_cli import meta_gradient
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Learner, TaskFamily
+    from hmrl_cli.types import MetaLearner, TaskFamily
 
 
 class Config(meta_gradient.Config):
@@ -21,6 +21,6 @@ class Config(meta_gradient.Config):
     inner_lr: float = Field(0.1, gt=0, description="inner step size, where it starts if it is learned")
 
 
-def build(config: Config, family: TaskFamily) -> Learner:
+def build(config: Config, family: TaskFamily) -> MetaLearner:
     """MAML on a family, plain or lifted."""
     return meta_gradient.make(config, family, AdaptState(params=config.inner_lr, latent=None))

@@ -62,5 +62,5 @@ def test_continuous_skills_are_told_apart_and_entropy_is_held_up():
 
 
 def test_a_feature_that_the_family_lacks_is_named():
-    with pytest.raises(ValueError, match=r"algorithm.discriminate: walker has no feature 'speed', only identity, xy"):
+    with pytest.raises(ValueError, match="discriminate: walker has no feature 'speed', only identity, xy"):
         diayn.build(diayn.Config(discriminate="speed"), toys.walker())
