@@ -1,6 +1,7 @@
 """Soft actor-critic with twin critics (Haarnoja et al. 2018, 1812.05905).
 
-For continuous and for discrete actions; with discrete ones the policy's expectation is taken exactly (Christodoulou 2019, 1910.07207).
+For continuous actions, and for discrete ones, where the policy's expectation is taken exactly
+(Christodoulou 2019, 1910.07207).
 """
 
 from __future__ import annotations
