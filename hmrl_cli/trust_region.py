@@ -27,13 +27,28 @@ class Info(NamedTuple):
     residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
 
 
-def conjugate_gradient(
-    product: Callable[[Params], Params], target: Params, iterations: int
-) -> tuple[Params, Array]:
-    """x with product(x) close to target, and the relative residual, measured rather than accumulated."""
-    solution, _ = jax.scipy.sparse.linalg.cg(product, target, tol=1e-6, maxiter=iterations)
-    error = optax.tree.sub(product(solution), target)
-    return solution, optax.tree.norm(error) / (optax.tree.norm(target) + 1e-20)
+def conjugate_gradient(product: Callable[[Params], Params], target: Params, iterations: int) -> Params:
+    """x with product(x) close to target, for a symmetric positive definite product (Hestenes & Stiefel 1952).
+
+    A fixed number of iterations keeps seeds that run side by side in step; one whose residual has
+    vanished stays where it is.  (jax.scipy's solver returns NaN here when it is vmapped over seeds.)
+    """
+    tree = optax.tree
+
+    def iterate(_: Array, carry: tuple) -> tuple:
+        solution, residual, direction, size = carry
+        image = product(direction)
+        curvature = tree.vdot(direction, image)
+        active = (size > 1e-20) & (curvature > 0)
+        length = jnp.where(active, size / jnp.where(active, curvature, 1.0), 0.0)
+        solution = tree.add_scale(solution, length, direction)
+        residual = tree.add_scale(residual, -length, image)
+        new_size = tree.vdot(residual, residual)
+        growth = jnp.where(active, new_size / jnp.where(active, size, 1.0), 0.0)
+        return solution, residual, tree.add_scale(residual, growth, direction), new_size
+
+    start = (tree.zeros_like(target), target, target, tree.vdot(target, target))
+    return jax.lax.fori_loop(0, iterations, iterate, start)[0]
 
 
 def step(
@@ -78,8 +93,11 @@ def step(
         curved = jax.jvp(slope, (old,), (jvp(vector),))[1]
         return optax.tree.add_scale(vjp(curved), damping, vector)
 
-    direction, residual = conjugate_gradient(fisher_product, gradient, iterations)
-    curvature = optax.tree.vdot(direction, fisher_product(direction))
+    direction = conjugate_gradient(fisher_product, gradient, iterations)
+    image = fisher_product(direction)
+    curvature = optax.tree.vdot(direction, image)
+    # measured, not accumulated: float32 loses conjugacy where the Fisher matrix is ill-conditioned
+    residual = optax.tree.norm(optax.tree.sub(image, gradient)) / (optax.tree.norm(gradient) + 1e-20)
     longest = jnp.sqrt(2 * max_divergence / jnp.maximum(curvature, 1e-12))
 
     def candidate(count: Array) -> tuple[Params, Array, Array]:

@@ -37,9 +37,26 @@ def test_conjugate_gradient_solves_a_dense_system():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(8, 8)).astype(np.float32)
     matrix, target = root @ root.T + np.eye(8, dtype=np.float32), rng.normal(size=8).astype(np.float32)
-    solution, residual = trust_region.conjugate_gradient(lambda v: matrix @ v, target, 20)
+    solution = trust_region.conjugate_gradient(lambda v: matrix @ v, target, 20)
     np.testing.assert_allclose(solution, np.linalg.solve(matrix, target), rtol=1e-3, atol=1e-4)
-    assert residual < 1e-4
+
+
+def test_conjugate_gradient_stands_still_at_the_solution():
+    solution = trust_region.conjugate_gradient(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50)
+    np.testing.assert_allclose(solution, [1.0, 2.0], rtol=1e-6)
+    assert not trust_region.conjugate_gradient(lambda v: v, jnp.zeros(3), 5).any()
+
+
+def test_seeds_side_by_side_take_the_steps_they_take_alone():
+    params, outputs, loss, divergence = problem(True)
+    del params["log_std"]
+    step = partial(trust_region.step, max_divergence=0.01)
+    stacked = {"w": jnp.stack([params["w"], 2 * params["w"]])}
+    both, info = jax.jit(jax.vmap(lambda p: step(p, outputs, loss, divergence)))(stacked)
+    assert info.accepted.all()
+    for index in range(2):
+        alone, _ = step({"w": stacked["w"][index]}, outputs, loss, divergence)
+        np.testing.assert_allclose(both["w"][index], alone["w"], atol=1e-4)
 
 
 @pytest.mark.parametrize("discrete", [False, True])

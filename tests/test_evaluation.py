@@ -1,0 +1,92 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hmrl_cli import evaluation
+from hmrl_cli.types import Adaptation, Discrete, MetaLearner, SkillLearner, SkillLibrary
+from tests import toys
+
+TASKS = jnp.array([[1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
+DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+
+
+def test_reference_lines_are_rolled_out():
+    family = toys.walker(horizon=10)
+    lines = evaluation.reference_lines(family, TASKS)
+    # it starts within a few hundredths of the origin, a distance of 1 from every task
+    np.testing.assert_allclose(lines["flat"], -10, atol=0.2)
+    # 0.7, 0.4, 0.1 and then there
+    np.testing.assert_allclose(lines["feasible"], -1.2, atol=0.1)
+    np.testing.assert_allclose(np.mean(lines["per_task"]["feasible"]), lines["feasible"], rtol=1e-6)
+    assert lines["feasible_success"] == 1 and len(lines["per_task"]["flat"]) == 3
+
+
+def test_tasks_of_a_split_are_always_the_same_and_splits_differ():
+    family = toys.walker()
+    test, again = (evaluation.sample_tasks(family, "test", 6) for _ in range(2))
+    assert evaluation.tasks_digest(test) == evaluation.tasks_digest(again)
+    assert evaluation.tasks_digest(test) != evaluation.tasks_digest(evaluation.sample_tasks(family, "hidden", 6))
+
+
+def fake_learner(skills):
+    """Its return is seed + task + update, so that every axis can be told."""
+
+    def adapt(key, state, task, num_steps, num_episodes):
+        steps = jnp.arange(num_steps + 1.0)
+        position = jnp.zeros((num_steps + 1, num_episodes, 2))
+        return Adaptation(100 * state + 10 * task[0] + steps, steps, steps, position)
+
+    return MetaLearner(lambda key: 0.0, lambda key, state: (state, {}), 1, adapt)
+
+
+def test_curves_keep_seeds_tasks_and_updates_apart():
+    keys = jax.random.split(jax.random.key(0), 2)
+    curves = evaluation.adaptation_curves(
+        keys, fake_learner, jnp.array([0.0, 1.0]), None, TASKS, num_steps=2, num_episodes=4
+    )
+    assert curves.returned.shape == (2, 3, 3) and curves.position.shape == (2, 3, 3, 4, 2)
+    np.testing.assert_array_equal(curves.returned[1, 0], [110, 111, 112])
+    np.testing.assert_array_equal(curves.returned[0, 2], [-10, -9, -8])
+
+
+def test_the_fraction_runs_from_flat_to_feasible():
+    ones = np.ones((2, 3, 2))
+    curves = Adaptation(np.stack([-10 * ones[..., 0], -4 * ones[..., 0]], axis=-1), ones, ones, None)
+    document = evaluation.curve_document(curves, {"flat": -10.0, "feasible": -2.0})
+    assert document["fraction"]["iqm"] == [0.0, 0.75] and document["steps"] == [0, 1]
+    assert np.shape(document["per_task"]["return"]) == (2, 3, 2)
+
+
+def diagnose(directions):
+    """Diagnostics of skills that walk straight, under a discriminator that goes by direction."""
+    family = toys.walker(horizon=10)
+
+    def discriminate(state, obs):
+        return jax.nn.log_softmax(20 * obs @ DIRECTIONS.T)
+
+    library = SkillLibrary(lambda params, key, obs, skill: params[skill], directions, Discrete(4))
+    learner = SkillLearner(None, None, 1, lambda state: state, lambda params: library, discriminate)
+    return evaluation.skill_diagnostics(
+        jax.random.key(0), family, learner, directions, TASKS[0], num_episodes=3
+    )
+
+
+def test_skills_that_part_are_seen_to_part():
+    numbers, paths = diagnose(DIRECTIONS)
+    assert paths.shape == (4, 3, 11, 2)
+    assert numbers["accuracy"] == 1
+    np.testing.assert_allclose(numbers["mutual_information"], np.log(4), rtol=0.02)
+    np.testing.assert_allclose(numbers["effective_skills"], 4, rtol=0.02)
+    np.testing.assert_allclose(numbers["displacement"], 3, atol=0.1)
+    np.testing.assert_allclose(jnp.abs(numbers["direction"]), [0, np.pi / 2, np.pi, np.pi / 2], atol=0.05)
+
+
+def test_skills_that_are_one_are_seen_to_be_one():
+    numbers, _ = diagnose(jnp.tile(DIRECTIONS[:1], (4, 1)))
+    assert numbers["accuracy"] == 0.25 and numbers["effective_skills"] < 1.2
+    assert numbers["mutual_information"] < 0 and numbers["end_spread"].max() < 0.1
+
+
+def test_coverage_counts_cells_once():
+    places = jnp.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.1], [-0.1, 0.1], [0.1, 0.12]])
+    assert evaluation._distinct_cells(places, 0.25) == 3
