@@ -362,7 +362,7 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page on the runs.
+    """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
 
     It is self-contained; stdout is its path.
     """
@@ -373,7 +373,7 @@ def report(
     runtime.prepare()
     from hmrl_cli import report as reports
 
-    path = str(reports.write_html(run_dirs, out))
+    path = str(reports.write(run_dirs, out))
     if as_json:
         _out_json({"report": path})
     else:

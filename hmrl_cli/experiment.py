@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +32,17 @@ class Parts(NamedTuple):
     steps_per_update: int  # environment steps of one update of one seed
 
 
+@functools.cache
 def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
-    """The family of a configuration, with another reward if one is given."""
+    """The family of a configuration, with another reward if one is given.
+
+    Tracing physics costs seconds.  Equal families are one object whose functions are traced once,
+    however many programs of the process use them.
+    """
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
-    return config.plugin("families", family_config.name).make(family_config)
+    family = config.plugin("families", family_config.name).make(family_config)
+    return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
 
 
 def assemble(
@@ -221,6 +228,8 @@ def evaluate(
     parts = assemble(experiment, _kept_skills_experiment(path, experiment), reward)
     progress.phase("loading")
     found = rundir.read_checkpoint(path, _shapes(experiment, parts))
+    if found.note:
+        progress.note(found.note)
     state, skills = jax.tree.map(jnp.asarray, found.tree)
     if isinstance(parts.make_learner(None), SkillLearner):
         return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state)}

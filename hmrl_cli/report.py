@@ -75,13 +75,18 @@ def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_html(run_paths: Sequence[Path], out: Path) -> Path:
+def write(run_paths: Sequence[Path], out: Path) -> Path:
     """One page without scripts and without links to elsewhere: table, adaptation curves, paths of skills.
+
+    A name that ends in `.svg` gets the adaptation curves alone.
 
     Raises:
         InputError: none of the runs has anything to show.
     """
     evaluated = [path for path in run_paths if evaluations(path)]
+    if evaluated and out.suffix == ".svg":
+        rundir.write_text(out, curves_svg(evaluated))
+        return out
     pictures = [path / "skills.svg" for path in run_paths if (path / "skills.svg").is_file()]
     if not evaluated and not pictures:
         raise InputError(f"{run_paths[0]}: holds nothing to report; first: hmrl eval {run_paths[0]}")

@@ -72,7 +72,7 @@ class Fakes:
             "rows": [{"arm": "[red]", "success": 0.51234567, "interval": [0.4, 0.6]}, {"arm": "b\x1b[2J"}]
         }
 
-    def write_html(self, paths, out):
+    def write(self, paths, out):
         return out
 
 
