@@ -318,7 +318,7 @@ def read_tasks(path: Path, task_size: int) -> Array:
         InputError: names the file, and the row or the shape that is wrong.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if "tasks" not in file:
                 raise InputError(f"{path}: holds no array 'tasks', only {', '.join(file) or 'nothing'}")
             tasks = file["tasks"]

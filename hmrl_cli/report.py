@@ -121,7 +121,8 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def curves_svg(run_paths: Sequence[Path]) -> str:
     """Return and success against adaptation steps, a column for every split and reward."""
-    documents = [(path.name, document) for path in run_paths for document in evaluations(path)]
+    # a dollar sign would begin a formula
+    documents = [(p.name.replace("$", r"\$"), document) for p in run_paths for document in evaluations(p)]
     protocols = list(dict.fromkeys((d["split"], d["reward"]) for _, d in documents))
     figure, axes = _figure(2, len(protocols))
     for column, protocol in enumerate(protocols):
@@ -185,6 +186,6 @@ def _svg(figure: Any) -> str:
 
     buffer = io.StringIO()
     with rc_context({"svg.hashsalt": "hmrl", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -25,7 +25,9 @@ def test_tasks_of_a_split_are_always_the_same_and_splits_differ():
     family = toys.walker()
     test, again = (evaluation.sample_tasks(family, "test", 6) for _ in range(2))
     assert evaluation.tasks_digest(test) == evaluation.tasks_digest(again)
-    assert evaluation.tasks_digest(test) != evaluation.tasks_digest(evaluation.sample_tasks(family, "hidden", 6))
+    assert evaluation.tasks_digest(test) != evaluation.tasks_digest(
+        evaluation.sample_tasks(family, "hidden", 6)
+    )
 
 
 def fake_learner(skills):

@@ -44,7 +44,9 @@ def test_the_host_can_stop_the_loop():
     seen = []
     stop_at_two = lambda report: seen.append(report.epoch) or report.epoch < 2  # noqa: E731
     epoch = loop.make_epoch(step, 1)
-    loop.fit(epoch, keys.train, jnp.zeros((1, 2)), jnp.ones(1), start=0, num_epochs=9, after_epoch=stop_at_two)
+    loop.fit(
+        epoch, keys.train, jnp.zeros((1, 2)), jnp.ones(1), start=0, num_epochs=9, after_epoch=stop_at_two
+    )
     assert seen == [1, 2]
 
 

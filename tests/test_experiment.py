@@ -1,0 +1,227 @@
+"""The main job on the kinematic point, as small as it goes: train, die, resume, evaluate, report."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import checkpoints, config, experiment, report, rundir
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
+from hmrl_cli.progress import Silent
+
+COMMANDS = {"diayn": "pretrain-skills", "maml": "meta-train", "maesn": "meta-train"}
+
+
+class Dies(Silent):
+    """Ends the process, as it were, right after the metrics of an epoch were written."""
+
+    def __init__(self, epoch):
+        self.last = epoch
+
+    def epoch(self, epoch, total, metrics, steps_per_second):
+        if epoch == self.last:
+            raise RuntimeError("power cut")
+
+
+def resolve(algorithm, *sets, skills=None):
+    smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2", *sets]
+    if algorithm != "diayn":
+        smaller.append(f"algorithm.name={algorithm}")
+    flags = {"hierarchy.skills": str(skills)} if skills else {}
+    return config.resolve(COMMANDS[algorithm], "point/smoke", smaller, flags)
+
+
+def train(path, resolved, resume=False, progress=None, stop=lambda: None):
+    with rundir.open_run(resolved, path, resume) as run:
+        summary = experiment.train(resolved, run, resume, progress or Silent(), stop)
+        run.complete(summary)
+    return summary
+
+
+def content(path):
+    """What must not depend on whether a run was interrupted."""
+    epoch, arrays_sha256 = checkpoints.fingerprint(path / "checkpoints")
+    assert epoch == 4
+    return arrays_sha256, (path / "metrics.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One whole run of every algorithm, and an HMRL run over the skills."""
+    folder = tmp_path_factory.mktemp("runs")
+    for algorithm in COMMANDS:
+        train(folder / algorithm, resolve(algorithm, "training.num_seeds=2"))
+    hierarchical = resolve(
+        "maesn", "hierarchy.steps_per_skill=2", "training.num_seeds=3", skills=folder / "diayn"
+    )
+    train(folder / "hmrl", hierarchical)
+    return folder
+
+
+@pytest.mark.parametrize("algorithm", COMMANDS)
+def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
+    resolved = resolve(algorithm, "training.num_seeds=2")
+    path = tmp_path / algorithm
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(path, resolved, progress=Dies(3))
+    assert len((path / "metrics.jsonl").read_bytes().splitlines()) == 3  # one beyond the checkpoint
+    train(path, resolved, resume=True)
+    assert content(path) == content(runs / algorithm)
+
+
+def test_a_signal_ends_a_run_after_a_checkpoint(runs, tmp_path):
+    resolved = resolve("maml", "training.num_seeds=2")
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path / "run", resolved, stop=lambda: 15)
+    assert caught.value.exit_code == 75 and (tmp_path / "run" / "checkpoints" / "1").is_dir()
+    train(tmp_path / "run", resolved, resume=True)
+    assert content(tmp_path / "run") == content(runs / "maml")
+
+
+def test_another_seed_is_another_run(runs, tmp_path):
+    train(tmp_path / "run", resolve("maml", "training.num_seeds=2", "training.seed=5"))
+    assert content(tmp_path / "run")[0] != content(runs / "maml")[0]
+
+
+def test_an_evaluation_tells_everything_the_contract_asks(runs):
+    result = experiment.evaluate(runs / "maesn", split="hidden", reward="sparse", progress=Silent())
+    assert result == json.loads((runs / "maesn" / "eval" / "hidden-sparse.json").read_text())
+    assert {
+        "schema",
+        "run",
+        "family",
+        "split",
+        "reward",
+        "flat",
+        "feasible",
+        "steps",
+        "return",
+        "success",
+    } <= {*result}
+    assert {"reached", "fraction", "per_task", "tasks_sha256"} <= {*result}
+    assert result["steps"] == [0, 1] and len(result["return"]["low"]) == 2
+    assert np.shape(result["per_task"]["return"]) == np.shape(result["per_task"]["success"]) == (2, 3, 2)
+    again = experiment.evaluate(runs / "maesn", split="hidden", reward="sparse", progress=Silent())
+    assert again == result
+
+
+def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
+    """Wherever the skill run went, and with a skill seed for every seed of its own, in turn."""
+    hmrl = tmp_path / "hmrl"
+    shutil.copytree(runs / "hmrl", hmrl)
+    hidden = runs / "diayn-moved"
+    (runs / "diayn").rename(hidden)
+    try:
+        result = experiment.evaluate(hmrl, num_tasks=2, episodes=3, adapt_steps=2, progress=Silent())
+    finally:
+        hidden.rename(runs / "diayn")
+    assert np.shape(result["per_task"]["return"]) == (3, 2, 3)
+    parts = experiment.assemble(rundir.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
+    shapes = experiment._shapes(rundir.read(hmrl).experiment, parts)
+    _, skills = rundir.read_checkpoint(hmrl, shapes).tree
+    trained = rundir.read(runs / "diayn").experiment
+    source = experiment.assemble(trained)
+    state, _ = rundir.read_checkpoint(runs / "diayn", experiment._shapes(trained, source)).tree
+    for own, original in zip(
+        jax.tree.leaves(skills), jax.tree.leaves(source.make_learner(None).freeze(state)), strict=True
+    ):
+        np.testing.assert_array_equal(own, original[np.array([0, 1, 0])])
+
+
+def test_the_users_tasks_are_met(runs, tmp_path):
+    np.savez(tmp_path / "mine.npz", tasks=np.array([[0.3, 0.1], [0.0, -0.2]]))
+    result = experiment.evaluate(runs / "maml", tasks_file=tmp_path / "mine.npz", progress=Silent())
+    assert result["split"] == "mine" and np.shape(result["per_task"]["return"])[1] == 2
+    described = experiment.describe_family("point", "test", tmp_path / "mine.npz")
+    assert described["num_tasks"] == 2 and described["action"] == {"kind": "continuous", "size": 2}
+    # 100 steps at the origin, 0.316 and 0.2 from the goals
+    np.testing.assert_allclose(described["dense"]["flat"], -100 * (np.hypot(0.3, 0.1) + 0.2) / 2, rtol=1e-5)
+    assert described["dense"]["feasible"] > -1 and len(described["sparse"]["per_task"]["flat"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"goals": np.zeros((2, 2))}, "holds no array 'tasks', only goals"),
+        ({"tasks": np.zeros((2, 3))}, r"shape \(2, 3\); must be \(number of tasks, 2\)"),
+        ({"tasks": np.zeros((0, 2))}, r"shape \(0, 2\)"),
+        ({"tasks": np.array([["a", "b"]])}, "dtype <U1; must be numbers"),
+        ({"tasks": np.array([[0.0, 1.0], [np.nan, 0.0]])}, r"row 1 of tasks is \[nan, 0.0\]; must be finite"),
+        ({"tasks": np.array([[None, None]])}, "cannot be read"),
+    ],
+)
+def test_bad_task_files_are_refused_by_name(arrays, complaint, tmp_path):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(InputError, match=complaint) as caught:
+        experiment.read_tasks(tmp_path / "bad.npz", 2)
+    assert "bad.npz" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(InputError, match=r"bad.npz: cannot be read as .npz"):
+        experiment.read_tasks(tmp_path / "bad.npz", 2)
+
+
+def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):
+    with pytest.raises(ConfigError, match="every 4 steps does not divide the horizon of point, 6"):
+        experiment.check(resolve("maesn", "hierarchy.steps_per_skill=4", skills=runs / "diayn"))
+
+
+def test_a_feature_that_the_family_lacks_is_refused():
+    with pytest.raises(ConfigError, match="discriminate: point has no feature 'speed'"):
+        experiment.check(resolve("diayn", "algorithm.discriminate=speed"))
+
+
+def test_the_plan_counts_environment_steps(runs):
+    plan = experiment.check(resolve("maesn", "hierarchy.steps_per_skill=3", skills=runs / "diayn"))
+    # 2 tasks, 4 episodes, before and after the inner update, 6 steps each
+    assert plan["steps_per_update"] == 2 * 4 * 2 * 6 and plan["updates"] == 4
+    assert experiment.check(resolve("maesn", "training.action_repeat=2"))["steps_per_update"] == 2 * 4 * 2 * 6
+
+
+def test_divergence_names_the_leaf_and_keeps_the_run(monkeypatch, tmp_path):
+    original = config.plugin("families", "point").make
+
+    def poisoned(settings):
+        family = original(settings)
+        return family._replace(step=lambda *a: family.step(*a)._replace(reward=jnp.float32(jnp.nan)))
+
+    monkeypatch.setattr(config.plugin("families", "point"), "make", poisoned)
+    experiment.make_family.cache_clear()
+    try:
+        with pytest.raises(Diverged, match="is not finite in epoch 1") as caught:
+            train(tmp_path / "run", resolve("maml"))
+    finally:
+        experiment.make_family.cache_clear()
+    assert caught.value.exit_code == 76
+    assert rundir.read(tmp_path / "run").status["state"] == "diverged"
+
+
+def test_skills_are_diagnosed_and_drawn(runs):
+    numbers = json.loads((runs / "diayn" / "skills.json").read_text())
+    assert np.shape(numbers["displacement"]) == (2, 4) and 0 <= numbers["accuracy"][0] <= 1
+    picture = (runs / "diayn" / "skills.svg").read_text()
+    assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
+    result = experiment.evaluate(runs / "diayn", progress=Silent())
+    assert result["accuracy"] == numbers["accuracy"]
+
+
+def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path):
+    for name in ("maml", "maesn"):
+        experiment.evaluate(runs / name, split="test", progress=Silent())
+    rows = report.compare([runs / "maml", runs / "maesn"])["rows"]
+    assert {(row["run"], row["split"]) for row in rows} >= {("maml", "test"), ("maesn", "test")}
+    page = report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "r.html").read_text()
+    assert page.count("<svg") == 2 and "default-src 'none'" in page and "<script" not in page
+    assert not [link for link in page.split('"') if link.startswith("http") and "w3.org" not in link]
+    assert report.write([runs / "maml"], tmp_path / "r.svg").read_text().startswith("<svg")
+    assert (
+        page == report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "s.html").read_text()
+    )
+    experiment.evaluate(runs / "maesn", split="test", num_tasks=2, progress=Silent())
+    with pytest.raises(InputError, match="its test-sparse tasks are not those of the other runs"):
+        report.compare([runs / "maml", runs / "maesn"])
