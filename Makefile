@@ -29,7 +29,7 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 
 bench: $(VENV)/installed
-	$(BIN)/python -m experiments.bench
+	$(BIN)/python experiments/bench/throughput.py
 
 # Needs uv on the PATH. Both supported Pythons, hashes, no registry address.
 lock:

@@ -108,9 +108,11 @@ class Lines(_Report):
             self._sign_of_life()
 
     def _sign_of_life(self) -> None:
-        """One line when nothing has been said for long, as in a long compilation."""
+        """One line when nothing has been said for long: the newest epoch, or that a phase still lasts."""
         if self._phase and self._clock() - self._last >= HEARTBEAT:
-            self.note(f"{self._phase}, {duration(self._clock() - self._phase_began)} so far")
+            elapsed = duration(self._clock() - self._phase_began)
+            self.note(self._line or f"{self._phase}, {elapsed} so far")
+            self._line = ""
 
     def phase(self, name: str) -> None:
         """One line, with how long the phase before took."""
@@ -120,9 +122,10 @@ class Lines(_Report):
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """One line for the first and the last epoch, and when the interval has passed."""
         first = self._first is None
-        line = self._describe(epoch, total, metrics, steps_per_second)
+        self._line = self._describe(epoch, total, metrics, steps_per_second)
         if first or epoch == total or self._clock() - self._last >= self._interval:
-            self.note(line)
+            self.note(self._line)
+            self._line = ""
 
     def note(self, text: str) -> None:
         """One line; a stream that nobody reads any more is no reason to stop."""
