@@ -1,3 +1,77 @@
-"""Exploration via hierarchical meta reinforcement learning."""
+"""Exploration via hierarchical meta reinforcement learning.
+
+The command line's three steps as functions: a configuration in, a run directory or a result out.  Errors
+are `hmrl_cli.errors.HmrlError`s, whose text the command line would print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["evaluate", "meta_train", "pretrain_skills"]
+
+
+def pretrain_skills(preset: str, *sets: str, run_dir: Path | str | None = None, resume: bool = False) -> Path:
+    """Learn skills without reward, as `hmrl pretrain-skills` does.
+
+    Args:
+        preset: name of a preset, or path of a TOML file.
+        sets: lines of TOML, such as "training.seed = 3".
+        run_dir: where to; None chooses a new directory under runs/.
+        resume: continue the run if it exists.
+
+    Returns:
+        the run directory.
+    """
+    return _train("pretrain-skills", preset, sets, {}, run_dir, resume)
+
+
+def meta_train(
+    preset: str,
+    *sets: str,
+    skills: Path | str | None = None,
+    run_dir: Path | str | None = None,
+    resume: bool = False,
+) -> Path:
+    """Meta-train a learner of tasks, as `hmrl meta-train` does.
+
+    Args:
+        preset, sets, run_dir, resume: see `pretrain_skills`.
+        skills: directory of the skill run to act through; None acts directly.
+
+    Returns:
+        the run directory.
+    """
+    flags = {} if skills is None else {"hierarchy.skills": str(skills)}
+    return _train("meta-train", preset, sets, flags, run_dir, resume)
+
+
+def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
+    """Adapt to held-out tasks, as `hmrl eval` does; settings are those of `experiment.evaluate`."""
+    from hmrl_cli import experiment, progress, runtime
+
+    runtime.prepare()
+    return experiment.evaluate(Path(run_dir), progress=progress.Silent(), **settings)
+
+
+def _train(
+    command: str,
+    preset: str,
+    sets: tuple[str, ...],
+    flags: Mapping[str, Any],
+    run_dir: Path | str | None,
+    resume: bool,
+) -> Path:
+    from hmrl_cli import config, experiment, progress, rundir, runtime
+
+    runtime.prepare()
+    resolved = config.resolve(command, preset, list(sets), flags)
+    rundir.check_skills(resolved.experiment)
+    experiment.check(resolved)
+    with rundir.open_run(resolved, None if run_dir is None else Path(run_dir), resume) as run:
+        if not run.is_complete:
+            run.complete(experiment.train(resolved, run, resume, progress.Silent()))
+    return run.path

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hmrl_cli
 from hmrl_cli import checkpoints, config, experiment, report, rundir
-from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
 from hmrl_cli.progress import Silent
 
 COMMANDS = {"diayn": "pretrain-skills", "maml": "meta-train", "maesn": "meta-train"}
@@ -181,6 +182,18 @@ def test_the_plan_counts_environment_steps(runs):
     # 2 tasks, 4 episodes, before and after the inner update, 6 steps each
     assert plan["steps_per_update"] == 2 * 4 * 2 * 6 and plan["updates"] == 4
     assert experiment.check(resolve("maesn", "training.action_repeat=2"))["steps_per_update"] == 2 * 4 * 2 * 6
+
+
+def test_the_package_offers_the_commands_as_functions(tmp_path):
+    small = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
+    skills = hmrl_cli.pretrain_skills("point/smoke", *small, run_dir=tmp_path / "skills")
+    lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")
+    run = hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=tmp_path / "run")
+    assert rundir.read(run).status["state"] == "complete"
+    assert hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=run, resume=True) == run
+    assert hmrl_cli.evaluate(run, split="train", adapt_steps=1)["split"] == "train"
+    with pytest.raises(RunDirError, match="never overwritten"):
+        hmrl_cli.pretrain_skills("point/smoke", *small, run_dir=skills)
 
 
 def test_divergence_names_the_leaf_and_keeps_the_run(monkeypatch, tmp_path):
