@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
 
+MISFIT = 1e-4  # of the mean return: what the baseline's float32 fit leaves of equal returns
+
+
 class Episodes(NamedTuple):
     """N episodes of one task under one AdaptState, with what the losses need of them."""
 
@@ -30,7 +33,6 @@ class Episodes(NamedTuple):
     returned: Array  # [N]  undiscounted
     success: Array  # [N]  goal met at the last step
     reached: Array  # [N]  goal met at any step
-    position: Array  # [N, 2]  where the episode ended
 
 
 def collect(
@@ -65,16 +67,16 @@ def collect(
     values = linear_baseline(transitions.obs, returns, transitions.valid)
     estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
     advantage = estimate(transitions.reward, gamma, values, jnp.zeros(num_episodes), gae_lambda)
+    noise_floor = MISFIT * jnp.abs(returns[:, 0]).mean()
     return Episodes(
         transitions=transitions,
         noise=noise,
         latent=latent,
-        advantage=whiten(advantage, transitions.valid),
-        start_advantage=whiten(advantage[:, 0], jnp.ones(num_episodes)),
+        advantage=whiten(advantage, transitions.valid, noise_floor),
+        start_advantage=whiten(advantage[:, 0], jnp.ones(num_episodes), noise_floor),
         returned=transitions.reward.sum(axis=1),
         success=final.success.astype(jnp.float32),
         reached=final.reached.astype(jnp.float32),
-        position=jax.vmap(family.features["xy"])(final.obs),
     )
 
 

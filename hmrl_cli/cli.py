@@ -335,7 +335,8 @@ def _interval(measure: Mapping[str, Any], index: int) -> str:
     """Nothing where the measure does not exist, as the fraction between two equal reference lines."""
     if measure["iqm"] is None:
         return ""
-    middle, low, high = (measure[key][index] for key in ("iqm", "low", "high"))
+    centre = "mean" if "mean" in measure else "iqm"  # rates have means, scores interquartile means
+    middle, low, high = (measure[key][index] for key in (centre, "low", "high"))
     return f"{middle:.4g} [{low:.4g}, {high:.4g}]"
 
 

@@ -490,10 +490,10 @@ def _check_together(experiment: Experiment) -> None:
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
     if experiment.hierarchy is not None:
-        if _command_of("algorithms", experiment.algorithm.name) == "pretrain-skills":
+        if experiment.training.action_repeat != 1:
             raise ConfigError(
-                "hierarchy: pretrain-skills learns skills and cannot stand on any\n"
-                "must be left out, or go to [meta-train.hierarchy]"
+                f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
+                "hierarchy, whose steps_per_skill says how long a skill runs"
             )
         if not experiment.hierarchy.skills:
             raise ConfigError("hierarchy.skills: this preset acts through skills; add --skills RUN_DIR")

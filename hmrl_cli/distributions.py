@@ -21,18 +21,10 @@ class Gaussian(NamedTuple):
         """A draw [..., A]."""
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
 
-    def mode(self) -> Array:
-        """The most likely value [..., A]."""
-        return self.mean
-
     def log_prob(self, value: Array) -> Array:
         """Log density of value [..., A], summed over the event: [...]."""
         z = (value - self.mean) * jnp.exp(-self.log_std)
         return -0.5 * jnp.sum(z**2 + 2 * self.log_std + math.log(2 * math.pi), axis=-1)
-
-    def entropy(self) -> Array:
-        """Differential entropy in nats [...]."""
-        return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)
 
     def kl(self, other: Any) -> Array:
         """KL(self || other) in nats [...]."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.rollout import advance
-from hmrl_cli.statistics import summary
+from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
 from hmrl_cli.types import Adaptation, EnvState, MetaLearner, SkillLearner, SkillLibrary, TaskFamily
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ TASKS_AT_ONCE = 64  # bounds memory, whatever the number of tasks
 
 
 def sample_tasks(family: TaskFamily, split: Split, num_tasks: int) -> Array:
-    """The tasks of a split [num_tasks, task_size]: the same for every run, and never those of training."""
+    """The tasks of a split [num_tasks, task_size]: the same for every run, with keys of their own."""
     key = jax.random.fold_in(jax.random.key(0), zlib.crc32(split.encode()))
     return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
 
@@ -104,20 +104,23 @@ def adaptation_curves(
 
 
 def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
-    """The part of an evaluation document that tells how the tasks went, as plain lists."""
-    gap = lines["feasible"] - lines["flat"]
-    returned = summary(curves.returned)
+    """The part of an evaluation document that tells how the tasks went, as plain lists.
+
+    The fraction compares like with like: interquartile means of returns and of reference lines.
+    """
+    flat, feasible = (float(interquartile_mean(lines["per_task"][name])) for name in ("flat", "feasible"))
+    returned = score_summary(curves.returned)
 
     def fraction(values: list[float]) -> list[float] | None:
-        return [(value - lines["flat"]) / gap for value in values] if gap else None
+        return [(value - flat) / (feasible - flat) for value in values] if feasible > flat else None
 
     return {
         "flat": lines["flat"],
         "feasible": lines["feasible"],
         "steps": list(range(curves.returned.shape[-1])),
         "return": returned,
-        "success": summary(curves.success),
-        "reached": summary(curves.reached),
+        "success": rate_summary(curves.success),
+        "reached": rate_summary(curves.reached),
         "fraction": {name: fraction(values) for name, values in returned.items()},
         "per_task": {
             "return": curves.returned.tolist(),
@@ -129,21 +132,25 @@ def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
 
 def run_skills(
     key: Key, family: TaskFamily, library: SkillLibrary, task: Task, num_episodes: int, *, stochastic: bool
-) -> Array:
-    """Observations of every skill, after the reset and after each step: [num_skills, N, T + 1, obs_size]."""
+) -> tuple[Array, Array]:
+    """Observations of every skill, after the reset and after each step, and whether the step was still valid.
 
-    def episode(key: Key, skill: Array) -> Array:
+    Returns:
+        observations [num_skills, N, T + 1, obs_size] and valid [num_skills, N, T], 0 after an early end.
+    """
+
+    def episode(key: Key, skill: Array) -> tuple[Array, Array]:
         reset_key, act_key = jax.random.split(key)
         start = family.reset(reset_key, task)
 
-        def step(state: EnvState, t: Array) -> tuple[EnvState, Array]:
+        def step(state: EnvState, t: Array) -> tuple[EnvState, tuple[Array, Array]]:
             step_key = jax.random.fold_in(act_key, t) if stochastic else None
             action = library.act(library.params, step_key, state.obs, skill)
-            state = advance(family, state, action, task)
-            return state, state.obs
+            new = advance(family, state, action, task)
+            return new, (new.obs, 1.0 - state.done)
 
-        _, obs = jax.lax.scan(step, start, jnp.arange(family.horizon))
-        return jnp.concatenate([start.obs[None], obs])
+        _, (obs, valid) = jax.lax.scan(step, start, jnp.arange(family.horizon))
+        return jnp.concatenate([start.obs[None], obs]), valid
 
     num_skills = library.skill.size
     keys = jax.random.split(key, (num_skills, num_episodes))
@@ -157,24 +164,25 @@ def skill_diagnostics(
 
     * accuracy: how often the discriminator names the skill from one state;
     * mutual_information: E[log q(z|s) - log p(z)] in nats, a lower bound of I(S;Z) (Barber & Agakov 2003);
-    * effective_skills: exp of the entropy of the discriminator's mean answer;
+    * effective_skills: exp of the entropy of the discriminator's mean answer, at most N;
     * displacement: distance from start to end, per skill;
     * end_spread: scatter of one skill's ends about their centre, to be small against the displacement;
     * coverage: distinct cells of 0.25 length units that all skills visit.
     """
     library = learner.skills(learner.freeze(state))
-    obs = run_skills(key, family, library, task, num_episodes, stochastic=True)
+    obs, valid = run_skills(key, family, library, task, num_episodes, stochastic=True)
+    count = valid.sum()
     log_q = learner.discriminate(state, obs[:, :, 1:])  # [Z, N, T, Z]
     own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
     right = jnp.stack([log_q[z].argmax(axis=-1) == z for z in range(len(log_q))])
-    mean_answer = jnp.exp(log_q).mean(axis=(0, 1, 2))
+    mean_answer = jnp.sum(jnp.exp(log_q) * valid[..., None], axis=(0, 1, 2)) / count
     paths = jax.vmap(jax.vmap(jax.vmap(family.features["xy"])))(obs)
     ends = paths[:, :, -1] - paths[:, :, 0]
     centres = ends.mean(axis=1)
     return {
-        "accuracy": right.mean(),
-        "accuracy_per_skill": right.mean(axis=(1, 2)),
-        "mutual_information": own.mean() + jnp.log(len(log_q)),
+        "accuracy": jnp.sum(right * valid) / count,
+        "accuracy_per_skill": jnp.sum(right * valid, axis=(1, 2)) / valid.sum(axis=(1, 2)),
+        "mutual_information": jnp.sum(own * valid) / count + jnp.log(len(log_q)),
         "effective_skills": jnp.exp(-jnp.sum(mean_answer * jnp.log(mean_answer + 1e-20))),
         "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
         "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),

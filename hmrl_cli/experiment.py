@@ -27,6 +27,7 @@ class Parts(NamedTuple):
     """What an experiment is made of."""
 
     family: TaskFamily  # plain: neither lifted nor held
+    act_on: Callable[[Params], TaskFamily]  # the family as the learner meets it, over skill parameters
     make_learner: Callable[[Params], Any]  # a Learner over skill parameters, None where there are none
     skill_learner: SkillLearner | None  # the one whose frozen skills are acted through
     steps_per_update: int  # environment steps of one update of one seed
@@ -67,20 +68,20 @@ def assemble(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
-    def make_learner(skills: Params) -> Learner:
+    def act_on(skills: Params) -> TaskFamily:
         if hierarchy and skill_learner:
-            library = skill_learner.skills(skills)
-            acted_on = lift(family, library, held, stochastic=hierarchy.stochastic)
-        else:
-            acted_on = repeat(family, held) if held > 1 else family
-        return build(experiment.algorithm, acted_on)
+            return lift(family, skill_learner.skills(skills), held, stochastic=hierarchy.stochastic)
+        return repeat(family, held) if held > 1 else family
+
+    def make_learner(skills: Params) -> Learner:
+        return build(experiment.algorithm, act_on(skills))
 
     try:
         # the skills' parameters are not looked at before an episode is run
         steps = make_learner(None).steps_per_update * held
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return Parts(family, make_learner, skill_learner, steps)
+    return Parts(family, act_on, make_learner, skill_learner, steps)
 
 
 def check(resolved: Resolved) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def train(
     summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
     if isinstance(parts.make_learner(None), SkillLearner):
         progress.phase("diagnosing skills")
-        summary["skills"] = diagnose(run.path, experiment, parts, state)
+        summary["skills"] = diagnose(run.path, experiment, parts, state, skills)
     return summary
 
 
@@ -183,7 +184,7 @@ class _Recorder:
         self.steps_per_seed = parts.steps_per_update * training.updates_per_epoch
         self.last: dict[str, Any] = {}
 
-    def __call__(self, report: loop.Report) -> bool:
+    def __call__(self, report: loop.Report) -> None:
         if not report.finite:
             bad = loop.non_finite_leaves(report.state) or loop.non_finite_leaves(report.metrics)
             raise Diverged(", ".join(bad[:3]), report.epoch)
@@ -202,7 +203,6 @@ class _Recorder:
             self.run.event(f"epoch {report.epoch}: checkpoint, {speed:.0f} steps/s")
         if signal and not is_last:
             raise Interrupted(report.epoch, signal)
-        return True
 
 
 def evaluate(
@@ -232,7 +232,7 @@ def evaluate(
         progress.note(found.note)
     state, skills = jax.tree.map(jnp.asarray, found.tree)
     if isinstance(parts.make_learner(None), SkillLearner):
-        return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state)}
+        return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state, skills)}
     settings = experiment.evaluation
     tasks = _tasks(parts.family, split, num_tasks or settings.num_tasks, tasks_file)
     progress.phase("reference lines")
@@ -247,7 +247,7 @@ def evaluate(
         num_steps=settings.adapt_steps if adapt_steps is None else adapt_steps,
         num_episodes=episodes or settings.episodes,
     )
-    name = tasks_file.stem if tasks_file else split
+    name = f"tasks-{tasks_file.stem}" if tasks_file else split
     document = {
         "schema": 1,
         "run": str(path),
@@ -266,19 +266,20 @@ def evaluate(
     return document
 
 
-def diagnose(path: Path, experiment: Experiment, parts: Parts, state: State) -> dict[str, Any]:
+def diagnose(
+    path: Path, experiment: Experiment, parts: Parts, state: State, skills: Params
+) -> dict[str, Any]:
     """Run every skill of every seed; write `skills.json` and the picture `skills.svg`; return the numbers."""
-    learner = parts.make_learner(None)
-    acted_on = parts.family
 
-    def one_seed(key: Any, state: State) -> Any:
+    def one_seed(key: Any, state: State, skills: Params) -> Any:
+        family, learner = parts.act_on(skills), parts.make_learner(skills)
         task_key, run_key = jax.random.split(key)
-        task = acted_on.sample(task_key, "train")
+        task = family.sample(task_key, "train")
         return evaluation.skill_diagnostics(
-            run_key, acted_on, learner, state, task, num_episodes=SKILL_EPISODES
+            run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
         )
 
-    numbers, paths = jax.jit(jax.vmap(one_seed))(_seed_keys(experiment).evaluate, state)
+    numbers, paths = jax.jit(jax.vmap(one_seed))(_seed_keys(experiment).evaluate, state, skills)
     document = {name: np.asarray(value).tolist() for name, value in numbers.items()}
     rundir.write_json(path / "skills.json", document)
     rundir.write_text(path / "skills.svg", report.skill_paths_svg(np.asarray(paths)))
@@ -381,8 +382,17 @@ def _skills_experiment(experiment: Experiment) -> Experiment | None:
         return None
     source = experiment.hierarchy.skills
     trained = rundir.read(Path(source)).experiment
-    if trained.hierarchy is not None:
-        raise InputError(f"hierarchy.skills: {source} acts through skills itself; must be plain skills")
+    if trained.hierarchy is not None or trained.training.action_repeat != 1:
+        raise InputError(
+            f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
+        )
+    theirs, ours = (dict(e.family) for e in (trained, experiment))
+    for field in sorted(theirs.keys() - {"horizon", "reward"}):
+        if theirs[field] != ours[field]:
+            raise InputError(
+                f"hierarchy.skills: {source} was trained with family.{field} = {theirs[field]!r}; "
+                f"must be as here, {ours[field]!r}"
+            )
     return trained
 
 

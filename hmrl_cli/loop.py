@@ -80,9 +80,9 @@ def fit(
     *,
     start: int,
     num_epochs: int,
-    after_epoch: Callable[[Report], bool],
+    after_epoch: Callable[[Report], None],
 ) -> State:
-    """Run epochs start .. num_epochs - 1; `after_epoch` says whether to go on.
+    """Run epochs start .. num_epochs - 1; `after_epoch` stops them by raising.
 
     The key of an epoch depends on its number alone, so a resumed run continues exactly.
     """
@@ -91,7 +91,5 @@ def fit(
         now = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
         state, metrics, finite = epoch(now, state, skills)
         host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
-        report = Report(number + 1, state, host_metrics, bool(finite), time.perf_counter() - began)
-        if not after_epoch(report):
-            break
+        after_epoch(Report(number + 1, state, host_metrics, bool(finite), time.perf_counter() - began))
     return state

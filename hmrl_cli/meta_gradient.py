@@ -34,7 +34,7 @@ class Config(Strict):
     step_decay: float = Field(1.0, gt=0, le=1, description="factor on the step size after each inner update")
     first_order: bool = Field(False, description="no derivative through the inner direction")
     learn_step_size: bool = Field(False, description="whether the outer step moves the step sizes")
-    hidden: tuple[int, ...] = Field((100, 100), strict=False, description="units per hidden layer")
+    hidden: networks.Hidden = Field((100, 100), strict=False, description="units per hidden layer")
     activation: networks.Activation = Field("relu", description="between layers")
     init_std: float = Field(1.0, gt=0, le=10, description="action standard deviation at the start")
     discount: float = Field(0.99, ge=0, le=1, description="gamma, per decision")
@@ -156,10 +156,8 @@ class MetaGradient(NamedTuple):
         def one_step(moving: AdaptState, count: Array) -> tuple[AdaptState, Adaptation]:
             step_key = jax.random.fold_in(key, count)
             episodes = self._collect(step_key, moving, task, num_episodes)
-            record = Adaptation(
-                episodes.returned.mean(), episodes.success.mean(), episodes.reached.mean(), episodes.position
-            )
-            return self._adapt(meta, moving, count, episodes), record
+            record = Adaptation(episodes.returned.mean(), episodes.success.mean(), episodes.reached.mean())
+            return self._adapt(meta, moving, count, episodes), record  # the last update is not used
 
         _, records = jax.lax.scan(one_step, AdaptState(meta.policy, latent), jnp.arange(num_steps + 1))
         return records
@@ -207,6 +205,15 @@ class MetaGradient(NamedTuple):
         _, phases = jax.lax.scan(inner, self._start(meta, row), counts)
         before, post = (jax.tree.map(lambda x, part=part: x[part], phases) for part in (slice(-1), -1))
         return Batch(row, before, post)
+
+
+def validate(config: Config) -> None:
+    """Refuse settings that do not go together; raises ValueError."""
+    if 0 < config.num_train_tasks < config.tasks_per_update:
+        raise ValueError(
+            f"algorithm.tasks_per_update: found {config.tasks_per_update}; "
+            f"must be at most algorithm.num_train_tasks, {config.num_train_tasks}"
+        )
 
 
 def masked_mean(x: Array, valid: Array) -> Array:

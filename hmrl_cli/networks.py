@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
 
 from hmrl_cli.distributions import Categorical, Gaussian, Policy, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, nn
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params
 
 Activation = Literal["relu", "tanh"]
+Hidden = tuple[Annotated[int, Field(gt=0, le=65_536)], ...]  # units of each hidden layer
 
 
 class Network(NamedTuple):
@@ -68,7 +71,7 @@ def policy(
     Continuous actions have a learned standard deviation that does not depend on the state (Finn et
     al. 2017, app. A.2).  `latent` [..., latent_size] is None where latent_size is 0.
     """
-    # a first layer of logits near zero chooses evenly among the skills
+    # logits near zero at the start choose evenly among the skills
     scale = 1.0 if isinstance(action, Continuous) else 0.01
     net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
 

@@ -12,6 +12,7 @@ from typing import Any
 from hmrl_cli import rundir
 from hmrl_cli.errors import InputError
 
+MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .75rem; text-align: right }
@@ -20,14 +21,27 @@ figure { margin: 1.5rem 0 } svg { max-width: 100%; height: auto }
 """
 
 
+# What runs must share to be compared, and how a message names it.
+BUDGET = {
+    "family": "its family is",
+    "tasks_sha256": "its tasks are",
+    "flat": "its reference lines are",
+    "steps": "its updates are",
+    "episodes": "its episodes are",
+}
+
+
 def evaluations(path: Path) -> list[dict[str, Any]]:
     """The evaluation documents of a run, sorted by name."""
     documents = []
     for file in sorted((path / "eval").glob("*.json")):
         try:
-            documents.append(json.loads(file.read_text(encoding="utf-8")))
+            document = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
-            raise InputError(f"{file}: is not JSON; to write it anew: hmrl eval {path}") from None
+            document = None
+        if not isinstance(document, dict) or document.get("schema") != 1:
+            raise InputError(f"{file}: is not an evaluation; to write it anew: hmrl eval {path}")
+        documents.append(document)
     return documents
 
 
@@ -38,15 +52,18 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
         InputError: no run has been evaluated, or two met different tasks under one name.
     """
     rows: list[dict[str, Any]] = []
-    digests: dict[tuple[str, str], str] = {}
+    budgets: dict[tuple[str, str], dict[str, Any]] = {}
     for path in run_paths:
         for document in evaluations(path):
             protocol = (document["split"], document["reward"])
-            if digests.setdefault(protocol, document["tasks_sha256"]) != document["tasks_sha256"]:
-                raise InputError(
-                    f"{path}: its {'-'.join(protocol)} tasks are not those of the other runs\n"
-                    "must be evaluated with the same --num-tasks or --tasks"
-                )
+            budget = {name: document[name] for name in BUDGET}
+            expected = budgets.setdefault(protocol, budget)
+            for name in BUDGET:
+                if budget[name] != expected[name]:
+                    raise InputError(
+                        f"{path}: {'-'.join(protocol)}: {BUDGET[name]} not those of the other runs\n"
+                        "must be evaluated alike: family, --tasks, --num-tasks, --adapt-steps, --episodes"
+                    )
             rows.append(_row(path, document))
     if not rows:
         raise InputError(f"{run_paths[0]}: holds no evaluation; first: hmrl eval {run_paths[0]}")
@@ -55,7 +72,7 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
 
 def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     def last(measure: str) -> str:
-        middle, low, high = (document[measure][key][-1] for key in ("iqm", "low", "high"))
+        middle, low, high = (document[measure][key][-1] for key in (MIDDLE[measure], "low", "high"))
         return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
 
     fraction = document["fraction"]["iqm"]
@@ -65,6 +82,8 @@ def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         "reward": document["reward"],
         "seeds": document["num_seeds"],
         "tasks": document["num_tasks"],
+        "updates": document["steps"][-1],
+        "episodes": document["episodes"],
         "flat": round(document["flat"], 2),
         "feasible": round(document["feasible"], 2),
         "before": round(document["return"]["iqm"][0], 2),
@@ -114,8 +133,9 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
 
     body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
     return (
-        f"<table><tr>{cells('th', rows[0])}</tr>{body}</table><p>Interquartile means over seeds and tasks "
-        "after the last update, 95 % bootstrap intervals; fraction: of the way from flat to feasible.</p>"
+        f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
+        "<p>After the last update, over seeds and tasks, with 95 % intervals: interquartile mean of the "
+        "return, mean of the rates; fraction: of the way from flat to feasible.</p>"
     )
 
 
@@ -132,7 +152,7 @@ def curves_svg(run_paths: Sequence[Path]) -> str:
                 if (document["split"], document["reward"]) != protocol:
                     continue
                 line = document[measure]
-                (drawn,) = axis.plot(document["steps"], line["iqm"], marker="o", ms=3, label=name)
+                (drawn,) = axis.plot(document["steps"], line[MIDDLE[measure]], marker="o", ms=3, label=name)
                 axis.fill_between(
                     document["steps"], line["low"], line["high"], alpha=0.2, color=drawn.get_color()
                 )

@@ -74,9 +74,13 @@ def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-
     return (mean + x @ coefficients).reshape(returns.shape)
 
 
-def whiten(x: Array, valid: Array) -> Array:
-    """Zero mean and unit variance over the entries that count; the others become 0."""
+def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:
+    """Zero mean and unit variance over the entries that count; the others become 0.
+
+    Where the standard deviation is below `noise`, it is divided by that: differences that mean nothing, such
+    as the baseline's misfit of equal returns, are not blown up to a signal.
+    """
     count = jnp.maximum(valid.sum(), 1.0)
-    mean = jnp.sum(x * valid) / count
-    variance = jnp.sum(((x - mean) * valid) ** 2) / count
-    return (x - mean) * valid / (jnp.sqrt(variance) + 1e-8)
+    centred = (x - jnp.sum(x * valid) / count) * valid
+    std = jnp.sqrt(jnp.sum(centred**2) / count)
+    return centred / jnp.maximum(std, noise + 1e-8)

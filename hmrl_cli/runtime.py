@@ -24,6 +24,8 @@ def prepare() -> str:
     Variables the user has set are left as they are.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     # "An NVIDIA GPU may be present": a device is chosen with JAX_PLATFORMS, not by a warning.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:

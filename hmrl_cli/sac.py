@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class Config(Strict):
     """Settings of the learner."""
 
-    hidden: tuple[int, ...] = Field((256, 256), strict=False, description="units per hidden layer")
+    hidden: networks.Hidden = Field((256, 256), strict=False, description="units per hidden layer")
     learning_rate: float = Field(3e-4, gt=0, lt=1, description="of policy, critics and temperature (Adam)")
     discount: float = Field(0.99, ge=0, le=1, description="gamma")
     target_rate: float = Field(0.005, gt=0, le=1, description="Polyak step of the target critics")
     entropy_coefficient: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
-        0.1, description='alpha; "auto" tunes it to an entropy of minus the action size'
+        0.1,
+        description='alpha; "auto" tunes it to an entropy of -A, or log(A) / 2 for A choices',
     )
 
 
@@ -63,8 +64,7 @@ class SoftActorCritic(NamedTuple):
         """Fresh parameters; the target critics start equal to the critics."""
         policy_key, critic_key = jax.random.split(key)
         policy, critic = self.policy.init(policy_key), self.critic.init(critic_key)
-        alpha = self.config.entropy_coefficient
-        log_alpha = jnp.float32(0.0) if alpha == "auto" else jnp.log(jnp.float32(alpha))
+        log_alpha = jnp.float32(0.0)  # alpha = 1 where it is automatic, unused where it is fixed
         opt = optax.adam(self.config.learning_rate)
         optimizers = (opt.init(policy), opt.init(critic), opt.init(log_alpha))
         return State(policy, critic, jax.tree.map(jnp.copy, critic), log_alpha, optimizers)
@@ -74,7 +74,8 @@ class SoftActorCritic(NamedTuple):
         target_key, policy_key = jax.random.split(key)
         opt = optax.adam(self.config.learning_rate)
         policy_opt, critic_opt, alpha_opt = state.optimizers
-        alpha = jnp.exp(state.log_alpha)
+        automatic = self.config.entropy_coefficient == "auto"
+        alpha = jnp.exp(state.log_alpha) if automatic else jnp.float32(self.config.entropy_coefficient)
 
         next_value, _ = self._soft_value(target_key, state.policy, state.target, alpha, batch.next_obs)
         goal = jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
@@ -91,7 +92,7 @@ class SoftActorCritic(NamedTuple):
         policy = optax.apply_updates(state.policy, updates)
 
         log_alpha = state.log_alpha
-        if self.config.entropy_coefficient == "auto":
+        if automatic:
             # d/d log_alpha of alpha * (entropy - target)
             updates, alpha_opt = opt.update(alpha * (entropy - self._target_entropy()), alpha_opt)
             log_alpha = optax.apply_updates(log_alpha, updates)

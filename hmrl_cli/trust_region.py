@@ -95,15 +95,40 @@ def step(
 
     direction = conjugate_gradient(fisher_product, gradient, iterations)
     image = fisher_product(direction)
-    curvature = optax.tree.vdot(direction, image)
     # measured, not accumulated: float32 loses conjugacy where the Fisher matrix is ill-conditioned
     residual = optax.tree.norm(optax.tree.sub(image, gradient)) / (optax.tree.norm(gradient) + 1e-20)
-    longest = jnp.sqrt(2 * max_divergence / jnp.maximum(curvature, 1e-12))
+    longest = jnp.sqrt(2 * max_divergence / jnp.maximum(optax.tree.vdot(direction, image), 1e-12))
 
-    def candidate(count: Array) -> tuple[Params, Array, Array]:
-        moved = optax.tree.add_scale(params, -longest * shrink**count, direction)
+    def candidate(length: Array) -> tuple[Params, Array, Array]:
+        moved = optax.tree.add_scale(params, -length, direction)
         new = outputs(moved)
         return moved, loss(moved, new), divergence(old, new)
+
+    moved, new_loss, distance, accepted = _line_search(
+        candidate, params, old_loss, longest, max_divergence, shrink, max_shrinks
+    )
+    return moved, Info(
+        loss=old_loss,
+        improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
+        divergence=jnp.where(accepted, distance, 0.0),
+        accepted=accepted.astype(jnp.float32),
+        residual=residual,
+    )
+
+
+def _line_search(
+    candidate: Callable[[Array], tuple[Params, Array, Array]],
+    params: Params,
+    old_loss: Array,
+    longest: Array,
+    max_divergence: float,
+    shrink: float,
+    max_shrinks: int,
+) -> tuple[Params, Array, Array, Array]:
+    """The longest candidate that lowers the loss inside the region, with loss, divergence and acceptance.
+
+    `candidate(length)` gives parameters, their loss and their divergence.
+    """
 
     def accept(new_loss: Array, distance: Array) -> Array:
         return (new_loss < old_loss) & (distance <= max_divergence)
@@ -114,16 +139,11 @@ def step(
 
     def next_candidate(carry: tuple) -> tuple:
         count = carry[0] + 1
-        return (count, *candidate(count))
+        return (count, *candidate(longest * shrink**count))
 
-    start = (jnp.int32(-1), params, jnp.full_like(old_loss, jnp.inf), jnp.full_like(old_loss, jnp.inf))
+    infinite = jnp.full_like(old_loss, jnp.inf)
+    start = (jnp.int32(-1), params, infinite, infinite)
     _, moved, new_loss, distance = jax.lax.while_loop(searching, next_candidate, start)
     accepted = accept(new_loss, distance)
-    new_params = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), moved, params)
-    return new_params, Info(
-        loss=old_loss,
-        improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
-        divergence=jnp.where(accepted, distance, 0.0),
-        accepted=accepted.astype(jnp.float32),
-        residual=residual,
-    )
+    moved = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), moved, params)
+    return moved, new_loss, distance, accepted

@@ -94,7 +94,6 @@ class Adaptation(NamedTuple):
     returned: Array  # [K + 1]  undiscounted
     success: Array  # [K + 1]  share of episodes with the goal met at the last step
     reached: Array  # [K + 1]  share of episodes with the goal met at any step
-    position: Array  # [K + 1, N, 2]  where each episode ended
 
 
 class SkillLibrary(NamedTuple):

@@ -76,3 +76,35 @@ def test_first_order_cuts_the_derivative_through_the_step(episodes):
     # d mu'/d mu = 1 - s mean_j A_j / sigma^2, and the advantages' mean is zero
     np.testing.assert_allclose(through.mean, 1.0, atol=1e-5)
     assert (through.log_std != 0).all() and (ones.log_std == 0).all()
+
+
+def test_what_happens_after_an_early_end_moves_nothing(episodes):
+    """Garbage behind the mask: the same step of parameters and latent, and the same outer loss."""
+    steps = episodes.transitions
+    valid = steps.valid.at[2, 3:].set(0.0)
+    masked = episodes._replace(transitions=steps._replace(valid=valid), advantage=episodes.advantage * valid)
+    garbage = jnp.where(valid > 0, 0.0, 1e3)
+    spoiled = masked._replace(
+        transitions=masked.transitions._replace(
+            obs=steps.obs + garbage[..., None],
+            action=steps.action - garbage[..., None],
+            reward=steps.reward + garbage,
+        )
+    )
+    size = AdaptState(jnp.float32(0.1), jax.tree.map(jnp.ones_like, LATENT))
+    one, other = (adaptation.update(STATE, e, size, POLICY) for e in (masked, spoiled))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), one, other)
+
+
+def test_equal_rewards_are_no_signal():
+    """A reward that is flat, not zero, moves the latent by nothing that matters."""
+
+    def flat(state, action, task):
+        return FAMILY.step(state, action, task)._replace(reward=jnp.float32(-2.0))
+
+    collect = partial(adaptation.collect, policy=POLICY, num_episodes=20, discount=0.99, gae_lambda=1.0)
+    family = FAMILY._replace(step=flat)
+    got = jax.jit(lambda key: collect(key, STATE, family=family, task=jnp.zeros(2)))(jax.random.key(3))
+    moved = adaptation.update(STATE, got, AdaptState(None, jax.tree.map(jnp.ones_like, LATENT)), POLICY)
+    np.testing.assert_allclose(moved.latent.mean, LATENT.mean, atol=0.02)
+    np.testing.assert_allclose(moved.latent.log_std, LATENT.log_std, atol=0.02)

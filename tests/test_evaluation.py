@@ -35,8 +35,7 @@ def fake_learner(skills):
 
     def adapt(key, state, task, num_steps, num_episodes):
         steps = jnp.arange(num_steps + 1.0)
-        position = jnp.zeros((num_steps + 1, num_episodes, 2))
-        return Adaptation(100 * state + 10 * task[0] + steps, steps, steps, position)
+        return Adaptation(100 * state + 10 * task[0] + steps, steps, steps)
 
     return MetaLearner(lambda key: 0.0, lambda key, state: (state, {}), 1, adapt)
 
@@ -46,15 +45,18 @@ def test_curves_keep_seeds_tasks_and_updates_apart():
     curves = evaluation.adaptation_curves(
         keys, fake_learner, jnp.array([0.0, 1.0]), None, TASKS, num_steps=2, num_episodes=4
     )
-    assert curves.returned.shape == (2, 3, 3) and curves.position.shape == (2, 3, 3, 4, 2)
+    assert curves.returned.shape == (2, 3, 3) and curves.success.shape == (2, 3, 3)
     np.testing.assert_array_equal(curves.returned[1, 0], [110, 111, 112])
     np.testing.assert_array_equal(curves.returned[0, 2], [-10, -9, -8])
 
 
+LINES = {"flat": -9.0, "feasible": -2.0, "per_task": {"flat": [-10.0] * 3, "feasible": [-2.0] * 3}}
+
+
 def test_the_fraction_runs_from_flat_to_feasible():
     ones = np.ones((2, 3, 2))
-    curves = Adaptation(np.stack([-10 * ones[..., 0], -4 * ones[..., 0]], axis=-1), ones, ones, None)
-    document = evaluation.curve_document(curves, {"flat": -10.0, "feasible": -2.0})
+    curves = Adaptation(np.stack([-10 * ones[..., 0], -4 * ones[..., 0]], axis=-1), ones, ones)
+    document = evaluation.curve_document(curves, LINES)
     assert document["fraction"]["iqm"] == [0.0, 0.75] and document["steps"] == [0, 1]
     assert np.shape(document["per_task"]["return"]) == (2, 3, 2)
 

@@ -135,7 +135,7 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
 def test_the_users_tasks_are_met(runs, tmp_path):
     np.savez(tmp_path / "mine.npz", tasks=np.array([[0.3, 0.1], [0.0, -0.2]]))
     result = experiment.evaluate(runs / "maml", tasks_file=tmp_path / "mine.npz", progress=Silent())
-    assert result["split"] == "mine" and np.shape(result["per_task"]["return"])[1] == 2
+    assert result["split"] == "tasks-mine" and np.shape(result["per_task"]["return"])[1] == 2
     described = experiment.describe_family("point", "test", tmp_path / "mine.npz")
     assert described["num_tasks"] == 2 and described["action"] == {"kind": "continuous", "size": 2}
     # 100 steps at the origin, 0.316 and 0.2 from the goals
@@ -236,5 +236,35 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         page == report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "s.html").read_text()
     )
     experiment.evaluate(runs / "maesn", split="test", num_tasks=2, progress=Silent())
-    with pytest.raises(InputError, match="its test-sparse tasks are not those of the other runs"):
+    with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         report.compare([runs / "maml", runs / "maesn"])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "sets", "complaint"),
+    [
+        ("maesn", ["algorithm.tasks_per_update=9"], "tasks_per_update: found 9; must be at most .*, 4"),
+        ("diayn", ["algorithm.buffer_capacity=10"], "buffer_capacity: found 10; must hold one update, 24"),
+        ("maml", ["algorithm.hidden=[0]"], "algorithm.hidden.0: found 0"),
+    ],
+)
+def test_sizes_that_cannot_work_are_refused_before_anything_is_compiled(algorithm, sets, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        experiment.check(resolve(algorithm, *sets))
+
+
+def test_skills_of_another_body_are_refused(runs):
+    config_of_another = rundir.read(runs / "diayn").experiment.family
+    assert config_of_another.sparse_radius != 0.2
+    with pytest.raises(InputError, match=r"trained with family.sparse_radius = 0.1; must be as here, 0.2"):
+        experiment.check(resolve("maesn", "family.sparse_radius=0.2", skills=runs / "diayn"))
+
+
+def test_skills_can_be_learned_over_skills_but_not_acted_through(runs, tmp_path):
+    over = resolve("diayn", f"hierarchy.skills={runs / 'diayn'}", "hierarchy.steps_per_skill=2")
+    summary = train(tmp_path / "over", over)
+    assert np.shape(summary["skills"]["displacement"]) == (1, 4)
+    with pytest.raises(InputError, match="must act directly"):
+        experiment.check(resolve("maesn", "hierarchy.steps_per_skill=2", skills=tmp_path / "over"))
+    with pytest.raises(ConfigError, match="action_repeat: found 2; must be 1 with a hierarchy"):
+        resolve("maesn", "training.action_repeat=2", skills=runs / "diayn")

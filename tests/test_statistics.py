@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from hmrl_cli.statistics import bootstrap_interval, interquartile_mean, summary
+from hmrl_cli.statistics import (
+    bootstrap_interval,
+    interquartile_mean,
+    rate_summary,
+    score_summary,
+    wilson_interval,
+)
 
 
 def test_interquartile_mean_drops_a_quarter_at_either_end():
@@ -31,10 +37,24 @@ def test_equal_scores_have_an_interval_of_no_width():
 
 def test_a_summary_repeats_and_is_plain():
     scores = np.random.default_rng(1).normal(size=(2, 6, 3))
-    assert summary(scores) == summary(scores)
-    assert all(isinstance(x, float) for values in summary(scores).values() for x in values)
-    one = summary(scores)
+    assert score_summary(scores) == score_summary(scores)
+    assert all(isinstance(x, float) for values in score_summary(scores).values() for x in values)
+    one = score_summary(scores)
     assert all(low <= mid <= high for mid, low, high in zip(one["iqm"], one["low"], one["high"], strict=True))
+
+
+def test_a_quarter_of_tasks_solved_is_not_hidden():
+    rates = np.zeros((3, 40, 1))
+    rates[:, :9] = 1.0
+    summary = rate_summary(rates)
+    assert summary["iqm"] == [0.0] and summary["mean"] == [0.225]
+    assert 0.08 < summary["low"][0] < 0.225 < summary["high"][0] < 0.4
+
+
+def test_no_success_does_not_prove_a_rate_of_zero():
+    low, high = wilson_interval(np.zeros(1), 40)  # Wilson 1927: z^2 / (n + z^2)
+    np.testing.assert_allclose([low[0], high[0]], [0, 1.96**2 / (40 + 1.96**2)], atol=1e-12)
+    assert rate_summary(np.zeros((1, 40, 1)))["high"] == [high[0]]
 
 
 @pytest.mark.parametrize("num_seeds", [1, 4])

@@ -1,4 +1,8 @@
-"""DIAYN: skills that a discriminator can tell apart, without reward (Eysenbach et al. 2019, 1802.06070)."""
+"""DIAYN: skills that a discriminator can tell apart, without reward (Eysenbach et al. 2019, 1802.06070).
+
+With `feature_noise` both the discriminator and the reward see the feature blurred, so that it is worth a
+skill's while to lead well away from the others; without it, the algorithm is the paper's.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,16 @@ class Config(Strict):
     num_skills: int = Field(8, ge=2, le=1000, description="skills, drawn evenly: p(z) is fixed")
     discriminate: str = Field("identity", description="feature of the observation that q(z|.) sees")
     feature_noise: float = Field(
-        0.0, ge=0, description="std of noise on that feature while learning: skills part at least that far"
+        0.0,
+        ge=0,
+        description="std of noise on that feature for q and reward: how far skills should part",
     )
     observe: str = Field("identity", description="feature of the observation that the policy sees")
     episodes_per_update: int = Field(16, gt=0, le=100_000, description="parallel episodes per update")
     gradient_steps: int = Field(200, gt=0, le=100_000, description="gradient steps per update")
     batch_size: int = Field(256, gt=0, le=1_000_000, description="transitions per gradient step")
     buffer_capacity: int = Field(200_000, gt=0, le=100_000_000, description="transitions kept for replay")
-    discriminator_hidden: tuple[int, ...] = Field((256, 256), strict=False, description="units per layer")
+    discriminator_hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer")
     discriminator_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the discriminator (Adam)")
     sac: SACConfig = Field(SACConfig(), description="the policy's learner")
 
@@ -183,8 +189,13 @@ class Diayn(NamedTuple):
 def build(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have.
+    Raises ValueError for a feature that the family does not have, and for a buffer too small.
     """
+    steps = config.episodes_per_update * family.horizon
+    if config.buffer_capacity < steps:
+        raise ValueError(
+            f"algorithm.buffer_capacity: found {config.buffer_capacity}; must hold one update, {steps} steps"
+        )
     for setting, feature in (("discriminate", config.discriminate), ("observe", config.observe)):
         if feature not in family.features:
             known = ", ".join(sorted(family.features))
