@@ -23,7 +23,15 @@ import typer
 
 import hmrl_cli
 from hmrl_cli import config, progress, rundir, runtime
-from hmrl_cli.errors import ConfigError, HmrlError, InputError, did_you_mean, shown
+from hmrl_cli.errors import (
+    ConfigError,
+    HmrlError,
+    InputError,
+    RunDirError,
+    StorageError,
+    did_you_mean,
+    shown,
+)
 
 app = typer.Typer(
     name="hmrl",
@@ -83,6 +91,8 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code; nothing that goes wrong leaves a traceback."""
+    if sys.stdout is None:  # closed by whoever started this process
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
@@ -95,6 +105,11 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
+    except OSError as error:  # a full disk behind stdout; files of a run have errors of their own
+        _discard_stdout()
+        return _explain(
+            StorageError(f"{error.filename or 'stdout'}: {error.strerror}"), debug="--debug" in argv
+        )
     except Exception as error:
         return _explain(error, debug="--debug" in argv)
 
@@ -222,6 +237,11 @@ def _train(
         _prepare(shows)
         from hmrl_cli import experiment
 
+        if path is not None and not resume and os.path.lexists(path):
+            raise RunDirError(
+                f"{path}: exists, and a run is never overwritten\n"
+                "to continue it: --resume; to start another: --name NAME"
+            )
         plan = experiment.check(resolved)
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}

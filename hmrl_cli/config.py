@@ -565,15 +565,27 @@ def fields(model: type[Strict]) -> list[FieldInfo]:
 def _type_text(field: pydantic.fields.FieldInfo) -> str:
     """The type as a reader wants it: `int > 0`, `sparse | dense`, `float`."""
     annotation: Any = field.annotation
+    if typing.get_origin(annotation) is tuple:
+        return f"list of {_element_text(typing.get_args(annotation)[0])}"
     if typing.get_origin(annotation) is typing.Literal:
         return " | ".join(map(str, typing.get_args(annotation)))
     text = annotation.__name__ if isinstance(annotation, type) and not typing.get_args(annotation) else ""
     text = text or str(annotation).replace("typing.", "")
+    return " ".join([text, _bounds_text(field.metadata)]).strip()
+
+
+def _element_text(annotation: Any) -> str:
+    """The type of a list's elements, whose bounds stand in an `Annotated`."""
+    base, *limits = typing.get_args(annotation) or (annotation,)
+    metadata = [bound for limit in limits for bound in getattr(limit, "metadata", ())]
+    return " ".join([base.__name__, _bounds_text(metadata)]).strip()
+
+
+def _bounds_text(metadata: Sequence[Any]) -> str:
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    bounds = [
+    return ", ".join(
         f"{sign} {value}"
-        for limit in field.metadata
+        for limit in metadata
         for name, sign in signs.items()
         if (value := getattr(limit, name, None)) is not None
-    ]
-    return " ".join([text, ", ".join(bounds)]).strip()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import zipfile
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params, Reward, Split, State
 
 SKILL_EPISODES = 8  # of each skill, for its diagnostics
+MAX_TASK = 1e6  # no family's units are that small
 
 
 class Parts(NamedTuple):
@@ -80,7 +81,9 @@ def assemble(
         # the skills' parameters are not looked at before an episode is run
         steps = make_learner(None).steps_per_update * held
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        field = "hierarchy.steps_per_skill" if hierarchy else "training.action_repeat"
+        text = str(error)
+        raise ConfigError(f"{field}: {text}" if "does not divide" in text else text) from None
     return Parts(family, act_on, make_learner, skill_learner, steps)
 
 
@@ -96,7 +99,14 @@ def check(resolved: Resolved) -> dict[str, Any]:
     shapes = _shapes(experiment, parts)
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
-    leaves = jax.tree.leaves(shapes)
+    state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 2 * state_bytes > memory:  # a checkpoint is a second copy, on the host
+        raise ConfigError(
+            f"the state would take {state_bytes / 2**30:.0f} GiB, and as much again while it is saved; "
+            f"the machine has {memory / 2**30:.0f} GiB\n"
+            "must be smaller: layers (hidden), seeds, tasks or replay buffer"
+        )
     return {
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
@@ -105,7 +115,7 @@ def check(resolved: Resolved) -> dict[str, Any]:
         "updates": updates,
         "steps_per_update": parts.steps_per_update,
         "steps": updates * parts.steps_per_update,
-        "state_bytes": sum(leaf.size * leaf.dtype.itemsize for leaf in leaves),
+        "state_bytes": state_bytes,
     }
 
 
@@ -318,23 +328,25 @@ def read_tasks(path: Path, task_size: int) -> Array:
     Raises:
         InputError: names the file, and the row or the shape that is wrong.
     """
+    wanted = "must be written by numpy.savez(FILE, tasks=array)"
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if "tasks" not in file:
-                raise InputError(f"{path}: holds no array 'tasks', only {', '.join(file) or 'nothing'}")
-            tasks = file["tasks"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: cannot be read as .npz: {error}\nmust be written by numpy.savez(..., tasks=array)"
-        ) from None
+            names = list(file)
+            tasks = file["tasks"] if "tasks" in names else None
+    except Exception as error:  # a damaged archive fails in a dozen ways, none of them ours
+        raise InputError(f"{path}: cannot be read as .npz ({type(error).__name__})\n{wanted}") from None
+    if tasks is None:
+        raise InputError(f"{path}: holds no array 'tasks', only {', '.join(names) or 'nothing'}\n{wanted}")
+    if not isinstance(tasks, np.ndarray) or tasks.dtype.kind not in "fiu":
+        raise InputError(f"{path}: tasks has dtype {getattr(tasks, 'dtype', 'none')}; must be numbers")
     if tasks.ndim != 2 or tasks.shape[1] != task_size or not len(tasks):
         raise InputError(f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {task_size})")
-    if not (np.issubdtype(tasks.dtype, np.floating) or np.issubdtype(tasks.dtype, np.integer)):
-        raise InputError(f"{path}: tasks has dtype {tasks.dtype}; must be numbers")
-    bad = ~np.isfinite(tasks).all(axis=1)
+    bad = ~(np.abs(tasks) < MAX_TASK).all(axis=1)  # NaN is not less than anything
     if bad.any():
         row = int(bad.argmax())
-        raise InputError(f"{path}: row {row} of tasks is {tasks[row].tolist()}; must be finite")
+        raise InputError(
+            f"{path}: row {row} of tasks is {tasks[row].tolist()}; must be finite, below {MAX_TASK:g}"
+        )
     return jnp.asarray(tasks, jnp.float32)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import rundir
-from hmrl_cli.errors import InputError
+from hmrl_cli.errors import ConfigError, InputError
 
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
 STYLE = """
@@ -39,10 +39,21 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
             document = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
             document = None
-        if not isinstance(document, dict) or document.get("schema") != 1:
-            raise InputError(f"{file}: is not an evaluation; to write it anew: hmrl eval {path}")
+        if not _is_evaluation(document):
+            raise InputError(f"{file}: is no evaluation of this version; to write it anew: hmrl eval {path}")
         documents.append(document)
     return documents
+
+
+def _is_evaluation(document: Any) -> bool:
+    """Whether a document holds all that is looked at here."""
+    try:
+        parts = [document[measure][key][-1] for measure in MIDDLE for key in (MIDDLE[measure], "low", "high")]
+        return (
+            document["schema"] == 1 and all(isinstance(x, float) for x in parts) and {*BUDGET} <= {*document}
+        )
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
@@ -54,7 +65,12 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     budgets: dict[tuple[str, str], dict[str, Any]] = {}
     for path in run_paths:
-        for document in evaluations(path):
+        documents = evaluations(path)
+        if not documents:
+            raise InputError(
+                f"{path}: holds no evaluation; must be a run of meta-train, after: hmrl eval {path}"
+            )
+        for document in documents:
             protocol = (document["split"], document["reward"])
             budget = {name: document[name] for name in BUDGET}
             expected = budgets.setdefault(protocol, budget)
@@ -65,8 +81,6 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
                         "must be evaluated alike: family, --tasks, --num-tasks, --adapt-steps, --episodes"
                     )
             rows.append(_row(path, document))
-    if not rows:
-        raise InputError(f"{run_paths[0]}: holds no evaluation; first: hmrl eval {run_paths[0]}")
     return {"schema": 1, "rows": rows}
 
 
@@ -100,11 +114,14 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
     A name that ends in `.svg` gets the adaptation curves alone.
 
     Raises:
+        ConfigError: the name ends in something else.
         InputError: none of the runs has anything to show.
     """
+    if out.suffix not in (".html", ".svg"):
+        raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
     evaluated = [path for path in run_paths if evaluations(path)]
-    if evaluated and out.suffix == ".svg":
-        rundir.write_text(out, curves_svg(evaluated))
+    if out.suffix == ".svg":
+        rundir.write_text(out, curves_svg(evaluated or run_paths))
         return out
     pictures = [path / "skills.svg" for path in run_paths if (path / "skills.svg").is_file()]
     if not evaluated and not pictures:
@@ -142,6 +159,7 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
 def curves_svg(run_paths: Sequence[Path]) -> str:
     """Return and success against adaptation steps, a column for every split and reward."""
     # a dollar sign would begin a formula
+    compare(run_paths)  # only what can be compared goes into one picture
     documents = [(p.name.replace("$", r"\$"), document) for p in run_paths for document in evaluations(p)]
     protocols = list(dict.fromkeys((d["split"], d["reward"]) for _, d in documents))
     figure, axes = _figure(2, len(protocols))

@@ -114,7 +114,7 @@ class RunDir:
                 if {entry.name for entry in path.iterdir()} - _BEFORE_CONFIG:
                     raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
                 return cls._start(path, resolved, argv, lock)  # killed before it had begun
-            different = config.difference(resolved.experiment, config.load(path / "config.toml"))
+            different = config.difference(resolved.experiment, _load_config(path))
             if different:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
@@ -399,6 +399,13 @@ def _newest_equal(name: str, experiment: config.Experiment) -> Path | None:
 # Reading.
 
 
+def _load_config(path: Path) -> config.Experiment:
+    try:
+        return config.load(path / "config.toml")
+    except ConfigError as error:
+        raise InputError(str(error)) from None
+
+
 def read(path: Path) -> Info:
     """What a run directory tells; a run that was killed has the state "killed".  Needs no jax.
 
@@ -407,10 +414,7 @@ def read(path: Path) -> Info:
     """
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
-    try:
-        experiment = config.load(path / "config.toml")
-    except ConfigError as error:
-        raise InputError(f"{path / 'config.toml'}: {error}") from None
+    experiment = _load_config(path)
     status = _read_json(path / "status.json")
     if status.get("state") == "running" and not _is_locked(path):
         status["state"] = "killed"

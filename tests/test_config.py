@@ -171,7 +171,10 @@ def test_skills(presets):
     assert lifted.origins["hierarchy.skills"] == "--skills"
     plain = config.resolve("meta-train", "room/flat", flags={"hierarchy.skills": "runs/z"})
     assert plain.experiment.hierarchy.steps_per_skill == 10
-    assert "cannot stand on" in refusal("pretrain-skills", "room/flat", ["hierarchy.skills=a"])
+    repeated = refusal(
+        "meta-train", "room/flat", ["training.action_repeat=2"], flags={"hierarchy.skills": "z"}
+    )
+    assert "must be 1 with a hierarchy" in repeated
 
 
 @pytest.mark.parametrize(

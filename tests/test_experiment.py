@@ -151,6 +151,7 @@ def test_the_users_tasks_are_met(runs, tmp_path):
         ({"tasks": np.zeros((0, 2))}, r"shape \(0, 2\)"),
         ({"tasks": np.array([["a", "b"]])}, "dtype <U1; must be numbers"),
         ({"tasks": np.array([[0.0, 1.0], [np.nan, 0.0]])}, r"row 1 of tasks is \[nan, 0.0\]; must be finite"),
+        ({"tasks": np.array([[0.0, 1e300]])}, "row 0 .* must be finite, below 1e\\+06"),
         ({"tasks": np.array([[None, None]])}, "cannot be read"),
     ],
 )
@@ -161,14 +162,24 @@ def test_bad_task_files_are_refused_by_name(arrays, complaint, tmp_path):
     assert "bad.npz" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path):
-    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(InputError, match=r"bad.npz: cannot be read as .npz"):
-        experiment.read_tasks(tmp_path / "bad.npz", 2)
+def test_files_that_are_no_archive_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "good.npz", tasks=np.random.default_rng(0).normal(size=(50, 2)))
+    whole = (tmp_path / "good.npz").read_bytes()
+    np.save(tmp_path / "plain.npy", np.zeros((2, 2)))
+    contents = [b"PK\x03\x04 not really", b"", (tmp_path / "plain.npy").read_bytes()]
+    contents += [whole[:size] for size in range(0, len(whole), 97)]
+    contents += [whole[:place] + b"\xff\xff" + whole[place + 2 :] for place in range(60, 260, 20)]
+    for content in contents:
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"bad.npz: "):
+            experiment.read_tasks(tmp_path / "bad.npz", 2)
 
 
 def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):
-    with pytest.raises(ConfigError, match="every 4 steps does not divide the horizon of point, 6"):
+    with pytest.raises(
+        ConfigError,
+        match=r"steps_per_skill: a decision every 4 steps does not divide the horizon of point, 6",
+    ):
         experiment.check(resolve("maesn", "hierarchy.steps_per_skill=4", skills=runs / "diayn"))
 
 
@@ -231,6 +242,10 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     page = report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "r.html").read_text()
     assert page.count("<svg") == 2 and "default-src 'none'" in page and "<script" not in page
     assert not [link for link in page.split('"') if link.startswith("http") and "w3.org" not in link]
+    with pytest.raises(InputError, match="diayn: holds no evaluation; must be a run of meta-train"):
+        report.write([runs / "diayn"], tmp_path / "skills.svg")
+    with pytest.raises(ConfigError, match=r"-o: found 'r.pdf'; must end in .html"):
+        report.write([runs / "maml"], tmp_path / "r.pdf")
     assert report.write([runs / "maml"], tmp_path / "r.svg").read_text().startswith("<svg")
     assert (
         page == report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "s.html").read_text()
@@ -246,6 +261,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         ("maesn", ["algorithm.tasks_per_update=9"], "tasks_per_update: found 9; must be at most .*, 4"),
         ("diayn", ["algorithm.buffer_capacity=10"], "buffer_capacity: found 10; must hold one update, 24"),
         ("maml", ["algorithm.hidden=[0]"], "algorithm.hidden.0: found 0"),
+        ("maml", ["algorithm.hidden=[65536, 65536, 65536]"], "the state would take 32 GiB"),
     ],
 )
 def test_sizes_that_cannot_work_are_refused_before_anything_is_compiled(algorithm, sets, complaint):
