@@ -246,7 +246,8 @@ def _train(
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
-            with rundir.open_run(resolved, path, resume, sys.argv, shows.note) as run_directory:
+            argv = ["hmrl", *sys.argv[1:]]
+            with rundir.open_run(resolved, path, resume, argv, shows.note) as run_directory:
                 result = _train_in(run_directory, resolved, resume, shows)
     if as_json:
         _out_json(result)

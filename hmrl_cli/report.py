@@ -32,7 +32,7 @@ BUDGET = {
 
 
 def evaluations(path: Path) -> list[dict[str, Any]]:
-    """The evaluation documents of a run, sorted by name."""
+    """The evaluation documents of a run, the test split first, the others by name."""
     documents = []
     for file in sorted((path / "eval").glob("*.json")):
         try:
@@ -42,7 +42,7 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
         if not _is_evaluation(document):
             raise InputError(f"{file}: is no evaluation of this version; to write it anew: hmrl eval {path}")
         documents.append(document)
-    return documents
+    return sorted(documents, key=lambda document: document["split"] != "test")
 
 
 def _is_evaluation(document: Any) -> bool:
