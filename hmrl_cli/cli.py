@@ -27,7 +27,6 @@ from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
     InputError,
-    RunDirError,
     StorageError,
     did_you_mean,
     shown,
@@ -233,15 +232,12 @@ def _train(
     as_json: bool,
     shown_progress: contextlib.AbstractContextManager[progress.Progress],
 ) -> None:
+    if path is not None and not resume and os.path.lexists(path):
+        raise rundir.taken(path)
     with shown_progress as shows:
         _prepare(shows)
         from hmrl_cli import experiment
 
-        if path is not None and not resume and os.path.lexists(path):
-            raise RunDirError(
-                f"{path}: exists, and a run is never overwritten\n"
-                "to continue it: --resume; to start another: --name NAME"
-            )
         plan = experiment.check(resolved)
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
@@ -341,7 +337,7 @@ def evaluate(
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """A line for every number of inner updates, IQM [low, high] of each measure; skills: for every number."""
+    """A line per number of inner updates, middle [low, high] of each measure; of skills, one per number."""
     if "steps" not in result:
         return ["skills", "value"], [[key, _value(value)] for key, value in result.items()]
     measures = [key for key in ("return", "success", "reached", "fraction") if key in result]

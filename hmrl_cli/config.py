@@ -439,6 +439,8 @@ def _describe(
         return f"{path}: unknown key{did_you_mean(str(location[-1]), known)} (from {origin})"
     if detail["type"] == "missing":
         return f"{path}: missing; must be given, as in: --set {path}=..."
+    if detail["type"] == "value_error" and not location:  # of fields that do not go together; names them
+        return f"{section}.{detail['msg'].removeprefix('Value error, ')}"
     wanted = (
         detail["msg"]
         .replace("Input should be", "must be")
@@ -497,13 +499,21 @@ def _check_together(experiment: Experiment) -> None:
             )
         if not experiment.hierarchy.skills:
             raise ConfigError("hierarchy.skills: this preset acts through skills; add --skills RUN_DIR")
-    for section, kind in KINDS.items():
-        check = getattr(plugin(kind, getattr(experiment, section).name), "validate", None)
-        if check is not None:
-            try:
-                check(experiment)
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
+    _check_horizon(experiment)
+
+
+def _check_horizon(experiment: Experiment) -> None:
+    """A skill, or an action that is held, must fit into an episode a whole number of times."""
+    if experiment.hierarchy is not None:
+        field, steps = "hierarchy.steps_per_skill", experiment.hierarchy.steps_per_skill
+    else:
+        field, steps = "training.action_repeat", experiment.training.action_repeat
+    family = experiment.family
+    if family.horizon % steps:
+        raise ConfigError(
+            f"{field}: a decision every {steps} steps does not divide the horizon of "
+            f"{family.name}, {family.horizon}"
+        )
 
 
 def _one_line(text: object) -> str:

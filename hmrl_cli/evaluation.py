@@ -37,7 +37,6 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
     `family` is a plain one: its actions are continuous and it has a controller.  Returns are undiscounted
     means over tasks and resets.
     """
-
     controller = family.controller
     assert controller is not None, f"{family.name} is lifted or held"
 
@@ -131,9 +130,9 @@ def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_skills(
-    key: Key, family: TaskFamily, library: SkillLibrary, task: Task, num_episodes: int, *, stochastic: bool
+    key: Key, family: TaskFamily, library: SkillLibrary, task: Task, num_episodes: int
 ) -> tuple[Array, Array]:
-    """Observations of every skill, after the reset and after each step, and whether the step was still valid.
+    """Observations of every skill, sampled, after the reset and each step, and whether the step was valid.
 
     Returns:
         observations [num_skills, N, T + 1, obs_size] and valid [num_skills, N, T], 0 after an early end.
@@ -144,8 +143,7 @@ def run_skills(
         start = family.reset(reset_key, task)
 
         def step(state: EnvState, t: Array) -> tuple[EnvState, tuple[Array, Array]]:
-            step_key = jax.random.fold_in(act_key, t) if stochastic else None
-            action = library.act(library.params, step_key, state.obs, skill)
+            action = library.act(library.params, jax.random.fold_in(act_key, t), state.obs, skill)
             new = advance(family, state, action, task)
             return new, (new.obs, 1.0 - state.done)
 
@@ -165,18 +163,18 @@ def skill_diagnostics(
     * accuracy: how often the discriminator names the skill from one state;
     * mutual_information: E[log q(z|s) - log p(z)] in nats, a lower bound of I(S;Z) (Barber & Agakov 2003);
     * effective_skills: exp of the entropy of the discriminator's mean answer, at most N;
-    * displacement: distance from start to end, per skill;
+    * displacement: distance from start to end, per skill; direction: of its mean end, in radians;
     * end_spread: scatter of one skill's ends about their centre, to be small against the displacement;
     * coverage: distinct cells of 0.25 length units that all skills visit.
     """
     library = learner.skills(learner.freeze(state))
-    obs, valid = run_skills(key, family, library, task, num_episodes, stochastic=True)
+    obs, valid = run_skills(key, family, library, task, num_episodes)
     count = valid.sum()
     log_q = learner.discriminate(state, obs[:, :, 1:])  # [Z, N, T, Z]
     own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
     right = jnp.stack([log_q[z].argmax(axis=-1) == z for z in range(len(log_q))])
     mean_answer = jnp.sum(jnp.exp(log_q) * valid[..., None], axis=(0, 1, 2)) / count
-    paths = jax.vmap(jax.vmap(jax.vmap(family.features["xy"])))(obs)
+    paths = family.features["xy"](obs)
     ends = paths[:, :, -1] - paths[:, :, 0]
     centres = ends.mean(axis=1)
     return {

@@ -81,9 +81,7 @@ def assemble(
         # the skills' parameters are not looked at before an episode is run
         steps = make_learner(None).steps_per_update * held
     except ValueError as error:
-        field = "hierarchy.steps_per_skill" if hierarchy else "training.action_repeat"
-        text = str(error)
-        raise ConfigError(f"{field}: {text}" if "does not divide" in text else text) from None
+        raise ConfigError(str(error)) from None
     return Parts(family, act_on, make_learner, skill_learner, steps)
 
 
@@ -257,7 +255,7 @@ def evaluate(
         num_steps=settings.adapt_steps if adapt_steps is None else adapt_steps,
         num_episodes=episodes or settings.episodes,
     )
-    name = f"tasks-{tasks_file.stem}" if tasks_file else split
+    name = _split_name(split, tasks_file)
     document = {
         "schema": 1,
         "run": str(path),
@@ -317,7 +315,7 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
         },
         "horizon": family.horizon,
         "num_tasks": len(tasks),
-        "split": tasks_file.stem if tasks_file else split,
+        "split": _split_name(split, tasks_file),
         **{reward: evaluation.reference_lines(family, tasks) for reward, family in families.items()},
     }
 
@@ -354,6 +352,11 @@ def _tasks(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | 
     if tasks_file is not None:
         return read_tasks(tasks_file, family.task_size)
     return evaluation.sample_tasks(family, split, num_tasks)
+
+
+def _split_name(split: Split, tasks_file: Path | None) -> str:
+    """What a document calls its tasks; the prefix keeps a user's file apart from the splits."""
+    return f"tasks-{tasks_file.stem}" if tasks_file else split
 
 
 def _seed_keys(experiment: Experiment) -> loop.Streams:

@@ -7,9 +7,9 @@ What MAML and MAESN share.  They differ in what the inner loop moves and in what
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hmrl_cli import adaptation, networks, trust_region
 from hmrl_cli.adaptation import Episodes
@@ -42,6 +42,15 @@ class Config(Strict):
     max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL after adaptation in nats")
     cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
     cg_damping: float = Field(1e-5, ge=0, description="added to the Fisher diagonal")
+
+    @model_validator(mode="after")
+    def _table_holds_an_update(self) -> Self:
+        if 0 < self.num_train_tasks < self.tasks_per_update:
+            raise ValueError(
+                f"tasks_per_update: found {self.tasks_per_update}; "
+                f"must be at most num_train_tasks, {self.num_train_tasks}"
+            )
+        return self
 
 
 class Meta(NamedTuple):
@@ -205,15 +214,6 @@ class MetaGradient(NamedTuple):
         _, phases = jax.lax.scan(inner, self._start(meta, row), counts)
         before, post = (jax.tree.map(lambda x, part=part: x[part], phases) for part in (slice(-1), -1))
         return Batch(row, before, post)
-
-
-def validate(config: Config) -> None:
-    """Refuse settings that do not go together; raises ValueError."""
-    if 0 < config.num_train_tasks < config.tasks_per_update:
-        raise ValueError(
-            f"algorithm.tasks_per_update: found {config.tasks_per_update}; "
-            f"must be at most algorithm.num_train_tasks, {config.num_train_tasks}"
-        )
 
 
 def masked_mean(x: Array, valid: Array) -> Array:

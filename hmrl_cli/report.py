@@ -57,10 +57,10 @@ def _is_evaluation(document: Any) -> bool:
 
 
 def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
-    """A row for every evaluated run and split: the last step's IQM and interval of each measure.
+    """A row for every evaluated run and split: each measure after the last update, with its interval.
 
     Raises:
-        InputError: no run has been evaluated, or two met different tasks under one name.
+        InputError: a run has not been evaluated, or two were not evaluated alike.
     """
     rows: list[dict[str, Any]] = []
     budgets: dict[tuple[str, str], dict[str, Any]] = {}
@@ -157,9 +157,9 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def curves_svg(run_paths: Sequence[Path]) -> str:
-    """Return and success against adaptation steps, a column for every split and reward."""
-    # a dollar sign would begin a formula
+    """Return and goals ever reached against updates, a column for every split and reward."""
     compare(run_paths)  # only what can be compared goes into one picture
+    # a dollar sign would begin a formula
     documents = [(p.name.replace("$", r"\$"), document) for p in run_paths for document in evaluations(p)]
     protocols = list(dict.fromkeys((d["split"], d["reward"]) for _, d in documents))
     figure, axes = _figure(2, len(protocols))

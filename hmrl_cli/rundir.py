@@ -85,10 +85,7 @@ class RunDir:
             try:
                 path.mkdir()
             except FileExistsError:
-                raise RunDirError(
-                    f"{path}: exists, and a run is never overwritten\n"
-                    "to continue it: --resume; to start another: --name NAME"
-                ) from None
+                raise taken(path) from None
         return cls._start(path, resolved, argv, _take_lock(path))
 
     @classmethod
@@ -360,6 +357,14 @@ def open_run(
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1
     return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv)
+
+
+def taken(path: Path) -> RunDirError:
+    """That a run directory exists already."""
+    return RunDirError(
+        f"{path}: exists, and a run is never overwritten\n"
+        "to continue it: --resume; to start another: --name NAME"
+    )
 
 
 def named(name: str) -> Path:

@@ -18,11 +18,6 @@ def interquartile_mean(scores: Any, axes: tuple[int, ...] | None = None) -> Any:
     return trim_mean(np.moveaxis(scores, axes, range(-len(axes), 0)).reshape(*kept, -1), 0.25, axis=-1)
 
 
-def mean(scores: Any, axes: tuple[int, ...] | None = None) -> Any:
-    """Mean over `axes` (all by default)."""
-    return np.asarray(scores).mean(axis=axes)
-
-
 def bootstrap_interval(
     scores: Any, statistic: Callable[..., Any] = interquartile_mean, *, level: float = 0.95, draws: int = 2000
 ) -> tuple[Any, Any]:
@@ -69,7 +64,7 @@ def rate_summary(rates: Any) -> dict[str, Any]:
     """
     rates = np.asarray(rates)
     middle = rates.mean(axis=(0, 1))
-    low, high = bootstrap_interval(rates, mean)
+    low, high = bootstrap_interval(rates, np.mean)
     wilson_low, wilson_high = wilson_interval(middle, rates.shape[0] * rates.shape[1])
     return {
         "mean": middle.tolist(),

@@ -61,7 +61,8 @@ class TaskFamily(NamedTuple):
     reset: Callable[[Key, Task], EnvState]
     step: Callable[[EnvState, Array, Task], EnvState]  # `reached` may be left as it was
     controller: Callable[[EnvState, Task], Array] | None  # scripted, knows the goal
-    features: Mapping[str, Callable[[Array], Array]]  # of the observation; "identity" and "xy" exist
+    # of observations [..., obs_size] -> [..., F]; "identity" and "xy", the position [..., 2], exist
+    features: Mapping[str, Callable[[Array], Array]]
     obs_size: int
     task_size: int
     action: Action

@@ -41,7 +41,14 @@ steps_per_skill = 4
 class Room(Strict):
     name: Literal["room"] = "room"
     reward: Literal["sparse", "dense"] = "sparse"
+    horizon: int = pydantic.Field(100, gt=0)
     size: float = pydantic.Field(1.0, gt=0, description="side of the room")
+
+    @pydantic.model_validator(mode="after")
+    def _has_space(self):
+        if self.size < 0.1:
+            raise ValueError(f"size: found {self.size}; must be at least 0.1")
+        return self
 
 
 class Net(Strict):
@@ -69,15 +76,10 @@ class Explore(Strict):
     num_skills: int = pydantic.Field(4, ge=2)
 
 
-def refuse_small(experiment):
-    if experiment.family.size < 0.1:
-        raise ValueError(f"family.size: found {experiment.family.size}; must be at least 0.1 for 'learn'")
-
-
 PLUGINS = {
     "families": {"room": SimpleNamespace(Config=Room)},
     "algorithms": {
-        "learn": SimpleNamespace(Config=Learn, validate=refuse_small),
+        "learn": SimpleNamespace(Config=Learn),
         "other": SimpleNamespace(Config=Other),
         "explore": SimpleNamespace(Config=Explore),
     },

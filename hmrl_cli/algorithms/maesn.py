@@ -12,7 +12,6 @@ from hmrl_cli.lazy import jnp
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Experiment
     from hmrl_cli.types import MetaLearner, TaskFamily
 
 
@@ -27,11 +26,6 @@ class Config(meta_gradient.Config):
     mean_step_size: float = Field(0.5, gt=0, description="s_mu at the start")
     log_std_step_size: float = Field(0.5, gt=0, description="s_sigma at the start")
     kl_weight: float = Field(0.1, ge=0, description="w_KL, on the latents before adaptation")
-
-
-def validate(experiment: Experiment) -> None:
-    """Refuse an experiment that cannot run; raises ValueError."""
-    meta_gradient.validate(experiment.algorithm)
 
 
 def build(config: Config, family: TaskFamily) -> MetaLearner:

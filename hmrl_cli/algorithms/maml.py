@@ -10,7 +10,6 @@ from hmrl_cli import meta_gradient
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Experiment
     from hmrl_cli.types import MetaLearner, TaskFamily
 
 
@@ -20,11 +19,6 @@ class Config(meta_gradient.Config):
     command: ClassVar[str] = "meta-train"
     name: Literal["maml"] = "maml"
     inner_lr: float = Field(0.1, gt=0, description="inner step size, where it starts if it is learned")
-
-
-def validate(experiment: Experiment) -> None:
-    """Refuse an experiment that cannot run; raises ValueError."""
-    meta_gradient.validate(experiment.algorithm)
 
 
 def build(config: Config, family: TaskFamily) -> MetaLearner:

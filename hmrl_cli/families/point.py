@@ -34,8 +34,8 @@ class Config(Strict):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
 
-    Dense r = -||s' - g||, as MAML's.  Sparse r = max(radius - ||s' - g||, 0), as the sparse point
-    environment of ProMP's code: the dense reward, moved up to be 0 on the edge of the disc.
+    Dense r = -||s' - g||, as MAML's.  Sparse r = max(radius - ||s' - g||, 0): the dense reward, moved up to
+    be 0 on the edge of the disc.
     The episode ends early at |s' - g| < .01 in both coordinates, under either reward.
     Success: within `sparse_radius` of the goal.
     """
