@@ -62,22 +62,29 @@ def collect(
         return unroll(key, act, family, task)
 
     transitions, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
-    gamma = discount * transitions.discount
-    returns = jax.vmap(discounted)(transitions.reward, gamma)
-    values = linear_baseline(transitions.obs, returns, transitions.valid)
-    estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
-    advantage = estimate(transitions.reward, gamma, values, jnp.zeros(num_episodes), gae_lambda)
-    noise_floor = MISFIT * jnp.abs(returns[:, 0]).mean()
+    advantage, start_advantage = advantages(transitions, discount, gae_lambda)
     return Episodes(
         transitions=transitions,
         noise=noise,
         latent=latent,
-        advantage=whiten(advantage, transitions.valid, noise_floor),
-        start_advantage=whiten(advantage[:, 0], jnp.ones(num_episodes), noise_floor),
+        advantage=advantage,
+        start_advantage=start_advantage,
         returned=transitions.reward.sum(axis=1),
         success=final.success.astype(jnp.float32),
         reached=final.reached.astype(jnp.float32),
     )
+
+
+def advantages(transitions: Transition, discount: float, gae_lambda: float) -> tuple[Array, Array]:
+    """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline."""
+    gamma = discount * transitions.discount
+    returns = jax.vmap(discounted)(transitions.reward, gamma)
+    values = linear_baseline(transitions.obs, returns, transitions.valid)
+    estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
+    advantage = estimate(transitions.reward, gamma, values, jnp.zeros(len(returns)), gae_lambda)
+    noise = MISFIT * jnp.abs(returns[:, 0]).mean()
+    starts = whiten(advantage[:, 0], jnp.ones(len(returns)), noise)
+    return whiten(advantage, transitions.valid, noise), starts
 
 
 def draw_latent(latent: Gaussian | None, noise: Array | None) -> Array | None:

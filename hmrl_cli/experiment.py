@@ -232,28 +232,25 @@ def evaluate(
     Raises:
         InputError: the run, its checkpoint or the task file cannot be used.
     """
-    experiment = rundir.read(path).experiment
-    parts = assemble(experiment, _kept_skills_experiment(path, experiment), reward)
     progress.phase("loading")
-    found = rundir.read_checkpoint(path, _shapes(experiment, parts))
-    if found.note:
-        progress.note(found.note)
-    state, skills = jax.tree.map(jnp.asarray, found.tree)
+    experiment, parts, epoch, state, skills = _open(path, reward, progress)
     if isinstance(parts.make_learner(None), SkillLearner):
         return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state, skills)}
-    settings = experiment.evaluation
-    tasks = _tasks(parts.family, split, num_tasks or settings.num_tasks, tasks_file)
+    given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
+    budget = experiment.evaluation.model_copy(update={k: v for k, v in given.items() if v is not None})
+    tasks = _tasks(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
+    keys = _seed_keys(experiment).evaluate
     curves = evaluation.adaptation_curves(
-        _seed_keys(experiment).evaluate,
+        keys,
         parts.make_learner,
         state,
         skills,
         tasks,
-        num_steps=settings.adapt_steps if adapt_steps is None else adapt_steps,
-        num_episodes=episodes or settings.episodes,
+        num_steps=budget.adapt_steps,
+        num_episodes=budget.episodes,
     )
     name = _split_name(split, tasks_file)
     document = {
@@ -261,17 +258,37 @@ def evaluate(
         "run": str(path),
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
-        "epoch": found.epoch,
+        "epoch": epoch,
         "split": name,
         "reward": reward,
         "num_seeds": experiment.training.num_seeds,
         "num_tasks": len(tasks),
-        "episodes": episodes or settings.episodes,
+        "episodes": budget.episodes,
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }
     rundir.write_json(path / "eval" / f"{name}-{reward}.json", document)
     return document
+
+
+class Trained(NamedTuple):
+    """A run as its newest intact checkpoint has it."""
+
+    experiment: Experiment
+    parts: Parts
+    epoch: int
+    state: State  # leaves [S, ...]
+    skills: Params  # leaves [S, ...], or None
+
+
+def _open(path: Path, reward: Reward, progress: Progress) -> Trained:
+    experiment = rundir.read(path).experiment
+    skills_from = config.load(path / "skills.toml") if experiment.hierarchy else None
+    parts = assemble(experiment, skills_from, reward)
+    found = rundir.read_checkpoint(path, _shapes(experiment, parts))
+    if found.note:
+        progress.note(found.note)
+    return Trained(experiment, parts, found.epoch, *jax.tree.map(jnp.asarray, found.tree))
 
 
 def diagnose(
@@ -409,10 +426,6 @@ def _skills_experiment(experiment: Experiment) -> Experiment | None:
                 f"must be as here, {ours[field]!r}"
             )
     return trained
-
-
-def _kept_skills_experiment(path: Path, experiment: Experiment) -> Experiment | None:
-    return config.load(path / "skills.toml") if experiment.hierarchy else None
 
 
 def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: Parts) -> Params:

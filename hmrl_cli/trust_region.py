@@ -79,6 +79,43 @@ def step(
     Returns:
         the new parameters, or the old ones where no candidate lowers the loss inside the region.
     """
+    old, old_loss, way = _natural_direction(params, outputs, loss, divergence, damping, iterations)
+
+    def candidate(length: Array) -> tuple[Params, Array, Array]:
+        moved = optax.tree.add_scale(params, -length, way.direction)
+        new = outputs(moved)
+        return moved, loss(moved, new), divergence(old, new)
+
+    longest = jnp.sqrt(2 * max_divergence / jnp.maximum(way.curvature, 1e-12))
+    moved, new_loss, distance, accepted = _line_search(
+        candidate, params, old_loss, longest, max_divergence, shrink, max_shrinks
+    )
+    return moved, Info(
+        loss=old_loss,
+        improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
+        divergence=jnp.where(accepted, distance, 0.0),
+        accepted=accepted.astype(jnp.float32),
+        residual=way.residual,
+    )
+
+
+class _Way(NamedTuple):
+    """The natural gradient x = F^-1 g."""
+
+    direction: Params  # x
+    curvature: Array  # []  x^T F x
+    residual: Array  # []  |F x - g| / |g|
+
+
+def _natural_direction(
+    params: Params,
+    outputs: Callable[[Params], Any],
+    loss: Callable[[Params, Any], Array],
+    divergence: Callable[[Any, Any], Array],
+    damping: float,
+    iterations: int,
+) -> tuple[Any, Array, _Way]:
+    """Outputs and loss at `params`, and the way downhill from there."""
     old, jvp = jax.linearize(outputs, params)
     transpose = jax.linear_transpose(jvp, params)
 
@@ -97,23 +134,7 @@ def step(
     image = fisher_product(direction)
     # measured, not accumulated: float32 loses conjugacy where the Fisher matrix is ill-conditioned
     residual = optax.tree.norm(optax.tree.sub(image, gradient)) / (optax.tree.norm(gradient) + 1e-20)
-    longest = jnp.sqrt(2 * max_divergence / jnp.maximum(optax.tree.vdot(direction, image), 1e-12))
-
-    def candidate(length: Array) -> tuple[Params, Array, Array]:
-        moved = optax.tree.add_scale(params, -length, direction)
-        new = outputs(moved)
-        return moved, loss(moved, new), divergence(old, new)
-
-    moved, new_loss, distance, accepted = _line_search(
-        candidate, params, old_loss, longest, max_divergence, shrink, max_shrinks
-    )
-    return moved, Info(
-        loss=old_loss,
-        improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
-        divergence=jnp.where(accepted, distance, 0.0),
-        accepted=accepted.astype(jnp.float32),
-        residual=residual,
-    )
+    return old, old_loss, _Way(direction, optax.tree.vdot(direction, image), residual)
 
 
 def _line_search(

@@ -273,7 +273,9 @@ def test_skills_of_another_body_are_refused(runs):
     config_of_another = rundir.read(runs / "diayn").experiment.family
     assert config_of_another.sparse_radius != 0.2
     with pytest.raises(InputError, match=r"trained with family.sparse_radius = 0.1; must be as here, 0.2"):
-        experiment.check(resolve("maesn", "family.sparse_radius=0.2", skills=runs / "diayn"))
+        experiment.check(
+            resolve("maesn", "family.sparse_radius=0.2", "hierarchy.steps_per_skill=2", skills=runs / "diayn")
+        )
 
 
 def test_skills_can_be_learned_over_skills_but_not_acted_through(runs, tmp_path):
