@@ -49,6 +49,27 @@ class EnvState(NamedTuple):
     done: Array  # [] bool  the episode has ended early
 
 
+class Shape(NamedTuple):
+    """A rigid piece of what a viewer draws; lengths in m."""
+
+    kind: Literal["sphere", "capsule", "cylinder", "box"]
+    size: tuple[float, ...]  # [radius] | [radius, half length along z] (two kinds) | [half sizes]
+    body: int  # the row of `Scene.poses` it is fixed to; -1 stands still
+    position: tuple[float, ...]  # [3] in that body
+    rotation: tuple[float, ...]  # [4] in that body, a quaternion w x y z
+    color: tuple[float, ...]  # [3] red, green, blue in [0, 1]
+
+
+class Scene(NamedTuple):
+    """What an episode looks like."""
+
+    shapes: tuple[Shape, ...]
+    poses: Callable[[EnvState], Array]  # [num_bodies, 7]  x y z in m, quaternion w x y z
+    goals: Callable[[EnvState, Task], Array]  # [num_goals, 4]  x y z and radius in m, of what solves the task
+    dt: float  # s from one step to the next
+    flat: bool  # all of it lies in the plane
+
+
 class TaskFamily(NamedTuple):
     """A family of Markov decision processes that differ in a task vector.
 
@@ -68,6 +89,7 @@ class TaskFamily(NamedTuple):
     action: Action
     horizon: int
     terminates: bool  # whether an episode can end before its horizon
+    scene: Scene
 
 
 class Transition(NamedTuple):

@@ -1,4 +1,4 @@
-"""Drawing goals: the streams of the three splits, and half circles."""
+"""Drawing tasks: what keeps the splits apart, and half circles."""
 
 from __future__ import annotations
 
@@ -11,14 +11,28 @@ from hmrl_cli.types import Split
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key
 
+CELLS = 2**20
+
 
 def split_key(key: Key, split: Split) -> Key:
-    """Return the key of one split, so that one seed never draws the same task in two of them."""
+    """Return the key of one split, so that one seed gives each of them draws of its own."""
     return jax.random.fold_in(key, typing.get_args(Split).index(split))
+
+
+def uniform(
+    key: Key, split: Split, shape: tuple[int, ...] = (), *, low: float | Array = 0.0, high: float | Array = 1.0
+) -> Array:
+    """Draw from U(low, high) numbers that `train` and `test` can never have in common.
+
+    The range is cut into 2^21 cells; the middles of the even ones are for training, of the odd ones for
+    testing.
+    """
+    cell = 2 * jax.random.randint(split_key(key, split), shape, 0, CELLS) + (split == "test")
+    return low + (high - low) * ((cell + 0.5) / (2 * CELLS))
 
 
 def half_circle(key: Key, split: Split, radius: float) -> Array:
     """Draw a goal [2] at the angle U(0, pi), or U(pi, 2 pi) for the hidden split."""
-    angle = jax.random.uniform(split_key(key, split), maxval=jnp.pi)
+    angle = uniform(key, split, high=jnp.pi)
     side = -1.0 if split == "hidden" else 1.0
     return radius * jnp.stack([jnp.cos(angle), side * jnp.sin(angle)])

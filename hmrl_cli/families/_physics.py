@@ -1,4 +1,4 @@
-"""Brax behind two functions, imported without a word.
+"""Brax behind a few functions, imported without a word.
 
 Importing brax prints about warp, loading a model warns, and some models make MuJoCo write a log file
 into the working directory: all of it is kept away from the user here, and nowhere else.
@@ -11,25 +11,38 @@ import importlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.types import Shape
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
+
+Backend = Literal["spring", "mjx", "positional", "generalized"]
+KINDS: dict[int, Literal["sphere", "capsule", "cylinder", "box"]] = {
+    2: "sphere",
+    3: "capsule",
+    5: "cylinder",
+    6: "box",
+}  # of MuJoCo's geoms; the floor, a plane, is the viewer's own
+SIZES = {"sphere": 1, "capsule": 2, "cylinder": 2, "box": 3}
 
 
 class Physics(NamedTuple):
     """A body under one backend; a physics state has the fields q [q_size] and qd [qd_size]."""
 
     init: Callable[[Array, Array], Any]  # q, qd -> physics state
-    step: Callable[
-        [Any, Callable[[Any], Array]], Any
-    ]  # state, control(state) [num_motors] -> state one dt on
+    # state, control(state) [num_motors] -> state one control step on
+    step: Callable[[Any, Callable[[Any], Array]], Any]
     init_q: Array  # [q_size]
     qd_size: int
+    num_motors: int
     substep_dt: float  # s
+    shapes: tuple[Shape, ...]  # what it looks like
+    poses: Callable[[Any], Array]  # physics state -> [num_links, 7], as Scene.poses
 
 
 @contextlib.contextmanager
@@ -52,6 +65,17 @@ def _old_names() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
+
+
+def own_model(name: str) -> str:
+    """Return the MJCF text of a model of this package."""
+    return (resources.files("hmrl_cli.families") / "assets" / f"{name}.xml").read_text(encoding="utf-8")
+
+
+def brax_model(name: str) -> str:
+    """Return the MJCF text of a model that comes with brax."""
+    with quiet():
+        return (resources.files("brax") / "envs/assets" / f"{name}.xml").read_text(encoding="utf-8")
 
 
 def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
@@ -77,7 +101,16 @@ def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
         with _old_names():
             return jax.lax.scan(substep, state, None, substeps)[0]
 
-    return Physics(init, step, system.init_q, system.qd_size(), dt / substeps)
+    return Physics(
+        init=init,
+        step=step,
+        init_q=system.init_q,
+        qd_size=system.qd_size(),
+        num_motors=system.act_size(),
+        substep_dt=dt / substeps,
+        shapes=_shapes(system.mj_model),
+        poses=lambda state: jnp.concatenate([state.x.pos, state.x.rot], axis=-1),
+    )
 
 
 def _mjx_solver() -> dict[str, Any]:
@@ -92,6 +125,40 @@ def _mjx_solver() -> dict[str, Any]:
     }
 
 
+def _shapes(model: Any) -> tuple[Shape, ...]:
+    """Return the geoms of a MuJoCo model; a link of brax is a body of the model, less the world."""
+    return tuple(
+        Shape(
+            kind=KINDS[kind],
+            size=tuple(np.asarray(model.geom_size[i][: SIZES[KINDS[kind]]]).tolist()),
+            body=int(model.geom_bodyid[i]) - 1,
+            position=tuple(model.geom_pos[i].tolist()),
+            rotation=tuple(model.geom_quat[i].tolist()),
+            color=tuple(model.geom_rgba[i][:3].tolist()),
+        )
+        for i, kind in enumerate(map(int, model.geom_type))
+        if kind in KINDS
+    )
+
+
 def wrap_angle(angle: Array) -> Array:
     """Bring an angle into [-pi, pi)."""
     return jnp.mod(angle + math.pi, 2.0 * math.pi) - math.pi
+
+
+def finite(obs: Array) -> Array:
+    """Show an exploded simulation as zeros."""
+    return jnp.nan_to_num(obs, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def features(q_size: int, position: int = 2) -> Mapping[str, Callable[[Array], Array]]:
+    """Name the parts of an observation (q [q_size], qd) that starts with `position` coordinates.
+
+    `xy` is the place in the plane that the body moves in, so for a body in the x-z plane it is (x, z).
+    """
+    return {
+        "identity": lambda obs: obs,
+        "xy": lambda obs: obs[..., :2],
+        "body": lambda obs: obs[..., position:],
+        "velocity": lambda obs: obs[..., q_size : q_size + position],
+    }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hmrl_cli.lazy import jnp
-from hmrl_cli.types import Continuous, EnvState, Split, TaskFamily
+from hmrl_cli.types import Continuous, EnvState, Scene, Shape, Split, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -58,4 +58,11 @@ def family(
         action=Continuous(2),
         horizon=horizon,
         terminates=ended is not None,
+        scene=Scene(
+            shapes=(Shape("sphere", (0.02,), 0, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.2, 0.4, 0.8)),),
+            poses=lambda state: jnp.concatenate([state.obs, jnp.array([0.0, 1.0, 0.0, 0.0, 0.0])])[None],
+            goals=lambda state, task: jnp.concatenate([task, jnp.array([0.0, success_radius])])[None],
+            dt=STEP,  # of no unit: a speed of 1 is one unit of length a second
+            flat=True,
+        ),
     )

@@ -5,7 +5,6 @@ Gupta et al. 2018, 1802.07245, section 6 and appendix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -46,11 +45,6 @@ def in_disc(offset: Array, config: RingConfig) -> Array:
     return jnp.linalg.norm(offset) <= config.sparse_radius
 
 
-def features(q_size: int) -> Mapping[str, Callable[[Array], Array]]:
-    """Name the parts of an observation (q [q_size], qd) that starts with the position."""
-    return {
-        "identity": lambda obs: obs,
-        "xy": lambda obs: obs[..., :2],
-        "body": lambda obs: obs[..., 2:],
-        "velocity": lambda obs: obs[..., q_size : q_size + 2],
-    }
+def goal_disc(task: Array, config: RingConfig) -> Array:
+    """Return the sparse disc on the ground [1, 4], as a scene shows it."""
+    return jnp.array([[0.0, 0.0, 0.0, config.sparse_radius]]).at[0, :2].set(task)

@@ -8,7 +8,7 @@ import pydantic
 
 from hmrl_cli.config import Strict
 from hmrl_cli.families import _plane
-from hmrl_cli.families._goals import split_key
+from hmrl_cli.families._goals import uniform
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Reward, Split, TaskFamily
 
@@ -55,12 +55,10 @@ def make(config: Config) -> TaskFamily:
 
 
 def _sample(key: Key, split: Split) -> Task:
-    key = split_key(key, split)
     if split != "hidden":
-        return jax.random.uniform(key, (2,), minval=-GOAL_RANGE, maxval=GOAL_RANGE)
+        return uniform(key, split, (2,), low=-GOAL_RANGE, high=GOAL_RANGE)
     # Four equal rectangles, one per quarter turn, tile the frame: no rejection, uniform in area.
     turn_key, goal_key = jax.random.split(key)
-    low = jnp.array([GOAL_RANGE, -GOAL_RANGE])
-    x, y = jax.random.uniform(goal_key, (2,), minval=low, maxval=HIDDEN_RANGE)
+    x, y = uniform(goal_key, split, (2,), low=jnp.array([GOAL_RANGE, -GOAL_RANGE]), high=HIDDEN_RANGE)
     turns = jnp.stack([jnp.stack([x, y]), jnp.stack([-y, x]), jnp.stack([-x, -y]), jnp.stack([y, -x])])
     return turns[jax.random.randint(turn_key, (), 0, 4)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pydantic
@@ -10,7 +9,7 @@ import pydantic
 from hmrl_cli.families import _physics, _ring
 from hmrl_cli.families._goals import half_circle
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Continuous, EnvState, TaskFamily
+from hmrl_cli.types import Continuous, EnvState, Scene, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -60,8 +59,9 @@ def make(config: Config) -> TaskFamily:
     until their grip is exceeded.  Mass and torques are MAESN's; the other numbers are chosen here, so
     that the ring is within reach in 2 s.  Angles are observed in [-pi, pi).
     """
-    xml = (resources.files("hmrl_cli.families") / "assets/wheeled.xml").read_text(encoding="utf-8")
-    physics = _physics.load(xml, backend=config.backend, dt=config.dt, substeps=config.substeps)
+    physics = _physics.load(
+        _physics.own_model("wheeled"), backend=config.backend, dt=config.dt, substeps=config.substeps
+    )
 
     def reset(key: Key, task: Task) -> EnvState:
         q_key, qd_key = jax.random.split(key)
@@ -88,12 +88,19 @@ def make(config: Config) -> TaskFamily:
         reset=reset,
         step=step,
         controller=_drive,
-        features=_ring.features(q_size=6),
+        features=_physics.features(q_size=6),
         obs_size=12,
         task_size=2,
         action=Continuous(2),
         horizon=config.horizon,
         terminates=False,
+        scene=Scene(
+            physics.shapes,
+            lambda state: physics.poses(state.body.physics),
+            lambda state, task: _ring.goal_disc(task, config),
+            config.dt,
+            flat=False,
+        ),
     )
 
 

@@ -1,0 +1,100 @@
+"""A body on legs under Brax, and the jobs that it can be given: what the ants and the cheetahs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.families._physics import Physics, finite
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import Continuous, EnvState, Scene, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+RESET_NOISE = 0.1  # of joint positions and velocities, as brax's environments
+
+
+class Body(NamedTuple):
+    """What a walker needs to go on."""
+
+    physics: Any  # state of the Brax pipeline
+    time: Array  # [] s since the reset: the phase of a scripted gait
+    memory: Any  # what its job remembers of the episode, () for nothing
+
+
+class Walker(NamedTuple):
+    """A body; the observation is q, then qd, and starts with the position."""
+
+    physics: Physics
+    normalize: Callable[[Array], Array]  # q with noise on it -> a valid q
+    healthy: Callable[[Array], Array] | None  # obs -> [] bool; None cannot fall
+    features: Mapping[str, Callable[[Array], Array]]
+    dt: float  # s, of a control step
+
+
+class Outcome(NamedTuple):
+    """How one step went."""
+
+    reward: Array  # []
+    success: Array  # [] bool
+    memory: Any = ()
+
+
+class Job(NamedTuple):
+    """What is asked of a walker."""
+
+    sample: Callable[[Key, Split], Task]
+    task_size: int
+    # observation before and after, clipped action, task, memory -> Outcome
+    judge: Callable[[Array, Array, Array, Task, Any], Outcome]
+    controller: Callable[[EnvState, Task], Array]
+    goals: Callable[[EnvState, Task], Array]  # as Scene.goals
+    start: Callable[[Task], Any] = lambda task: ()  # the memory after a reset
+
+
+def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
+    """Return the family of a walker with a job.
+
+    A step that ends with the walker fallen ends the episode and is no success.  An exploded simulation is
+    observed as zeros.
+    """
+    physics = walker.physics
+    no = jnp.zeros((), bool)
+
+    def observe(state: Any) -> Array:
+        return finite(jnp.concatenate([state.q, state.qd]))
+
+    def reset(key: Key, task: Task) -> EnvState:
+        q_key, qd_key = jax.random.split(key)
+        noise = jax.random.uniform(q_key, physics.init_q.shape, minval=-RESET_NOISE, maxval=RESET_NOISE)
+        qd = RESET_NOISE * jax.random.normal(qd_key, (physics.qd_size,))
+        state = physics.init(walker.normalize(physics.init_q + noise), qd)
+        body = Body(state, jnp.zeros(()), job.start(task))
+        return EnvState(body, observe(state), jnp.zeros(()), no, no, no)
+
+    def step(state: EnvState, action: Array, task: Task) -> EnvState:
+        action = jnp.clip(action, -1.0, 1.0)
+        moved = physics.step(state.body.physics, lambda _: action)
+        obs = observe(moved)
+        outcome = job.judge(state.obs, obs, action, task, state.body.memory)
+        healthy = walker.healthy(obs) if walker.healthy else ~no
+        body = Body(moved, state.body.time + walker.dt, outcome.memory)
+        return EnvState(body, obs, outcome.reward, outcome.success & healthy, state.reached, ~healthy)
+
+    return TaskFamily(
+        name=name,
+        sample=job.sample,
+        reset=reset,
+        step=step,
+        controller=job.controller,
+        features=walker.features,
+        obs_size=len(physics.init_q) + physics.qd_size,
+        task_size=job.task_size,
+        action=Continuous(physics.num_motors),
+        horizon=horizon,
+        terminates=walker.healthy is not None,
+        scene=Scene(
+            physics.shapes, lambda state: physics.poses(state.body.physics), job.goals, walker.dt, flat=False
+        ),
+    )
