@@ -21,6 +21,8 @@ Q_SIZE = 15  # x, y, z, quaternion, then hip and ankle of four legs
 HEALTHY = (0.2, 1.0)  # heights of the torso, m
 LEG_ANGLES = (0.25 * math.pi, 0.75 * math.pi, 1.25 * math.pi, 1.75 * math.pi)  # of legs 1 .. 4
 ANKLE_SIGNS = (1.0, -1.0, -1.0, 1.0)  # of the joint angle that lowers the foot
+SCENERY = 2  # the contact bit of what stands in the world; the floor's is 1
+SOLID = ("torso_geom", "left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
 MOTOR_JOINTS = (6, 7, 0, 1, 2, 3, 4, 5)  # the joint of each motor in brax's ant.xml
 
 
@@ -64,7 +66,8 @@ GAIT = Gait(
 def ant(config: AntConfig, scenery: str = "") -> Walker:
     """Return brax's ant: obs [29] = q [15], qd [14], action [8] motors; it falls below .2 m or above 1 m.
 
-    `scenery` is MJCF of things that stand in the world.
+    `scenery` is MJCF of geoms that stand in the world; torso and feet collide with those whose conaffinity is
+    SCENERY.
 
     The armature and the damping of MAESN's joints are in brax's ant.xml; the backends mjx and generalized
     use them, spring and positional have no such terms.
@@ -86,9 +89,13 @@ def _xml(gear: float, scenery: str) -> str:
     root = ElementTree.fromstring(_physics.brax_model("ant"))
     for motor in root.iter("motor"):
         motor.set("gear", str(gear))
-    world = root.find("worldbody")
-    assert world is not None
-    world.extend(ElementTree.fromstring(f"<scenery>{scenery}</scenery>"))
+    if scenery:
+        for geom in root.iter("geom"):
+            if geom.get("name") in SOLID:
+                geom.set("contype", str(int(geom.get("contype", "0")) | SCENERY))
+        world = root.find("worldbody")
+        assert world is not None
+        world.extend(ElementTree.fromstring(f"<scenery>{scenery}</scenery>"))
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -118,3 +125,10 @@ def trot(state: EnvState, way: Array, stride: Array, gear: float) -> Array:
     target = jnp.stack([hip, jnp.array(ANKLE_SIGNS) * ankle], axis=1).reshape(8)  # [8], as the joints of q
     torque = GAIT.stiffness * (target - obs[7:15]) - GAIT.damping * obs[21:29]
     return jnp.clip(torque / gear, -1.0, 1.0)[jnp.array(MOTOR_JOINTS)]
+
+
+def run_at(state: EnvState, speed: Array, gear: float) -> Array:
+    """Keep up with a place that moves along x at `speed`, m/s."""
+    behind = speed * state.body.time - state.obs[0]
+    stride = jnp.clip(0.5 + 0.6 * speed/1.25 + behind, 0.0, 1.3)
+    return trot(state, jnp.stack([jnp.float32(3.0), -state.obs[1]]), stride, gear)

@@ -146,11 +146,6 @@ def wrap_angle(angle: Array) -> Array:
     return jnp.mod(angle + math.pi, 2.0 * math.pi) - math.pi
 
 
-def finite(obs: Array) -> Array:
-    """Show an exploded simulation as zeros."""
-    return jnp.nan_to_num(obs, nan=0.0, posinf=0.0, neginf=0.0)
-
-
 def features(q_size: int, position: int = 2) -> Mapping[str, Callable[[Array], Array]]:
     """Name the parts of an observation (q [q_size], qd) that starts with `position` coordinates.
 

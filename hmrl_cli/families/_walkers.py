@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.families._physics import Physics, finite
+from hmrl_cli.families._physics import Physics
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, EnvState, Scene, Split, TaskFamily
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
 RESET_NOISE = 0.1  # of joint positions and velocities, as brax's environments
+INTACT = 1e3  # no coordinate or speed of a simulation that has not exploded is this large
 
 
 class Body(NamedTuple):
@@ -50,35 +51,39 @@ class Job(NamedTuple):
     judge: Callable[[Array, Array, Array, Task, Any], Outcome]
     controller: Callable[[EnvState, Task], Array]
     goals: Callable[[EnvState, Task], Array]  # as Scene.goals
-    start: Callable[[Task], Any] = lambda task: ()  # the memory after a reset
+    memory: Callable[[Task], Any] = lambda task: ()  # after a reset
+    origin: Callable[[Task], Array | float] = lambda task: 0.0  # x of the start in the world, m
 
 
 def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
     """Return the family of a walker with a job.
 
-    A step that ends with the walker fallen ends the episode and is no success.  An exploded simulation is
-    observed as zeros.
+    A step that ends with the walker fallen ends the episode and is no success.  Places are observed from
+    where the episode starts.  A simulation that explodes is observed as it last was, and counts as a fall.
     """
     physics = walker.physics
     no = jnp.zeros((), bool)
 
-    def observe(state: Any) -> Array:
-        return finite(jnp.concatenate([state.q, state.qd]))
+    def observe(state: Any, task: Task) -> Array:
+        return jnp.concatenate([state.q, state.qd]).at[0].add(-job.origin(task))
 
     def reset(key: Key, task: Task) -> EnvState:
         q_key, qd_key = jax.random.split(key)
         noise = jax.random.uniform(q_key, physics.init_q.shape, minval=-RESET_NOISE, maxval=RESET_NOISE)
         qd = RESET_NOISE * jax.random.normal(qd_key, (physics.qd_size,))
-        state = physics.init(walker.normalize(physics.init_q + noise), qd)
-        body = Body(state, jnp.zeros(()), job.start(task))
-        return EnvState(body, observe(state), jnp.zeros(()), no, no, no)
+        q = walker.normalize(physics.init_q + noise).at[0].add(job.origin(task))
+        state = physics.init(q, qd)
+        body = Body(state, jnp.zeros(()), job.memory(task))
+        return EnvState(body, observe(state, task), jnp.zeros(()), no, no, no)
 
     def step(state: EnvState, action: Array, task: Task) -> EnvState:
         action = jnp.clip(action, -1.0, 1.0)
         moved = physics.step(state.body.physics, lambda _: action)
-        obs = observe(moved)
+        obs = observe(moved, task)
+        intact = jnp.all(jnp.abs(obs) < INTACT)
+        obs = jnp.where(intact, obs, state.obs)
         outcome = job.judge(state.obs, obs, action, task, state.body.memory)
-        healthy = walker.healthy(obs) if walker.healthy else ~no
+        healthy = intact & walker.healthy(obs) if walker.healthy else ~no
         body = Body(moved, state.body.time + walker.dt, outcome.memory)
         return EnvState(body, obs, outcome.reward, outcome.success & healthy, state.reached, ~healthy)
 

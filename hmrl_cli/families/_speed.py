@@ -1,0 +1,67 @@
+"""Running at a speed or in a direction: the rewards that MAML's ant and half-cheetah share.
+
+Finn et al. 2017, 1703.03400, section 5.3; the sparse direction is HyperX's (Zintgraf et al. 2021, 2010.01062).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from hmrl_cli.config import Strict
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import Reward
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, EnvState, Task
+
+
+class SpeedConfig(Strict):
+    """The settings of a family of speeds."""
+
+    reward: Reward = pydantic.Field("dense", description="dense, or only near the wanted speed")
+    horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
+    tolerance: float = pydantic.Field(
+        0.5, gt=0, le=10, description="success, and all of the sparse reward, is this near to the speed, m/s"
+    )
+
+
+class DirectionConfig(Strict):
+    """The settings of a family of directions."""
+
+    reward: Reward = pydantic.Field("dense", description="dense, or only far out in the direction")
+    horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
+    sparse_distance: float = pydantic.Field(
+        5.0, gt=0, le=1000, description="success, and all of the sparse reward, is this far out, m"
+    )
+
+
+def speed_reward(speed: Array, task: Task, config: SpeedConfig) -> tuple[Array, Array]:
+    """Return the reward for a speed and whether it is a success.
+
+    Dense r = -|v - v*|.  Sparse r = max(tolerance - |v - v*|, 0): the dense one, moved up to be 0 on the edge
+    of the band.
+    """
+    error = jnp.abs(speed - task[0])
+    reward = -error if config.reward == "dense" else jnp.maximum(config.tolerance - error, 0.0)
+    return reward, error <= config.tolerance
+
+
+def direction_reward(speed: Array, distance: Array, config: DirectionConfig) -> tuple[Array, Array]:
+    """Return the reward for the speed along the direction, at a distance from the start along it.
+
+    Dense r = v.  Sparse r = v, from `sparse_distance` on, which is also what counts as a success.
+    """
+    far = distance >= config.sparse_distance
+    return (speed if config.reward == "dense" else jnp.where(far, speed, 0.0)), far
+
+
+def moving_goal(width: float) -> Callable[[EnvState, Task], Array]:
+    """Return the scene's goal [1, 4]: where a body at the wanted speed would be."""
+
+    def goals(state: EnvState, task: Task) -> Array:
+        return jnp.stack([task[0] * state.body.time, jnp.zeros(()), jnp.zeros(()), jnp.float32(width)])[None]
+
+    return goals

@@ -1,0 +1,61 @@
+"""MAML's ant of directions (Finn et al. 2017, 1703.03400, section 5.3), any on a half circle."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import pydantic
+
+from hmrl_cli.families import _ant, _speed
+from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import EnvState, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+ALIVE = 0.05  # MAML's bonus for not having fallen
+
+
+class Config(_ant.AntConfig, _speed.DirectionConfig):
+    """An ant that runs in a wanted direction."""
+
+    name: Literal["ant_dir"] = pydantic.Field("ant_dir", description="MAML's ant of directions")
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [29] and action [8] of brax's ant, task [1] the angle of the direction d, rad.
+
+    Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p; sparse r has the speed along d only
+    from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi, 2 pi).  Ends early when the ant
+    falls.  Success: at or beyond `sparse_distance`.
+    """
+
+    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+        way = _unit(task)
+        speed = jnp.dot(way, obs[:2] - before[:2]) / config.dt
+        reward, success = _speed.direction_reward(speed, jnp.dot(way, obs[:2]), config)
+        return Outcome(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
+
+    def goals(state: EnvState, task: Task) -> Array:
+        return jnp.concatenate([config.sparse_distance * _unit(task), jnp.array([0.0, 0.5])])[None]
+
+    job = Job(
+        sample=_sample,
+        task_size=1,
+        judge=judge,
+        controller=lambda state, task: _ant.trot(state, _unit(task), jnp.ones(()), config.gear),
+        goals=goals,
+    )
+    return employ(config.name, config.horizon, _ant.ant(config), job)
+
+
+def _sample(key: Key, split: Split) -> Task:
+    start = math.pi if split == "hidden" else 0.0
+    return uniform(key, split, (1,), low=start, high=start + math.pi)
+
+
+def _unit(task: Task) -> Array:
+    return jnp.stack([jnp.cos(task[0]), jnp.sin(task[0])])

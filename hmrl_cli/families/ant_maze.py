@@ -1,0 +1,138 @@
+"""An ant in a small maze, its goal behind a wall: the straight way to it is the wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import pydantic
+
+from hmrl_cli.families import _ant
+from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+FAR = 10.0  # m: no place of a maze is farther from its goal
+WALL = 0.1  # half the thickness of a wall, m
+HEIGHT = 0.8  # of a wall, m
+
+Place = tuple[float, float]  # x, y; m
+Rectangle = tuple[Place, Place]  # x from, to; y from, to; m
+
+
+class Layout(NamedTuple):
+    """A maze: a room with walls in it; the ant starts at the origin, looking along x."""
+
+    room: Rectangle
+    walls: tuple[Rectangle, ...]
+    goals: Rectangle
+    hidden: Rectangle
+    doors: tuple[tuple[Place, Place], ...]  # to be passed on the way to a goal: the place, and the heading there
+    symmetric: bool  # under half a turn, which then leads from `goals` to `hidden`
+
+
+LAYOUTS = {
+    "u_maze": Layout(
+        room=((-1.5, 4.5), (-1.5, 4.5)),
+        walls=(((-1.5, 1.5), (1.5 - WALL, 1.5 + WALL)),),
+        goals=((-0.5, 0.5), (2.5, 3.5)),
+        hidden=((2.5, 3.5), (2.5, 3.5)),
+        doors=(((2.75, 0.5), (1.0, 0.0)), ((2.75, 2.5), (0.0, 1.0))),
+        symmetric=False,
+    ),
+    "corridor": Layout(
+        room=((-6.0, 6.0), (-2.0, 2.0)),
+        walls=(((2.0 - WALL, 2.0 + WALL), (-2.0, 0.0)), ((-2.0 - WALL, -2.0 + WALL), (0.0, 2.0))),
+        goals=((3.5, 5.0), (-1.0, 0.0)),
+        hidden=((-5.0, -3.5), (0.0, 1.0)),
+        doors=(((1.5, 1.0), (1.0, 0.0)), ((2.9, 1.0), (1.0, 0.0))),
+        symmetric=True,
+    ),
+}
+
+
+class Config(_ant.AntConfig):
+    """An ant that has to walk around a wall."""
+
+    name: Literal["ant_maze"] = pydantic.Field("ant_maze", description="an ant in a maze")
+    layout: Literal["u_maze", "corridor"] = pydantic.Field("u_maze", description="where the walls are")
+    reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
+    horizon: int = pydantic.Field(250, gt=0, le=10_000, description="steps of an episode")
+    sparse_radius: float = pydantic.Field(
+        0.8, gt=0, le=100, description="success, and all of the sparse reward, is this near to the goal, m"
+    )
+    control_cost: float = pydantic.Field(0.0, ge=0, le=10, description="weight of the squared action")
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [29] and action [8] of brax's ant, task [2] goal x, y in m.
+
+    Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 10 for
+    the torso at p: it lures straight at the wall.  Ends early when the ant falls.  Success: inside the disc.
+    Torso and feet collide with the walls.  Hidden goals lie in another part of the maze.
+    """
+    layout = LAYOUTS[config.layout]
+
+    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+        distance = jnp.linalg.norm(obs[:2] - task)
+        inside = distance <= config.sparse_radius
+        outside = 1.0 - distance / FAR if config.reward == "dense" else 0.0
+        cost = config.control_cost * jnp.sum(jnp.square(action))
+        return Outcome(jnp.where(inside, 1.0, outside) - cost, inside)
+
+    def sample(key: Key, split: Split) -> Task:
+        (x_from, x_to), (y_from, y_to) = layout.hidden if split == "hidden" else layout.goals
+        return uniform(key, split, (2,), low=jnp.array([x_from, y_from]), high=jnp.array([x_to, y_to]))
+
+    def goals(state: EnvState, task: Task) -> Array:
+        return jnp.concatenate([task, jnp.array([0.0, config.sparse_radius])])[None]
+
+    job = Job(
+        sample=sample,
+        task_size=2,
+        judge=judge,
+        controller=lambda state, task: _ant.walk_to(state, _way(state, task, layout), config.gear),
+        goals=goals,
+    )
+    walker = _ant.ant(config, scenery="".join(_scenery(layout)))
+    return employ(config.name, config.horizon, walker, job)
+
+
+def _way(state: EnvState, goal: Task, layout: Layout) -> Array:
+    """Return the place [2] to walk to: the next door, or the goal once the last door is passed."""
+    turn = jnp.where(goal[0] < 0.0, -1.0, 1.0) if layout.symmetric else 1.0
+    place = turn * state.obs[:2]
+    passed = jnp.array([jnp.dot(place - jnp.array(door), jnp.array(heading)) for door, heading in layout.doors])
+    target = turn * jnp.array(layout.doors[0][0])
+    for number, behind in enumerate(passed > -0.3):
+        last = number + 1 == len(layout.doors)
+        target = jnp.where(behind, goal if last else turn * jnp.array(layout.doors[number + 1][0]), target)
+    return target
+
+
+def _scenery(layout: Layout) -> Iterator[str]:
+    """MJCF of the walls.  Those around the room collide as planes, which cost less than boxes."""
+    (west, east), (south, north) = layout.room
+    for x, y, normal in ((west, 0, "1 0"), (east, 0, "-1 0"), (0, south, "0 1"), (0, north, "0 -1")):
+        yield f'<geom type="plane" pos="{x} {y} 0" zaxis="{normal} 0" size="9 9 1" conaffinity="{_ant.SCENERY}"/>'
+    outer = 2 * WALL
+    for rectangle in (
+        ((west - outer, west), (south - outer, north + outer)),
+        ((east, east + outer), (south - outer, north + outer)),
+        ((west, east), (south - outer, south)),
+        ((west, east), (north, north + outer)),
+    ):
+        yield _wall(rectangle, collides=0)
+    for rectangle in layout.walls:
+        yield _wall(rectangle, collides=_ant.SCENERY)
+
+
+def _wall(rectangle: Rectangle, collides: int) -> str:
+    (west, east), (south, north) = rectangle
+    position = f"{(west + east) / 2} {(south + north) / 2} {HEIGHT / 2}"
+    size = f"{(east - west) / 2} {(north - south) / 2} {HEIGHT / 2}"
+    return f'<geom type="box" pos="{position}" size="{size}" conaffinity="{collides}" rgba=".6 .6 .65 1"/>'

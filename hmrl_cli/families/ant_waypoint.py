@@ -1,0 +1,78 @@
+"""DIAYN's ant with waypoints (Eysenbach et al. 2018, 1802.06070, section 4.2.2): visit five in their order."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import pydantic
+
+from hmrl_cli.families import _ant
+from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+ROUTE = ((2.0, 2.0), (2.0, -2.0), (-2.0, -2.0), (-2.0, 2.0), (2.0, 2.0))  # DIAYN's, clockwise, m
+
+
+class Config(_ant.AntConfig):
+    """An ant that walks around a square."""
+
+    name: Literal["ant_waypoint"] = pydantic.Field("ant_waypoint", description="DIAYN's ant with waypoints")
+    reward: Reward = pydantic.Field("dense", description="dense, or only for a waypoint")
+    horizon: int = pydantic.Field(500, gt=0, le=10_000, description="steps of an episode")
+    sparse_radius: float = pydantic.Field(
+        0.5, gt=0, le=100, description="a waypoint counts as visited this near to it, m"
+    )
+    control_cost: float = pydantic.Field(0.0, ge=0, le=10, description="weight of the squared action")
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [29] and action [8] of brax's ant, task [10] five waypoints x, y in m.
+
+    Sparse r = 1 on visiting the next waypoint, else 0, so at most 5 in an episode.  Dense r = 1 on visiting
+    it, else how much nearer to it the step has led, m.  The route is DIAYN's square, turned by any angle; the
+    hidden ones go round the other way.  Ends early when the ant falls.  Success: all five are visited.
+    DIAYN's own route is the task 2, 2, 2, -2, -2, -2, -2, 2, 2, 2.
+    """
+
+    def judge(before: Array, obs: Array, action: Array, task: Task, visited: Any) -> Outcome:
+        place = _next(task, visited)
+        distance, distance_before = (jnp.linalg.norm(place - x[:2]) for x in (obs, before))
+        under_way = visited < len(ROUTE)
+        hit = under_way & (distance <= config.sparse_radius)
+        progress = jnp.where(under_way, distance_before - distance, 0.0)
+        reward = jnp.where(hit, 1.0, progress if config.reward == "dense" else 0.0)
+        visited = visited + hit
+        reward -= config.control_cost * jnp.sum(jnp.square(action))
+        return Outcome(reward, visited == len(ROUTE), visited)
+
+    def goals(state: EnvState, task: Task) -> Array:
+        disc = jnp.array([0.0, config.sparse_radius])
+        return jnp.concatenate([_next(task, state.body.memory), disc])[None]
+
+    job = Job(
+        sample=_sample,
+        task_size=2 * len(ROUTE),
+        judge=judge,
+        controller=lambda state, task: _ant.walk_to(state, _next(task, state.body.memory), config.gear),
+        goals=goals,
+        memory=lambda task: jnp.int32(0),  # how many have been visited
+    )
+    return employ(config.name, config.horizon, _ant.ant(config), job)
+
+
+def _next(task: Task, visited: Array) -> Array:
+    """Return the waypoint [2] to go to; the last one, once all are visited."""
+    return task.reshape(len(ROUTE), 2)[jnp.minimum(visited, len(ROUTE) - 1)]
+
+
+def _sample(key: Key, split: Split) -> Task:
+    angle = uniform(key, split, low=-math.pi, high=math.pi)
+    route = jnp.array(ROUTE) * jnp.array([1.0, -1.0 if split == "hidden" else 1.0])
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return (route @ jnp.array([[cos, sin], [-sin, cos]])).reshape(-1)
