@@ -6,6 +6,7 @@ None stays where it is.  MAML moves the parameters; MAESN moves the exploration 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.distributions import Gaussian
@@ -13,10 +14,10 @@ from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.networks import Network
 from hmrl_cli.returns import discounted, gae, linear_baseline, whiten
 from hmrl_cli.rollout import unroll
-from hmrl_cli.types import AdaptState, TaskFamily, Transition
+from hmrl_cli.types import AdaptState, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key, Task
+    from hmrl_cli.types import Array, Key, Params, Task
 
 
 MISFIT = 1e-4  # of the mean return: what the baseline's float32 fit leaves of equal returns
@@ -48,18 +49,11 @@ def collect(
 ) -> Episodes:
     """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
     noise_key, episode_key = jax.random.split(key)
-    noise = None
-    if state.latent is not None:
-        noise = jax.random.normal(noise_key, (num_episodes, *state.latent.mean.shape))
+    noise = latent_noise(noise_key, state.latent, num_episodes)
     latent = draw_latent(state.latent, noise)
 
-    def episode(key: Key, z: Array | None):
-        def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            pi = policy.apply(state.params, obs, z)
-            action = pi.sample(key)
-            return action, pi.log_prob(action)
-
-        return unroll(key, act, family, task)
+    def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState]:
+        return unroll(key, acting(policy, state.params, z), family, task)
 
     transitions, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
     advantage, start_advantage = advantages(transitions, discount, gae_lambda)
@@ -85,6 +79,22 @@ def advantages(transitions: Transition, discount: float, gae_lambda: float) -> t
     noise = MISFIT * jnp.abs(returns[:, 0]).mean()
     starts = whiten(advantage[:, 0], jnp.ones(len(returns)), noise)
     return whiten(advantage, transitions.valid, noise), starts
+
+
+def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
+    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
+
+    def act(key: Key, obs: Array) -> tuple[Array, Array]:
+        pi = policy.apply(params, obs, z)
+        action = pi.sample(key)
+        return action, pi.log_prob(action)
+
+    return act
+
+
+def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:
+    """Draw standard normal noise [N, L]; None without a latent."""
+    return None if latent is None else jax.random.normal(key, (num_episodes, *latent.mean.shape))
 
 
 def draw_latent(latent: Gaussian | None, noise: Array | None) -> Array | None:

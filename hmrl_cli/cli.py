@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, TextIO
@@ -394,6 +395,51 @@ def report(
     path = str(reports.write(run_dirs, out))
     if as_json:
         _out_json({"report": path})
+    else:
+        _out(path)
+
+
+@app.command()
+def render(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN_DIR|FAMILY", help="A run directory, or a family or a preset of one.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="FILE.html", help="[default: render.html in the run, else FAMILY.html]"),
+    ] = None,
+    split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
+    reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,
+    num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page that plays episodes.
+
+    Of a skill run, every skill; of a meta-run, its policy before and after adaptation; of a family, the
+    scripted controller that knows the goal. The page is self-contained; stdout is its path.
+    """
+    is_run = Path(what).is_dir()
+    if is_run:
+        rundir.read(Path(what))
+    else:
+        config.family_of(what)
+    if out is not None and out.suffix != ".html":
+        raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
+    with _progress(quiet=False, verbose=False) as shows:
+        _prepare(shows)
+        from hmrl_cli import render as renders
+
+        settings: dict[str, Any] = {
+            "split": split.value,
+            "reward": reward.value,
+            "num_tasks": num_tasks,
+            "out": out,
+            "progress": shows,
+        }
+        write = partial(renders.render_run, Path(what)) if is_run else partial(renders.render_family, what)
+        path = str(write(**settings))
+    if as_json:
+        _out_json({"render": path})
     else:
         _out(path)
 

@@ -128,11 +128,13 @@ def presets_folder() -> Path:
 
 
 def presets() -> dict[str, Path]:
-    """Name -> file of every preset; TOML files of another kind are passed over."""
+    """Name -> file of every preset; results and TOML files of another kind are passed over."""
     folder = presets_folder()
     marks = {"family", "algorithm", "extends", *COMMANDS}
     found = {}
     for path in sorted(folder.rglob("*.toml")):
+        if path.relative_to(folder).parts[0] == "results":
+            continue
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError):

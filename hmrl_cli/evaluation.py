@@ -94,7 +94,7 @@ def adaptation_curves(
 
         def one_task(now: tuple[Array, Task]) -> Adaptation:
             index, task = now
-            return adapt(jax.random.fold_in(key, index), state, task, num_steps, num_episodes)
+            return adapt(jax.random.fold_in(key, index), state, task, num_steps, num_episodes)[1]
 
         rows = (jnp.arange(len(tasks)), tasks)
         return jax.lax.map(one_task, rows, batch_size=min(len(tasks), TASKS_AT_ONCE))

@@ -32,6 +32,7 @@ class Parts(NamedTuple):
     make_learner: Callable[[Params], Any]  # a Learner over skill parameters, None where there are none
     skill_learner: SkillLearner | None  # the one whose frozen skills are acted through
     steps_per_update: int  # environment steps of one update of one seed
+    held: int  # environment steps of one decision
 
 
 @functools.cache
@@ -82,7 +83,7 @@ def assemble(
         steps = make_learner(None).steps_per_update * held
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return Parts(family, act_on, make_learner, skill_learner, steps)
+    return Parts(family, act_on, make_learner, skill_learner, steps, held)
 
 
 def check(resolved: Resolved) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def train(
     experiment = resolved.experiment
     skills_from = _skills_experiment(experiment)
     parts = assemble(experiment, skills_from)
-    keys = _seed_keys(experiment)
+    keys = seed_keys(experiment)
     progress.phase("loading")
     found = run.load(_shapes(experiment, parts)) if resume else None
     if found:
@@ -233,7 +234,7 @@ def evaluate(
         InputError: the run, its checkpoint or the task file cannot be used.
     """
     progress.phase("loading")
-    experiment, parts, epoch, state, skills = _open(path, reward, progress)
+    experiment, parts, epoch, state, skills = open_trained(path, reward, progress)
     if isinstance(parts.make_learner(None), SkillLearner):
         return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state, skills)}
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
@@ -242,7 +243,7 @@ def evaluate(
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
-    keys = _seed_keys(experiment).evaluate
+    keys = seed_keys(experiment).evaluate
     curves = evaluation.adaptation_curves(
         keys,
         parts.make_learner,
@@ -281,7 +282,12 @@ class Trained(NamedTuple):
     skills: Params  # leaves [S, ...], or None
 
 
-def _open(path: Path, reward: Reward, progress: Progress) -> Trained:
+def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
+    """Read a run as its newest intact checkpoint has it.
+
+    Raises:
+        InputError: the run or every checkpoint cannot be used.
+    """
     experiment = rundir.read(path).experiment
     skills_from = config.load(path / "skills.toml") if experiment.hierarchy else None
     parts = assemble(experiment, skills_from, reward)
@@ -304,7 +310,7 @@ def diagnose(
             run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
         )
 
-    numbers, paths = jax.jit(jax.vmap(one_seed))(_seed_keys(experiment).evaluate, state, skills)
+    numbers, paths = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
     document = {name: np.asarray(value).tolist() for name, value in numbers.items()}
     rundir.write_json(path / "skills.json", document)
     rundir.write_text(path / "skills.svg", report.skill_paths_svg(np.asarray(paths)))
@@ -376,7 +382,8 @@ def _split_name(split: Split, tasks_file: Path | None) -> str:
     return f"tasks-{tasks_file.stem}" if tasks_file else split
 
 
-def _seed_keys(experiment: Experiment) -> loop.Streams:
+def seed_keys(experiment: Experiment) -> loop.Streams:
+    """Keys of every seed of an experiment, leaves [S]."""
     training = experiment.training
     return loop.streams(range(training.seed, training.seed + training.num_seeds))
 
@@ -391,7 +398,7 @@ def _shapes(experiment: Experiment, parts: Parts) -> Any:
             skills = parts.skill_learner.freeze(parts.skill_learner.init(init_key))
         return parts.make_learner(skills).init(key), skills
 
-    return jax.eval_shape(jax.vmap(init), _seed_keys(experiment).init)
+    return jax.eval_shape(jax.vmap(init), seed_keys(experiment).init)
 
 
 def _compile_epoch(

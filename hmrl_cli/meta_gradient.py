@@ -6,8 +6,9 @@ What MAML and MAESN share.  They differ in what the inner loop moves and in what
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -157,19 +158,28 @@ class MetaGradient(NamedTuple):
         rows = jax.tree.map(lambda x: x[batch.rows], meta.latents)
         return surrogate + self.kl_weight * prior_divergence(rows).mean()
 
-    def adapt(self, key: Key, state: State, task: Task, num_steps: int, num_episodes: int) -> Adaptation:
+    def adapt(
+        self, key: Key, state: State, task: Task, num_steps: int, num_episodes: int
+    ) -> tuple[AdaptState, Adaptation]:
         """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
         meta = state.meta
         latent = None if meta.latents is None else jax.tree.map(lambda x: jnp.zeros_like(x[0]), meta.latents)
 
-        def one_step(moving: AdaptState, count: Array) -> tuple[AdaptState, Adaptation]:
+        def one_step(now: tuple[AdaptState, AdaptState], count: Array) -> Any:
+            acting = now[0]
             step_key = jax.random.fold_in(key, count)
-            episodes = self._collect(step_key, moving, task, num_episodes)
+            episodes = self._collect(step_key, acting, task, num_episodes)
             record = Adaptation(episodes.returned.mean(), episodes.success.mean(), episodes.reached.mean())
-            return self._adapt(meta, moving, count, episodes), record  # the last update is not used
+            return (self._adapt(meta, acting, count, episodes), acting), record
 
-        _, records = jax.lax.scan(one_step, AdaptState(meta.policy, latent), jnp.arange(num_steps + 1))
-        return records
+        start = AdaptState(meta.policy, latent)
+        (_, acted), records = jax.lax.scan(one_step, (start, start), jnp.arange(num_steps + 1))
+        return acted, records
+
+    def behaviour(self, key: Key, state: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
+        """How an adapted policy acts in one episode: with one latent, drawn from the key."""
+        latent = adaptation.draw_latent(state.latent, adaptation.latent_noise(key, state.latent, 1))
+        return adaptation.acting(self.policy, state.params, None if latent is None else latent[0])
 
     def _draw_tasks(self, key: Key, table: Array | None) -> tuple[Array | None, Array]:
         count = self.config.tasks_per_update
@@ -251,4 +261,4 @@ def make(
     )
     meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
     episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)
-    return MetaLearner(meta.init, meta.step, steps_per_update=episodes * family.horizon, adapt=meta.adapt)
+    return MetaLearner(meta.init, meta.step, episodes * family.horizon, meta.adapt, meta.behaviour)

@@ -139,7 +139,10 @@ class MetaLearner(NamedTuple):
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
     steps_per_update: int  # steps of the family that one `step` takes
-    adapt: Callable[[Key, State, Task, int, int], Adaptation]  # to one task, in K updates of N episodes
+    # to one task, in K updates of N episodes: what acted after the last one, and how it went
+    adapt: Callable[[Key, State, Task, int, int], tuple[AdaptState, Adaptation]]
+    # draws what one episode's exploration needs; obs -> action, log pi(action)
+    behaviour: Callable[[Key, AdaptState], Callable[[Key, Array], tuple[Array, Array]]]
 
 
 class SkillLearner(NamedTuple):

@@ -21,7 +21,7 @@ RANKS = [
     set(),  # building blocks: every module that is not named here
     set(PLUGINS),
     {"rundir", "checkpoints", "loop", "evaluation", "report", "viewer", "progress", "runtime", "devices"},
-    {"experiment"},
+    {"experiment", "render"},
     {"cli", "__main__"},
 ]
 NUMERICAL = {

@@ -75,6 +75,13 @@ class Fakes:
     def write(self, paths, out):
         return out
 
+    def render_run(self, path, **kwargs):
+        return kwargs["out"] or path / "render.html"
+
+    def render_family(self, name, **kwargs):
+        self.calls.append(("render", kwargs))
+        return f"{name}.html"
+
 
 @pytest.fixture
 def fakes(tmp_path, monkeypatch):
@@ -88,6 +95,8 @@ def fakes(tmp_path, monkeypatch):
     monkeypatch.setattr(hmrl_cli, "experiment", fakes, raising=False)
     monkeypatch.setitem(sys.modules, "hmrl_cli.report", fakes)
     monkeypatch.setattr(hmrl_cli, "report", fakes, raising=False)
+    monkeypatch.setitem(sys.modules, "hmrl_cli.render", fakes)
+    monkeypatch.setattr(hmrl_cli, "render", fakes, raising=False)
     return fakes
 
 
@@ -208,6 +217,9 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (["eval", "nowhere", "--tasks", "none.npz"], 65, "--tasks: found 'none.npz'"),
         (["compare", "nowhere"], 65, "nowhere"),
         (["report", "nowhere"], 65, "nowhere"),
+        (["render", "pont"], 2, "did you mean 'point'?"),
+        (["render", "point", "-o", "x.png"], 2, "-o: found 'x.png'; must end in .html"),
+        (["render", "."], 65, "holds no config.toml"),
         (["show", "nothing"], 2, "found 'nothing'"),
         (["show", "."], 65, "holds no config.toml"),
         (["list", "familes"], 2, "did you mean 'families'?"),
@@ -267,6 +279,15 @@ def test_compare_and_report(hmrl):
     assert hmrl("report", run).out == f"{run}/report.html\n"
     assert hmrl("report", run, run).out == "report.html\n"
     assert json.loads(hmrl("report", run, "-o", "x.html", "--json").out) == {"report": "x.html"}
+
+
+def test_render(hmrl, fakes):
+    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    assert hmrl("render", run).out == f"{run}/render.html\n"
+    assert json.loads(hmrl("render", run, "-o", "x.html", "--json").out) == {"render": "x.html"}
+    assert hmrl("render", "point", "--split", "hidden", "--num-tasks", "2").out == "point.html\n"
+    kwargs = fakes.calls[-1][1]
+    assert (kwargs["split"], kwargs["reward"], kwargs["num_tasks"]) == ("hidden", "sparse", 2)
 
 
 def test_list(hmrl):

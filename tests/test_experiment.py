@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, experiment, report, rundir
+from hmrl_cli import checkpoints, config, experiment, render, report, rundir, viewer
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
 from hmrl_cli.progress import Silent
 
@@ -85,6 +85,20 @@ def test_a_signal_ends_a_run_after_a_checkpoint(runs, tmp_path):
 def test_another_seed_is_another_run(runs, tmp_path):
     train(tmp_path / "run", resolve("maml", "training.num_seeds=2", "training.seed=5"))
     assert content(tmp_path / "run")[0] != content(runs / "maml")[0]
+
+
+def test_a_run_can_be_watched(runs, monkeypatch):
+    """Every skill; and the policy before and after adaptation, directly or through the skills."""
+    documents = []
+    monkeypatch.setattr(viewer, "page", lambda document: documents.append(document) or "page")
+    settings = {"split": "test", "reward": "sparse", "num_tasks": 2, "out": None, "progress": Silent()}
+    for name in ("diayn", "maesn", "hmrl"):
+        assert render.render_run(runs / name, **settings) == runs / name / "render.html"
+    labels = [[episode["label"] for episode in document["episodes"]] for document in documents]
+    assert labels[0] == ["skill 0", "skill 1", "skill 2", "skill 3"]
+    moments = ("before adaptation", "after 1 updates")
+    assert labels[1] == labels[2] == [f"test task {i}: {when}" for i in (1, 2) for when in moments]
+    assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}
 
 
 def test_an_evaluation_tells_everything_the_contract_asks(runs):

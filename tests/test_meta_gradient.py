@@ -104,7 +104,11 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     far = state.meta.latents._replace(mean=state.meta.latents.mean + 100.0)
     adapt = jax.jit(agent.adapt, static_argnums=(3, 4))
     task, key = jnp.array([0.0, 1.0]), jax.random.key(5)
-    one = adapt(key, state, task, 2, 4)
-    other = adapt(key, state._replace(meta=state.meta._replace(latents=far)), task, 2, 4)
+    acted, one = adapt(key, state, task, 2, 4)
+    _, other = adapt(key, state._replace(meta=state.meta._replace(latents=far)), task, 2, 4)
     np.testing.assert_array_equal(one.returned, other.returned)
     assert one.returned.shape == (3,)
+    # what acted last has been updated twice, and no more
+    np.testing.assert_array_equal(adapt(key, state, task, 1, 4)[1].returned, one.returned[:2])
+    assert not np.array_equal(adapt(key, state, task, 1, 4)[0].latent.mean, acted.latent.mean)
+    np.testing.assert_array_equal(adapt(key, state, task, 0, 4)[0].latent.mean, jnp.zeros(2))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
+from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, TaskFamily
+
+BLANK = Scene((), lambda state: jnp.zeros((0, 7)), lambda state, task: jnp.zeros((0, 4)), 0.1, flat=True)
 
 
 def _state(body, obs, reward, success, done=False) -> EnvState:
@@ -33,6 +35,7 @@ def corridor(half: int = 2, horizon: int = 8) -> TaskFamily:
         action=Discrete(2),
         horizon=horizon,
         terminates=False,
+        scene=BLANK,
     )
 
 
@@ -67,4 +70,5 @@ def walker(horizon: int = 6, ends: bool = False) -> TaskFamily:
         action=Continuous(2),
         horizon=horizon,
         terminates=ends,
+        scene=BLANK,
     )

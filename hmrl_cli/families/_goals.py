@@ -20,7 +20,12 @@ def split_key(key: Key, split: Split) -> Key:
 
 
 def uniform(
-    key: Key, split: Split, shape: tuple[int, ...] = (), *, low: float | Array = 0.0, high: float | Array = 1.0
+    key: Key,
+    split: Split,
+    shape: tuple[int, ...] = (),
+    *,
+    low: float | Array = 0.0,
+    high: float | Array = 1.0,
 ) -> Array:
     """Draw from U(low, high) numbers that `train` and `test` can never have in common.
 

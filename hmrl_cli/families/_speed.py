@@ -1,6 +1,7 @@
 """Running at a speed or in a direction: the rewards that MAML's ant and half-cheetah share.
 
-Finn et al. 2017, 1703.03400, section 5.3; the sparse direction is HyperX's (Zintgraf et al. 2021, 2010.01062).
+Finn et al. 2017, 1703.03400, section 5.3; the sparse direction is that of HyperX (Zintgraf et al. 2021,
+2010.01062).
 """
 
 from __future__ import annotations

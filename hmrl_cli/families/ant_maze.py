@@ -31,7 +31,9 @@ class Layout(NamedTuple):
     walls: tuple[Rectangle, ...]
     goals: Rectangle
     hidden: Rectangle
-    doors: tuple[tuple[Place, Place], ...]  # to be passed on the way to a goal: the place, and the heading there
+    doors: tuple[
+        tuple[Place, Place], ...
+    ]  # to be passed on the way to a goal: the place, and the heading there
     symmetric: bool  # under half a turn, which then leads from `goals` to `hidden`
 
 
@@ -71,9 +73,9 @@ class Config(_ant.AntConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [2] goal x, y in m.
 
-    Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 10 for
-    the torso at p: it lures straight at the wall.  Ends early when the ant falls.  Success: inside the disc.
-    Torso and feet collide with the walls.  Hidden goals lie in another part of the maze.
+    Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 10
+    for the torso at p: it lures straight at the wall.  Ends early when the ant falls.  Success: inside the
+    disc.  Torso and feet collide with the walls.  Hidden goals lie in another part of the maze.
     """
     layout = LAYOUTS[config.layout]
 
@@ -106,7 +108,9 @@ def _way(state: EnvState, goal: Task, layout: Layout) -> Array:
     """Return the place [2] to walk to: the next door, or the goal once the last door is passed."""
     turn = jnp.where(goal[0] < 0.0, -1.0, 1.0) if layout.symmetric else 1.0
     place = turn * state.obs[:2]
-    passed = jnp.array([jnp.dot(place - jnp.array(door), jnp.array(heading)) for door, heading in layout.doors])
+    passed = jnp.array(
+        [jnp.dot(place - jnp.array(door), jnp.array(heading)) for door, heading in layout.doors]
+    )
     target = turn * jnp.array(layout.doors[0][0])
     for number, behind in enumerate(passed > -0.3):
         last = number + 1 == len(layout.doors)
@@ -118,7 +122,8 @@ def _scenery(layout: Layout) -> Iterator[str]:
     """MJCF of the walls.  Those around the room collide as planes, which cost less than boxes."""
     (west, east), (south, north) = layout.room
     for x, y, normal in ((west, 0, "1 0"), (east, 0, "-1 0"), (0, south, "0 1"), (0, north, "0 -1")):
-        yield f'<geom type="plane" pos="{x} {y} 0" zaxis="{normal} 0" size="9 9 1" conaffinity="{_ant.SCENERY}"/>'
+        place = f'pos="{x} {y} 0" zaxis="{normal} 0"'
+        yield f'<geom type="plane" {place} size="9 9 1" conaffinity="{_ant.SCENERY}"/>'
     outer = 2 * WALL
     for rectangle in (
         ((west - outer, west), (south - outer, north + outer)),

@@ -1,4 +1,4 @@
-"""DIAYN's ant with waypoints (Eysenbach et al. 2018, 1802.06070, section 4.2.2): visit five in their order."""
+"""DIAYN's ant with waypoints (Eysenbach et al. 2018, 1802.06070, section 4.2.2): five, in their order."""
 
 from __future__ import annotations
 

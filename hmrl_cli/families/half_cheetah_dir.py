@@ -1,0 +1,64 @@
+"""MAML's half-cheetah of directions (Finn et al. 2017, 1703.03400, section 5.3): run ahead or back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pydantic
+
+from hmrl_cli.families import _cheetah, _speed
+from hmrl_cli.families._goals import split_key
+from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import EnvState, Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+
+class Config(_cheetah.CheetahConfig, _speed.DirectionConfig):
+    """A half-cheetah that runs ahead or back."""
+
+    name: Literal["half_cheetah_dir"] = pydantic.Field(
+        "half_cheetah_dir", description="MAML's half-cheetah of directions"
+    )
+    directions: Literal["both", "forward"] = pydantic.Field(
+        "both", description="of train and test: ahead and back, or ahead alone, which leaves back for hidden"
+    )
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] direction d.
+
+    d is -1 or 1.  Dense r = d (x' - x) / dt - 0.05 sum a^2, a = clip(action); sparse r has the speed only
+    from d x' >= `sparse_distance` on.  Never an early end.  Success: at or beyond `sparse_distance`.
+
+    There are two tasks, so train and test have both in common; with `directions` "forward" they are 1, and
+    the hidden one is -1.
+    """
+
+    def sample(key: Key, split: Split) -> Task:
+        if config.directions == "forward":
+            return jnp.full(1, -1.0 if split == "hidden" else 1.0)
+        if split == "hidden":
+            raise ValueError(
+                "directions: found 'both', which leaves no direction out for the hidden split; "
+                "must be 'forward' for hidden tasks"
+            )
+        return jax.random.rademacher(split_key(key, split), (1,), jnp.float32)
+
+    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+        speed = task[0] * (obs[0] - before[0]) / config.dt
+        reward, success = _speed.direction_reward(speed, task[0] * obs[0], config)
+        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
+
+    def goals(state: EnvState, task: Task) -> Array:
+        return jnp.array([[config.sparse_distance, 0.0, 0.0, 0.5]]).at[0, 0].multiply(task[0])
+
+    job = Job(sample=sample, task_size=1, judge=judge, controller=_run, goals=goals)
+    return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
+
+
+def _run(state: EnvState, task: Task) -> Array:
+    ahead, back = (_cheetah.run(state, gait) for gait in (_cheetah.FORWARD, _cheetah.BACKWARD))
+    return jnp.where(task[0] > 0, ahead, back)

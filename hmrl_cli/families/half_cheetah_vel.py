@@ -1,0 +1,53 @@
+"""MAML's half-cheetah of speeds (Finn et al. 2017, 1703.03400, section 5.3): run at the wanted speed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pydantic
+
+from hmrl_cli.families import _cheetah, _speed
+from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.lazy import jnp
+from hmrl_cli.types import Split, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+MAX_SPEED = 2.0  # m/s, of training; hidden speeds lie up to 1 m/s above
+
+
+class Config(_cheetah.CheetahConfig, _speed.SpeedConfig):
+    """A half-cheetah that runs at a wanted speed."""
+
+    name: Literal["half_cheetah_vel"] = pydantic.Field(
+        "half_cheetah_vel", description="MAML's half-cheetah of speeds"
+    )
+
+
+def make(config: Config) -> TaskFamily:
+    """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] speed v*, m/s.
+
+    v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, a = clip(action); sparse r has
+    max(tolerance - |v - v*|, 0) in place of -|v - v*|.  v* ~ U(0, 2), hidden U(2, 3).  Never an early end.
+    Success: within `tolerance` of the speed in this step.
+    """
+
+    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+        reward, success = _speed.speed_reward((obs[0] - before[0]) / config.dt, task, config)
+        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
+
+    job = Job(
+        sample=_sample,
+        task_size=1,
+        judge=judge,
+        controller=lambda state, task: _cheetah.keep_pace(state, task[0]),
+        goals=_speed.moving_goal(0.3),
+    )
+    return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
+
+
+def _sample(key: Key, split: Split) -> Task:
+    low, high = (MAX_SPEED, MAX_SPEED + 1.0) if split == "hidden" else (0.0, MAX_SPEED)
+    return uniform(key, split, (1,), low=low, high=high)

@@ -1,0 +1,211 @@
+"""Episodes to look at: of a trained policy, of skills, or of the scripted controller of a family."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli import config, evaluation, experiment, rundir, viewer
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.rollout import advance
+from hmrl_cli.types import EnvState, SkillLearner, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.experiment import Trained
+    from hmrl_cli.progress import Progress
+    from hmrl_cli.types import Array, Key, Reward, Split, Task
+
+
+class Film(NamedTuple):
+    """One episode, from the reset to the last step: F = horizon + 1 frames."""
+
+    poses: Array  # [F, num_bodies, 7]
+    goals: Array  # [F, num_goals, 4]
+    reward: Array  # [F]
+    success: Array  # [F] bool
+    done: Array  # [F] bool
+
+
+class Actor(NamedTuple):
+    """Who acts: a decision every so many steps, and the actions that carry it out."""
+
+    decide: Callable[[Key, EnvState], Any]
+    act: Callable[[Key, EnvState, Any], Array]
+    every: int
+
+
+def film(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
+    """Film one episode of a plain family, every step of it, whoever decides how often."""
+    reset_key, act_key = jax.random.split(key)
+    start = family.reset(reset_key, task)
+
+    def frame(state: EnvState) -> Film:
+        scene = family.scene
+        return Film(scene.poses(state), scene.goals(state, task), state.reward, state.success, state.done)
+
+    def step(now: tuple[EnvState, Any], t: Array) -> Any:
+        state, decision = now
+        decide_key, step_key = jax.random.split(jax.random.fold_in(act_key, t))
+        fresh = actor.decide(decide_key, state)
+        decision = jax.tree.map(lambda new, old: jnp.where(t % actor.every == 0, new, old), fresh, decision)
+        state = advance(family, state, actor.act(step_key, state, decision), task)
+        return (state, decision), frame(state)
+
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(actor.decide, key, start))
+    _, frames = jax.lax.scan(step, (start, nothing), jnp.arange(family.horizon))
+    return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), frame(start), frames)
+
+
+def controller(family: TaskFamily, task: Task) -> Actor:
+    """The scripted controller, which knows the task."""
+    assert family.controller is not None, f"{family.name} is lifted or held"
+    script = family.controller
+    return Actor(lambda key, state: (), lambda key, state, _: script(state, task), 1)
+
+
+def render_family(
+    name: str, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+) -> Path:
+    """Write the page of a family's scripted controller, on tasks of a split.
+
+    Args:
+        name: of a family, with its default settings, or of a preset, with those of the preset.
+        split: which tasks.
+        reward: which reward the page shows.
+        num_tasks: how many, an episode for each.
+        out: where to; None is NAME.html, with dashes for what is no letter.
+        progress: is told how it goes.
+    """
+    family = experiment.make_family(config.family_of(name), reward)
+    tasks = evaluation.sample_tasks(family, split, num_tasks)
+    progress.phase("filming")
+    keys = jax.random.split(jax.random.key(0), num_tasks)
+    films = jax.jit(jax.vmap(lambda key, task: film(key, family, task, controller(family, task))))(
+        keys, tasks
+    )
+    labels = [f"{split} task {i + 1}: scripted controller" for i in range(num_tasks)]
+    out = out or Path(f"{name.replace('/', '-')}.html")
+    return _write(out, f"{name}: scripted controller", family, films, labels)
+
+
+def render_run(
+    path: Path, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+) -> Path:
+    """Write the page of a run's first seed: each of its skills, or its policy before and after adaptation.
+
+    Args:
+        path: the run directory.
+        split: which tasks the policy meets, or the first one of which the skills are in.
+        reward: which reward the policy adapts to.
+        num_tasks: how many tasks, two episodes for each.
+        out: where to; None is `render.html` in the run.
+        progress: is told how it goes.
+
+    Raises:
+        InputError: the run or its checkpoint cannot be used.
+    """
+    progress.phase("loading")
+    trained = experiment.open_trained(path, reward, progress)
+    family = trained.parts.family
+    tasks = evaluation.sample_tasks(family, split, num_tasks)
+    progress.phase("filming")
+    key = experiment.seed_keys(trained.experiment).evaluate[0]
+    if isinstance(trained.parts.make_learner(None), SkillLearner):
+        films, labels = _film_skills(key, trained, tasks[0])
+    else:
+        films, labels = _film_adaptation(key, trained, tasks, split)
+    return _write(out or path / "render.html", path.name, family, films, labels)
+
+
+def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
+    """Film every skill, one after the other, leaves [num_skills, ...]."""
+    learner, family = trained.parts.make_learner(None), trained.parts.family
+    library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
+
+    def one(key: Key, skill: Array) -> Film:
+        def act(key: Key, state: EnvState, decision: Any) -> Array:
+            return library.act(library.params, key, state.obs, skill)
+
+        return film(key, family, task, Actor(lambda key, state: (), act, 1))
+
+    number = library.skill.size
+    films = jax.jit(jax.vmap(one))(jax.random.split(key, number), jnp.arange(number))
+    return films, [f"skill {skill}" for skill in range(number)]
+
+
+def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
+    """Film every task before the first and after the last inner update, leaves [2 num_tasks, ...]."""
+    parts, budget = trained.parts, trained.experiment.evaluation
+    state, skills = jax.tree.map(lambda x: x[0], (trained.state, trained.skills))
+    learner = parts.make_learner(skills)
+    act = _carry_out(trained, skills)
+
+    def one(key: Key, task: Task) -> Film:
+        adapt_key, *film_keys = jax.random.split(key, 3)
+
+        def after(film_key: Key, num_steps: int) -> Film:
+            adapted, _ = learner.adapt(adapt_key, state, task, num_steps, budget.episodes)
+            behaviour_key, film_key = jax.random.split(film_key)
+            behave = learner.behaviour(behaviour_key, adapted)
+            actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.held)
+            return film(film_key, parts.family, task, actor)
+
+        shots = [after(k, steps) for k, steps in zip(film_keys, (0, budget.adapt_steps), strict=True)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *shots)
+
+    films = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
+    films = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), films)
+    moments = ("before adaptation", f"after {budget.adapt_steps} updates")
+    return films, [f"{split} task {i + 1}: {when}" for i in range(len(tasks)) for when in moments]
+
+
+def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], Array]:
+    """How a decision becomes actions: through the skill that it names, or as it is."""
+    hierarchy, skill_learner = trained.experiment.hierarchy, trained.parts.skill_learner
+    if hierarchy is None or skill_learner is None:
+        return lambda key, state, decision: decision
+    library = skill_learner.skills(skills)
+
+    def act(key: Key, state: EnvState, skill: Array) -> Array:
+        return library.act(library.params, key if hierarchy.stochastic else None, state.obs, skill)
+
+    return act
+
+
+def _write(out: Path, title: str, family: TaskFamily, films: Film, labels: Iterable[str]) -> Path:
+    films = jax.tree.map(np.asarray, films)
+    episodes = [_episode(jax.tree.map(lambda x, i=i: x[i], films), label) for i, label in enumerate(labels)]
+    document = {
+        "schema": 1,
+        "title": title,
+        "family": family.name,
+        "flat": family.scene.flat,
+        "dt": family.scene.dt,
+        "shapes": [shape._asdict() for shape in family.scene.shapes],
+        "episodes": episodes,
+    }
+    rundir.write_text(out, viewer.page(document))
+    return out
+
+
+def _episode(film: Film, label: str) -> dict[str, Any]:
+    """One episode of the viewer's document; an episode that ends early ends there."""
+    last = int(film.done.argmax()) + 1 if film.done.any() else len(film.done)
+    film = jax.tree.map(lambda x: x[:last], film)
+    return {
+        "label": label,
+        "frames": last,
+        "bodies": film.poses.shape[1],
+        "num_goals": film.goals.shape[1],
+        "poses": _packed(film.poses),
+        "goals": _packed(film.goals),
+        "rewards": film.reward.tolist(),
+        "success": film.success.tolist(),
+        "done": film.done.tolist(),
+    }
+
+
+def _packed(values: Array) -> str:
+    return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()
