@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from hmrl_cli import adaptation, meta_gradient, networks
 from hmrl_cli.algorithms import maesn, maml
@@ -67,7 +68,7 @@ def test_first_order_is_another_gradient():
         agent = learner("maml", 1, first_order)
         meta, batch = gather(agent)
         gradients.append(jax.grad(lambda m, a=agent, b=batch: a.loss(m, a.outputs(m, b), b))(meta).policy)
-    first, second = (jax.flatten_util.ravel_pytree(g)[0] for g in gradients)
+    first, second = (ravel_pytree(g)[0] for g in gradients)
     cosine = first @ second / (jnp.linalg.norm(first) * jnp.linalg.norm(second))
     assert 0.3 < cosine < 0.9999
 
