@@ -18,10 +18,10 @@ demo: $(VENV)/installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh experiments/demo.sh
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 -m slow --timeout=3600
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --timeout=3600
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

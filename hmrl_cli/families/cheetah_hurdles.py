@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SPACING = 3.0  # m, from one hurdle to the next; the first stands at x = 0
 HURDLES = 5
 HEIGHT = 0.25  # m
-# A capsule that stands on its end: in the plane of the cheetah a wall with a round top.  Contacts with boxes
-# cost three times as much.
-RADIUS = 0.125  # m; a thinner wall lets a fast foot slip through between two substeps
+# A capsule that stands on its end: in the plane of the cheetah a wall with a round top.  One box costs more
+# than five of them.
+RADIUS = 0.125  # m; thick, because a foot at 10 m/s moves by 0.125 m in a substep
 BEHIND = 0.75  # m, of the torso's middle behind a hurdle: the whole body is over it
 
 

@@ -796,7 +796,7 @@ function drawRewards(canvas, episode) {
   context.strokeStyle = themed("muted");
   context.lineWidth = 1.5;
   context.beginPath();
-  for (const frame of frames) context.lineTo(x(frame), y(episode.rewards[frame]));
+  for (const frame of frames.slice(1)) context.lineTo(x(frame), y(episode.rewards[frame])); // a reset earns none
   context.stroke();
 }
 
