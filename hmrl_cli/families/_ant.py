@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from xml.etree import ElementTree
 
 import pydantic
@@ -17,6 +17,8 @@ from hmrl_cli.lazy import jax, jnp
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState
 
+# Of the default setting: 1024 ants under random bang-bang torques stay finite; at .05 / 5 spring explodes.
+LONGEST_SUBSTEP = 0.05 / 6  # s
 Q_SIZE = 15  # x, y, z, quaternion, then hip and ankle of four legs
 HEALTHY = (0.2, 1.0)  # heights of the torso, m
 LEG_ANGLES = (0.25 * math.pi, 0.75 * math.pi, 1.25 * math.pi, 1.75 * math.pi)  # of legs 1 .. 4
@@ -31,10 +33,14 @@ class AntConfig(Strict):
 
     backend: Backend = pydantic.Field("spring", description="Brax pipeline")
     dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
-    # 1024 ants under random bang-bang torques stay finite at dt / 6 and finer; at dt / 5 spring explodes.
     substeps: int = pydantic.Field(6, gt=0, le=100, description="physics steps in a control step")
     gear: float = pydantic.Field(150.0, gt=0, le=1000, description="torque of an action of 1")
     control_cost: float = pydantic.Field(0.005, ge=0, le=10, description="weight of the squared action")
+
+    @pydantic.model_validator(mode="after")
+    def _stays_finite(self) -> Self:
+        _physics.check_substep(self.dt, self.substeps, LONGEST_SUBSTEP)
+        return self
 
 
 class Gait(NamedTuple):
@@ -131,9 +137,7 @@ def _xml(gear: float, scenery: str) -> str:
         for geom in root.iter("geom"):
             if geom.get("name") in SOLID:
                 geom.set("contype", str(int(geom.get("contype", "0")) | SCENERY))
-        world = root.find("worldbody")
-        assert world is not None
-        world.extend(ElementTree.fromstring(f"<scenery>{scenery}</scenery>"))
+        _physics.furnish(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from xml.etree import ElementTree
 
 import pydantic
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState
 
 Q_SIZE = 9  # x, z, pitch, then thigh, shin and foot of the back leg and of the front leg
-GEARS = (120, 90, 60, 120, 100, 100)  # N m at an action of 1, as brax's own half-cheetah has under spring
+# N m at an action of 1, as brax's own half-cheetah has under spring and positional; mjx has the model's.
+GEARS = (120, 90, 60, 120, 100, 100)
 SOLID = ("torso", "head", "bthigh", "bfoot", "fthigh", "ffoot")  # what the floor holds up
 LEGS = ("bshin", "bfoot", "fshin", "ffoot")  # what scenery with the conaffinity of OBSTACLE stops
 FLOOR, OBSTACLE = 1, 2  # MuJoCo's collision bits
@@ -29,6 +30,11 @@ SPRINGS = {
 }
 
 
+# 1024 cheetahs under 1000 random bang-bang torques stay finite; at .05 / 3 spring explodes.  FORWARD and LEAP
+# get about as far at .05 / 16.
+LONGEST_SUBSTEP = 0.05 / 4  # s
+
+
 class CheetahConfig(Strict):
     """The settings that every half-cheetah has."""
 
@@ -36,10 +42,13 @@ class CheetahConfig(Strict):
     # found under spring; under positional they are slower, under mjx they stumble.
     backend: Literal["spring", "mjx", "positional"] = pydantic.Field("spring", description="Brax pipeline")
     dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
-    # 1024 cheetahs under 1000 random bang-bang torques stay finite at dt / 4; at dt / 3 spring explodes.
-    # FORWARD and LEAP get about as far at dt / 16 as at dt / 4.
     substeps: int = pydantic.Field(4, gt=0, le=100, description="physics steps in a control step")
     control_cost: float = pydantic.Field(0.05, ge=0, le=10, description="weight of the squared action")
+
+    @pydantic.model_validator(mode="after")
+    def _stays_finite(self) -> Self:
+        _physics.check_substep(self.dt, self.substeps, LONGEST_SUBSTEP)
+        return self
 
 
 class Gait(NamedTuple):
@@ -96,7 +105,9 @@ def cheetah(config: CheetahConfig, scenery: str = "") -> Walker:
 
     `scenery` is MJCF of things that stand in the world.
     """
-    physics = _physics.load(_xml(scenery), backend=config.backend, dt=config.dt, substeps=config.substeps)
+    physics = _physics.load(
+        _xml(scenery, config.backend), backend=config.backend, dt=config.dt, substeps=config.substeps
+    )
     return Walker(
         physics=physics,
         normalize=lambda q: q,
@@ -106,19 +117,18 @@ def cheetah(config: CheetahConfig, scenery: str = "") -> Walker:
     )
 
 
-def _xml(scenery: str) -> str:
+def _xml(scenery: str, backend: str) -> str:
     """Return brax's half-cheetah with the numbers above, and the scenery around it."""
     root = ElementTree.fromstring(_physics.brax_model("half_cheetah"))
-    for motor, gear in zip(root.findall("actuator/motor"), GEARS, strict=True):
-        motor.set("gear", str(gear))
+    if backend != "mjx":
+        for motor, gear in zip(root.findall("actuator/motor"), GEARS, strict=True):
+            motor.set("gear", str(gear))
     for number in root.findall("custom/numeric"):
         number.set("data", SPRINGS.get(number.get("name", ""), number.get("data", "")))
     for geom in root.findall(".//body/geom"):
         name = geom.get("name")
         geom.set("contype", str(FLOOR * (name in SOLID) + OBSTACLE * (name in LEGS)))
-    world = root.find("worldbody")
-    assert world is not None
-    world.extend(ElementTree.fromstring(f"<scenery>{scenery}</scenery>"))
+    _physics.furnish(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 
 

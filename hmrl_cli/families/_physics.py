@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from xml.etree import ElementTree
 
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.types import Shape
@@ -139,6 +140,31 @@ def _shapes(model: Any) -> tuple[Shape, ...]:
         for i, kind in enumerate(map(int, model.geom_type))
         if kind in KINDS
     )
+
+
+def check_substep(dt: float, substeps: int, longest: float) -> None:
+    """Refuse a physics step under which a body explodes.
+
+    Args:
+        dt: control step, s.
+        substeps: physics steps in it.
+        longest: the longest physics step that stays finite, s.
+
+    Raises:
+        ValueError: it is longer.
+    """
+    if dt / substeps > 1.001 * longest:
+        raise ValueError(
+            f"substeps: found {substeps} for a dt of {dt:g}; "
+            f"must be at least {math.ceil(dt / longest - 1e-3)}, or the simulation explodes"
+        )
+
+
+def furnish(root: ElementTree.Element, scenery: str) -> None:
+    """Add MJCF of geoms that stand in the world to a model."""
+    world = root.find("worldbody")
+    assert world is not None
+    world.extend(ElementTree.fromstring(f"<scenery>{scenery}</scenery>"))
 
 
 def wrap_angle(angle: Array) -> Array:

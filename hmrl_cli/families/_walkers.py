@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
 RESET_NOISE = 0.1  # of joint positions and velocities, as brax's environments
-INTACT = 1e3  # no coordinate or speed of a simulation that has not exploded is this large
+INTACT = 1e4  # no coordinate or speed of a simulation that has not exploded is this large
 
 
 class Body(NamedTuple):

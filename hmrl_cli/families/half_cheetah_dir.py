@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
+from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _cheetah, _speed
 from hmrl_cli.families._goals import split_key
 from hmrl_cli.families._walkers import Job, Outcome, employ
@@ -41,8 +42,8 @@ def make(config: Config) -> TaskFamily:
         if config.directions == "forward":
             return jnp.full(1, -1.0 if split == "hidden" else 1.0)
         if split == "hidden":
-            raise ValueError(
-                "directions: found 'both', which leaves no direction out for the hidden split; "
+            raise ConfigError(
+                "family.directions: found 'both', which leaves no direction out for the hidden split; "
                 "must be 'forward' for hidden tasks"
             )
         return jax.random.rademacher(split_key(key, split), (1,), jnp.float32)

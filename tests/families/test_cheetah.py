@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _cheetah, _physics, cheetah_hurdles, half_cheetah_dir, half_cheetah_vel
 from hmrl_cli.rollout import advance
 
@@ -134,7 +135,7 @@ def test_both_directions_leave_none_for_the_hidden_split(stub):
         assert set(draws(both, split).ravel()) == {-1.0, 1.0}
         assert set(draws(forward, split).ravel()) == {1.0}
     assert set(draws(forward, "hidden").ravel()) == {-1.0}
-    with pytest.raises(ValueError, match="found 'both', which leaves no direction out"):
+    with pytest.raises(ConfigError, match="found 'both', which leaves no direction out"):
         both.sample(jax.random.key(0), "hidden")
 
 

@@ -5,6 +5,7 @@ Each family is compiled once: sixteen episodes run side by side, and every test 
 
 import functools
 import importlib
+import typing
 from typing import Any, NamedTuple
 
 import jax
@@ -17,14 +18,11 @@ from hmrl_cli import config, evaluation
 from hmrl_cli.families import _goals, _physics
 from hmrl_cli.types import TaskFamily
 
-NAMES = [
-    n
-    for n in config.plugins("families")
-    if n not in ("half_cheetah_vel", "half_cheetah_dir", "cheetah_hurdles")
-]
+NAMES = config.plugins("families")
 REWARDS = ["dense", "sparse"]
 KINEMATIC = ["point", "sparse_point"]
 PHYSICS = [name for name in NAMES if name not in KINEMATIC]
+BODIES = ["wheeled", "ant_goal", "pusher", "half_cheetah_vel"]  # one family for each body
 NUM_STEPS = 1000
 ONE, OTHER_TASK, STILL, STILL_AGAIN = 0, 1, 2, 3  # the lanes with a role of their own
 GUIDED = slice(8, 16)
@@ -84,7 +82,8 @@ def record(name: str) -> Record:
     actions = jax.vmap(lambda key: random_actions(key, one.action.size))(
         jax.random.split(jax.random.key(3), 16)
     )
-    tasks = tasks.at[STILL_AGAIN].set(tasks[STILL])
+    others = jnp.abs(tasks - tasks[ONE]).max(axis=1) > 0
+    tasks = tasks.at[OTHER_TASK].set(tasks[others.argmax()]).at[STILL_AGAIN].set(tasks[STILL])
     actions = actions.at[OTHER_TASK].set(actions[ONE]).at[STILL : STILL_AGAIN + 1].set(0.0)
     guided = jnp.arange(16) >= GUIDED.start
     start, steps = jax.jit(jax.vmap(episode))(jax.vmap(jax.random.key)(seeds), tasks, actions, guided)
@@ -144,7 +143,8 @@ def test_the_scene_shows_bodies_of_the_plane_and_goals(name):
     assert set(range(run.poses.shape[2])) <= {shape.body for shape in one.scene.shapes}
     np.testing.assert_allclose(np.linalg.norm(run.poses[..., 3:], axis=-1), 1.0, atol=1e-2)
     assert run.goals.shape[2:] == (1, 4) and (run.goals[..., 3] > 0).all()
-    assert np.ptp(run.goals[:, 0, 0, :2], axis=0).max() > 0  # another task, another goal
+    away = run.goals[:, -1, 0, :2] - run.poses[:, 0, 0, :2]
+    assert np.abs(away[OTHER_TASK] - away[ONE]).max() > 0.01  # another task, another goal
 
 
 @each(NAMES)
@@ -194,6 +194,36 @@ def test_the_controller_reaches_the_goal_and_stays(name):
     one, run = family(name), record(name)
     assert run.success[GUIDED, one.horizon - 1].mean() >= 0.7
     assert np.abs(run.action[GUIDED]).max() <= 1.0
+
+
+def other_backends() -> Any:
+    """mjx for every family, and what else a body's own family offers."""
+    for name in PHYSICS:
+        field = config.plugin("families", name).Config.model_fields["backend"]
+        for backend in typing.get_args(field.annotation):
+            if backend == "mjx" or (backend != "spring" and name in BODIES):
+                yield pytest.param(name, backend, marks=pytest.mark.xdist_group(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backend"), list(other_backends()))
+def test_other_backends_stay_finite_and_come_to_rest(name, backend):
+    one = make(name, backend=backend)
+
+    def episode(seed, action_size):
+        task = one.sample(jax.random.key(0), "test")
+        actions = random_actions(jax.random.key(seed), one.action.size) * action_size
+
+        def one_step(state, action):
+            state = one.step(state, action, task)
+            return state, state.obs
+
+        return jax.lax.scan(one_step, one.reset(jax.random.key(seed), task), actions)[1]
+
+    obs = np.asarray(jax.jit(jax.vmap(episode))(jnp.arange(4), jnp.array([1.0, 1.0, 1.0, 0.0])))
+    assert np.isfinite(obs).all()
+    assert np.abs(one.features["velocity"](obs[3, -100:])).max() < 0.1
+    assert np.abs(np.diff(obs[:3], axis=1)).max() > 0.01  # and the others moved
 
 
 # The reward, with the physics replaced by bodies that jump anywhere: nothing is compiled.
@@ -257,7 +287,10 @@ PAY = {
     "ant_vel": Pay(drawn, lambda task, effort: -0.005 * effort, offset=0.5 - 1.05, reach=2.5),
     "ant_dir": Pay(drawn, lambda task, effort: 0.05 - 0.005 * effort, reach=100.0),
     "ant_maze": Pay(near(0.8), lambda task, effort: 0.0 * effort),
+    "half_cheetah_vel": Pay(drawn, lambda task, effort: -0.05 * effort, offset=0.5, reach=2.0),
+    "half_cheetah_dir": Pay(drawn, lambda task, effort: -0.05 * effort, reach=100.0),
 }
+COUNTED = ["ant_waypoint", "cheetah_hurdles"]  # what is earned there depends on the steps before
 
 
 @each(PAY)
@@ -319,7 +352,14 @@ IS_HIDDEN = {
     "ant_dir": lambda angles: angles[:, 0] >= np.pi,
     "ant_maze": lambda goals: goals[:, 0] > 1.5,
     "ant_waypoint": turns_left,
+    "half_cheetah_vel": lambda speeds: speeds[:, 0] >= 2.0,
+    "cheetah_hurdles": lambda distances: distances[:, 0] >= 2.0,
 }
+TWO_TASKS = ["half_cheetah_dir"]  # too few to keep splits apart
+
+
+def test_every_family_is_looked_at():
+    assert sorted([*PAY, *COUNTED]) == sorted([*IS_HIDDEN, *TWO_TASKS]) == sorted(NAMES)
 
 
 @each(IS_HIDDEN)

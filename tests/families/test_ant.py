@@ -1,0 +1,92 @@
+"""The jobs of the ants, with the physics replaced by a body that is where it is told to be."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import evaluation
+from hmrl_cli.families import _ant, ant_goal, ant_maze, ant_waypoint
+from hmrl_cli.families._walkers import Body
+from hmrl_cli.rollout import advance
+from hmrl_cli.types import EnvState
+from tests.families.test_contract import jumping
+
+DIAYN = jnp.array([2.0, 2.0, 2.0, -2.0, -2.0, -2.0, -2.0, 2.0, 2.0, 2.0])
+
+
+@pytest.fixture
+def still(monkeypatch):
+    """Ants that stay where they are."""
+    monkeypatch.setattr("hmrl_cli.families._physics.load", jumping(1.0))
+
+
+def at(state: EnvState, place) -> EnvState:
+    """The same episode, with the ant at another place from now on."""
+    physics = state.body.physics
+    moved = physics._replace(q=physics.q.at[:2].set(jnp.array(place)))
+    return state._replace(body=state.body._replace(physics=moved))
+
+
+def visit(family, places):
+    """Rewards, and how many waypoints are visited, over steps that end at the places."""
+    state = family.reset(jax.random.key(0), DIAYN)
+    rewards, visited = [], []
+    for place in places:
+        state = advance(family, at(state, place), jnp.zeros(8), DIAYN)
+        rewards.append(float(state.reward))
+        visited.append(int(state.body.memory))
+    return rewards, visited, state
+
+
+def test_waypoints_count_once_and_in_their_order(still):
+    family = ant_waypoint.make(ant_waypoint.Config(reward="sparse"))
+    places = [(2, -2), (2, 2.4), (2, 2), (2, -2), (-2, -1.6), (-2, 2), (-2, 2), (2, 1.4), (2, 1.6), (0, 0)]
+    rewards, visited, state = visit(family, places)
+    assert rewards == [0, 1, 0, 1, 1, 1, 0, 0, 1, 0]
+    assert visited == [0, 1, 1, 2, 3, 4, 4, 4, 5, 5]
+    assert state.success and state.reached
+
+
+def test_the_dense_reward_of_waypoints_is_the_way_gained(still):
+    family = ant_waypoint.make(ant_waypoint.Config())
+    rewards, _, state = visit(family, [(2, 0), (2, 1), (2, 2), (2, 0), (2, 1)])
+    assert rewards[1:] == pytest.approx([1.0, 1.0, 2.0, -1.0])  # the third is the visit, not the metre
+    assert not state.success
+
+
+def test_the_route_of_diayn_is_one_of_the_routes(still):
+    family = ant_waypoint.make(ant_waypoint.Config())
+    routes = np.asarray(evaluation.sample_tasks(family, "test", 300))
+    np.testing.assert_allclose(np.linalg.norm(routes.reshape(-1, 5, 2), axis=-1), np.sqrt(8), rtol=1e-5)
+    assert np.abs(routes - np.asarray(DIAYN)).max(axis=1).min() < 0.2
+
+
+@pytest.mark.parametrize("layout", ["u_maze", "corridor"])
+def test_the_way_through_a_maze_crosses_no_wall(layout):
+    """From every place on the way, straight on to where the controller says."""
+    plan = ant_maze.LAYOUTS[layout]
+    for split in (plan.goals, plan.hidden):
+        goal = jnp.array([sum(split[0]) / 2, sum(split[1]) / 2])
+        place = np.zeros(2)
+        for _ in range(400):
+            state = EnvState(Body(None, None, ()), jnp.append(place, jnp.zeros(27)), None, None, None, None)
+            way = np.asarray(ant_maze._way(state, goal, plan)) - place
+            place = place + 0.05 * way / max(np.linalg.norm(way), 1e-6)
+            for (west, east), (south, north) in plan.walls:
+                assert not (west < place[0] < east and south < place[1] < north)
+        assert np.linalg.norm(place - goal) < 0.2
+
+
+def test_a_step_that_would_explode_is_refused():
+    with pytest.raises(ValueError, match=r"substeps: found 6 for a dt of 0\.1; must be at least 12"):
+        ant_goal.Config(dt=0.1)
+    ant_goal.Config(dt=0.1, substeps=12)
+
+
+def test_the_gait_is_the_one_for_the_motors(monkeypatch):
+    used = []
+    monkeypatch.setattr(_ant, "_move_legs", lambda state, way, gait, gear: used.append(gait.frequency))
+    for gear in (30.0, 50.0, 120.0, 150.0):
+        _ant.trot(None, jnp.ones(2), jnp.ones(()), gear)
+    assert used == [7.5, 7.5, 9.71, 9.71]
