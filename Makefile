@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check bench lock clean
+.PHONY: demo test test-slow check bench families lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -30,6 +30,12 @@ check: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python experiments/bench/throughput.py
+
+# Measures every family anew, an hour on two cores, and writes the table of the README.
+FAMILIES := experiments/results/families/families.json
+families: $(VENV)/installed
+	$(BIN)/python experiments/bench/families.py -o $(FAMILIES)
+	$(BIN)/python experiments/bench/families.py --table $(FAMILIES) README.md
 
 # Needs uv on the PATH. Both supported Pythons, hashes, no registry address.
 lock:

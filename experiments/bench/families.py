@@ -1,11 +1,11 @@
 """Every family: its reference lines, and its steps per second against the bare physics of the same model.
 
     python experiments/bench/families.py [NAME...] [-o FILE.json] [--envs N]
-    python experiments/bench/families.py --table FILE.json      # the table of the README
+    python experiments/bench/families.py --table FILE.json README.md    # put the table into the README
 
-Bare physics is the Brax pipeline alone, under the random actions of a thousand environments' worth of
-steps; the family adds reset, observation, reward, success and early ends.  The two are timed in turn, in
-one process, and the medians compared.
+Bare physics is the Brax pipeline of the same model alone, under random actions; the family adds reset,
+observation, reward, success and early ends.  The two are timed in turn, in one process, and their medians
+compared.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from hmrl_cli.types import TaskFamily
 CALLS = 5
 STEPS = 100
 TASKS = 40
+MARKS = ("<!-- families -->", "<!-- end of families -->")
 
 
 def make(name: str, **settings: Any) -> tuple[TaskFamily, _physics.Physics | None]:
@@ -132,20 +133,25 @@ def reference(name: str) -> dict[str, Any]:
 def table(document: dict[str, Any]) -> str:
     """The README's table in Markdown."""
     lines = [
-        "| family | obs, action, horizon | dense: flat, feasible | sparse: flat, feasible | success | "
-        "steps/s (bare physics) |",
+        "| family | what | dense | sparse | solved | steps/s |",
         "|---|---|---|---|---|---|",
     ]
     for row in document["reference"]:
         name = row["name"]
-        speeds = next(speed for speed in document["speed"] if speed["name"] == name)
-        bare = f" ({speeds['physics']:,.0f})" if "physics" in speeds else ""
-        dense, sparse = (f"{row[r]['flat']:.1f}, {row[r]['feasible']:.1f}" for r in ("dense", "sparse"))
-        lines.append(
-            f"| `{name}` | {row['obs_size']}, {row['action_size']}, {row['horizon']} | {dense} | {sparse} | "
-            f"{row['success']:.0%} | {speeds['family']:,.0f}{bare} |"
-        )
+        what = config.plugin("families", name).Config.__doc__.rstrip(".")
+        speed = next(speed for speed in document["speed"] if speed["name"] == name)
+        bare = f" of {speed['physics']:,.0f}" if "physics" in speed else ""
+        dense, sparse = (f"{row[r]['flat']:.1f} .. {row[r]['feasible']:.1f}" for r in ("dense", "sparse"))
+        rate = f"{speed['family']:,.0f}{bare}"
+        lines.append(f"| `{name}` | {what} | {dense} | {sparse} | {row['success']:.0%} | {rate} |")
     return "\n".join(lines)
+
+
+def put_into(readme: Path, lines: str) -> None:
+    """Replace the table between the two marks."""
+    before, _, rest = readme.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    readme.write_text(f"{before}{MARKS[0]}\n{lines}\n{MARKS[1]}{after}")
 
 
 def backends(name: str) -> tuple[str | None, ...]:
@@ -157,13 +163,13 @@ def backends(name: str) -> tuple[str | None, ...]:
 def main() -> None:
     """Measure what is asked for, print a line for each, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="families; all of them by default")
+    parser.add_argument("names", nargs="*", help="families, all of them by default; with --table the README")
     parser.add_argument("-o", type=Path, help="JSON file to write")
     parser.add_argument("--envs", type=int, default=256, help="environments side by side")
-    parser.add_argument("--table", type=Path, help="print the table of a JSON file and stop")
+    parser.add_argument("--table", type=Path, help="write the table of this JSON file")
     asked = parser.parse_args()
     if asked.table:
-        print(table(json.loads(asked.table.read_text())))
+        put_into(Path(asked.names[0]), table(json.loads(asked.table.read_text())))
         return
     runtime.prepare()
     document: dict[str, Any] = {

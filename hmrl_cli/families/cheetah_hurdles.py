@@ -76,5 +76,5 @@ def _hurdle(x: float) -> str:
     half = HEIGHT - RADIUS
     return (
         f'<geom type="capsule" size="{RADIUS} {half}" pos="{x} 0 0" '
-        f'contype="0" conaffinity="{_cheetah.OBSTACLE}"/>'
+        f'contype="0" conaffinity="{_cheetah.OBSTACLE}" rgba=".8 .35 .2 1"/>'
     )
