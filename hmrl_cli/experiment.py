@@ -343,7 +343,7 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
     }
 
 
-def read_tasks(path: Path, task_size: int) -> Array:
+def read_tasks(path: Path, family: TaskFamily) -> Array:
     """Tasks of a user's `.npz` file, array `tasks`, one row each: [num_tasks, task_size].
 
     Raises:
@@ -360,20 +360,26 @@ def read_tasks(path: Path, task_size: int) -> Array:
         raise InputError(f"{path}: holds no array 'tasks', only {', '.join(names) or 'nothing'}\n{wanted}")
     if not isinstance(tasks, np.ndarray) or tasks.dtype.kind not in "fiu":
         raise InputError(f"{path}: tasks has dtype {getattr(tasks, 'dtype', 'none')}; must be numbers")
-    if tasks.ndim != 2 or tasks.shape[1] != task_size or not len(tasks):
-        raise InputError(f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {task_size})")
+    if tasks.ndim != 2 or tasks.shape[1] != family.task_size or not len(tasks):
+        raise InputError(
+            f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {family.task_size})"
+        )
     bad = ~(np.abs(tasks) < MAX_TASK).all(axis=1)  # NaN is not less than anything
     if bad.any():
         row = int(bad.argmax())
         raise InputError(
             f"{path}: row {row} of tasks is {tasks[row].tolist()}; must be finite, below {MAX_TASK:g}"
         )
-    return jnp.asarray(tasks, jnp.float32)
+    tasks = jnp.asarray(tasks, jnp.float32)
+    if family.is_task and not (fits := jax.vmap(family.is_task)(tasks)).all():
+        row = int(fits.argmin())
+        raise InputError(f"{path}: row {row} of tasks is {tasks[row].tolist()}, no task of {family.name}")
+    return tasks
 
 
 def _tasks(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | None) -> Array:
     if tasks_file is not None:
-        return read_tasks(tasks_file, family.task_size)
+        return read_tasks(tasks_file, family)
     return evaluation.sample_tasks(family, split, num_tasks)
 
 

@@ -90,6 +90,7 @@ class TaskFamily(NamedTuple):
     horizon: int
     terminates: bool  # whether an episode can end before its horizon
     scene: Scene
+    is_task: Callable[[Task], Array] | None = None  # -> [] bool, for what shape and finiteness do not tell
 
 
 class Transition(NamedTuple):

@@ -12,6 +12,7 @@ import hmrl_cli
 from hmrl_cli import checkpoints, config, experiment, render, report, rundir, viewer
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
 from hmrl_cli.progress import Silent
+from tests import toys
 
 COMMANDS = {"diayn": "pretrain-skills", "maml": "meta-train", "maesn": "meta-train"}
 
@@ -172,8 +173,28 @@ def test_the_users_tasks_are_met(runs, tmp_path):
 def test_bad_task_files_are_refused_by_name(arrays, complaint, tmp_path):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(InputError, match=complaint) as caught:
-        experiment.read_tasks(tmp_path / "bad.npz", 2)
+        experiment.read_tasks(tmp_path / "bad.npz", toys.walker())
     assert "bad.npz" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "complaint"),
+    [
+        ("pusher", [[4.0] + 15 * [0.0], [4.5] + 15 * [0.0]], "row 1 .* no task of pusher"),
+        (
+            "half_cheetah_dir",
+            [[-1.0], [1.0], [0.5]],
+            r"row 2 of tasks is \[0.5\], no task of half_cheetah_dir",
+        ),
+    ],
+)
+def test_rows_that_are_no_task_are_refused(name, rows, complaint, tmp_path):
+    family = experiment.make_family(config.family_of(name))
+    np.savez(tmp_path / "tasks.npz", tasks=rows[:-1])
+    assert experiment.read_tasks(tmp_path / "tasks.npz", family).shape == (len(rows) - 1, family.task_size)
+    np.savez(tmp_path / "tasks.npz", tasks=rows)
+    with pytest.raises(InputError, match=complaint):
+        experiment.read_tasks(tmp_path / "tasks.npz", family)
 
 
 def test_files_that_are_no_archive_are_refused(tmp_path):
@@ -186,7 +207,7 @@ def test_files_that_are_no_archive_are_refused(tmp_path):
     for content in contents:
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(InputError, match=r"bad.npz: "):
-            experiment.read_tasks(tmp_path / "bad.npz", 2)
+            experiment.read_tasks(tmp_path / "bad.npz", toys.walker())
 
 
 def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):

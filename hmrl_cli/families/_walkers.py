@@ -53,6 +53,7 @@ class Job(NamedTuple):
     goals: Callable[[EnvState, Task], Array]  # as Scene.goals
     memory: Callable[[Task], Any] = lambda task: ()  # after a reset
     origin: Callable[[Task], Array | float] = lambda task: 0.0  # x of the start in the world, m
+    is_task: Callable[[Task], Array] | None = None  # as TaskFamily.is_task
 
 
 def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
@@ -102,4 +103,5 @@ def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
         scene=Scene(
             physics.shapes, lambda state: physics.poses(state.body.physics), job.goals, walker.dt, flat=False
         ),
+        is_task=job.is_task,
     )

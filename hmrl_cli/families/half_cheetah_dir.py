@@ -56,10 +56,14 @@ def make(config: Config) -> TaskFamily:
     def goals(state: EnvState, task: Task) -> Array:
         return jnp.array([[config.sparse_distance, 0.0, 0.0, 0.5]]).at[0, 0].multiply(task[0])
 
-    job = Job(sample=sample, task_size=1, judge=judge, controller=_run, goals=goals)
+    job = Job(sample=sample, task_size=1, judge=judge, controller=_run, goals=goals, is_task=_is_task)
     return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
 
 
 def _run(state: EnvState, task: Task) -> Array:
     ahead, back = (_cheetah.run(state, gait) for gait in (_cheetah.FORWARD, _cheetah.BACKWARD))
     return jnp.where(task[0] > 0, ahead, back)
+
+
+def _is_task(task: Task) -> Array:
+    return jnp.abs(task[0]) == 1.0

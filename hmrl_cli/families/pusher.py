@@ -131,6 +131,7 @@ def make(config: Config) -> TaskFamily:
         horizon=config.horizon,
         terminates=False,
         scene=Scene(physics.shapes, lambda state: physics.poses(state.body), goals, config.dt, flat=False),
+        is_task=lambda task: jnp.isin(task[0], jnp.arange(BLOCKS)),
     )
 
 
