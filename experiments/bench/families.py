@@ -28,8 +28,8 @@ from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
 from hmrl_cli.types import TaskFamily
 
-CALLS = 5
-STEPS = 100
+CALLS = 7
+STEPS = 50
 TASKS = 40
 MARKS = ("<!-- families -->", "<!-- end of families -->")
 
@@ -165,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="families, all of them by default; with --table the README")
     parser.add_argument("-o", type=Path, help="JSON file to write")
-    parser.add_argument("--envs", type=int, default=256, help="environments side by side")
+    parser.add_argument("--envs", type=int, default=64, help="environments side by side")
     parser.add_argument("--table", type=Path, help="write the table of this JSON file")
     asked = parser.parse_args()
     if asked.table:

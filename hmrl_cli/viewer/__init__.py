@@ -18,6 +18,8 @@ from typing import Any
 
 __all__ = ["page"]
 
+PARTS = ("common", "camera", "spatial", "flat", "player")  # of the one script, each after what it uses
+
 _PAGE = Template(
     """\
 <!DOCTYPE html>
@@ -97,7 +99,7 @@ def page(document: dict[str, Any]) -> str:
         the text of the HTML page, to be written as UTF-8 with "\\n" line ends, because the policy knows
         the script and the style by their hashes.
     """
-    style, script = _asset("viewer.css"), _asset("viewer.js")
+    style, script = _asset("viewer.css"), "\n".join(_asset(f"{part}.js") for part in PARTS)
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"script-src {_source(script)}; style-src {_source(style)}"
