@@ -141,7 +141,7 @@ def table(document: dict[str, Any]) -> str:
         what = config.plugin("families", name).Config.__doc__.rstrip(".")
         speed = next(speed for speed in document["speed"] if speed["name"] == name)
         bare = f" of {speed['physics']:,.0f}" if "physics" in speed else ""
-        dense, sparse = (f"{row[r]['flat']:.1f} .. {row[r]['feasible']:.1f}" for r in ("dense", "sparse"))
+        dense, sparse = (f"{row[r]['flat']:z.1f} .. {row[r]['feasible']:z.1f}" for r in ("dense", "sparse"))
         rate = f"{speed['family']:,.0f}{bare}"
         lines.append(f"| `{name}` | {what} | {dense} | {sparse} | {row['success']:.0%} | {rate} |")
     return "\n".join(lines)

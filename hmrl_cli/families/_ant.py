@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from xml.etree import ElementTree
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.families import _physics
-from hmrl_cli.families._physics import Backend
-from hmrl_cli.families._walkers import Walker
+from hmrl_cli.families._walkers import Walker, WalkerConfig
 from hmrl_cli.lazy import jax, jnp
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState
 
-# Of the default setting: 1024 ants under random bang-bang torques stay finite; at .05 / 5 spring explodes.
-LONGEST_SUBSTEP = 0.05 / 6  # s
 Q_SIZE = 15  # x, y, z, quaternion, then hip and ankle of four legs
 HEALTHY = (0.2, 1.0)  # heights of the torso, m
 LEG_ANGLES = (0.25 * math.pi, 0.75 * math.pi, 1.25 * math.pi, 1.75 * math.pi)  # of legs 1 .. 4
@@ -28,19 +24,15 @@ SOLID = ("torso_geom", "left_foot_geom", "right_foot_geom", "third_foot_geom", "
 MOTOR_JOINTS = (6, 7, 0, 1, 2, 3, 4, 5)  # the joint of each motor in brax's ant.xml
 
 
-class AntConfig(Strict):
+class AntConfig(WalkerConfig):
     """The settings that every ant has."""
 
-    backend: Backend = pydantic.Field("spring", description="Brax pipeline")
-    dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
+    # 1024 ants under random bang-bang torques stay finite; at .05 / 5 spring explodes.
+    longest_substep: ClassVar[float] = 0.05 / 6
+
     substeps: int = pydantic.Field(6, gt=0, le=100, description="physics steps in a control step")
     gear: float = pydantic.Field(150.0, gt=0, le=1000, description="torque of an action of 1")
     control_cost: float = pydantic.Field(0.005, ge=0, le=10, description="weight of the squared action")
-
-    @pydantic.model_validator(mode="after")
-    def _stays_finite(self) -> Self:
-        _physics.check_substep(self.dt, self.substeps, LONGEST_SUBSTEP)
-        return self
 
 
 class Gait(NamedTuple):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from xml.etree import ElementTree
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.families import _physics
-from hmrl_cli.families._walkers import Walker
+from hmrl_cli.families._walkers import Walker, WalkerConfig
 from hmrl_cli.lazy import jnp
 
 if TYPE_CHECKING:
@@ -30,25 +29,18 @@ SPRINGS = {
 }
 
 
-# 1024 cheetahs under 1000 random bang-bang torques stay finite; at .05 / 3 spring explodes.  FORWARD and LEAP
-# get about as far at .05 / 16.
-LONGEST_SUBSTEP = 0.05 / 4  # s
-
-
-class CheetahConfig(Strict):
+class CheetahConfig(WalkerConfig):
     """The settings that every half-cheetah has."""
+
+    # 1024 cheetahs under random bang-bang torques stay finite for 1000 steps; at .05 / 3 spring explodes.
+    # FORWARD and LEAP get about as far at .05 / 16.
+    longest_substep: ClassVar[float] = 0.05 / 4
 
     # Not generalized: the gaits throw the body 2.6 m high, and it is four times as slow as mjx.  They were
     # found under spring; under positional they are slower, under mjx they stumble.
     backend: Literal["spring", "mjx", "positional"] = pydantic.Field("spring", description="Brax pipeline")
-    dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
     substeps: int = pydantic.Field(4, gt=0, le=100, description="physics steps in a control step")
     control_cost: float = pydantic.Field(0.05, ge=0, le=10, description="weight of the squared action")
-
-    @pydantic.model_validator(mode="after")
-    def _stays_finite(self) -> Self:
-        _physics.check_substep(self.dt, self.substeps, LONGEST_SUBSTEP)
-        return self
 
 
 class Gait(NamedTuple):

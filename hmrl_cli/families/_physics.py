@@ -142,24 +142,6 @@ def _shapes(model: Any) -> tuple[Shape, ...]:
     )
 
 
-def check_substep(dt: float, substeps: int, longest: float) -> None:
-    """Refuse a physics step under which a body explodes.
-
-    Args:
-        dt: control step, s.
-        substeps: physics steps in it.
-        longest: the longest physics step that stays finite, s.
-
-    Raises:
-        ValueError: it is longer.
-    """
-    if dt / substeps > 1.001 * longest:
-        raise ValueError(
-            f"substeps: found {substeps} for a dt of {dt:g}; "
-            f"must be at least {math.ceil(dt / longest - 1e-3)}, or the simulation explodes"
-        )
-
-
 def furnish(root: ElementTree.Element, scenery: str) -> None:
     """Add MJCF of geoms that stand in the world to a model."""
     world = root.find("worldbody")

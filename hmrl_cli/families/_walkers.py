@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from hmrl_cli.families._physics import Physics
+import pydantic
+
+from hmrl_cli.config import Strict
+from hmrl_cli.families._physics import Backend, Physics
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, EnvState, Scene, Split, TaskFamily
 
@@ -14,6 +18,26 @@ if TYPE_CHECKING:
 
 RESET_NOISE = 0.1  # of joint positions and velocities, as brax's environments
 INTACT = 1e4  # no coordinate or speed of a simulation that has not exploded is this large
+
+
+class WalkerConfig(Strict):
+    """The settings that every walker has."""
+
+    longest_substep: ClassVar[float]  # s, of physics under which its body stays finite
+
+    backend: Backend = pydantic.Field("spring", description="Brax pipeline")
+    dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
+    substeps: int = pydantic.Field(gt=0, le=100, description="physics steps in a control step")
+    control_cost: float = pydantic.Field(ge=0, le=10, description="weight of the squared action")
+
+    @pydantic.model_validator(mode="after")
+    def _stays_finite(self) -> Self:
+        if self.dt / self.substeps > 1.001 * self.longest_substep:
+            raise ValueError(
+                f"substeps: found {self.substeps} for a dt of {self.dt:g}; must be at least "
+                f"{math.ceil(self.dt / self.longest_substep - 1e-3)}, or the simulation explodes"
+            )
+        return self
 
 
 class Body(NamedTuple):
