@@ -75,7 +75,7 @@ def render_family(
         split: which tasks.
         reward: which reward the page shows.
         num_tasks: how many, an episode for each.
-        out: where to; None is NAME.html, with dashes for what is no letter.
+        out: where to; None is NAME.html, with a dash for a slash.
         progress: is told how it goes.
     """
     family = experiment.make_family(config.family_of(name), reward)
@@ -116,7 +116,7 @@ def render_run(
         films, labels = _film_skills(key, trained, tasks[0])
     else:
         films, labels = _film_adaptation(key, trained, tasks, split)
-    return _write(out or path / "render.html", path.name, family, films, labels)
+    return _write(out or path / "render.html", path.resolve().name, family, films, labels)
 
 
 def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
@@ -125,10 +125,10 @@ def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
 
     def one(key: Key, skill: Array) -> Film:
-        def act(key: Key, state: EnvState, decision: Any) -> Array:
+        def decide(key: Key, state: EnvState) -> Array:
             return library.act(library.params, key, state.obs, skill)
 
-        return film(key, family, task, Actor(lambda key, state: (), act, 1))
+        return film(key, family, task, Actor(decide, lambda key, state, action: action, trained.parts.held))
 
     number = library.skill.size
     films = jax.jit(jax.vmap(one))(jax.random.split(key, number), jnp.arange(number))
@@ -141,6 +141,7 @@ def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> 
     state, skills = jax.tree.map(lambda x: x[0], (trained.state, trained.skills))
     learner = parts.make_learner(skills)
     act = _carry_out(trained, skills)
+    moments = (0, budget.adapt_steps) if budget.adapt_steps else (0,)
 
     def one(key: Key, task: Task) -> Film:
         adapt_key, *film_keys = jax.random.split(key, 3)
@@ -152,13 +153,18 @@ def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> 
             actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.held)
             return film(film_key, parts.family, task, actor)
 
-        shots = [after(k, steps) for k, steps in zip(film_keys, (0, budget.adapt_steps), strict=True)]
+        shots = [after(k, steps) for k, steps in zip(film_keys, moments, strict=False)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *shots)
 
     films = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
     films = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), films)
-    moments = ("before adaptation", f"after {budget.adapt_steps} updates")
-    return films, [f"{split} task {i + 1}: {when}" for i in range(len(tasks)) for when in moments]
+    return films, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
+
+
+def _when(num_steps: int) -> str:
+    if num_steps == 0:
+        return "before adaptation"
+    return f"after {num_steps} update{'s' if num_steps > 1 else ''}"
 
 
 def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], Array]:

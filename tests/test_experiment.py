@@ -97,7 +97,7 @@ def test_a_run_can_be_watched(runs, monkeypatch):
         assert render.render_run(runs / name, **settings) == runs / name / "render.html"
     labels = [[episode["label"] for episode in document["episodes"]] for document in documents]
     assert labels[0] == ["skill 0", "skill 1", "skill 2", "skill 3"]
-    moments = ("before adaptation", "after 1 updates")
+    moments = ("before adaptation", "after 1 update")
     assert labels[1] == labels[2] == [f"test task {i}: {when}" for i in (1, 2) for when in moments]
     assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}
 

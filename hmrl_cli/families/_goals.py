@@ -36,6 +36,11 @@ def uniform(
     return low + (high - low) * ((cell + 0.5) / (2 * CELLS))
 
 
+def disc(place: Array, radius: float) -> Array:
+    """Return a disc on the ground around a place [2], as a scene shows goals [1, 4]."""
+    return jnp.concatenate([place, jnp.array([0.0, radius])])[None]
+
+
 def half_circle(key: Key, split: Split, radius: float) -> Array:
     """Draw a goal [2] at the angle U(0, pi), or U(pi, 2 pi) for the hidden split."""
     angle = uniform(key, split, high=jnp.pi)

@@ -43,8 +43,3 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
 def in_disc(offset: Array, config: RingConfig) -> Array:
     """Return whether position - goal [2] lies inside the sparse disc."""
     return jnp.linalg.norm(offset) <= config.sparse_radius
-
-
-def goal_disc(task: Array, config: RingConfig) -> Array:
-    """Return the sparse disc on the ground [1, 4], as a scene shows it."""
-    return jnp.array([[0.0, 0.0, 0.0, config.sparse_radius]]).at[0, :2].set(task)

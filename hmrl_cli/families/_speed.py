@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from hmrl_cli.config import Strict
+from hmrl_cli.families._goals import uniform
 from hmrl_cli.lazy import jnp
-from hmrl_cli.types import Reward
+from hmrl_cli.types import Reward, Split
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, EnvState, Task
+    from hmrl_cli.types import Array, EnvState, Key, Task
 
 
 class SpeedConfig(Strict):
@@ -35,8 +36,14 @@ class DirectionConfig(Strict):
     reward: Reward = pydantic.Field("dense", description="dense, or only far out in the direction")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
     sparse_distance: float = pydantic.Field(
-        5.0, gt=0, le=1000, description="success, and all of the sparse reward, is this far out, m"
+        5.0, gt=0, le=1000, description="success, and the sparse reward for the speed, begin this far out, m"
     )
+
+
+def sample(key: Key, split: Split, fastest: float) -> Task:
+    """Draw a speed [1] from U(0, fastest), for the hidden split from the m/s above, m/s."""
+    low, high = (fastest, fastest + 1.0) if split == "hidden" else (0.0, fastest)
+    return uniform(key, split, (1,), low=low, high=high)
 
 
 def speed_reward(speed: Array, task: Task, config: SpeedConfig) -> tuple[Array, Array]:

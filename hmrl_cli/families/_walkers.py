@@ -23,7 +23,7 @@ INTACT = 1e4  # no coordinate or speed of a simulation that has not exploded is 
 class WalkerConfig(Strict):
     """The settings that every walker has."""
 
-    longest_substep: ClassVar[float]  # s, of physics under which its body stays finite
+    longest_substep: ClassVar[float]  # s, of physics under which its body stays finite with spring
 
     backend: Backend = pydantic.Field("spring", description="Brax pipeline")
     dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
@@ -32,10 +32,10 @@ class WalkerConfig(Strict):
 
     @pydantic.model_validator(mode="after")
     def _stays_finite(self) -> Self:
-        if self.dt / self.substeps > 1.001 * self.longest_substep:
+        if self.backend == "spring" and self.dt / self.substeps > 1.001 * self.longest_substep:
             raise ValueError(
                 f"substeps: found {self.substeps} for a dt of {self.dt:g}; must be at least "
-                f"{math.ceil(self.dt / self.longest_substep - 1e-3)}, or the simulation explodes"
+                f"{math.ceil(self.dt / self.longest_substep - 1e-3)}, or spring explodes"
             )
         return self
 
@@ -84,7 +84,8 @@ def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
     """Return the family of a walker with a job.
 
     A step that ends with the walker fallen ends the episode and is no success.  Places are observed from
-    where the episode starts.  A simulation that explodes is observed as it last was, and counts as a fall.
+    where the episode starts.  A simulation that explodes is observed as it last was from then on, is never a
+    success, and where the walker can fall it has fallen.
     """
     physics = walker.physics
     no = jnp.zeros((), bool)
@@ -108,9 +109,10 @@ def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
         intact = jnp.all(jnp.abs(obs) < INTACT)
         obs = jnp.where(intact, obs, state.obs)
         outcome = job.judge(state.obs, obs, action, task, state.body.memory)
-        healthy = intact & walker.healthy(obs) if walker.healthy else ~no
+        standing = intact & walker.healthy(obs) if walker.healthy else intact
         body = Body(moved, state.body.time + walker.dt, outcome.memory)
-        return EnvState(body, obs, outcome.reward, outcome.success & healthy, state.reached, ~healthy)
+        done = ~standing if walker.healthy else no
+        return EnvState(body, obs, outcome.reward, outcome.success & standing, state.reached, done)
 
     return TaskFamily(
         name=name,

@@ -1,4 +1,4 @@
-"""MAML's ant of directions (Finn et al. 2017, 1703.03400, section 5.3), any on a half circle."""
+"""An ant of directions: MAML's (Finn et al. 2017, 1703.03400, section 5.3), for any on a half circle."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant, _speed
-from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._goals import disc, uniform
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
-from hmrl_cli.types import EnvState, Split, TaskFamily
+from hmrl_cli.types import Split, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -39,15 +39,12 @@ def make(config: Config) -> TaskFamily:
         reward, success = _speed.direction_reward(speed, jnp.dot(way, obs[:2]), config)
         return Outcome(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
 
-    def goals(state: EnvState, task: Task) -> Array:
-        return jnp.concatenate([config.sparse_distance * _unit(task), jnp.array([0.0, 0.5])])[None]
-
     job = Job(
         sample=_sample,
         task_size=1,
         judge=judge,
         controller=lambda state, task: _ant.trot(state, _unit(task), jnp.ones(()), config.gear),
-        goals=goals,
+        goals=lambda state, task: disc(config.sparse_distance * _unit(task), 0.5),
     )
     return employ(config.name, config.horizon, _ant.ant(config), job)
 

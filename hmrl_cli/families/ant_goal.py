@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant, _ring
-from hmrl_cli.families._goals import half_circle
+from hmrl_cli.families._goals import disc, half_circle
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
@@ -44,6 +44,6 @@ def make(config: Config) -> TaskFamily:
         task_size=2,
         judge=judge,
         controller=lambda state, task: _ant.walk_to(state, task, config.gear),
-        goals=lambda state, task: _ring.goal_disc(task, config),
+        goals=lambda state, task: disc(task, config.sparse_radius),
     )
     return employ(config.name, config.horizon, _ant.ant(config), job)

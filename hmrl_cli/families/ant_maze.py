@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli.families import _ant
-from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._goals import disc, uniform
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
@@ -16,7 +16,7 @@ from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
-FAR = 10.0  # m: no place of a maze is farther from its goal
+FAR = 12.0  # m: no place of a maze is farther from its goal
 WALL = 0.1  # half the thickness of a wall, m
 HEIGHT = 0.8  # of a wall, m
 
@@ -41,16 +41,16 @@ LAYOUTS = {
     "u_maze": Layout(
         room=((-1.5, 4.5), (-1.5, 4.5)),
         walls=(((-1.5, 1.5), (1.5 - WALL, 1.5 + WALL)),),
-        goals=((-0.5, 0.5), (2.5, 3.5)),
-        hidden=((2.5, 3.5), (2.5, 3.5)),
+        goals=((0.25, 1.25), (2.5, 3.5)),
+        hidden=((-0.75, 0.2), (2.5, 3.5)),
         doors=(((2.75, 0.5), (1.0, 0.0)), ((2.75, 2.5), (0.0, 1.0))),
         symmetric=False,
     ),
     "corridor": Layout(
         room=((-6.0, 6.0), (-2.0, 2.0)),
         walls=(((2.0 - WALL, 2.0 + WALL), (-2.0, 0.0)), ((-2.0 - WALL, -2.0 + WALL), (0.0, 2.0))),
-        goals=((3.5, 5.0), (-1.0, 0.0)),
-        hidden=((-5.0, -3.5), (0.0, 1.0)),
+        goals=((3.5, 5.0), (-1.2, -0.2)),
+        hidden=((-5.0, -3.5), (0.2, 1.2)),
         doors=(((1.5, 1.0), (1.0, 0.0)), ((2.9, 1.0), (1.0, 0.0))),
         symmetric=True,
     ),
@@ -73,7 +73,7 @@ class Config(_ant.AntConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [2] goal x, y in m.
 
-    Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 10
+    Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 12
     for the torso at p: it lures straight at the wall.  Ends early when the ant falls.  Success: inside the
     disc.  Torso and feet collide with the walls.  Hidden goals lie in another part of the maze.
     """
@@ -90,18 +90,21 @@ def make(config: Config) -> TaskFamily:
         (x_from, x_to), (y_from, y_to) = layout.hidden if split == "hidden" else layout.goals
         return uniform(key, split, (2,), low=jnp.array([x_from, y_from]), high=jnp.array([x_to, y_to]))
 
-    def goals(state: EnvState, task: Task) -> Array:
-        return jnp.concatenate([task, jnp.array([0.0, config.sparse_radius])])[None]
-
     job = Job(
         sample=sample,
         task_size=2,
         judge=judge,
         controller=lambda state, task: _ant.walk_to(state, _way(state, task, layout), config.gear),
-        goals=goals,
+        goals=lambda state, task: disc(task, config.sparse_radius),
+        is_task=lambda goal: _inside(goal, layout.room),
     )
     walker = _ant.ant(config, scenery="".join(_scenery(layout)))
     return employ(config.name, config.horizon, walker, job)
+
+
+def _inside(place: Array, rectangle: Rectangle) -> Array:
+    (west, east), (south, north) = rectangle
+    return (place[0] > west) & (place[0] < east) & (place[1] > south) & (place[1] < north)
 
 
 def _way(state: EnvState, goal: Task, layout: Layout) -> Array:

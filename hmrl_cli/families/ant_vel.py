@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant, _speed
-from hmrl_cli.families._goals import uniform
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
-from hmrl_cli.types import Split, TaskFamily
+from hmrl_cli.types import TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key, Task
+    from hmrl_cli.types import Array, Task
 
 MAX_SPEED = 3.0  # m/s, of training; hidden speeds lie up to 1 m/s above
-ALIVE = 1.05  # MAML's bonuses: 1 for the speed, .05 for not having fallen
+ALIVE = 0.05  # MAML's bonus for not having fallen; the dense reward has 1 more
 
 
 class Config(_ant.AntConfig, _speed.SpeedConfig):
@@ -28,26 +27,21 @@ class Config(_ant.AntConfig, _speed.SpeedConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [1] speed v* along x, m/s.
 
-    v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2; sparse r = max(tolerance - |v - v*|, 0)
-    in place of 1.05 - |v - v*|.  v* ~ U(0, 3), hidden U(3, 4).  Ends early when the ant falls.
-    Success: within `tolerance` of the speed in this step.
+    v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2; sparse r has 0.05 +
+    max(tolerance - |v - v*|, 0) in place of 1.05 - |v - v*|.  v* ~ U(0, 3), hidden U(3, 4).  Ends early
+    when the ant falls.  Success: within `tolerance` of the speed in this step.
     """
-    alive = ALIVE if config.reward == "dense" else 0.0
+    alive = ALIVE + (1.0 if config.reward == "dense" else 0.0)
 
     def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
         reward, success = _speed.speed_reward((obs[0] - before[0]) / config.dt, task, config)
         return Outcome(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success)
 
     job = Job(
-        sample=_sample,
+        sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
         judge=judge,
         controller=lambda state, task: _ant.run_at(state, task[0], config.gear),
         goals=_speed.moving_goal(0.5),
     )
     return employ(config.name, config.horizon, _ant.ant(config), job)
-
-
-def _sample(key: Key, split: Split) -> Task:
-    low, high = (MAX_SPEED, MAX_SPEED + 1.0) if split == "hidden" else (0.0, MAX_SPEED)
-    return uniform(key, split, (1,), low=low, high=high)

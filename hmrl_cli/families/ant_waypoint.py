@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant
-from hmrl_cli.families._goals import uniform
+from hmrl_cli.families._goals import disc, uniform
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
-from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
+from hmrl_cli.types import Reward, Split, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -51,16 +51,12 @@ def make(config: Config) -> TaskFamily:
         reward -= config.control_cost * jnp.sum(jnp.square(action))
         return Outcome(reward, visited == len(ROUTE), visited)
 
-    def goals(state: EnvState, task: Task) -> Array:
-        disc = jnp.array([0.0, config.sparse_radius])
-        return jnp.concatenate([_next(task, state.body.memory), disc])[None]
-
     job = Job(
         sample=_sample,
         task_size=2 * len(ROUTE),
         judge=judge,
         controller=lambda state, task: _ant.walk_to(state, _next(task, state.body.memory), config.gear),
-        goals=goals,
+        goals=lambda state, task: disc(_next(task, state.body.memory), config.sparse_radius),
         memory=lambda task: jnp.int32(0),  # how many have been visited
     )
     return employ(config.name, config.horizon, _ant.ant(config), job)

@@ -61,6 +61,7 @@ def make(config: Config) -> TaskFamily:
         goals=lambda state, task: jnp.array([[goal, 0.0, 0.0, 0.25]]),
         memory=lambda task: jnp.zeros(()),  # hurdles passed
         origin=lambda task: -task[0],
+        is_task=lambda task: task[0] >= BEHIND,  # nearer, the body would start in the hurdle
     )
     walker = _cheetah.cheetah(config, "".join(_hurdle(SPACING * i) for i in range(HURDLES)))
     return employ(config.name, config.horizon, walker, job)

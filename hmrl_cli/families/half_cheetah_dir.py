@@ -44,7 +44,7 @@ def make(config: Config) -> TaskFamily:
         if split == "hidden":
             raise ConfigError(
                 "family.directions: found 'both', which leaves no direction out for the hidden split; "
-                "must be 'forward' for hidden tasks"
+                "to have one, train with: --set family.directions=forward"
             )
         return jax.random.rademacher(split_key(key, split), (1,), jnp.float32)
 

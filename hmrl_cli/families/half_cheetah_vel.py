@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _cheetah, _speed
-from hmrl_cli.families._goals import uniform
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
-from hmrl_cli.types import Split, TaskFamily
+from hmrl_cli.types import TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key, Task
+    from hmrl_cli.types import Array, Task
 
 MAX_SPEED = 2.0  # m/s, of training; hidden speeds lie up to 1 m/s above
 
@@ -39,15 +38,10 @@ def make(config: Config) -> TaskFamily:
         return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
 
     job = Job(
-        sample=_sample,
+        sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
         judge=judge,
         controller=lambda state, task: _cheetah.keep_pace(state, task[0]),
         goals=_speed.moving_goal(0.3),
     )
     return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
-
-
-def _sample(key: Key, split: Split) -> Task:
-    low, high = (MAX_SPEED, MAX_SPEED + 1.0) if split == "hidden" else (0.0, MAX_SPEED)
-    return uniform(key, split, (1,), low=low, high=high)

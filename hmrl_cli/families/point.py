@@ -36,7 +36,8 @@ def make(config: Config) -> TaskFamily:
 
     Dense r = -||s' - g||, as MAML's.  Sparse r = max(radius - ||s' - g||, 0): the dense reward, moved up to
     be 0 on the edge of the disc.
-    The episode ends early at |s' - g| < .01 in both coordinates, under either reward.
+    Under the dense reward the episode ends early at |s' - g| < .01 in both coordinates, which ends the cost;
+    under the sparse one an end would cost all that staying there earns, so there is none.
     Success: within `sparse_radius` of the goal.
     """
 
@@ -48,7 +49,7 @@ def make(config: Config) -> TaskFamily:
         name=config.name,
         sample=_sample,
         reward=reward,
-        ended=lambda offset: jnp.all(jnp.abs(offset) < END_RANGE),
+        ended=(lambda offset: jnp.all(jnp.abs(offset) < END_RANGE)) if config.reward == "dense" else None,
         success_radius=config.sparse_radius,
         horizon=config.horizon,
     )

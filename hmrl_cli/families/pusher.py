@@ -8,7 +8,7 @@ import pydantic
 
 from hmrl_cli.config import Strict
 from hmrl_cli.families import _physics
-from hmrl_cli.families._goals import split_key, uniform
+from hmrl_cli.families._goals import disc, split_key, uniform
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, EnvState, Reward, Scene, Split, TaskFamily
 
@@ -88,8 +88,9 @@ def make(config: Config) -> TaskFamily:
 
     The blocks are shuffled into five lanes along x, each .2 m wide, and the goal lies further along x in the
     lane of its block; for the hidden split, in another lane.  The ranges of x come so near to each other
-    that in 8 % of the tasks of train and test the block starts inside the disc.  Forces, damping of the
-    blocks and places are MAESN's; the other numbers are chosen here, so that a push takes half a second.
+    that in some tasks of train and test the block starts inside the disc.  Forces, damping of the blocks and
+    places are MAESN's, but that a block starts 6 cm from the border of its lane or more, so that neighbours
+    start apart; the other numbers are chosen here, so that a push takes half a second.
     The angle is observed in [-pi, pi).
     """
     physics = _physics.load(
@@ -115,9 +116,6 @@ def make(config: Config) -> TaskFamily:
         cost = distance if config.reward == "dense" else jnp.where(inside, distance, jnp.linalg.norm(goal))
         return EnvState(moved, obs, -REWARD_SCALE * cost, inside, state.reached, state.done)
 
-    def goals(state: EnvState, task: Task) -> Array:
-        return jnp.array([[0.0, 0.0, 0.0, config.sparse_radius]]).at[0, :2].set(task[1:3])
-
     return TaskFamily(
         name=config.name,
         sample=_sample,
@@ -130,7 +128,13 @@ def make(config: Config) -> TaskFamily:
         action=Continuous(3),
         horizon=config.horizon,
         terminates=False,
-        scene=Scene(physics.shapes, lambda state: physics.poses(state.body), goals, config.dt, flat=False),
+        scene=Scene(
+            physics.shapes,
+            lambda state: physics.poses(state.body),
+            lambda state, task: disc(task[1:3], config.sparse_radius),
+            config.dt,
+            flat=False,
+        ),
         is_task=lambda task: jnp.isin(task[0], jnp.arange(BLOCKS)),
     )
 
@@ -145,7 +149,8 @@ def _sample(key: Key, split: Split) -> Task:
     unit = uniform(place_key, split, (2, BLOCKS + 1))
     low, high = jnp.array([START_X] * BLOCKS + [GOAL_X]).T
     x = low + (high - low) * unit[0]
-    y = LOWEST_LANE + LANE_WIDTH * lanes + MARGIN + (LANE_WIDTH - 2.0 * MARGIN) * unit[1]
+    margin = jnp.array([MARGIN] * BLOCKS + [0.0])
+    y = LOWEST_LANE + LANE_WIDTH * lanes + margin + (LANE_WIDTH - 2.0 * margin) * unit[1]
     start = jnp.stack([x, y], axis=1)[:BLOCKS] - _rest()
     return jnp.concatenate([jnp.stack([block, x[-1], y[-1]]), jnp.zeros(3), start.ravel()])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli.families import _physics, _ring
-from hmrl_cli.families._goals import half_circle
+from hmrl_cli.families._goals import disc, half_circle
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, EnvState, Scene, TaskFamily
 
@@ -97,7 +97,7 @@ def make(config: Config) -> TaskFamily:
         scene=Scene(
             physics.shapes,
             lambda state: physics.poses(state.body.physics),
-            lambda state, task: _ring.goal_disc(task, config),
+            lambda state, task: disc(task, config.sparse_radius),
             config.dt,
             flat=False,
         ),

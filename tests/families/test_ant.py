@@ -78,10 +78,30 @@ def test_the_way_through_a_maze_crosses_no_wall(layout):
         assert np.linalg.norm(place - goal) < 0.2
 
 
+@pytest.mark.parametrize("layout", ["u_maze", "corridor"])
+def test_every_goal_of_a_maze_is_behind_a_wall(layout):
+    plan = ant_maze.LAYOUTS[layout]
+    for (west, east), (south, north) in (plan.goals, plan.hidden):
+        for x in np.linspace(west, east, 9):
+            for y in np.linspace(south, north, 9):
+                straight = np.linspace(0, 1, 500)[:, None] * [x, y]
+                assert any(
+                    ((straight > low) & (straight < high)).all(axis=1).any()
+                    for low, high in (np.transpose(wall) for wall in plan.walls)
+                )
+
+
+def test_another_route_pays_elsewhere(still):
+    family = ant_waypoint.make(ant_waypoint.Config(reward="sparse"))
+    for task, reward in ((DIAYN, 1.0), (-DIAYN, 0.0)):
+        state = at(family.reset(jax.random.key(0), task), (2, 2))
+        assert family.step(state, jnp.zeros(8), task).reward == reward
+
+
 def test_a_step_that_would_explode_is_refused():
     with pytest.raises(ValueError, match=r"substeps: found 6 for a dt of 0\.1; must be at least 12"):
         ant_goal.Config(dt=0.1)
-    ant_goal.Config(dt=0.1, substeps=12)
+    ant_goal.Config(dt=0.1, substeps=12), ant_goal.Config(dt=0.1, backend="mjx")
 
 
 def test_the_gait_is_the_one_for_the_motors(monkeypatch):
