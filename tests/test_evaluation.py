@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmrl_cli import evaluation
-from hmrl_cli.types import Adaptation, Discrete, MetaLearner, SkillLearner, SkillLibrary
+from hmrl_cli.types import Adaptation, AdaptState, Discrete, MetaLearner, SkillLearner, SkillLibrary
 from tests import toys
 
 TASKS = jnp.array([[1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
@@ -35,9 +35,12 @@ def fake_learner(skills):
 
     def adapt(key, state, task, num_steps, num_episodes):
         steps = jnp.arange(num_steps + 1.0)
-        return Adaptation(100 * state + 10 * task[0] + steps, steps, steps)
+        return AdaptState(state, None), Adaptation(100 * state + 10 * task[0] + steps, steps, steps)
 
-    return MetaLearner(lambda key: 0.0, lambda key, state: (state, {}), 1, adapt)
+    def behaviour(key, state):
+        raise NotImplementedError
+
+    return MetaLearner(lambda key: 0.0, lambda key, state: (state, {}), 1, adapt, behaviour)
 
 
 def test_curves_keep_seeds_tasks_and_updates_apart():
