@@ -285,12 +285,16 @@ class Trained(NamedTuple):
 def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
     """Read a run as its newest intact checkpoint has it.
 
+    `reward` is what a meta-run meets; skills know no reward, and keep the family they were learned in.
+
     Raises:
         InputError: the run or every checkpoint cannot be used.
     """
     experiment = rundir.read(path).experiment
     skills_from = config.load(path / "skills.toml") if experiment.hierarchy else None
-    parts = assemble(experiment, skills_from, reward)
+    parts = assemble(
+        experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
+    )
     found = rundir.read_checkpoint(path, _shapes(experiment, parts))
     if found.note:
         progress.note(found.note)
