@@ -31,7 +31,7 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python experiments/bench/throughput.py
 
-# Measures every family anew, an hour on two cores, and writes the table of the README.
+# Measures every family anew, half an hour on two cores, and writes the table of the README.
 FAMILIES := experiments/results/families/families.json
 families: $(VENV)/installed
 	$(BIN)/python experiments/bench/families.py -o $(FAMILIES)
