@@ -1,6 +1,6 @@
 """Every family: its reference lines, and its steps per second against the bare physics of the same model.
 
-    python experiments/bench/families.py [NAME...] [-o FILE.json] [--envs N]
+    python experiments/bench/families.py [NAME...] [-o FILE.json] [--envs N]    # NAME of a family or preset
     python experiments/bench/families.py --table FILE.json README.md    # put the table into the README
 
 Bare physics is the Brax pipeline of the same model alone, under random actions; the family adds reset,
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import config, evaluation, runtime
+from hmrl_cli import config, evaluation, experiment, runtime
 from hmrl_cli.families import _physics
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
@@ -119,10 +119,10 @@ def measure(name: str, backend: str | None, num_envs: int) -> dict[str, Any]:
 
 
 def reference(name: str) -> dict[str, Any]:
-    """Reference lines on the test split with the default settings."""
+    """Reference lines on the test split, with the settings of a family's default or of a preset."""
     lines: dict[str, Any] = {"name": name}
     for reward in ("dense", "sparse"):
-        family, _ = make(name, reward=reward)
+        family = experiment.make_family(config.family_of(name), reward)
         tasks = evaluation.sample_tasks(family, "test", TASKS)
         found = evaluation.reference_lines(family, tasks)
         lines[reward] = {key: found[key] for key in ("flat", "feasible")}
@@ -138,13 +138,18 @@ def table(document: dict[str, Any]) -> str:
     ]
     for row in document["reference"]:
         name = row["name"]
-        what = config.plugin("families", name).Config.__doc__.rstrip(".")
-        speed = next(speed for speed in document["speed"] if speed["name"] == name)
-        bare = f" of {speed['physics']:,.0f}" if "physics" in speed else ""
+        what = config.family_of(name).__doc__.rstrip(".")
+        speed = next((speed for speed in document["speed"] if speed["name"] == name), None)
         dense, sparse = (f"{row[r]['flat']:z.1f} .. {row[r]['feasible']:z.1f}" for r in ("dense", "sparse"))
-        rate = f"{speed['family']:,.0f}{bare}"
+        rate = rate_of(speed) if speed else ""
         lines.append(f"| `{name}` | {what} | {dense} | {sparse} | {row['success']:.0%} | {rate} |")
     return "\n".join(lines)
+
+
+def rate_of(speed: dict[str, Any]) -> str:
+    """Steps per second, of those of the bare physics where there is physics."""
+    bare = f" of {speed['physics']:,.0f}" if "physics" in speed else ""
+    return f"{speed['family']:,.0f}{bare}"
 
 
 def put_into(readme: Path, lines: str) -> None:
@@ -155,16 +160,45 @@ def put_into(readme: Path, lines: str) -> None:
 
 
 def backends(name: str) -> tuple[str | None, ...]:
-    """The backends of a family, its default first."""
+    """The backends of a family, its default first; none for a preset, whose physics is that of its family."""
+    if name not in config.plugins("families"):
+        return ()
     field = config.plugin("families", name).Config.model_fields.get("backend")
     return typing.get_args(field.annotation) if field else (None,)
+
+
+def everything() -> list[str]:
+    """The families, then the presets that are a published setting of one."""
+    return [*config.plugins("families"), *(name for name in config.presets() if "@" in name)]
+
+
+def new_document(num_envs: int) -> dict[str, Any]:
+    """Where and how it was measured, and nothing measured yet."""
+    return {
+        "command": "python experiments/bench/families.py",
+        "machine": {"cores": os.cpu_count(), "platform": platform.platform(), "jax": jax.__version__},
+        "environments": num_envs,
+        "tasks": TASKS,
+        "reference": [],
+        "speed": [],
+    }
+
+
+def without(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The document without the rows of these."""
+    kept = {
+        part: [row for row in document[part] if row["name"] not in names] for part in ("reference", "speed")
+    }
+    return document | kept
 
 
 def main() -> None:
     """Measure what is asked for, print a line for each, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="families, all of them by default; with --table the README")
-    parser.add_argument("-o", type=Path, help="JSON file to write")
+    parser.add_argument(
+        "names", nargs="*", help="families and presets, all by default; with --table the README"
+    )
+    parser.add_argument("-o", type=Path, help="JSON file to write; with names, only their rows")
     parser.add_argument("--envs", type=int, default=64, help="environments side by side")
     parser.add_argument("--table", type=Path, help="write the table of this JSON file")
     asked = parser.parse_args()
@@ -172,15 +206,10 @@ def main() -> None:
         put_into(Path(asked.names[0]), table(json.loads(asked.table.read_text())))
         return
     runtime.prepare()
-    document: dict[str, Any] = {
-        "command": "python experiments/bench/families.py",
-        "machine": {"cores": os.cpu_count(), "platform": platform.platform(), "jax": jax.__version__},
-        "environments": asked.envs,
-        "tasks": TASKS,
-        "reference": [],
-        "speed": [],
-    }
-    for name in asked.names or config.plugins("families"):
+    document = new_document(asked.envs)
+    if asked.names and asked.o and asked.o.exists():
+        document = without(json.loads(asked.o.read_text()), asked.names)
+    for name in asked.names or everything():
         document["reference"].append(reference(name))
         for backend in backends(name):
             row = measure(name, backend, asked.envs)
@@ -188,8 +217,9 @@ def main() -> None:
             logic = "" if row["task_logic"] is None else f"  task logic {row['task_logic']:.0%}"
             print(f"{name:18} {backend or 'kinematic':12} {row['family']:12,.0f} steps/s{logic}")
             sys.stdout.flush()
-            if asked.o:
-                asked.o.write_text(json.dumps(document, indent=1) + "\n")
+        if asked.o:
+            document["reference"].sort(key=lambda row: everything().index(row["name"]))
+            asked.o.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

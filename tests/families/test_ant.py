@@ -109,4 +109,4 @@ def test_the_gait_is_the_one_for_the_motors(monkeypatch):
     monkeypatch.setattr(_ant, "_move_legs", lambda state, way, gait, gear: used.append(gait.frequency))
     for gear in (30.0, 50.0, 120.0, 150.0):
         _ant.trot(None, jnp.ones(2), jnp.ones(()), gear)
-    assert used == [7.5, 7.5, 9.71, 9.71]
+    assert used == [6.36, 6.36, 9.71, 9.71]

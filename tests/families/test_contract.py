@@ -45,6 +45,7 @@ class Record(NamedTuple):
     done: np.ndarray
     poses: np.ndarray
     goals: np.ndarray
+    energy: np.ndarray  # J, kinetic and potential; 0 without physics
 
 
 def make(name: str, **settings: Any) -> TaskFamily:
@@ -63,6 +64,17 @@ def random_actions(key, size):
     return jnp.repeat(signs, 5, axis=0)
 
 
+def energy(body: Any) -> Any:
+    """Kinetic and potential energy of the links, J; that of the springs between them is left out."""
+    physics = getattr(body, "physics", body)
+    if not hasattr(physics, "x_i"):
+        return jnp.zeros(())
+    inertia = jnp.linalg.inv(physics.i_inv)
+    spin = jnp.einsum("li,lij,lj->", physics.xd_i.ang, inertia, physics.xd_i.ang)
+    moving = jnp.sum(physics.mass * jnp.sum(jnp.square(physics.xd_i.vel), axis=-1))
+    return (spin + moving) / 2 + 9.81 * jnp.sum(physics.mass * physics.x_i.pos[:, 2])
+
+
 @functools.cache
 def record(name: str) -> Record:
     one = family(name)
@@ -72,7 +84,7 @@ def record(name: str) -> Record:
             action = jnp.where(guided, one.controller(state, task), action)
             new = one.step(state, action, task)
             scene = one.scene.poses(new), one.scene.goals(new, task)
-            return new, (action, new.obs, new.reward, new.success, new.done, *scene)
+            return new, (action, new.obs, new.reward, new.success, new.done, *scene, energy(new.body))
 
         start = one.reset(key, task)
         return start.obs, jax.lax.scan(one_step, start, actions)[1]
@@ -189,6 +201,15 @@ def test_a_body_that_nothing_drives_comes_to_rest(name):
     one, obs = family(name), record(name).obs[STILL, -100:]
     assert np.ptp(one.features["xy"](obs), axis=0).max() < 0.01 * 100 * one.scene.dt
     assert np.abs(one.features["velocity"](obs)).max() < 0.1
+
+
+@each(PHYSICS)
+def test_a_body_that_nothing_drives_gains_no_energy(name):
+    """A walker's fall also sets free what the springs of its joints held, within its first second."""
+    first, later = np.split(record(name).energy[STILL], [round(1.0 / family(name).scene.dt)])
+    assert first[0] > 0.0
+    assert later.max() <= first.max()
+    assert np.ptp(later[-100:]) < 1.0
 
 
 @each(NAMES)
