@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hmrl_cli import config
-
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "experiments/results/families/families.json"
 
