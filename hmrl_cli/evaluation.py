@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.rollout import advance
 from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
@@ -180,7 +181,7 @@ def skill_diagnostics(
     return {
         "accuracy": jnp.sum(right * valid) / count,
         "accuracy_per_skill": jnp.sum(right * valid, axis=(1, 2)) / valid.sum(axis=(1, 2)),
-        "mutual_information": jnp.sum(own * valid) / count + jnp.log(len(log_q)),
+        "mutual_information": lower_bound(own, -jnp.log(len(log_q)), valid),
         "effective_skills": jnp.exp(-jnp.sum(mean_answer * jnp.log(mean_answer + 1e-20))),
         "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
         "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),

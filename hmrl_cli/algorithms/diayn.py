@@ -12,6 +12,7 @@ from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
 from hmrl_cli.config import Strict
+from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.rollout import unroll
 from hmrl_cli.sac import Config as SACConfig
@@ -102,7 +103,7 @@ class Diayn(NamedTuple):
         right = (log_q.argmax(axis=-1) == fresh.skill) * steps.valid
         fresh_metrics = {
             "discriminator_accuracy": right.sum() / count,
-            "mutual_information": jnp.sum(own * steps.valid) / count + jnp.log(self.config.num_skills),
+            "mutual_information": lower_bound(own, -jnp.log(self.config.num_skills), steps.valid),
         }
 
         def gradient_step(state: State, t: Array) -> tuple[State, Metrics]:
