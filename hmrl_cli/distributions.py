@@ -21,6 +21,14 @@ class Gaussian(NamedTuple):
         """A draw [..., A]."""
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
 
+    def mode(self) -> Array:
+        """The mean [..., A]."""
+        return self.mean
+
+    def entropy(self) -> Array:
+        """Differential entropy in nats [...]."""
+        return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)
+
     def log_prob(self, value: Array) -> Array:
         """Log density of value [..., A], summed over the event: [...]."""
         z = (value - self.mean) * jnp.exp(-self.log_std)

@@ -154,7 +154,8 @@ class SkillLearner(NamedTuple):
     steps_per_update: int
     freeze: Callable[[State], Params]  # what acting with the skills takes
     skills: Callable[[Params], SkillLibrary]
-    discriminate: Callable[[State, Array], Array]  # log q(skill | next_obs) [..., num_skills]
+    # of the observations after each step of an episode [..., T, obs_size]: log q [..., T, num_skills]
+    discriminate: Callable[[State, Array], Array]
 
 
 Learner = MetaLearner | SkillLearner

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
+from hmrl_cli.algorithms._features import feature_size
 from hmrl_cli.config import Strict
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.lazy import jax, jnp, optax
@@ -197,16 +198,10 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
         raise ValueError(
             f"algorithm.buffer_capacity: found {config.buffer_capacity}; must hold one update, {steps} steps"
         )
-    for setting, feature in (("discriminate", config.discriminate), ("observe", config.observe)):
-        if feature not in family.features:
-            known = ", ".join(sorted(family.features))
-            raise ValueError(f"algorithm.{setting}: {family.name} has no feature {feature!r}, only {known}")
-
-    def size(feature: str) -> int:
-        return jax.eval_shape(family.features[feature], jnp.zeros(family.obs_size)).shape[0]
-
-    agent = sac.make(size(config.observe) + config.num_skills, family.action, config.sac)
-    discriminator = networks.mlp(size(config.discriminate), config.discriminator_hidden, config.num_skills)
+    told = feature_size(family, "discriminate", config.discriminate)
+    seen = feature_size(family, "observe", config.observe)
+    agent = sac.make(seen + config.num_skills, family.action, config.sac)
+    discriminator = networks.mlp(told, config.discriminator_hidden, config.num_skills)
     learner = Diayn(config, family, agent, discriminator)
     return SkillLearner(
         learner.init,

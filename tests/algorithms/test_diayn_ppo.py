@@ -1,0 +1,80 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import ppo
+from hmrl_cli.algorithms import diayn_ppo
+from hmrl_cli.rollout import unroll
+from tests import toys
+from tests.algorithms.test_diayn import train
+
+QUICK = dict(
+    discriminate="xy",
+    observe="identity",
+    window=3,
+    episodes_per_update=32,
+    ppo=ppo.Config(hidden=(16,), minibatches=4, learning_rate=3e-3),
+)
+
+
+def make(family=None, **settings):
+    return diayn_ppo.build(diayn_ppo.Config(**(QUICK | settings)), family or toys.walker(10))
+
+
+def test_skills_go_their_own_ways():
+    learner = make(num_skills=4)
+    state, metrics = train(learner, 30, num_seeds=2)
+    assert (metrics["mutual_information"] > 0.7 * jnp.log(4)).all()
+    assert (metrics["mutual_information"] < jnp.log(4)).all()
+
+    def end(state, skill):
+        library = learner.skills(learner.freeze(state))
+        act = lambda key, obs: (library.act(library.params, None, obs, skill), jnp.zeros(()))  # noqa: E731
+        return unroll(jax.random.key(0), act, toys.walker(10), jnp.zeros(2))[1].obs
+
+    ends = jax.jit(jax.vmap(jax.vmap(end, in_axes=(None, 0)), in_axes=(0, None)))(state, jnp.arange(4))
+    apart = np.linalg.norm(np.asarray(ends)[:, :, None] - np.asarray(ends)[:, None], axis=-1)
+    assert (apart[:, ~np.eye(4, dtype=bool)] > 1.0).all()
+
+
+def test_discrete_actions_work_too():
+    learner = make(toys.corridor(), num_skills=2, discriminate="identity", sharpness=6.0)
+    _, metrics = train(learner, 30, num_seeds=2)
+    assert (metrics["mutual_information"] > 0.6 * jnp.log(2)).all()
+
+
+def test_the_mean_of_the_last_steps():
+    x = np.random.default_rng(0).normal(size=(2, 7, 3))
+    for window in (1, 3, 7, 20):
+        expected = np.stack([x[:, max(0, t - window + 1) : t + 1].mean(axis=1) for t in range(7)], axis=1)
+        np.testing.assert_allclose(diayn_ppo._trailing_mean(jnp.array(x), window), expected, atol=1e-5)
+
+
+def test_moments_are_those_of_all_steps_that_count():
+    rng = np.random.default_rng(0)
+    obs = rng.normal(3.0, 2.0, size=(5, 4, 6, 3)).astype(np.float32)  # five updates of four episodes
+    valid = (rng.random((5, 4, 6)) < 0.7).astype(np.float32)
+    moments = diayn_ppo.Moments(jnp.float32(0.0), jnp.zeros(3), jnp.ones(3))
+    for o, v in zip(obs, valid, strict=True):
+        moments = diayn_ppo._absorb(moments, jnp.array(o), jnp.array(v))
+    counted = obs[valid > 0]
+    np.testing.assert_allclose(moments.mean, counted.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(moments.variance, counted.var(axis=0), rtol=1e-3)
+
+
+def test_prototypes_start_evenly_around_the_circle():
+    vectors = diayn_ppo._spread(jax.random.key(0), 4, 2)
+    np.testing.assert_allclose(vectors, [[1, 0], [0, 1], [-1, 0], [0, -1]], atol=1e-6)
+    np.testing.assert_allclose(
+        np.linalg.norm(diayn_ppo._spread(jax.random.key(0), 5, 3), axis=-1), 1, rtol=1e-5
+    )
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="num_skills, 8, so that every skill acts"):
+        diayn_ppo.Config(num_skills=8, episodes_per_update=7)
+    with pytest.raises(ValueError, match="minibatches: found 7; must divide the 320 steps"):
+        make(ppo=ppo.Config(minibatches=7))
+    with pytest.raises(ValueError, match="observe: walker has no feature 'body', only identity, xy"):
+        make(observe="body")

@@ -1,0 +1,80 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import distributions, ppo
+from hmrl_cli.types import Continuous, Discrete
+
+CONFIG = ppo.Config(hidden=(16,), minibatches=2, epochs=2, learning_rate=1e-2, discount=0.9)
+
+
+def bandit(key, state, agent, pays):
+    """Episodes [64, 4] whose steps pay `pays(action)`, as a batch."""
+    obs = jnp.ones((64, 4, 1))
+    pi = agent.policy.apply(state.policy, obs)
+    action = pi.sample(key)
+    ones = jnp.ones((64, 4))
+    return ppo.Batch(obs, obs, action, pi.log_prob(action), pays(action), ones, ones)
+
+
+def learn(agent, pays, updates):
+    def one(state, key):
+        act_key, learn_key = jax.random.split(key)
+        return agent.update(learn_key, state, bandit(act_key, state, agent, pays))
+
+    keys = jax.random.split(jax.random.key(1), updates)
+    return jax.jit(lambda: jax.lax.scan(one, agent.init(jax.random.key(0)), keys))()
+
+
+def test_the_best_arm_is_learned():
+    agent = ppo.make(1, 1, Discrete(3), CONFIG)
+    state, metrics = learn(agent, lambda action: (action == 2) * 1.0, 40)
+    probabilities = jnp.exp(agent.policy.apply(state.policy, jnp.ones(1)).log_probs())
+    assert probabilities[2] > 0.9
+    assert metrics["action_entropy"][-1] < metrics["action_entropy"][0]
+
+
+def test_the_best_continuous_action_is_learned_and_the_critic_knows_its_worth():
+    agent = ppo.make(1, 1, Continuous(2), CONFIG)
+    best = jnp.array([0.5, -0.5])
+    state, _ = learn(agent, lambda action: -jnp.sum((action - best) ** 2, axis=-1), 150)
+    np.testing.assert_allclose(agent.policy.apply(state.policy, jnp.ones(1)).mode(), best, atol=0.15)
+
+
+def test_steps_that_do_not_count_change_nothing():
+    agent = ppo.make(1, 1, Continuous(2), CONFIG)
+    state = agent.init(jax.random.key(0))
+    batch = bandit(jax.random.key(1), state, agent, lambda action: action[..., 0])
+    batch = batch._replace(valid=batch.valid.at[:, 2:].set(0.0), discount=batch.discount.at[:, 1:].set(0.0))
+    wild = batch._replace(reward=batch.reward.at[:, 2:].set(1e6), log_prob=batch.log_prob.at[:, 2:].set(-9.0))
+    one, other = (jax.jit(agent.update)(jax.random.key(2), state, b)[0] for b in (batch, wild))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("advantage", [1.0, -1.0])
+def test_the_surrogate_is_flat_beyond_the_clip(advantage):
+    """Eq. 7: nothing more is gained by a ratio that has gone beyond 1 +- clip the way it is pushed."""
+    agent = ppo.make(1, 1, Continuous(1), CONFIG.model_copy(update={"entropy_coefficient": 0.0}))
+    params = agent.init(jax.random.key(0))[:2]
+    obs, action = jnp.ones((1, 1)), jnp.zeros((1, 1))
+    log_prob = agent.policy.apply(params[0], obs).log_prob(action)
+
+    def slope(shift):
+        one = jnp.ones(1)
+        some = ppo._Sample(obs, obs, action, log_prob - shift, advantage * one, 0.0 * one, one)
+        return jax.grad(lambda policy: agent._loss((policy, params[1]), some)[0])(params[0])
+
+    def size(tree):
+        return sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(tree))
+
+    assert size(slope(0.0)) > 1e-3
+    assert size(slope(advantage * 0.5)) == 0.0  # ratio e^.5 for a gain, e^-.5 for a loss
+    assert size(slope(-advantage * 0.5)) > 1e-3  # on the wrong side it may come back
+
+
+def test_entropy_of_a_gaussian_is_its_mean_surprise():
+    pi = distributions.Gaussian(jnp.array([0.3, -1.0]), jnp.array([0.2, -0.7]))
+    draws = jax.vmap(pi.sample)(jax.random.split(jax.random.key(0), 20_000))
+    assert pi.entropy() == pytest.approx(-float(pi.log_prob(draws).mean()), abs=0.03)
