@@ -1,4 +1,4 @@
-"""Empowerment: how much what one does decides about where one ends (Klyubin et al. 2005; 1611.07507, eq. 1).
+"""Empowerment: how much what one does decides about where one ends (Klyubin et al. 2005).
 
 It is the capacity max over p(a) of I(A; S') of the channel p(s'|a) from actions, sequences of them, or
 skills to the states they lead to.  `capacity` is exact where states can be counted; `lower_bound` is what a
@@ -35,7 +35,7 @@ def divergences(channel: Array, source: Array) -> Array:
 
 
 def capacity(channel: Array, tolerance: float = 1e-5, max_iterations: int = 100_000) -> Capacity:
-    """Capacity of a channel p(s'|a) [A, S] by Blahut and Arimoto's iteration (Blahut 1972, theorems 1 and 2).
+    """Capacity of a channel p(s'|a) [A, S] by Blahut and Arimoto's iteration (Blahut 1972).
 
     It ends when value and upper are less than `tolerance` nats apart, or after max_iterations.
     """
@@ -72,7 +72,7 @@ def of_states(transitions: Array, steps: int) -> Array:
 
 
 def lower_bound(log_q: Array, log_p: Array | float, valid: Array) -> Array:
-    """E[log q(z|s') - log p(z)] [], which no q brings above I(Z; S') (1611.07507, eq. 3).
+    """E[log q(z|s') - log p(z)] [], which no q brings above I(Z; S') (VIC: Gregor et al. 2016, 1611.07507).
 
     Args:
         log_q: [...] of the skills that led to the states seen, drawn from p(z).

@@ -71,7 +71,6 @@ class PPO(NamedTuple):
 
     policy: networks.Network
     critic: networks.Network
-    action: Action
     config: Config
 
     def init(self, key: Key) -> State:
@@ -149,4 +148,4 @@ class PPO(NamedTuple):
 def make(obs_size: int, critic_size: int, action: Action, config: Config) -> PPO:
     """PPO for a policy that sees [obs_size] and a critic that sees [critic_size]."""
     policy = networks.policy(obs_size, action, config.hidden, activation="tanh", init_std=config.init_std)
-    return PPO(policy, networks.mlp(critic_size, config.hidden, 1, "tanh"), action, config)
+    return PPO(policy, networks.mlp(critic_size, config.hidden, 1, "tanh"), config)

@@ -35,7 +35,7 @@ def test_the_best_arm_is_learned():
     assert metrics["action_entropy"][-1] < metrics["action_entropy"][0]
 
 
-def test_the_best_continuous_action_is_learned_and_the_critic_knows_its_worth():
+def test_the_best_continuous_action_is_learned():
     agent = ppo.make(1, 1, Continuous(2), CONFIG)
     best = jnp.array([0.5, -0.5])
     state, _ = learn(agent, lambda action: -jnp.sum((action - best) ** 2, axis=-1), 150)

@@ -218,7 +218,8 @@ def main() -> None:
             print(f"{name:18} {backend or 'kinematic':12} {row['family']:12,.0f} steps/s{logic}")
             sys.stdout.flush()
         if asked.o:
-            document["reference"].sort(key=lambda row: everything().index(row["name"]))
+            order = {name: i for i, name in enumerate(everything())}
+            document["reference"].sort(key=lambda row: order.get(row["name"], len(order)))
             asked.o.write_text(json.dumps(document, indent=1) + "\n")
 
 

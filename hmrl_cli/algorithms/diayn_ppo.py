@@ -95,7 +95,7 @@ class DiaynPPO(NamedTuple):
         steps = jax.vmap(self._episode, in_axes=(0, 0, None))(keys, skills, state)
 
         log_q = self.log_q(state.prototypes, steps.next_obs)
-        own = jnp.sum(log_q * jax.nn.one_hot(skills, self.config.num_skills)[:, None], axis=-1)
+        own = self._own(log_q, skills)
         right = (log_q.argmax(axis=-1) == skills[:, None]) * steps.valid
         metrics = {
             "discriminator_accuracy": right.sum() / jnp.maximum(steps.valid.sum(), 1.0),
@@ -168,12 +168,15 @@ class DiaynPPO(NamedTuple):
             valid=steps.valid,
         )
 
+    def _own(self, log_q: Array, skills: Array) -> Array:
+        """What q says of each episode's own skill [N, T]."""
+        return jnp.sum(log_q * jax.nn.one_hot(skills, self.config.num_skills)[:, None], axis=-1)
+
     def _separate(self, state: State, steps: Transition, skills: Array) -> tuple[Array, Any]:
         """As many gradient steps on q's cross-entropy as the policy makes passes."""
 
         def cross_entropy(prototypes: Array) -> Array:
-            log_q = self.log_q(prototypes, steps.next_obs)
-            own = jnp.sum(log_q * jax.nn.one_hot(skills, self.config.num_skills)[:, None], axis=-1)
+            own = self._own(self.log_q(prototypes, steps.next_obs), skills)
             return -jnp.sum(own * steps.valid) / jnp.maximum(steps.valid.sum(), 1.0)
 
         def descend(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], None]:

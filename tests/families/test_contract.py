@@ -45,7 +45,7 @@ class Record(NamedTuple):
     done: np.ndarray
     poses: np.ndarray
     goals: np.ndarray
-    energy: np.ndarray  # J, kinetic and potential; 0 without physics
+    energy: np.ndarray  # [..., 2] J, kinetic and potential; 0 without physics
 
 
 def make(name: str, **settings: Any) -> TaskFamily:
@@ -65,14 +65,14 @@ def random_actions(key, size):
 
 
 def energy(body: Any) -> Any:
-    """Kinetic and potential energy of the links, J; that of the springs between them is left out."""
+    """Kinetic and potential energy [2] of the links, J; that of the springs between them is left out."""
     physics = getattr(body, "physics", body)
     if not hasattr(physics, "x_i"):
-        return jnp.zeros(())
+        return jnp.zeros(2)
     inertia = jnp.linalg.inv(physics.i_inv)
     spin = jnp.einsum("li,lij,lj->", physics.xd_i.ang, inertia, physics.xd_i.ang)
     moving = jnp.sum(physics.mass * jnp.sum(jnp.square(physics.xd_i.vel), axis=-1))
-    return (spin + moving) / 2 + 9.81 * jnp.sum(physics.mass * physics.x_i.pos[:, 2])
+    return jnp.stack([(spin + moving) / 2, 9.81 * jnp.sum(physics.mass * physics.x_i.pos[:, 2])])
 
 
 @functools.cache
@@ -206,7 +206,8 @@ def test_a_body_that_nothing_drives_comes_to_rest(name):
 @each(PHYSICS)
 def test_a_body_that_nothing_drives_gains_no_energy(name):
     """A walker's fall also sets free what the springs of its joints held, within its first second."""
-    first, later = np.split(record(name).energy[STILL], [round(1.0 / family(name).scene.dt)])
+    total = record(name).energy[STILL].sum(axis=-1)
+    first, later = np.split(total, [round(1.0 / family(name).scene.dt)])
     assert first[0] > 0.0
     assert later.max() <= first.max()
     assert np.ptp(later[-100:]) < 1.0
