@@ -18,6 +18,7 @@ from hmrl_cli.algorithms._features import feature_size
 from hmrl_cli.config import Strict
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.moments import Moments, absorb, initial, normalize
 from hmrl_cli.ppo import Config as PPOConfig
 from hmrl_cli.rollout import unroll
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 SKILL_SCALE = 2.0  # of the one-hot skill, beside observations of unit variance
-OBS_LIMIT = 10.0  # of a normalised observation
 
 
 class Config(Strict):
@@ -53,14 +53,6 @@ class Config(Strict):
         return self
 
 
-class Moments(NamedTuple):
-    """Running mean and variance of the observation."""
-
-    seen: Array  # []  steps
-    mean: Array  # [obs_size]
-    variance: Array  # [obs_size]
-
-
 class State(NamedTuple):
     """Everything that training carries on."""
 
@@ -82,9 +74,12 @@ class DiaynPPO(NamedTuple):
         """Fresh networks, and prototypes evenly around the circle of the feature's first two axes."""
         agent_key, prototype_key = jax.random.split(key)
         prototypes = _spread(prototype_key, self.config.num_skills, self.feature_size)
-        size = self.family.obs_size
-        moments = Moments(jnp.float32(1e-4), jnp.zeros(size), jnp.ones(size))
-        return State(self.agent.init(agent_key), prototypes, self._optimizer().init(prototypes), moments)
+        return State(
+            self.agent.init(agent_key),
+            prototypes,
+            self._optimizer().init(prototypes),
+            initial(self.family.obs_size),
+        )
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
         """Run one episode in each environment, then learn from them and forget them."""
@@ -107,7 +102,7 @@ class DiaynPPO(NamedTuple):
         )
         prototypes, optimizer = self._separate(state, steps, skills)
         return State(
-            agent, prototypes, optimizer, _absorb(state.moments, steps.obs, steps.valid)
+            agent, prototypes, optimizer, absorb(state.moments, steps.obs, steps.valid)
         ), metrics | learned
 
     def log_q(self, prototypes: Array, next_obs: Array) -> Array:
@@ -138,7 +133,7 @@ class DiaynPPO(NamedTuple):
     def _condition(self, moments: Moments, obs: Array, skill: Array) -> Array:
         """What the policy sees: the observed feature, normalised, and the skill, one-hot."""
         one_hot = SKILL_SCALE * jax.nn.one_hot(skill, self.config.num_skills)
-        seen = self.family.features[self.config.observe](_normalize(moments, obs))
+        seen = self.family.features[self.config.observe](normalize(moments, obs))
         return jnp.concatenate([seen, one_hot], axis=-1)
 
     def _episode(self, key: Key, skill: Array, state: State) -> Transition:
@@ -160,7 +155,7 @@ class DiaynPPO(NamedTuple):
         one_hot = SKILL_SCALE * jax.nn.one_hot(of_step, self.config.num_skills)
         return ppo.Batch(
             obs=self._condition(moments, steps.obs, of_step),
-            critic_obs=jnp.concatenate([_normalize(moments, steps.obs), one_hot, time], axis=-1),
+            critic_obs=jnp.concatenate([normalize(moments, steps.obs), one_hot, time], axis=-1),
             action=steps.action,
             log_prob=steps.log_prob,
             reward=reward,
@@ -206,23 +201,6 @@ def _trailing_mean(x: Array, window: int) -> Array:
     steps = x.shape[-2]
     before = jnp.concatenate([jnp.zeros_like(total[..., :window, :]), total[..., :-window, :]], axis=-2)
     return (total - before[..., :steps, :]) / jnp.minimum(jnp.arange(steps) + 1.0, window)[:, None]
-
-
-def _normalize(moments: Moments, obs: Array) -> Array:
-    return jnp.clip((obs - moments.mean) / jnp.sqrt(moments.variance + 1e-6), -OBS_LIMIT, OBS_LIMIT)
-
-
-def _absorb(moments: Moments, obs: Array, valid: Array) -> Moments:
-    """The moments with the steps [N, T] that count taken in (Chan et al. 1979)."""
-    weight = valid[..., None]
-    count = valid.sum()
-    mean = jnp.sum(weight * obs, axis=(0, 1)) / count
-    variance = jnp.sum(weight * (obs - mean) ** 2, axis=(0, 1)) / count
-    total = moments.seen + count
-    share = count / total
-    shift = mean - moments.mean
-    spread = (1 - share) * moments.variance + share * variance + share * (1 - share) * shift**2
-    return Moments(total, moments.mean + share * shift, spread)
 
 
 def build(config: Config, family: TaskFamily) -> SkillLearner:

@@ -51,18 +51,6 @@ def test_the_mean_of_the_last_steps():
         np.testing.assert_allclose(diayn_ppo._trailing_mean(jnp.array(x), window), expected, atol=1e-5)
 
 
-def test_moments_are_those_of_all_steps_that_count():
-    rng = np.random.default_rng(0)
-    obs = rng.normal(3.0, 2.0, size=(5, 4, 6, 3)).astype(np.float32)  # five updates of four episodes
-    valid = (rng.random((5, 4, 6)) < 0.7).astype(np.float32)
-    moments = diayn_ppo.Moments(jnp.float32(0.0), jnp.zeros(3), jnp.ones(3))
-    for o, v in zip(obs, valid, strict=True):
-        moments = diayn_ppo._absorb(moments, jnp.array(o), jnp.array(v))
-    counted = obs[valid > 0]
-    np.testing.assert_allclose(moments.mean, counted.mean(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(moments.variance, counted.var(axis=0), rtol=1e-3)
-
-
 def test_prototypes_start_evenly_around_the_circle():
     vectors = diayn_ppo._spread(jax.random.key(0), 4, 2)
     np.testing.assert_allclose(vectors, [[1, 0], [0, 1], [-1, 0], [0, -1]], atol=1e-6)
