@@ -91,6 +91,7 @@ class TaskFamily(NamedTuple):
     terminates: bool  # whether an episode can end before its horizon
     scene: Scene
     is_task: Callable[[Task], Array] | None = None  # -> [] bool, for what shape and finiteness do not tell
+    bonus: Bonus | None = None  # what exploring it is worth, beside its reward
 
 
 class Transition(NamedTuple):
@@ -103,6 +104,20 @@ class Transition(NamedTuple):
     discount: Array  # []  0 where the episode ended early at this step, else 1
     valid: Array  # []  1 while the episode was still running before this step, else 0
     next_obs: Array  # [obs_size]
+
+
+class Bonus(NamedTuple):
+    """An exploration bonus, bound to its configuration and its family: a bundle of pure functions.
+
+    Steps are Transitions with leaves [..., leaf]: the episodes of an update [N, T], or replayed ones [B].
+    """
+
+    weight: float  # factor of the bonus beside the family's reward
+    init: Callable[[Key], State]
+    # what taking these steps once more would be worth [...]; steps that do not count get any number
+    reward: Callable[[State, Transition], Array]
+    # from new steps, each given once; a state of the same tree, shapes, dtypes and weak types
+    learn: Callable[[Key, State, Transition], tuple[State, Metrics]]
 
 
 class AdaptState(NamedTuple):

@@ -39,6 +39,38 @@ def corridor(half: int = 2, horizon: int = 8) -> TaskFamily:
     )
 
 
+def chain(length: int = 20, horizon: int = 24) -> TaskFamily:
+    """Cells 0 .. length - 1, start at 0, actions back and ahead, and a reward in the last cell alone.
+
+    Acting at random gets there in one episode of many thousands.
+    """
+
+    def observe(cell):
+        return jax.nn.one_hot(cell, length)
+
+    def step(state, action, task):
+        cell = jnp.clip(state.body + 2 * action - 1, 0, length - 1)
+        return _state(cell, observe(cell), cell == length - 1, cell == length - 1)
+
+    return TaskFamily(
+        name="chain",
+        sample=lambda key, split: jnp.zeros(1),
+        reset=lambda key, task: _state(jnp.int32(0), observe(0), 0.0, False),
+        step=step,
+        controller=None,
+        features={
+            "identity": lambda obs: obs,
+            "xy": lambda obs: jnp.stack([obs @ jnp.arange(float(length)), 0 * obs[..., 0]], axis=-1),
+        },
+        obs_size=length,
+        task_size=1,
+        action=Discrete(2),
+        horizon=horizon,
+        terminates=False,
+        scene=BLANK,
+    )
+
+
 def walker(horizon: int = 6, ends: bool = False) -> TaskFamily:
     """A point on the plane that moves by its action; the reward is minus the distance to the task.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli import features
 
 if TYPE_CHECKING:
     from hmrl_cli.types import TaskFamily
@@ -12,7 +12,4 @@ if TYPE_CHECKING:
 
 def feature_size(family: TaskFamily, setting: str, feature: str) -> int:
     """Size of a feature that `algorithm.setting` names; raises ValueError where the family lacks it."""
-    if feature not in family.features:
-        known = ", ".join(sorted(family.features))
-        raise ValueError(f"algorithm.{setting}: {family.name} has no feature {feature!r}, only {known}")
-    return jax.eval_shape(family.features[feature], jnp.zeros(family.obs_size)).shape[0]
+    return features.feature_size(family, f"algorithm.{setting}", feature)

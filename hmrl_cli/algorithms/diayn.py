@@ -194,10 +194,7 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     Raises ValueError for a feature that the family does not have, and for a buffer too small.
     """
     steps = config.episodes_per_update * family.horizon
-    if config.buffer_capacity < steps:
-        raise ValueError(
-            f"algorithm.buffer_capacity: found {config.buffer_capacity}; must hold one update, {steps} steps"
-        )
+    replay.must_hold(config.buffer_capacity, steps)
     told = feature_size(family, "discriminate", config.discriminate)
     seen = feature_size(family, "observe", config.observe)
     agent = sac.make(seen + config.num_skills, family.action, config.sac)
