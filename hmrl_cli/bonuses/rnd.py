@@ -1,7 +1,8 @@
 """Random network distillation: the error in predicting a random network (Burda et al. 2018, 1810.12894).
 
 Observations are normalised by running moments.  The error is divided by its running root mean square, where
-the paper divides by the standard deviation of intrinsic returns.
+the paper divides by the standard deviation of intrinsic returns.  The biases of the random network are random
+too: without them it would be linear along every ray, and what is learned near the origin would hold far away.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ class RND(NamedTuple):
 
     def init(self, key: Key) -> State:
         """A target, and a predictor that knows nothing of it."""
-        target_key, predictor_key = jax.random.split(key)
+        target_key, bias_key, predictor_key = jax.random.split(key, 3)
         predictor = self.network.init(predictor_key)
         return State(
-            self.network.init(target_key),
+            _with_random_biases(bias_key, self.network.init(target_key)),
             predictor,
             optax.adam(self.config.learning_rate).init(predictor),
             moments.initial(self.size),
@@ -83,6 +84,16 @@ class RND(NamedTuple):
             key, self.config, loss, state.predictor, state.optimizer, steps
         )
         return state._replace(predictor=predictor, optimizer=optimizer), metrics
+
+
+def _with_random_biases(key: Key, params: Params) -> Params:
+    """The parameters with every bias drawn from N(0, 1)."""
+    leaves, tree = jax.tree.flatten(params)
+    drawn = [
+        jax.random.normal(jax.random.fold_in(key, i), leaf.shape) if leaf.ndim == 1 else leaf
+        for i, leaf in enumerate(leaves)
+    ]
+    return jax.tree.unflatten(tree, drawn)
 
 
 def make(config: Config, family: TaskFamily) -> Bonus:
