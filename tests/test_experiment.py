@@ -46,10 +46,10 @@ class Dies(Silent):
 
 
 def resolve(algorithm, *sets, skills=None):
-    smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2", *sets]
+    smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2"]
+    smaller += [*SETTINGS.get(algorithm, ()), *sets]
     if algorithm != "diayn":
         smaller.append(f"algorithm.name={algorithm}")
-    smaller += SETTINGS.get(algorithm, ())
     flags = {"hierarchy.skills": str(skills)} if skills else {}
     return config.resolve(COMMANDS[algorithm], "point/smoke", smaller, flags)
 
