@@ -1,6 +1,6 @@
 #!/bin/sh
 # PPO from scratch on sparse rewards, alone and with every bonus, at equal steps; each seed has one goal of its own.
-# Writes the files beside this script.  On one core: a quarter of an hour, the ant two hours more.
+# Writes the files beside this script.  On one core: a quarter of an hour, the ant some hours more.
 #
 #   sh experiments/results/bonuses/run.sh [FOLDER [FAMILY...]]      # sparse_point, wheeled and ant_maze
 set -eu
