@@ -12,26 +12,21 @@ CONFIG = icm.Config(hidden=(32,), feature_size=8, gradient_steps=50, batch_size=
 
 
 def noisy(family):
-    """The family with a coin's draw, which no action has to do with, beside its observation."""
+    """The family with two random numbers, which no action has to do with, beside its observation."""
 
-    def observe(state, draw):
-        return state._replace(body=(state, draw), obs=jnp.concatenate([state.obs, draw[:2]]))
-
-    def step(state, action, task):
-        inner, draw = state.body
-        return observe(family.step(inner, action, task), draw[2:])
+    def observe(state, draws):
+        return state._replace(body=(state, draws), obs=jnp.concatenate([state.obs, draws[:2]]))
 
     def reset(key, task):
         reset_key, draw_key = jax.random.split(key)
         return observe(family.reset(reset_key, task), jax.random.normal(draw_key, (2 * family.horizon + 2,)))
 
-    def step_padded(state, action, task):
-        new = step(state, action, task)
-        inner, draw = new.body
-        return new._replace(body=(inner, jnp.concatenate([draw, jnp.zeros(2)])))
+    def step(state, action, task):
+        inner, draws = state.body
+        return observe(family.step(inner, action, task), jnp.roll(draws, -2))
 
     return family._replace(
-        reset=reset, step=step_padded, obs_size=family.obs_size + 2, features={"identity": lambda obs: obs}
+        reset=reset, step=step, obs_size=family.obs_size + 2, features={"identity": lambda obs: obs}
     )
 
 
@@ -59,9 +54,9 @@ def test_both_models_are_learned(family):
 
 def test_what_no_action_moves_is_ignored():
     family = noisy(toys.walker(10))
-    _, start, state, _ = learn(family, 30)
+    bonus, start, state, _ = learn(family, 30)
     obs = at_random(jax.random.key(5), family, 8).obs.reshape(-1, 4)
-    learner = icm.ICM(CONFIG, family, _parts(family), 4)
+    learner = bonus.init.__self__
 
     def weight_of_noise(params):
         jacobian = jax.vmap(jax.jacobian(lambda o: learner.encode(state, params, o)))(obs)
@@ -71,10 +66,6 @@ def test_what_no_action_moves_is_ignored():
 
     assert weight_of_noise(start.params) > 0.7
     assert weight_of_noise(state.params) < 0.25
-
-
-def _parts(family):
-    return icm.make(CONFIG, family).init.__self__.parts
 
 
 def test_a_changed_step_is_more_surprising_than_a_learned_one():
