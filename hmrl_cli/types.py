@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import jax
 
+    from hmrl_cli.distributions import SkillPolicy
+
     Array = jax.Array
     Key = jax.Array  # a typed key, as jax.random.key makes it
     Task = jax.Array  # [task_size]
@@ -136,14 +138,14 @@ class Adaptation(NamedTuple):
 
 
 class SkillLibrary(NamedTuple):
-    """Frozen skills: `act(params, key, obs, skill)` is the action of one skill in one state.
+    """Frozen skills: `policy(params, obs, skill)` is the distribution of one skill's actions in one state."""
 
-    A key of None asks for the most likely action instead of a sampled one.
-    """
-
-    act: Callable[[Params, Key | None, Array, Array], Array]
+    policy: Callable[[Params, Array, Array], SkillPolicy]
     params: Params
-    skill: Action  # what a controller chooses: Discrete(number of skills)
+    # what a controller chooses: one of Discrete(number of skills), or a vector, which the policy maps to
+    # those it was trained with
+    skill: Action
+    examples: Array  # [M] int32, all of them, or [M, skill size], some: skills to measure and to look at
 
 
 class MetaLearner(NamedTuple):
@@ -169,7 +171,8 @@ class SkillLearner(NamedTuple):
     steps_per_update: int
     freeze: Callable[[State], Params]  # what acting with the skills takes
     skills: Callable[[Params], SkillLibrary]
-    # of the observations after each step of an episode [..., T, obs_size]: log q [..., T, num_skills]
+    # of an episode's observations from the reset on [..., T + 1, obs_size]: log q(z|.) of the library's
+    # examples after every step [..., T, M]
     discriminate: Callable[[State, Array], Array]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, TaskFamily
+from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, SkillLibrary, TaskFamily
 
 BLANK = Scene((), lambda state: jnp.zeros((0, 7)), lambda state, task: jnp.zeros((0, 4)), 0.1, flat=True)
 
@@ -104,3 +107,12 @@ def walker(horizon: int = 6, ends: bool = False) -> TaskFamily:
         terminates=ends,
         scene=BLANK,
     )
+
+
+def straight(directions, std: float = 0.1) -> SkillLibrary:
+    """Skills that each walk one of the directions [N, 2], with noise of that spread."""
+
+    def policy(params, obs, skill):
+        return Gaussian(params[skill], jnp.full(2, jnp.log(std)))
+
+    return SkillLibrary(policy, directions, Discrete(len(directions)), np.arange(len(directions)))

@@ -89,14 +89,13 @@ class FromScratch(NamedTuple):
     def _batch(self, observed: Moments, steps: Transition, reward: Array) -> ppo.Batch:
         """The episodes as the learner sees them; the critic is told the time."""
         seen = moments.normalize(observed, steps.obs)
-        time = jnp.arange(self.family.horizon, dtype=jnp.float32) / self.family.horizon
-        time = jnp.broadcast_to(time[None, :, None], (*reward.shape, 1))
         return ppo.Batch(
             obs=seen,
-            critic_obs=jnp.concatenate([seen, time], axis=-1),
+            critic_obs=ppo.with_time(seen),
             action=steps.action,
             log_prob=steps.log_prob,
-            reward=reward,
+            reward=reward[..., None],
+            price=jnp.ones((len(reward), 1)),
             discount=steps.discount,
             valid=steps.valid,
         )
@@ -108,11 +107,7 @@ def build(config: Config, family: TaskFamily) -> MetaLearner:
     Raises ValueError for steps that make no whole minibatch.
     """
     steps = config.episodes_per_update * family.horizon
-    if steps % config.ppo.minibatches:
-        raise ValueError(
-            f"algorithm.ppo.minibatches: found {config.ppo.minibatches}; "
-            f"must divide the {steps} steps of an update"
-        )
+    ppo.must_divide(config.ppo, steps)
     agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
     learner = FromScratch(config, family, agent)
     adapt, behaviour = _scratch.measuring(learner.acting, learner.params, family)

@@ -30,7 +30,10 @@ def test_skills_go_their_own_ways():
 
     def end(state, skill):
         library = learner.skills(learner.freeze(state))
-        act = lambda key, obs: (library.act(library.params, None, obs, skill), jnp.zeros(()))  # noqa: E731
+
+        def act(key, obs):
+            return library.policy(library.params, obs, skill).mode(), jnp.zeros(())
+
         return unroll(jax.random.key(0), act, toys.walker(10), jnp.zeros(2))[1].obs
 
     ends = jax.jit(jax.vmap(jax.vmap(end, in_axes=(None, 0)), in_axes=(0, None)))(state, jnp.arange(4))

@@ -10,7 +10,6 @@ from hmrl_cli import ppo as ppo_block
 from hmrl_cli import sac as sac_block
 from hmrl_cli.algorithms import ppo, sac
 from hmrl_cli.exploration import bonus
-from hmrl_cli.types import Discrete, SkillLibrary
 from tests import toys
 
 PPO = ppo.Config(
@@ -26,7 +25,7 @@ SAC = sac.Config(
 )
 BUILD = {"ppo": (ppo.build, PPO), "sac": (sac.build, SAC)}
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-LIBRARY = SkillLibrary(lambda params, key, obs, skill: params[skill], DIRECTIONS, Discrete(4))
+LIBRARY = toys.straight(DIRECTIONS)
 SMALL = {"hidden": (32,)}
 BONUSES = {
     "counts": {"cell": 1.0, "weight": 0.3},
