@@ -80,3 +80,29 @@ def test_entropy_of_a_gaussian_is_its_mean_surprise():
     pi = distributions.Gaussian(jnp.array([0.3, -1.0]), jnp.array([0.2, -0.7]))
     draws = jax.vmap(pi.sample)(jax.random.split(jax.random.key(0), 20_000))
     assert pi.entropy() == pytest.approx(-float(pi.log_prob(draws).mean()), abs=0.03)
+
+
+def test_a_reward_in_parts_is_worth_its_priced_sum():
+    """With a critic that says nothing, advantages of parts add up to the advantage of the sum."""
+    agent = ppo.make(1, 1, Continuous(2), CONFIG, num_rewards=2)
+    critic = jax.tree.map(jnp.zeros_like, agent.init(jax.random.key(0)).critic)
+    parts = jax.random.normal(jax.random.key(1), (64, 4, 2))
+    price = jax.random.normal(jax.random.key(2), (64, 2))
+    batch = bandit(jax.random.key(3), agent.init(jax.random.key(0)), agent, lambda action: action[..., 0])
+    both = agent._judge(critic, batch._replace(reward=parts, price=price))
+    assert both.target.shape == (64, 4, 2)
+    single = ppo.make(1, 1, Continuous(2), CONFIG)
+    critic = jax.tree.map(jnp.zeros_like, single.init(jax.random.key(0)).critic)
+    total = jnp.sum(parts * price[:, None], axis=-1, keepdims=True)
+    one = single._judge(critic, batch._replace(reward=total))
+    np.testing.assert_allclose(both.advantage, one.advantage, atol=1e-5)
+
+
+def test_the_learning_rate_goes_to_where_updates_are_of_the_size_asked_for():
+    config = CONFIG.model_copy(update={"target_kl": 0.01, "learning_rate": 1e-5})
+    agent = ppo.make(1, 1, Discrete(3), config)
+    _, metrics = learn(agent, lambda action: (action == 2) * 1.0, 40)
+    assert metrics["learning_rate"][10] > 3e-4  # from far too small
+    assert metrics["kl"][0] < 1e-6 and 0.002 < metrics["kl"][12:30].mean() < 0.05
+    _, metrics = learn(agent._replace(config=CONFIG), lambda action: 0.0 * action, 3)
+    np.testing.assert_allclose(metrics["learning_rate"], 1e-2)
