@@ -8,7 +8,6 @@ from pydantic import Field
 
 from hmrl_cli import moments, networks
 from hmrl_cli.algorithms import _on_policy
-from hmrl_cli.algorithms._on_policy import Learned
 from hmrl_cli.algorithms._skill_spaces import Space, direction, one_of
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp
@@ -44,9 +43,9 @@ class Phi(NamedTuple):
     net: networks.Network
     feature_size: int
 
-    def init(self, key: Key) -> Learned:
+    def init(self, key: Key) -> Params:
         """Fresh parameters."""
-        return _on_policy.begin(self.net.init(key), self.feature_size)
+        return self.net.init(key)
 
     def draw(self, key: Key, state: Any, count: int) -> Array:
         """Skills [count] or [count, d], evenly."""
@@ -56,9 +55,9 @@ class Phi(NamedTuple):
         """phi [..., d] of features [..., F]."""
         return self.net.apply(params, moments.normalize(observed, feature))
 
-    def along(self, learned: Learned, path: Array) -> Array:
+    def along(self, params: Params, observed: moments.Moments, path: Array) -> Array:
         """phi [..., d] of observations [..., obs_size]."""
-        return self(learned.params, learned.observed, self._feature(path))
+        return self(params, observed, self._feature(path))
 
     def moves(self, params: Params, observed: moments.Moments, rows: Rows) -> Array:
         """phi(s') - phi(s) [R, d]."""
@@ -71,13 +70,9 @@ class Phi(NamedTuple):
         rows = Rows(feature[:, :-1], feature[:, 1:], encoded, valid)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
-    def absorbed(self, learned: Learned, rows: Rows) -> Learned:
-        """With the features of new steps in its moments."""
-        return learned._replace(observed=moments.absorb(learned.observed, rows.after, rows.valid))
-
-    def log_q(self, learned: Learned, path: Array) -> Array:
+    def log_q(self, params: Params, observed: moments.Moments, path: Array) -> Array:
         """log q(z|s_0,s_t) [..., T, M] over the examples: softmax of (phi(s_t) - phi(s_0)) . z."""
-        phi = self.along(learned, path)
+        phi = self.along(params, observed, path)
         examples = self.space.encode(self.space.examples)
         return jax.nn.log_softmax((phi[..., 1:, :] - phi[..., :1, :]) @ examples.T)
 

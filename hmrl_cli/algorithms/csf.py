@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli import moments
 from hmrl_cli.algorithms import _on_policy, _representation
 from hmrl_cli.algorithms._on_policy import Learned, Objective
 from hmrl_cli.algorithms._representation import Phi, Rows, mean
@@ -34,11 +35,15 @@ class Csf(NamedTuple):
     config: Config
     phi: Phi
 
+    def init(self, key: Key) -> Learned:
+        """A fresh representation."""
+        return _on_policy.begin(self.phi.init(key), self.phi.feature_size)
+
     def reward(
         self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
     ) -> tuple[Array, Array]:
         """The parts dphi, and their prices z."""
-        along = self.phi.along(state, path)
+        along = self.phi.along(state.params, state.observed, path)
         return along[:, 1:] - along[:, :-1], self.phi.space.encode(skills)
 
     def learn(
@@ -46,7 +51,7 @@ class Csf(NamedTuple):
     ) -> tuple[Learned, Metrics]:
         """Ascend the contrastive objective."""
         rows = self.phi.rows(skills, path, valid)
-        state = self.phi.absorbed(state, rows)
+        state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
         others = self.phi.space.encode(skills)
 
         def loss(params: Params, some: Rows) -> tuple[Array, Metrics]:
@@ -58,6 +63,10 @@ class Csf(NamedTuple):
 
         return _on_policy.descend(key, state, loss, rows, self.config)
 
+    def log_q(self, state: Learned, path: Array) -> Array:
+        """log q(z|s_0,s_t) [..., T, M] over the examples."""
+        return self.phi.log_q(state.params, state.observed, path)
+
 
 def build(config: Config, family: TaskFamily) -> SkillLearner:
     """CSF on a family, plain or lifted.
@@ -67,5 +76,5 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     phi = _representation.make(config, family)
     csf = Csf(config, phi)
     size = config.skill_size
-    objective = Objective(phi.space, phi.init, phi.draw, csf.reward, csf.learn, phi.log_q, num_rewards=size)
+    objective = Objective(phi.space, csf.init, phi.draw, csf.reward, csf.learn, csf.log_q, num_rewards=size)
     return _on_policy.make(config, family, objective)

@@ -134,7 +134,9 @@ class Diayn(NamedTuple):
 
 
 def _spread(key: Key, count: int, size: int) -> Array:
-    """Unit vectors [count, size], even around the circle where there is one, else at random."""
+    """Unit vectors [count, size]: there and back on a line, even around a circle, else at random."""
+    if size == 1:
+        return jnp.array([[1.0], [-1.0]])[:count]
     if size == 2:
         angle = 2 * jnp.pi * jnp.arange(count, dtype=jnp.float32) / count
         return jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
@@ -153,9 +155,16 @@ def _trailing_mean(x: Array, window: int) -> Array:
 def build(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted, on proximal policy optimisation.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises ValueError for a feature that the family does not have, for more prototypes than a line has
+    directions, and for steps that make no whole minibatch.
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
+    if size == 1 and config.discriminator == "prototypes" and config.num_skills > 2 + config.stay:
+        raise ValueError(
+            f"algorithm.num_skills: found {config.num_skills}; {config.discriminate!r} of {family.name} "
+            f"is one number, by which prototypes tell {2 + config.stay} skills apart\n"
+            "must be as few, or algorithm.discriminator mlp"
+        )
     goal = Diayn(config, family, networks.mlp(size, config.hidden, config.num_skills), size)
     space = one_of(config.num_skills)
     draw = lambda key, state, count: space.draw(key, count)  # noqa: E731

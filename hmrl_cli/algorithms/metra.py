@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli import moments
 from hmrl_cli.algorithms import _on_policy, _representation
 from hmrl_cli.algorithms._on_policy import Learned, Objective
 from hmrl_cli.algorithms._representation import Phi, Rows, mean
-from hmrl_cli.lazy import jnp
+from hmrl_cli.lazy import jax, jnp
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
@@ -26,13 +27,10 @@ class Config(_representation.Config):
     name: Literal["metra"] = "metra"
     slack: float = Field(1e-3, gt=0, le=1, description="epsilon of the constraint")
     multiplier: float = Field(30.0, gt=0, le=1e6, description="lambda at the start")
-    multiplier_rate: float = Field(0.1, gt=0, le=100, description="step of log lambda in an update")
 
 
-class State(NamedTuple):
-    """What METRA learns beside the policy."""
-
-    phi: Learned
+class _Params(NamedTuple):
+    phi: Params
     log_multiplier: Array  # []
 
 
@@ -42,40 +40,44 @@ class Metra(NamedTuple):
     config: Config
     phi: Phi
 
-    def init(self, key: Key) -> State:
+    def init(self, key: Key) -> Learned:
         """A fresh representation."""
-        return State(self.phi.init(key), jnp.log(jnp.float32(self.config.multiplier)))
+        multiplier = jnp.log(jnp.float32(self.config.multiplier))
+        return _on_policy.begin(_Params(self.phi.init(key), multiplier), self.phi.feature_size)
 
-    def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
+    def reward(
+        self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
+    ) -> tuple[Array, Array]:
         """(phi(s') - phi(s)) . z."""
-        along = self.phi.along(state.phi, path)
+        along = self.phi.along(state.params.phi, state.observed, path)
         gain = jnp.sum((along[:, 1:] - along[:, :-1]) * self.phi.space.encode(skills)[:, None], axis=-1)
         return gain[..., None], jnp.ones((len(path), 1))
 
     def learn(
-        self, key: Key, state: State, skills: Array, path: Array, valid: Array
-    ) -> tuple[State, Metrics]:
-        """Ascend in phi at the present price, then change the price."""
+        self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
+    ) -> tuple[Learned, Metrics]:
+        """Ascend in phi and descend in the price, both at once."""
         rows = self.phi.rows(skills, path, valid)
-        phi = self.phi.absorbed(state.phi, rows)
+        state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
 
-        def loss(params: Params, some: Rows) -> tuple[Array, Metrics]:
-            moves = self.phi.moves(params, phi.observed, some)
+        def loss(params: _Params, some: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params.phi, state.observed, some)
             gain = mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
             room = mean(jnp.minimum(self._room(moves), self.config.slack), some.valid)
-            return -gain - jnp.exp(state.log_multiplier) * room, {"gain": gain, "room": room}
+            multiplier = jnp.exp(params.log_multiplier)
+            price = params.log_multiplier * jax.lax.stop_gradient(room)
+            loss = price - gain - jax.lax.stop_gradient(multiplier) * room
+            return loss, {"gain": gain, "room": room, "multiplier": multiplier}
 
-        phi, metrics = _on_policy.descend(key, phi, loss, rows, self.config)
-        moved = state.log_multiplier - self.config.multiplier_rate * metrics["room"]
-        return State(phi, moved), metrics | {"multiplier": jnp.exp(moved)}
+        return _on_policy.descend(key, state, loss, rows, self.config)
 
     def _room(self, moves: Array) -> Array:
         """What is left of the unit step [...]."""
         return 1.0 - jnp.sum(moves**2, axis=-1)
 
-    def log_q(self, state: State, path: Array) -> Array:
+    def log_q(self, state: Learned, path: Array) -> Array:
         """log q(z|s_0,s_t) [..., T, M] over the examples."""
-        return self.phi.log_q(state.phi, path)
+        return self.phi.log_q(state.params.phi, state.observed, path)
 
 
 def build(config: Config, family: TaskFamily) -> SkillLearner:

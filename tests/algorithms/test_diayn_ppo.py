@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import ppo
+from hmrl_cli import evaluation, ppo
 from hmrl_cli.algorithms import diayn_ppo
 from hmrl_cli.rollout import unroll
 from tests import toys
@@ -56,13 +56,46 @@ def test_the_mean_of_the_last_steps():
 
 def test_prototypes_start_evenly_around_the_circle():
     vectors = diayn_ppo._spread(jax.random.key(0), 4, 2)
+    np.testing.assert_array_equal(diayn_ppo._spread(jax.random.key(0), 2, 1), [[1], [-1]])
     np.testing.assert_allclose(vectors, [[1, 0], [0, 1], [-1, 0], [0, -1]], atol=1e-6)
     np.testing.assert_allclose(
         np.linalg.norm(diayn_ppo._spread(jax.random.key(0), 5, 3), axis=-1), 1, rtol=1e-5
     )
 
 
+@pytest.mark.parametrize("family", ["walker", "line"])
+def test_one_skill_may_stay(family):
+    """The last prototype is zero: its skill is rewarded for going nowhere, the others for going."""
+    walker = toys.walker(10)
+    if family == "line":
+        walker = walker._replace(features={**walker.features, "xy": lambda obs: obs[..., :1]})
+    skills = {"walker": 5, "line": 3}[family]
+    learner = make(walker, num_skills=skills, stay=True)
+    state, metrics = train(learner, 30, num_seeds=2)
+    assert (metrics["mutual_information"] > 0.6 * jnp.log(skills)).all()
+    task = jnp.zeros(2)
+
+    def ends(state):
+        library = learner.skills(learner.freeze(state))
+        obs = evaluation.run_skills(jax.random.key(0), walker, library, task, 8).obs
+        return walker.features["xy"](obs[:, :, -1]).mean(axis=1)
+
+    distance = jnp.linalg.norm(jax.jit(jax.vmap(ends))(state), axis=-1)
+    assert (distance[:, -1] < 0.5).all() and (distance[:, :-1] > 1.0).all(), distance
+
+
+def test_a_perceptron_may_discriminate():
+    learner = make(num_skills=4, discriminator="mlp", window=1, hidden=(32,), learning_rate=3e-3)
+    _, metrics = train(learner, 30, num_seeds=2)
+    assert (metrics["mutual_information"] > 0.6 * jnp.log(4)).all()
+
+
 def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="stay: found true; must be false where discriminator is mlp"):
+        diayn_ppo.Config(stay=True, discriminator="mlp")
+    line = toys.walker(10)._replace(features={"identity": lambda obs: obs, "xy": lambda obs: obs[..., :1]})
+    with pytest.raises(ValueError, match="num_skills: found 4; 'xy' of walker is one number, by which"):
+        make(line, num_skills=4)
     with pytest.raises(ValueError, match="num_skills, 8, so that every skill acts"):
         diayn_ppo.Config(num_skills=8, episodes_per_update=7)
     with pytest.raises(ValueError, match="minibatches: found 7; must divide the 320 steps"):

@@ -158,17 +158,16 @@ def test_the_reward_of_an_episode_is_how_far_phi_went_along_the_skill(module):
     path, valid = walks(skills), jnp.ones((3, 10))
     reward, price = goal.reward(jax.random.key(0), state, skills, path, valid)
     total = jnp.sum(reward.sum(axis=1) * price, axis=-1)
-    learned = state.phi if module is metra else state
-    phi = goal.log_q.__self__
-    phi = getattr(phi, "phi", phi).along(learned, path)
+    params = state.params.phi if module is metra else state.params
+    phi = goal.log_q.__self__.phi.along(params, state.observed, path)
     np.testing.assert_allclose(total, jnp.sum((phi[:, -1] - phi[:, 0]) * skills, axis=-1), atol=1e-5)
 
 
 def test_metra_keeps_its_steps_short():
     """The price of the constraint rises from far too low until phi's mean squared step is 1 or less."""
-    learner = metra.build(metra.Config(**QUICK, multiplier=0.01, multiplier_rate=1.0), WALKER)
+    learner = metra.build(metra.Config(**(QUICK | dict(learning_rate=2e-2)), multiplier=0.1), WALKER)
     _, metrics = train(learner, 60, num_seeds=2)
-    assert (metrics["room"] > -0.3).all() and (metrics["multiplier"] > 0.02).all()
+    assert (metrics["room"] > -0.3).all() and (metrics["multiplier"] > 0.2).all()
 
 
 def test_csf_prefers_the_skill_that_acted():
