@@ -450,7 +450,7 @@ def render(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[families|algorithms|presets]", help="What to list.")
+        str | None, typer.Argument(metavar="[families|algorithms|bonuses|presets]", help="What to list.")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
     split: Annotated[SplitName | None, typer.Option(help="Roll a family out on this split.")] = None,
@@ -480,10 +480,10 @@ def list_(
         _list_fields(str(kind), name, as_json)
 
 
-def _list_families() -> list[dict[str, str]]:
+def _list_plugins(kind: str) -> list[dict[str, str]]:
     return [
-        {"name": name, "description": _first_line(config.plugin("families", name).__doc__)}
-        for name in config.plugins("families")
+        {"name": name, "description": _first_line(config.plugin(kind, name).__doc__)}
+        for name in config.plugins(kind)
     ]
 
 
@@ -510,8 +510,9 @@ def _list_presets() -> list[dict[str, str]]:
 
 
 _LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
-    "families": _list_families,
+    "families": partial(_list_plugins, "families"),
     "algorithms": _list_algorithms,
+    "bonuses": partial(_list_plugins, "bonuses"),
     "presets": _list_presets,
 }
 
@@ -543,11 +544,9 @@ def _list_fields(kind: str, name: str, as_json: bool) -> None:
     module = config.plugin(kind, name)
     rows = config.fields(module.Config)
     if as_json:
-        command = module.Config.command
+        command = {"command": module.Config.command} if kind == "algorithms" else {}
         fields = [row._asdict() for row in rows]
-        _out_json(
-            {"name": name, "command": command, "description": _first_line(module.__doc__), "fields": fields}
-        )
+        _out_json({"name": name, **command, "description": _first_line(module.__doc__), "fields": fields})
         return
     cells = [(row.name, row.type, _value(row.default), row.description) for row in rows]
     _out_table((name, "type", "default", "description"), cells)

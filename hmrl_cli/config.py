@@ -28,8 +28,9 @@ import tomli_w
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 
 COMMANDS = ("pretrain-skills", "meta-train")
-SECTIONS = ("family", "algorithm", "hierarchy", "training", "evaluation")
-KINDS = {"family": "families", "algorithm": "algorithms"}
+SECTIONS = ("family", "algorithm", "bonus", "hierarchy", "training", "evaluation")
+OPTIONAL = ("bonus", "hierarchy")
+KINDS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}
 
 
 class Strict(pydantic.BaseModel):
@@ -78,6 +79,7 @@ class Experiment(Strict):
 
     family: Any  # the Config of its module
     algorithm: Any  # likewise
+    bonus: Any = None  # likewise
     hierarchy: Hierarchy | None = None
     training: Training
     evaluation: Evaluation
@@ -92,19 +94,19 @@ class Resolved(NamedTuple):
     command: str
 
 
-# Plugins: a task family or an algorithm is a module in its folder.
+# Plugins: a task family, an algorithm or an exploration bonus is a module in its folder.
 
 
 @functools.cache
 def plugins(kind: str) -> tuple[str, ...]:
-    """Names of the families or the algorithms (`kind` is the folder), sorted."""
+    """Names of the families, algorithms or bonuses (`kind` is the folder), sorted."""
     package = importlib.import_module(f"hmrl_cli.{kind}")
     names = (module.name for module in pkgutil.iter_modules(package.__path__))
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def plugin(kind: str, name: str) -> ModuleType:
-    """The module of one family or algorithm.
+    """The module of one family, algorithm or bonus.
 
     Raises:
         ConfigError: no such name.
@@ -329,6 +331,7 @@ def resolve(
     merged, origins = _merge_layers(layers)
     experiment = _validate(command, preset, merged, origins)
     _check_command(command, preset, experiment)
+    _check_bonus(experiment)
     if complete:
         _check_together(experiment)
     return Resolved(
@@ -373,7 +376,7 @@ def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Map
     ]
     values: dict[str, Any] = {}
     for section, model in _section_models(command, preset, merged, origins).items():
-        if section == "hierarchy" and section not in merged:
+        if section in OPTIONAL and section not in merged:
             continue
         try:
             values[section] = _parse(model, merged.get(section, {}))
@@ -392,6 +395,8 @@ def _section_models(
 ) -> dict[str, type[Strict]]:
     models: dict[str, type[Strict]] = {}
     for section, kind in KINDS.items():
+        if section in OPTIONAL and section not in merged:
+            continue
         table = merged.get(section, {})
         if not isinstance(table, dict):
             raise ConfigError(
@@ -486,6 +491,20 @@ def _check_command(command: str, preset: str, experiment: Experiment) -> None:
             f"algorithm.name: found {name!r}, which {command} does not train\n"
             f"to train it: hmrl {right} {preset}"
         )
+
+
+def _check_bonus(experiment: Experiment) -> None:
+    if experiment.bonus is None or _takes_bonus(experiment.algorithm.name):
+        return
+    takers = ", ".join(name for name in plugins("algorithms") if _takes_bonus(name))
+    raise ConfigError(
+        f"bonus.name: found {experiment.bonus.name!r}, but {experiment.algorithm.name} takes no bonus; "
+        f"must go with one of: {takers}"
+    )
+
+
+def _takes_bonus(algorithm: str) -> bool:
+    return getattr(plugin("algorithms", algorithm).Config, "takes_bonus", False)
 
 
 def _check_together(experiment: Experiment) -> None:

@@ -21,6 +21,11 @@ class Gaussian(NamedTuple):
         """A draw [..., A]."""
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
 
+    def sample_with_log_prob(self, key: Key) -> tuple[Array, Array]:
+        """A draw [..., A] and its log density [...]."""
+        value = self.sample(key)
+        return value, self.log_prob(value)
+
     def mode(self) -> Array:
         """The mean [..., A]."""
         return self.mean
@@ -73,6 +78,11 @@ class Categorical(NamedTuple):
         """A draw [...] int32."""
         return jax.random.categorical(key, self.logits).astype(jnp.int32)
 
+    def sample_with_log_prob(self, key: Key) -> tuple[Array, Array]:
+        """A draw [...] int32 and its log probability [...]."""
+        value = self.sample(key)
+        return value, self.log_prob(value)
+
     def mode(self) -> Array:
         """The most likely alternative [...] int32."""
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
@@ -98,3 +108,4 @@ class Categorical(NamedTuple):
 
 
 Policy = Gaussian | Categorical  # what a meta-learner's network says
+SkillPolicy = Policy | SquashedGaussian  # what a skill does

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.lazy import jax, jnp, np
@@ -130,48 +130,54 @@ def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class SkillEpisodes(NamedTuple):
+    """Episodes of a library's examples, sampled: M skills, N episodes of each."""
+
+    obs: Array  # [M, N, T + 1, obs_size]  from the reset on
+    log_prob: Array  # [M, N, T]  of the actions
+    valid: Array  # [M, N, T]  0 after an early end
+
+
 def run_skills(
     key: Key, family: TaskFamily, library: SkillLibrary, task: Task, num_episodes: int
-) -> tuple[Array, Array]:
-    """Observations of every skill, sampled, after the reset and each step, and whether the step was valid.
+) -> SkillEpisodes:
+    """Run every example of a library."""
 
-    Returns:
-        observations [num_skills, N, T + 1, obs_size] and valid [num_skills, N, T], 0 after an early end.
-    """
-
-    def episode(key: Key, skill: Array) -> tuple[Array, Array]:
+    def episode(key: Key, skill: Array) -> SkillEpisodes:
         reset_key, act_key = jax.random.split(key)
         start = family.reset(reset_key, task)
 
-        def step(state: EnvState, t: Array) -> tuple[EnvState, tuple[Array, Array]]:
-            action = library.act(library.params, jax.random.fold_in(act_key, t), state.obs, skill)
+        def step(state: EnvState, t: Array) -> tuple[EnvState, SkillEpisodes]:
+            pi = library.policy(library.params, state.obs, skill)
+            action, log_prob = pi.sample_with_log_prob(jax.random.fold_in(act_key, t))
             new = advance(family, state, action, task)
-            return new, (new.obs, 1.0 - state.done)
+            return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done)
 
-        _, (obs, valid) = jax.lax.scan(step, start, jnp.arange(family.horizon))
-        return jnp.concatenate([start.obs[None], obs]), valid
+        _, steps = jax.lax.scan(step, start, jnp.arange(family.horizon))
+        return steps._replace(obs=jnp.concatenate([start.obs[None], steps.obs]))
 
-    num_skills = library.skill.size
-    keys = jax.random.split(key, (num_skills, num_episodes))
-    return jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, jnp.arange(num_skills))
+    keys = jax.random.split(key, (len(library.examples), num_episodes))
+    return jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, library.examples)
 
 
 def skill_diagnostics(
     key: Key, family: TaskFamily, learner: SkillLearner, state: State, task: Task, *, num_episodes: int
 ) -> tuple[dict[str, Array], Array]:
-    """What the skills of one seed do, and their paths [num_skills, N, T + 1, 2].
+    """What the skills of one seed do, and their paths [M, N, T + 1, 2], for the M examples of the library.
 
     * accuracy: how often the discriminator names the skill from one state;
-    * mutual_information: E[log q(z|s) - log p(z)] in nats, a lower bound of I(S;Z) (Barber & Agakov 2003);
-    * effective_skills: exp of the entropy of the discriminator's mean answer, at most N;
+    * mutual_information: E[log q(z|s) - log p(z)] in nats, p(z) even over the examples, a lower bound of
+      I(S;Z) (Barber & Agakov 2003);
+    * effective_skills: exp of the entropy of the discriminator's mean answer, at most M;
     * displacement: distance from start to end, per skill; direction: of its mean end, in radians;
     * end_spread: scatter of one skill's ends about their centre, to be small against the displacement;
-    * coverage: distinct cells of 0.25 length units that all skills visit.
+    * coverage: distinct cells of 0.25 length units that all skills visit;
+    * action_entropy: H[A|S,Z] in nats, differential where actions are continuous.
     """
     library = learner.skills(learner.freeze(state))
-    obs, valid = run_skills(key, family, library, task, num_episodes)
+    obs, log_prob, valid = run_skills(key, family, library, task, num_episodes)
     count = valid.sum()
-    log_q = learner.discriminate(state, obs[:, :, 1:])  # [Z, N, T, Z]
+    log_q = learner.discriminate(state, obs)  # [M, N, T, M]
     own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
     right = jnp.stack([log_q[z].argmax(axis=-1) == z for z in range(len(log_q))])
     mean_answer = jnp.sum(jnp.exp(log_q) * valid[..., None], axis=(0, 1, 2)) / count
@@ -187,6 +193,7 @@ def skill_diagnostics(
         "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),
         "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
         "coverage": _distinct_cells(paths.reshape(-1, 2), 0.25),
+        "action_entropy": -jnp.sum(log_prob * valid) / count,
     }, paths
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hmrl_cli import config, evaluation, loop, report, rundir
 from hmrl_cli.config import Experiment, Resolved
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
+from hmrl_cli.exploration import bonus
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.skills import lift, repeat
 from hmrl_cli.types import Continuous, Learner, SkillLearner, TaskFamily
@@ -76,7 +77,11 @@ def assemble(
         return repeat(family, held) if held > 1 else family
 
     def make_learner(skills: Params) -> Learner:
-        return build(experiment.algorithm, act_on(skills))
+        met = act_on(skills)
+        if experiment.bonus:
+            made = config.plugin("bonuses", experiment.bonus.name).make(experiment.bonus, met)
+            met = bonus(met, made)
+        return build(experiment.algorithm, met)
 
     try:
         # the skills' parameters are not looked at before an episode is run

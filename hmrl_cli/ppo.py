@@ -1,10 +1,13 @@
 """Proximal policy optimisation on whole episodes (Schulman et al. 2017, 1707.06347).
 
-The critic is told the time, so the horizon is an end like any other: no value is assumed beyond it.
+The critic is told the time, so the horizon is an end like any other: no value is assumed beyond it.  A reward
+may be a vector with a price for each part; the critic then knows the parts (successor features, Barreto et
+al. 2017), and the policy follows the sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
@@ -18,13 +21,21 @@ if TYPE_CHECKING:
     from hmrl_cli.distributions import Policy
     from hmrl_cli.types import Array, Key, Metrics, Params
 
+RATE_NOTCH = 1.5  # by which the learning rate adapts
+RATE_LIMITS = (1e-5, 1e-2)
+
 
 class Config(Strict):
     """Settings of the learner."""
 
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer, tanh")
     init_std: float = Field(0.6, gt=0, le=10, description="of continuous actions at the start")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of policy and critic (Adam)")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of policy and critic (Adam), at the start")
+    target_kl: float | None = Field(
+        None,
+        gt=0,
+        description="KL of an update that the learning rate adapts to; none: it stays",
+    )
     epochs: int = Field(4, gt=0, le=1000, description="passes over each batch of episodes")
     minibatches: int = Field(8, gt=0, le=10_000, description="gradient steps of a pass")
     discount: float = Field(0.97, ge=0, le=1, description="gamma")
@@ -40,6 +51,7 @@ class State(NamedTuple):
     policy: Params
     critic: Params
     optimizer: Any
+    learning_rate: Array  # []
 
 
 class Batch(NamedTuple):
@@ -49,7 +61,8 @@ class Batch(NamedTuple):
     critic_obs: Array  # [N, T, critic_size]
     action: Array  # [N, T, action_size], or [N, T] int32
     log_prob: Array  # [N, T]  when it was taken
-    reward: Array  # [N, T]
+    reward: Array  # [N, T, C]
+    price: Array  # [N, C]  what each part of the reward is worth in the episode
     discount: Array  # [N, T]  0 where the episode ended early, else 1
     valid: Array  # [N, T]  1 where the step counts
 
@@ -62,7 +75,7 @@ class _Sample(NamedTuple):
     action: Array
     log_prob: Array
     advantage: Array
-    target: Array
+    target: Array  # [B, C]
     valid: Array
 
 
@@ -77,7 +90,8 @@ class PPO(NamedTuple):
         """Fresh parameters."""
         policy_key, critic_key = jax.random.split(key)
         policy, critic = self.policy.init(policy_key), self.critic.init(critic_key)
-        return State(policy, critic, self._optimizer().init((policy, critic)))
+        optimizer = self._optimizer().init((policy, critic))
+        return State(policy, critic, optimizer, jnp.float32(self.config.learning_rate))
 
     def update(self, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
         """Learn from episodes that this very policy has just acted in.
@@ -86,66 +100,117 @@ class PPO(NamedTuple):
         """
         sample = self._judge(state.critic, batch)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), sample)
-        count = flat.valid.shape[0]
+        state, metrics = in_minibatches(
+            key, self._step, state, flat, passes=self.config.epochs, count=self.config.minibatches
+        )
+        kl = metrics.pop("kl")[-1].mean()  # of the last pass, when all of the update has happened
+        state = state._replace(learning_rate=self._adapted(state.learning_rate, kl))
+        return state, jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": state.learning_rate}
 
-        def one_pass(state: State, t: Array) -> tuple[State, Metrics]:
-            order = jax.random.permutation(jax.random.fold_in(key, t), count)
-            order = order.reshape(self.config.minibatches, -1)
-            return jax.lax.scan(lambda state, rows: self._step(state, flat, rows), state, order)
-
-        state, metrics = jax.lax.scan(one_pass, state, jnp.arange(self.config.epochs))
-        return state, jax.tree.map(jnp.mean, metrics)
+    def _adapted(self, rate: Array, kl: Array) -> Array:
+        """The learning rate, one notch towards the target where the update went much beside it."""
+        target = self.config.target_kl
+        if target is None:
+            return rate
+        notch = jnp.where(kl > 2 * target, 1 / RATE_NOTCH, jnp.where(kl < target / 2, RATE_NOTCH, 1.0))
+        return jnp.clip(rate * notch, *RATE_LIMITS)
 
     def _judge(self, critic: Params, batch: Batch) -> _Sample:
         """Advantages, whitened over the batch, and what the critic should have said."""
-        value = self.critic.apply(critic, batch.critic_obs)[..., 0] * batch.valid
+        value = self.critic.apply(critic, batch.critic_obs) * batch.valid[..., None]
+        reward = batch.reward * batch.valid[..., None]
         discount = self.config.discount * batch.discount
 
-        def of_episode(reward: Array, discount: Array, value: Array) -> Array:
+        def of_part(reward: Array, discount: Array, value: Array) -> Array:
             return returns.gae(reward, discount, value, jnp.zeros(()), self.config.gae_lambda)
 
-        advantage = jax.vmap(of_episode)(batch.reward * batch.valid, discount, value)
+        of_episode = jax.vmap(of_part, in_axes=(-1, None, -1), out_axes=-1)
+        parts = jax.vmap(of_episode)(reward, discount, value)
+        advantage = jnp.sum(parts * batch.price[:, None], axis=-1)
         return _Sample(
             batch.obs,
             batch.critic_obs,
             batch.action,
             batch.log_prob,
             returns.whiten(advantage, batch.valid),
-            advantage + value,
+            parts + value,
             batch.valid,
         )
 
-    def _step(self, state: State, flat: _Sample, rows: Array) -> tuple[State, Metrics]:
+    def _step(self, state: State, some: _Sample) -> tuple[State, Metrics]:
         """One gradient step on some of the steps."""
-        some = jax.tree.map(lambda x: x[rows], flat)
         params = (state.policy, state.critic)
         (_, metrics), grads = jax.value_and_grad(self._loss, has_aux=True)(params, some)
         updates, optimizer = self._optimizer().update(grads, state.optimizer, params)
+        updates = jax.tree.map(lambda x: -state.learning_rate * x, updates)
         policy, critic = optax.apply_updates(params, updates)
-        return State(policy, critic, optimizer), metrics
+        return State(policy, critic, optimizer, state.learning_rate), metrics
 
     def _loss(self, params: tuple[Params, Params], some: _Sample) -> tuple[Array, Metrics]:
         """The clipped surrogate (eq. 7), less the entropy, plus half the critic's squared error."""
         weight = some.valid / jnp.maximum(some.valid.sum(), 1.0)
         pi: Policy = self.policy.apply(params[0], some.obs)
-        ratio = jnp.exp(pi.log_prob(some.action) - some.log_prob)
+        log_ratio = pi.log_prob(some.action) - some.log_prob
+        ratio = jnp.exp(log_ratio)
         clipped = jnp.clip(ratio, 1.0 - self.config.clip, 1.0 + self.config.clip)
         gain = jnp.sum(weight * jnp.minimum(ratio * some.advantage, clipped * some.advantage))
         entropy = jnp.sum(weight * pi.entropy())
-        error = self.critic.apply(params[1], some.critic_obs)[..., 0] - some.target
-        critic_loss = 0.5 * jnp.sum(weight * error**2)
+        error = self.critic.apply(params[1], some.critic_obs) - some.target
+        critic_loss = 0.5 * jnp.sum(weight[:, None] * error**2)
         loss = critic_loss - gain - self.config.entropy_coefficient * entropy
         beyond = jnp.sum(weight * (jnp.abs(ratio - 1.0) > self.config.clip))
-        return loss, {"critic_loss": critic_loss, "action_entropy": entropy, "clipped": beyond}
+        kl = jnp.sum(weight * (ratio - 1.0 - log_ratio))  # never negative, and of little variance
+        return loss, {"critic_loss": critic_loss, "action_entropy": entropy, "clipped": beyond, "kl": kl}
 
     def _optimizer(self) -> optax.GradientTransformation:
         return optax.chain(
             optax.clip_by_global_norm(self.config.max_gradient_norm),
-            optax.adam(self.config.learning_rate),
+            optax.scale_by_adam(),
         )
 
 
-def make(obs_size: int, critic_size: int, action: Action, config: Config) -> PPO:
-    """PPO for a policy that sees [obs_size] and a critic that sees [critic_size]."""
+def in_minibatches(
+    key: Key,
+    step: Callable[[Any, Any], tuple[Any, Metrics]],
+    state: Any,
+    rows: Any,
+    *,
+    passes: int,
+    count: int,
+) -> tuple[Any, Metrics]:
+    """Carry `step(state, some rows)` through shuffled rows, leaves [R, ...], in `count` parts of equal size.
+
+    Returns the last state and the metrics of every step [passes, count].
+    """
+    total = jax.tree.leaves(rows)[0].shape[0]
+
+    def one_pass(state: Any, t: Array) -> tuple[Any, Metrics]:
+        order = jax.random.permutation(jax.random.fold_in(key, t), total).reshape(count, -1)
+
+        def one_step(state: Any, some: Array) -> tuple[Any, Metrics]:
+            return step(state, jax.tree.map(lambda x: x[some], rows))
+
+        return jax.lax.scan(one_step, state, order)
+
+    return jax.lax.scan(one_pass, state, jnp.arange(passes))
+
+
+def with_time(x: Array) -> Array:
+    """What is seen at the steps of episodes [N, T, F], and when: as a share of the episode [N, T, F + 1]."""
+    time = jnp.arange(x.shape[1], dtype=jnp.float32) / x.shape[1]
+    return jnp.concatenate([x, jnp.broadcast_to(time[None, :, None], (*x.shape[:2], 1))], axis=-1)
+
+
+def must_divide(config: Config, steps: int) -> None:
+    """Raise ValueError where the steps of an update make no whole minibatches."""
+    if steps % config.minibatches:
+        raise ValueError(
+            f"algorithm.ppo.minibatches: found {config.minibatches}; "
+            f"must divide the {steps} steps of an update"
+        )
+
+
+def make(obs_size: int, critic_size: int, action: Action, config: Config, num_rewards: int = 1) -> PPO:
+    """PPO for a policy that sees [obs_size], a critic that sees [critic_size], and a reward in parts."""
     policy = networks.policy(obs_size, action, config.hidden, activation="tanh", init_std=config.init_std)
-    return PPO(policy, networks.mlp(critic_size, config.hidden, 1, "tanh"), config)
+    return PPO(policy, networks.mlp(critic_size, config.hidden, num_rewards, "tanh"), config)

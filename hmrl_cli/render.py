@@ -126,12 +126,12 @@ def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str
 
     def one(key: Key, skill: Array) -> Film:
         def decide(key: Key, state: EnvState) -> Array:
-            return library.act(library.params, key, state.obs, skill)
+            return library.policy(library.params, state.obs, skill).sample(key)
 
         return film(key, family, task, Actor(decide, lambda key, state, action: action, trained.parts.held))
 
-    number = library.skill.size
-    films = jax.jit(jax.vmap(one))(jax.random.split(key, number), jnp.arange(number))
+    number = len(library.examples)
+    films = jax.jit(jax.vmap(one))(jax.random.split(key, number), library.examples)
     return films, [f"skill {skill}" for skill in range(number)]
 
 
@@ -175,7 +175,8 @@ def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], 
     library = skill_learner.skills(skills)
 
     def act(key: Key, state: EnvState, skill: Array) -> Array:
-        return library.act(library.params, key if hierarchy.stochastic else None, state.obs, skill)
+        pi = library.policy(library.params, state.obs, skill)
+        return pi.sample(key) if hierarchy.stochastic else pi.mode()
 
     return act
 

@@ -18,6 +18,12 @@ class Buffer(NamedTuple):
     size: Array  # [] int32  entries held
 
 
+def must_hold(capacity: int, steps: int) -> None:
+    """Raise ValueError for a buffer that one update's steps do not fit into."""
+    if capacity < steps:
+        raise ValueError(f"algorithm.buffer_capacity: found {capacity}; must hold one update, {steps} steps")
+
+
 def init(example: Any, capacity: int) -> Buffer:
     """An empty buffer for entries shaped like `example`."""
     data = jax.tree.map(lambda x: jnp.zeros((capacity, *jnp.shape(x)), jnp.result_type(x)), example)

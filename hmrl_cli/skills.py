@@ -26,7 +26,8 @@ def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, sto
     """
 
     def act(key: Key, obs: Array, skill: Array) -> Array:
-        return library.act(library.params, key if stochastic else None, obs, skill)
+        pi = library.policy(library.params, obs, skill)
+        return pi.sample(key) if stochastic else pi.mode()
 
     return _hold(family, steps_per_skill, act)._replace(action=library.skill)
 

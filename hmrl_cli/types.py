@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import jax
 
+    from hmrl_cli.distributions import SkillPolicy
+
     Array = jax.Array
     Key = jax.Array  # a typed key, as jax.random.key makes it
     Task = jax.Array  # [task_size]
@@ -91,6 +93,7 @@ class TaskFamily(NamedTuple):
     terminates: bool  # whether an episode can end before its horizon
     scene: Scene
     is_task: Callable[[Task], Array] | None = None  # -> [] bool, for what shape and finiteness do not tell
+    bonus: Bonus | None = None  # what exploring it is worth, beside its reward
 
 
 class Transition(NamedTuple):
@@ -103,6 +106,20 @@ class Transition(NamedTuple):
     discount: Array  # []  0 where the episode ended early at this step, else 1
     valid: Array  # []  1 while the episode was still running before this step, else 0
     next_obs: Array  # [obs_size]
+
+
+class Bonus(NamedTuple):
+    """An exploration bonus, bound to its configuration and its family: a bundle of pure functions.
+
+    Steps are Transitions with leaves [..., leaf]: the episodes of an update [N, T], or replayed ones [B].
+    """
+
+    weight: float  # factor of the bonus beside the family's reward
+    init: Callable[[Key], State]
+    # what taking these steps once more would be worth [...]; steps that do not count get any number
+    reward: Callable[[State, Transition], Array]
+    # from new steps, each given once; a state of the same tree, shapes, dtypes and weak types
+    learn: Callable[[Key, State, Transition], tuple[State, Metrics]]
 
 
 class AdaptState(NamedTuple):
@@ -121,14 +138,14 @@ class Adaptation(NamedTuple):
 
 
 class SkillLibrary(NamedTuple):
-    """Frozen skills: `act(params, key, obs, skill)` is the action of one skill in one state.
+    """Frozen skills: `policy(params, obs, skill)` is the distribution of one skill's actions in one state."""
 
-    A key of None asks for the most likely action instead of a sampled one.
-    """
-
-    act: Callable[[Params, Key | None, Array, Array], Array]
+    policy: Callable[[Params, Array, Array], SkillPolicy]
     params: Params
-    skill: Action  # what a controller chooses: Discrete(number of skills)
+    # what a controller chooses: one of Discrete(number of skills), or a vector, which the policy maps to
+    # those it was trained with
+    skill: Action
+    examples: Array  # [M] int32, all of them, or [M, skill size], some: skills to measure and to look at
 
 
 class MetaLearner(NamedTuple):
@@ -154,7 +171,8 @@ class SkillLearner(NamedTuple):
     steps_per_update: int
     freeze: Callable[[State], Params]  # what acting with the skills takes
     skills: Callable[[Params], SkillLibrary]
-    # of the observations after each step of an episode [..., T, obs_size]: log q [..., T, num_skills]
+    # of an episode's observations from the reset on [..., T + 1, obs_size]: log q(z|.) of the library's
+    # examples after every step [..., T, M]
     discriminate: Callable[[State, Array], Array]
 
 

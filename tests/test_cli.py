@@ -224,6 +224,8 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (["show", "."], 65, "holds no config.toml"),
         (["list", "familes"], 2, "did you mean 'families'?"),
         (["list", "families", "pont"], 2, "did you mean 'point'?"),
+        (["list", "bonuses", "rdn"], 2, "did you mean 'rnd'?"),
+        (["meta-train", "room/tiny", "--set", "bonus.name=rnd"], 2, "maml takes no bonus"),
         (["list", "families", "pont", "--json"], 2, "did you mean 'point'?"),
         (["list", "families", "--split", "test"], 2, "must go with one family"),
         (["list", "presets", "room"], 2, "found 'room'"),
@@ -304,6 +306,9 @@ def test_list(hmrl):
     assert fields["command"] == "meta-train"
     assert any(field["name"] == "inner_lr" and field["description"] for field in fields["fields"])
     assert "horizon" in hmrl("list", "families", "point").out
+    assert {row["name"] for row in everything["bonuses"]} >= {"counts", "icm", "information_gain", "rnd"}
+    assert "weight" in hmrl("list", "bonuses", "rnd").out
+    assert json.loads(hmrl("list", "bonuses", "rnd", "--json").out)["name"] == "rnd"
     described = json.loads(hmrl("list", "families", "point", "--split", "hidden", "--json").out)
     assert described["split"] == "hidden"
     assert "flat -1" in hmrl("list", "families", "point", "--split", "test").out

@@ -70,6 +70,23 @@ class Other(Strict):
     inner_lr: float = 0.5
 
 
+class Scratch(Strict):
+    command: ClassVar[str] = "meta-train"
+    takes_bonus: ClassVar[bool] = True
+    name: Literal["scratch"] = "scratch"
+
+
+class Novelty(Strict):
+    name: Literal["novelty"] = "novelty"
+    weight: float = pydantic.Field(0.5, ge=0)
+
+
+class Surprise(Strict):
+    name: Literal["surprise"] = "surprise"
+    weight: float = pydantic.Field(0.5, ge=0)
+    depth: int = 3
+
+
 class Explore(Strict):
     command: ClassVar[str] = "pretrain-skills"
     name: Literal["explore"] = "explore"
@@ -82,6 +99,11 @@ PLUGINS = {
         "learn": SimpleNamespace(Config=Learn),
         "other": SimpleNamespace(Config=Other),
         "explore": SimpleNamespace(Config=Explore),
+        "scratch": SimpleNamespace(Config=Scratch),
+    },
+    "bonuses": {
+        "novelty": SimpleNamespace(Config=Novelty),
+        "surprise": SimpleNamespace(Config=Surprise),
     },
 }
 
@@ -177,6 +199,40 @@ def test_skills(presets):
         "meta-train", "room/flat", ["training.action_repeat=2"], flags={"hierarchy.skills": "z"}
     )
     assert "must be 1 with a hierarchy" in repeated
+
+
+def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(presets, tmp_path):
+    plain = config.resolve("meta-train", "room/flat", ["algorithm.name=scratch"]).experiment
+    assert plain.bonus is None and "bonus" not in config.to_toml(plain)
+    sets = ["algorithm.name=scratch", "bonus.name=surprise", "bonus.depth=5"]
+    resolved = config.resolve("meta-train", "room/flat", sets)
+    assert resolved.experiment.bonus == Surprise(depth=5)
+    assert resolved.origins["bonus.depth"] == "--set" and resolved.origins["bonus.weight"] == "default"
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(resolved.experiment))
+    assert config.load(path) == config.resolve("meta-train", str(path)).experiment == resolved.experiment
+    other = config.resolve("meta-train", str(path), ["bonus.name=novelty"]).experiment
+    assert other.bonus == Novelty()  # `depth` is of the one that was replaced
+    assert config.difference(other, resolved.experiment).startswith("bonus.name: found 'novelty'")
+    assert config.difference(plain, resolved.experiment).startswith("bonus.name: found None")
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        (
+            ["bonus.name=novelty"],
+            "bonus.name: found 'novelty', but learn takes no bonus; must go with one of: scratch",
+        ),
+        (["bonus.name=noevlty"], "bonus.name: found 'noevlty' (from --set); did you mean 'novelty'?"),
+        (["algorithm.name=scratch", "bonus.weight=1.0"], "bonus.name: room/flat names no bonus"),
+        (["algorithm.name=scratch", "bonus.name=novelty", "bonus.depth=1"], "bonus.depth: unknown key"),
+        (["algorithm.name=scratch", "bonus.name=novelty", "bonus.weight=-1"], "bonus.weight: found -1"),
+        (["bonus = 3"], "bonus: found 3 (from --set); must be a table"),
+    ],
+)
+def test_a_bonus_that_does_not_fit_is_refused(presets, sets, expected):
+    assert expected in refusal("meta-train", "room/flat", sets)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmrl_cli import evaluation
-from hmrl_cli.types import Adaptation, AdaptState, Discrete, MetaLearner, SkillLearner, SkillLibrary
+from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, SkillLearner
 from tests import toys
 
 TASKS = jnp.array([[1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
@@ -69,9 +69,9 @@ def diagnose(directions):
     family = toys.walker(horizon=10)
 
     def discriminate(state, obs):
-        return jax.nn.log_softmax(20 * obs @ DIRECTIONS.T)
+        return jax.nn.log_softmax(20 * obs[..., 1:, :] @ DIRECTIONS.T)
 
-    library = SkillLibrary(lambda params, key, obs, skill: params[skill], directions, Discrete(4))
+    library = toys.straight(directions, std=1e-3)
     learner = SkillLearner(None, None, 1, lambda state: state, lambda params: library, discriminate)
     return evaluation.skill_diagnostics(
         jax.random.key(0), family, learner, directions, TASKS[0], num_episodes=3
@@ -85,6 +85,8 @@ def test_skills_that_part_are_seen_to_part():
     np.testing.assert_allclose(numbers["mutual_information"], np.log(4), rtol=0.02)
     np.testing.assert_allclose(numbers["effective_skills"], 4, rtol=0.02)
     np.testing.assert_allclose(numbers["displacement"], 3, atol=0.1)
+    entropy = 2 * (np.log(1e-3) + 0.5 * np.log(2 * np.pi * np.e))
+    np.testing.assert_allclose(numbers["action_entropy"], entropy, atol=0.3)
     np.testing.assert_allclose(jnp.abs(numbers["direction"]), [0, np.pi / 2, np.pi, np.pi / 2], atol=0.05)
 
 

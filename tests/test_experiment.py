@@ -14,7 +14,24 @@ from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunD
 from hmrl_cli.progress import Silent
 from tests import toys
 
-COMMANDS = {"diayn": "pretrain-skills", "maml": "meta-train", "maesn": "meta-train"}
+COMMANDS = {
+    "diayn": "pretrain-skills",
+    "maml": "meta-train",
+    "maesn": "meta-train",
+    "ppo": "meta-train",
+    "sac": "meta-train",
+}
+# what an algorithm has beside the smoke preset
+SETTINGS = {
+    "ppo": ("algorithm.episodes_per_update=4", "bonus.name=rnd", "bonus.hidden=[8]"),
+    "sac": (
+        "algorithm.episodes_per_update=4",
+        "algorithm.gradient_steps=4",
+        "algorithm.buffer_capacity=100",
+        "bonus.name=counts",
+        "bonus.bits=8",
+    ),
+}
 
 
 class Dies(Silent):
@@ -29,7 +46,8 @@ class Dies(Silent):
 
 
 def resolve(algorithm, *sets, skills=None):
-    smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2", *sets]
+    smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2"]
+    smaller += [*SETTINGS.get(algorithm, ()), *sets]
     if algorithm != "diayn":
         smaller.append(f"algorithm.name={algorithm}")
     flags = {"hierarchy.skills": str(skills)} if skills else {}
@@ -221,6 +239,24 @@ def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):
 def test_a_feature_that_the_family_lacks_is_refused():
     with pytest.raises(ConfigError, match="discriminate: point has no feature 'speed'"):
         experiment.check(resolve("diayn", "algorithm.discriminate=speed"))
+
+
+def test_a_bonus_for_a_feature_that_the_family_lacks_is_refused():
+    with pytest.raises(ConfigError, match=r"bonus.observe: point has no feature 'speed', only identity, xy"):
+        experiment.check(resolve("ppo", "bonus.observe=speed"))
+    with pytest.raises(ConfigError, match=r"bonus.name: found 'rnd', but maml takes no bonus; .* ppo, sac"):
+        resolve("maml", "bonus.name=rnd")
+
+
+def test_a_learner_from_scratch_explores_through_skills(runs, tmp_path):
+    """A run keeps its bonus, and is measured like any other."""
+    sets = ("hierarchy.steps_per_skill=2", "bonus.name=icm", "algorithm.ppo.minibatches=4")
+    resolved = resolve("ppo", *sets, skills=runs / "diayn")
+    train(tmp_path / "run", resolved)
+    assert rundir.read(tmp_path / "run").experiment.bonus.name == "icm"
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])["bonus"] > 0
+    result = experiment.evaluate(tmp_path / "run", num_tasks=2, adapt_steps=2, progress=Silent())
+    assert np.shape(result["per_task"]["return"]) == (1, 2, 3)
 
 
 def test_the_plan_counts_environment_steps(runs):

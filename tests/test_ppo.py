@@ -15,7 +15,9 @@ def bandit(key, state, agent, pays):
     pi = agent.policy.apply(state.policy, obs)
     action = pi.sample(key)
     ones = jnp.ones((64, 4))
-    return ppo.Batch(obs, obs, action, pi.log_prob(action), pays(action), ones, ones)
+    return ppo.Batch(
+        obs, obs, action, pi.log_prob(action), pays(action)[..., None], jnp.ones((64, 1)), ones, ones
+    )
 
 
 def learn(agent, pays, updates):
@@ -63,7 +65,7 @@ def test_the_surrogate_is_flat_beyond_the_clip(advantage):
 
     def slope(shift):
         one = jnp.ones(1)
-        some = ppo._Sample(obs, obs, action, log_prob - shift, advantage * one, 0.0 * one, one)
+        some = ppo._Sample(obs, obs, action, log_prob - shift, advantage * one, jnp.zeros((1, 1)), one)
         return jax.grad(lambda policy: agent._loss((policy, params[1]), some)[0])(params[0])
 
     def size(tree):

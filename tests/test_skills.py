@@ -5,19 +5,14 @@ import pytest
 
 from hmrl_cli.rollout import unroll
 from hmrl_cli.skills import lift, repeat
-from hmrl_cli.types import Continuous, Discrete, SkillLibrary
+from hmrl_cli.types import Continuous, Discrete
 from tests import toys
 
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 TASK = jnp.array([1.0, 0.0])
 
 
-def act(params, key, obs, skill):
-    noise = 0.0 if key is None else 0.1 * jax.random.normal(key, (2,))
-    return params[skill] + noise
-
-
-LIBRARY = SkillLibrary(act, DIRECTIONS, Discrete(4))
+LIBRARY = toys.straight(DIRECTIONS)
 
 
 def always(choice):

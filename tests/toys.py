@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, TaskFamily
+from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, SkillLibrary, TaskFamily
 
 BLANK = Scene((), lambda state: jnp.zeros((0, 7)), lambda state, task: jnp.zeros((0, 4)), 0.1, flat=True)
 
@@ -31,6 +34,38 @@ def corridor(half: int = 2, horizon: int = 8) -> TaskFamily:
         controller=None,
         features={"identity": lambda obs: obs, "xy": lambda obs: obs[..., :2]},
         obs_size=2 * half + 1,
+        task_size=1,
+        action=Discrete(2),
+        horizon=horizon,
+        terminates=False,
+        scene=BLANK,
+    )
+
+
+def chain(length: int = 20, horizon: int = 24) -> TaskFamily:
+    """Cells 0 .. length - 1, start at 0, actions back and ahead, and a reward in the last cell alone.
+
+    Acting at random gets there in one episode of many thousands.
+    """
+
+    def observe(cell):
+        return jax.nn.one_hot(cell, length)
+
+    def step(state, action, task):
+        cell = jnp.clip(state.body + 2 * action - 1, 0, length - 1)
+        return _state(cell, observe(cell), cell == length - 1, cell == length - 1)
+
+    return TaskFamily(
+        name="chain",
+        sample=lambda key, split: jnp.zeros(1),
+        reset=lambda key, task: _state(jnp.int32(0), observe(0), 0.0, False),
+        step=step,
+        controller=None,
+        features={
+            "identity": lambda obs: obs,
+            "xy": lambda obs: jnp.stack([obs @ jnp.arange(float(length)), 0 * obs[..., 0]], axis=-1),
+        },
+        obs_size=length,
         task_size=1,
         action=Discrete(2),
         horizon=horizon,
@@ -72,3 +107,12 @@ def walker(horizon: int = 6, ends: bool = False) -> TaskFamily:
         terminates=ends,
         scene=BLANK,
     )
+
+
+def straight(directions, std: float = 0.1) -> SkillLibrary:
+    """Skills that each walk one of the directions [N, 2], with noise of that spread."""
+
+    def policy(params, obs, skill):
+        return Gaussian(params[skill], jnp.full(2, jnp.log(std)))
+
+    return SkillLibrary(policy, directions, Discrete(len(directions)), np.arange(len(directions)))

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
-from hmrl_cli.algorithms._features import feature_size
 from hmrl_cli.config import Strict
 from hmrl_cli.empowerment import lower_bound
+from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.rollout import unroll
 from hmrl_cli.sac import Config as SACConfig
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
+    from hmrl_cli.distributions import SkillPolicy
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
@@ -127,15 +128,15 @@ class Diayn(NamedTuple):
     def skills(self, params: Params) -> SkillLibrary:
         """The frozen skills."""
 
-        def act(params: Params, key: Key | None, obs: Array, skill: Array) -> Array:
-            pi = self.agent.policy.apply(params, self._condition(obs, skill))
-            return pi.mode() if key is None else pi.sample(key)
+        def policy(params: Params, obs: Array, skill: Array) -> SkillPolicy:
+            return self.agent.policy.apply(params, self._condition(obs, skill))
 
-        return SkillLibrary(act, params, Discrete(self.config.num_skills))
+        number = self.config.num_skills
+        return SkillLibrary(policy, params, Discrete(number), jnp.arange(number))
 
-    def discriminate(self, state: State, next_obs: Array) -> Array:
-        """log q(z | f(s')) [..., num_skills] of the trained discriminator."""
-        return self.log_q(state.discriminator, next_obs)
+    def discriminate(self, state: State, obs: Array) -> Array:
+        """log q(z | f(s')) [..., T, num_skills] after the steps of an episode [..., T + 1, obs_size]."""
+        return self.log_q(state.discriminator, obs[..., 1:, :])
 
     def _condition(self, obs: Array, skill: Array) -> Array:
         """What policy and critics see: the observed feature and the skill, one-hot."""
@@ -194,12 +195,9 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     Raises ValueError for a feature that the family does not have, and for a buffer too small.
     """
     steps = config.episodes_per_update * family.horizon
-    if config.buffer_capacity < steps:
-        raise ValueError(
-            f"algorithm.buffer_capacity: found {config.buffer_capacity}; must hold one update, {steps} steps"
-        )
-    told = feature_size(family, "discriminate", config.discriminate)
-    seen = feature_size(family, "observe", config.observe)
+    replay.must_hold(config.buffer_capacity, steps)
+    told = feature_size(family, "algorithm.discriminate", config.discriminate)
+    seen = feature_size(family, "algorithm.observe", config.observe)
     agent = sac.make(seen + config.num_skills, family.action, config.sac)
     discriminator = networks.mlp(told, config.discriminator_hidden, config.num_skills)
     learner = Diayn(config, family, agent, discriminator)

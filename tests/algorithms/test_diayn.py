@@ -41,9 +41,10 @@ def test_two_skills_part_a_corridor_and_reach_log_2():
         library = learner.skills(learner.freeze(state))
 
         def step(cell, _):
-            action = library.act(library.params, None, cell.obs, skill)
-            cell = family.step(cell, action, jnp.zeros(1))
-            return cell, learner.discriminate(state, cell.obs)[skill] + jnp.log(2)
+            action = library.policy(library.params, cell.obs, skill).mode()
+            new = family.step(cell, action, jnp.zeros(1))
+            path = jnp.stack([cell.obs, new.obs])
+            return new, learner.discriminate(state, path)[0, skill] + jnp.log(2)
 
         start = family.reset(jax.random.key(0), jnp.zeros(1))
         return jax.lax.scan(step, start, None, family.horizon)[1].mean()

@@ -7,11 +7,10 @@ import pytest
 
 from hmrl_cli import skills
 from hmrl_cli.algorithms import maesn, maml
-from hmrl_cli.types import Discrete, SkillLibrary
 from tests import toys
 
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
-LIBRARY = SkillLibrary(lambda params, key, obs, skill: params[skill], DIRECTIONS, Discrete(5))
+LIBRARY = toys.straight(DIRECTIONS)
 
 
 def plain():

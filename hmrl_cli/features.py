@@ -1,4 +1,4 @@
-"""What algorithms ask of a family's features."""
+"""Features of a family, as settings name them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 def feature_size(family: TaskFamily, setting: str, feature: str) -> int:
-    """Size of a feature that `algorithm.setting` names; raises ValueError where the family lacks it."""
+    """Size of a feature that a setting (its dotted path) names.
+
+    Raises ValueError where the family lacks it.
+    """
     if feature not in family.features:
         known = ", ".join(sorted(family.features))
-        raise ValueError(f"algorithm.{setting}: {family.name} has no feature {feature!r}, only {known}")
+        raise ValueError(f"{setting}: {family.name} has no feature {feature!r}, only {known}")
     return jax.eval_shape(family.features[feature], jnp.zeros(family.obs_size)).shape[0]

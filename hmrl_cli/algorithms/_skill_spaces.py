@@ -1,0 +1,68 @@
+"""What a skill can be: one of several, a direction, or a point of a box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.types import Action, Continuous, Discrete
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key
+
+NUM_EXAMPLES = 8  # of a continuous space, where its size lets one choose
+
+
+class Space(NamedTuple):
+    """A set of skills, and how even draws from it are made."""
+
+    skill: Action  # what a controller chooses
+    examples: Any  # [M] int32, or [M, size]; numpy
+    draw: Callable[[Key, int], Array]  # key, N -> [N] int32, or [N, size]
+    encode: Callable[[Array], Array]  # skills -> [..., E], as networks see them; nothing lies outside
+
+
+def one_of(count: int, *, centred: bool = False) -> Space:
+    """Skills 0 .. count - 1, each drawn as often as the others, encoded one-hot.
+
+    Centred: one-hot vectors less their mean, times N / (N - 1), so that they sum to 0 (Park et al. 2024).
+    """
+
+    def encode(skill: Array) -> Array:
+        one_hot = jax.nn.one_hot(skill, count)
+        return (one_hot - 1 / count) * (count / (count - 1)) if centred else one_hot
+
+    def draw(key: Key, number: int) -> Array:
+        return jax.random.permutation(key, jnp.arange(number) % count)
+
+    return Space(Discrete(count), np.arange(count, dtype=np.int32), draw, encode)
+
+
+def direction(size: int) -> Space:
+    """Unit vectors of R^size, drawn evenly from the sphere."""
+
+    def encode(skill: Array) -> Array:
+        return skill / jnp.maximum(jnp.linalg.norm(skill, axis=-1, keepdims=True), 1e-6)
+
+    def draw(key: Key, number: int) -> Array:
+        return encode(jax.random.normal(key, (number, size)))
+
+    return Space(Continuous(size), _around(size), draw, encode)
+
+
+def box(size: int) -> Space:
+    """Points of [-1, 1]^size, drawn evenly."""
+
+    def draw(key: Key, number: int) -> Array:
+        return jax.random.uniform(key, (number, size), minval=-1.0, maxval=1.0)
+
+    return Space(Continuous(size), _around(size), draw, lambda skill: jnp.clip(skill, -1.0, 1.0))
+
+
+def _around(size: int) -> Any:
+    """Unit vectors [M, size] to stand for all: evenly around a circle, else both ways along each axis."""
+    if size == 2:
+        angle = 2 * np.pi * np.arange(NUM_EXAMPLES) / NUM_EXAMPLES
+        return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
+    return np.concatenate([np.eye(size), -np.eye(size)]).astype(np.float32)

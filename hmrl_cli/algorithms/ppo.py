@@ -1,0 +1,114 @@
+"""PPO from scratch on a few training tasks, with or without an exploration bonus (Schulman et al. 2017).
+
+Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  With one task, the
+default, every seed learns one hidden goal of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli import moments, ppo
+from hmrl_cli.algorithms import _scratch
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.moments import Moments
+from hmrl_cli.ppo import Config as PPOConfig
+from hmrl_cli.types import MetaLearner, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics
+
+
+class Config(_scratch.Config):
+    """Settings of proximal policy optimisation from scratch."""
+
+    name: Literal["ppo"] = "ppo"
+    ppo: PPOConfig = Field(PPOConfig(), description="the learner")
+
+
+class State(NamedTuple):
+    """Everything that training carries on."""
+
+    agent: ppo.State
+    observed: Moments
+    tasks: Array  # [num_tasks, task_size]
+    bonus: Any  # state of the bonus; None without one
+
+
+class FromScratch(NamedTuple):
+    """The learner, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+    agent: ppo.PPO
+
+    def init(self, key: Key) -> State:
+        """Fresh networks, and the tasks."""
+        agent_key, task_key, bonus_key = jax.random.split(key, 3)
+        return State(
+            self.agent.init(agent_key),
+            moments.initial(self.family.obs_size),
+            _scratch.draw_tasks(task_key, self.family, self.config.num_tasks),
+            _scratch.init_bonus(bonus_key, self.family),
+        )
+
+    def step(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """Run one episode in each environment, then learn from them and forget them."""
+        episode_key, learn_key, bonus_key = jax.random.split(key, 3)
+        act = self.acting(self.params(state))
+        steps, final = _scratch.episodes(
+            episode_key, act, self.family, state.tasks, self.config.episodes_per_update
+        )
+        returned, success, reached = _scratch.outcome(steps, final)
+        worth, bonus_metrics = _scratch.intrinsic(self.family, state.bonus, steps)
+        agent, learned = self.agent.update(
+            learn_key, state.agent, self._batch(state.observed, steps, steps.reward + worth)
+        )
+        bonus, bonus_learned = _scratch.learn_bonus(bonus_key, self.family, state.bonus, steps)
+        observed = moments.absorb(state.observed, steps.obs, steps.valid)
+        metrics = {"return": returned, "success": success, "reached": reached}
+        metrics |= bonus_metrics | bonus_learned | learned
+        return State(agent, observed, state.tasks, bonus), metrics
+
+    def params(self, state: State) -> Any:
+        """What acting takes."""
+        return {"policy": state.agent.policy, "observed": state.observed}
+
+    def acting(self, params: Any) -> _scratch.Act:
+        """Return (key, obs) -> action, log pi(action | obs): a sampled action."""
+
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            pi = self.agent.policy.apply(params["policy"], moments.normalize(params["observed"], obs))
+            action = pi.sample(key)
+            return action, pi.log_prob(action)
+
+        return act
+
+    def _batch(self, observed: Moments, steps: Transition, reward: Array) -> ppo.Batch:
+        """The episodes as the learner sees them; the critic is told the time."""
+        seen = moments.normalize(observed, steps.obs)
+        return ppo.Batch(
+            obs=seen,
+            critic_obs=ppo.with_time(seen),
+            action=steps.action,
+            log_prob=steps.log_prob,
+            reward=reward[..., None],
+            price=jnp.ones((len(reward), 1)),
+            discount=steps.discount,
+            valid=steps.valid,
+        )
+
+
+def build(config: Config, family: TaskFamily) -> MetaLearner:
+    """PPO on a family, plain or lifted, with its bonus if it carries one.
+
+    Raises ValueError for steps that make no whole minibatch.
+    """
+    steps = config.episodes_per_update * family.horizon
+    ppo.must_divide(config.ppo, steps)
+    agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
+    learner = FromScratch(config, family, agent)
+    adapt, behaviour = _scratch.measuring(learner.acting, learner.params, family)
+    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour)

@@ -1,0 +1,127 @@
+"""Curiosity: the error of a forward model in learned features (Pathak et al. 2017, 1705.05363).
+
+Features phi are trained to tell the action from phi(s) and phi(s'), and by nothing else, so they need not
+keep what no action has to do with.  The error 1/2 |phi'(phi(s), a) - phi(s')|^2 is divided by its running
+root mean square, because the scale of phi is free.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli import exploration, moments, networks
+from hmrl_cli.distributions import Categorical, Gaussian
+from hmrl_cli.exploration import action_code, mean_over
+from hmrl_cli.features import feature_size
+from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.moments import Moments
+from hmrl_cli.types import Bonus, Discrete, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.distributions import Policy
+    from hmrl_cli.types import Array, Key, Metrics, Params
+
+
+class Config(exploration.NetworkConfig):
+    """Settings of curiosity."""
+
+    name: Literal["icm"] = "icm"
+    feature_size: int = Field(16, gt=0, le=65_536, description="numbers in a learned feature phi(s)")
+    forward_weight: float = Field(
+        0.2, gt=0, lt=1, description="beta: weight of the forward loss; 1 - beta is that of the inverse"
+    )
+
+
+class State(NamedTuple):
+    """Everything that the bonus carries on."""
+
+    params: Params  # of "encoder", "inverse" and "forward"
+    optimizer: Any
+    observed: Moments  # of the family's feature
+    scale: Moments  # of the forward error
+
+
+class ICM(NamedTuple):
+    """The bonus, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+    parts: dict[str, networks.Network]
+    size: int  # of the family's feature
+
+    def init(self, key: Key) -> State:
+        """Fresh networks."""
+        keys = jax.random.split(key, len(self.parts))
+        params = {name: network.init(k) for k, (name, network) in zip(keys, self.parts.items(), strict=True)}
+        optimizer = optax.adam(self.config.learning_rate).init(params)
+        return State(params, optimizer, moments.initial(self.size), moments.initial(1))
+
+    def encode(self, state: State, params: Params, obs: Array) -> Array:
+        """phi [..., feature_size] of observations [..., obs_size]."""
+        x = moments.normalize(state.observed, self.family.features[self.config.observe](obs))
+        return self.parts["encoder"].apply(params["encoder"], x)
+
+    def invert(self, params: Params, before: Array, after: Array) -> Policy:
+        """q(a | phi(s), phi(s'))."""
+        out = self.parts["inverse"].apply(params["inverse"], jnp.concatenate([before, after], axis=-1))
+        if isinstance(self.family.action, Discrete):
+            return Categorical(out)
+        mean, log_std = jnp.split(out, 2, axis=-1)
+        return Gaussian(mean, jnp.clip(log_std, -3.0, 2.0))
+
+    def error(self, params: Params, before: Array, action: Array, after: Array) -> Array:
+        """1/2 |phi'(phi(s), a) - phi(s')|^2 [...]."""
+        x = jnp.concatenate([before, action_code(self.family.action, action)], axis=-1)
+        return 0.5 * jnp.sum((self.parts["forward"].apply(params["forward"], x) - after) ** 2, axis=-1)
+
+    def surprise(self, state: State, steps: Transition) -> Array:
+        """The forward model's error [...]."""
+        before, after = (self.encode(state, state.params, obs) for obs in (steps.obs, steps.next_obs))
+        return self.error(state.params, before, steps.action, after)
+
+    def reward(self, state: State, steps: Transition) -> Array:
+        """The forward model's error, scaled [...]."""
+        return exploration.scaled(state.scale, self.surprise(state, steps))
+
+    def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
+        """Learn features, inverse and forward model together."""
+        feature = self.family.features[self.config.observe](steps.next_obs)
+        state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
+        surprise = self.surprise(state, steps)
+        state = state._replace(scale=exploration.rescale(state.scale, surprise, steps.valid))
+
+        def loss(params: Params, some: Transition) -> tuple[Array, Metrics]:
+            before, after = (self.encode(state, params, obs) for obs in (some.obs, some.next_obs))
+            action = some.action
+            if not isinstance(self.family.action, Discrete):
+                action = action_code(self.family.action, action)
+            inverse = -mean_over(some.valid, self.invert(params, before, after).log_prob(action))
+            fixed = jax.lax.stop_gradient((before, after))
+            forward = mean_over(some.valid, self.error(params, fixed[0], some.action, fixed[1]))
+            beta = self.config.forward_weight
+            total = (1 - beta) * inverse + beta * forward
+            return total, {"inverse_loss": inverse, "forward_loss": forward}
+
+        params, optimizer, metrics = exploration.fit(
+            key, self.config, loss, state.params, state.optimizer, steps
+        )
+        return state._replace(params=params, optimizer=optimizer), metrics
+
+
+def make(config: Config, family: TaskFamily) -> Bonus:
+    """The bonus for a family, plain or lifted.
+
+    Raises ValueError for a feature that the family does not have.
+    """
+    size = feature_size(family, "bonus.observe", config.observe)
+    told, actions = config.feature_size, family.action.size
+    answer = actions if isinstance(family.action, Discrete) else 2 * actions
+    parts = {
+        "encoder": networks.mlp(size, config.hidden, told),
+        "inverse": networks.mlp(2 * told, config.hidden, answer),
+        "forward": networks.mlp(told + actions, config.hidden, told),
+    }
+    icm = ICM(config, family, parts, size)
+    return Bonus(config.weight, icm.init, icm.reward, icm.learn)

@@ -1,0 +1,44 @@
+"""Running mean and variance, by which observations and bonuses are normalised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmrl_cli.lazy import jnp
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array
+
+LIMIT = 10.0  # of what was normalised
+
+
+class Moments(NamedTuple):
+    """Running mean and variance of vectors."""
+
+    seen: Array  # []  vectors
+    mean: Array  # [size]
+    variance: Array  # [size]
+
+
+def initial(size: int) -> Moments:
+    """Mean 0 and variance 1, which the first vectors replace."""
+    return Moments(jnp.float32(1e-4), jnp.zeros(size), jnp.ones(size))
+
+
+def normalize(moments: Moments, x: Array) -> Array:
+    """x [..., size] by the moments, at most `LIMIT` standard deviations from 0."""
+    return jnp.clip((x - moments.mean) / jnp.sqrt(moments.variance + 1e-6), -LIMIT, LIMIT)
+
+
+def absorb(moments: Moments, x: Array, valid: Array) -> Moments:
+    """The moments with the vectors x [..., size] for which valid [...] is 1 taken in (Chan et al. 1979)."""
+    weight = valid[..., None]
+    axes = tuple(range(valid.ndim))
+    count = valid.sum()
+    mean = jnp.sum(weight * x, axis=axes) / count
+    variance = jnp.sum(weight * (x - mean) ** 2, axis=axes) / count
+    total = moments.seen + count
+    share = count / total
+    shift = mean - moments.mean
+    spread = (1 - share) * moments.variance + share * variance + share * (1 - share) * shift**2
+    return Moments(total, moments.mean + share * shift, spread)
