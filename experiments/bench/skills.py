@@ -1,0 +1,506 @@
+"""This project's DIAYN and QDax's, side by side, in one run.
+
+    python experiments/bench/skills.py [-o FILE.json] [--parts speed physics quality] [--no-peer]
+
+**speed**: DIAYN with soft actor-critic at the same settings, on the ant with `spring`: environments, steps,
+gradient steps, batch, layers, replay, discount, the automatic temperature, a discriminator on xy, ten physics
+steps of 5 ms.  The two take turns; compilation is timed apart.  "alone" is the gradient step without the rest:
+the time of a call less that of one which only plays, over the gradient steps.  What differs, because each is
+its own self: HMRL plays whole episodes, then learns; QDax learns after every step.  HMRL stores 68 numbers
+of a transition (29 observed, in one array for each field), QDax 89 (27 observed and the skill, in one array).
+QDax asks the discriminator for the reward before its gradient step and at s', trains it at s, and runs the
+policy once more for the temperature; HMRL takes the reward from the discriminator's own forward pass, at s',
+and the temperature's gradient from the policy's: 754 against 829 MFLOP of matrix products at the defaults, which
+is counted in "of_ceiling", the share of the fastest product of square float32 matrices.
+
+**physics**: steps per second of `ant_goal/diayn_ppo` in training, and of its bare physics under random actions
+for several numbers of environments, in turn.
+
+**quality**: seconds of training until the skills end 2 m away from their start after 100 steps (mean over
+skills and 8 sampled episodes each, measured after every few seconds, outside of the timed part), HMRL with the
+preset `ant_goal/diayn_ppo`, QDax as in its example but with 8 skills.  Physics steps are each one's default.
+"directed" is the same of a skill's mean end, which wandering about does not bring up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import families
+
+from hmrl_cli import config, evaluation, experiment, loop, runtime
+from hmrl_cli.lazy import jax, jnp, np
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = Path(__file__).parent / "peers/qdax_diayn.py"
+QDAX = "0.5.0"
+SHARED = ("brax", "jax", "jaxlib", "flax", "optax", "mujoco", "mujoco-mjx", "numpy", "scipy")
+OURS = "ant_goal/diayn_ppo"  # this project's best
+SKILL_EPISODES = 8
+ENVIRONMENTS = (16, 32, 64, 128, 256)
+MATRICES = (256, 512, 1024)
+CHUNK = 20  # iterations of QDax between two looks at its skills
+EXAMPLE = {  # of QDax, with 8 skills in place of 5
+    "envs": 250,
+    "num_skills": 8,
+    "episode_length": 100,
+    "batch_size": 256,
+    "hidden": [256, 256],
+    "discount": 0.97,
+    "capacity": 1_000_000,
+    "updates_per_step": 0.25,
+    "skill_episodes": SKILL_EPISODES,
+}
+
+
+def peer_python() -> Path:
+    """The interpreter of QDax's environment, made where it is missing, with this environment's versions."""
+    folder = ROOT / f".bench/qdax-{QDAX}"
+    pins = "\n".join([f"qdax=={QDAX}", *(f"{name}=={version(name)}" for name in SHARED)])
+    python, mark = folder / "bin/python", folder / "installed"
+    if not mark.exists() or mark.read_text() != pins:
+        print(f"installing QDax {QDAX} into {folder.relative_to(ROOT)}", file=sys.stderr)
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *pins.split()], check=True)
+        mark.write_text(pins)
+    return python
+
+
+def version(name: str) -> str:
+    """The installed version of a package."""
+    return importlib.metadata.version(name)
+
+
+class Peer:
+    """QDax's DIAYN in a process of its own, idle unless asked."""
+
+    def __init__(self, settings: dict[str, Any], iterations: int) -> None:
+        self.process = subprocess.Popen(
+            [peer_python(), SCRIPT, json.dumps(settings | {"iterations": iterations})],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.compile_s = self.read()["compile_s"]
+        self.steps = settings["envs"] * iterations
+        self.updates = int(settings["envs"] * settings["updates_per_step"]) * iterations
+
+    def read(self) -> dict[str, Any]:
+        """The next line of JSON; libraries print other lines."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise RuntimeError(f"QDax ended with status {self.process.wait()}; what it said is above")
+
+    def ask(self, command: str) -> dict[str, Any]:
+        """Have it do something."""
+        assert self.process.stdin
+        print(command, file=self.process.stdin, flush=True)
+        return self.read()
+
+    def start(self, seed: int) -> None:
+        """Begin again, with another seed."""
+        self.ask(f"start {seed}")
+
+    def train(self) -> float:
+        """Seconds of one call."""
+        return self.ask("train")["seconds"]
+
+    def ends(self) -> Any:
+        """Displacements [num_skills, N, 2], m."""
+        return np.array(self.ask("ends")["ends"])
+
+    def close(self) -> None:
+        """End its process."""
+        self.process.communicate()
+
+
+class Ours:
+    """A preset of this project, trained as `hmrl pretrain-skills` trains it."""
+
+    def __init__(self, preset: str, sets: Sequence[str] = ()) -> None:
+        self.experiment = config.resolve("pretrain-skills", preset, sets).experiment
+        self.parts = experiment.assemble(self.experiment)
+        self.learner = self.parts.make_learner(None)
+        self.calls = self.experiment.training.updates_per_epoch
+        self.steps = self.parts.steps_per_update * self.calls
+        self.updates = getattr(self.experiment.algorithm, "gradient_steps", 0) * self.calls
+        self._init = jax.jit(jax.vmap(self.learner.init))
+        epoch = loop.make_epoch(lambda key, state, _: self.learner.step(key, state), self.calls)
+        began = time.perf_counter()
+        self.start(0)
+        self._epoch = epoch.lower(self._keys(), self.state, None).compile()
+        self.compile_s = time.perf_counter() - began
+        self._ends = jax.jit(jax.vmap(self._run_skills))
+
+    def _keys(self) -> Any:
+        return jax.vmap(lambda key: jax.random.fold_in(key, self.epochs))(self.streams.train)
+
+    def _run_skills(self, key: Any, state: Any) -> Any:
+        task_key, run_key = jax.random.split(key)
+        family = self.parts.family
+        library = self.learner.skills(self.learner.freeze(state))
+        task = family.sample(task_key, "train")
+        paths = family.features["xy"](
+            evaluation.run_skills(run_key, family, library, task, SKILL_EPISODES)[0]
+        )
+        return paths[:, :, -1] - paths[:, :, 0]
+
+    def start(self, seed: int) -> None:
+        """Begin again, with another seed."""
+        self.epochs, self.state = 0, None  # frees the replay before the next one is made
+        self.streams = loop.streams([seed])
+        self.state = jax.block_until_ready(self._init(self.streams.init))
+
+    def train(self) -> float:
+        """Seconds of one epoch."""
+        began = time.perf_counter()
+        self.state, _, finite = self._epoch(self._keys(), self.state, None)
+        assert finite
+        self.epochs += 1
+        return time.perf_counter() - began
+
+    def ends(self) -> Any:
+        """Displacements [num_skills, N, 2], m."""
+        return np.asarray(self._ends(self.streams.evaluate, self.state)[0])
+
+    def close(self) -> None:
+        """Let go of the replay."""
+        self.state = None
+
+
+Side = Ours | Peer
+
+
+def same_settings(settings: dict[str, Any], steps: int, preset: str = "ant_goal/diayn") -> list[str]:
+    """Lines of `--set` that give DIAYN here the settings of QDax's, for a call of `steps` steps."""
+    updates = int(settings["envs"] * settings["updates_per_step"]) * steps
+    return [
+        f"family.horizon={steps}",
+        *(["family.substeps=10"] if preset.startswith("ant") else []),
+        f"algorithm.num_skills={settings['num_skills']}",
+        'algorithm.discriminate="xy"',
+        'algorithm.observe="body"',
+        "algorithm.feature_noise=0.0",
+        f"algorithm.episodes_per_update={settings['envs']}",
+        f"algorithm.gradient_steps={updates}",
+        f"algorithm.batch_size={settings['batch_size']}",
+        f"algorithm.buffer_capacity={settings['capacity']}",
+        f"algorithm.discriminator_hidden={list(settings['hidden'])}",
+        f"algorithm.sac.hidden={list(settings['hidden'])}",
+        f"algorithm.sac.discount={settings['discount']}",
+        'algorithm.sac.entropy_coefficient="auto"',
+        "training.updates_per_epoch=1",
+    ]
+
+
+def products(batch: int, sizes: Sequence[int], passes: str) -> float:
+    """FLOP of a network's matrix products: f forward, w to its weights, x to its input."""
+    layers = [2.0 * batch * a * b for a, b in zip(sizes, sizes[1:])]
+    backward = sum(layers[1:]) if {"w", "x"} & set(passes) else 0.0  # from layer to layer
+    return (
+        passes.count("f") * sum(layers)
+        + ("w" in passes) * sum(layers)
+        + backward
+        + ("x" in passes) * layers[0]
+    )
+
+
+def update_flop(settings: dict[str, Any], observed: int, actions: int, peer: bool) -> float:
+    """FLOP of the matrix products of one gradient step of DIAYN, here or in QDax."""
+    batch, hidden, skills = settings["batch_size"], settings["hidden"], settings["num_skills"]
+    policy = (observed + skills, *hidden, 2 * actions)
+    critic = (observed + skills + actions, *hidden, 1)
+    discriminator = (2, *hidden, skills)
+    return (
+        products(batch, discriminator, "ffw" if peer else "fw")
+        + products(batch, policy, "fffw" if peer else "ffw")
+        + 2 * (products(batch, critic, "ffw") + products(batch, critic, "fx"))
+    )
+
+
+def matrix_ceiling() -> Callable[[], float]:
+    """Returns a function that measures the float32 FLOP per second of the fastest of some square products."""
+    count = 40
+
+    def power(x: Any) -> Any:
+        return jax.lax.scan(lambda y, _: (y @ x * (1.0 / len(x)), None), x, None, count)[0]
+
+    inputs = [jnp.ones((size, size)) for size in MATRICES]
+    compiled = [(jax.jit(power).lower(x).compile(), x) for x in inputs]
+
+    def measure() -> float:
+        rates = []
+        for run, x in compiled:
+            began = time.perf_counter()
+            jax.block_until_ready(run(x))
+            rates.append(2.0 * count * len(x) ** 3 / (time.perf_counter() - began))
+        return max(rates)
+
+    return measure
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median and range."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def measure_speed(
+    settings: dict[str, Any], steps: int, repeats: int, peer: bool, preset: str = "ant_goal/diayn"
+) -> dict[str, Any]:
+    """Time both in turn, `steps` steps of every environment in each call."""
+    sets = same_settings(settings, steps, preset)
+    play = [f"algorithm.gradient_steps={1}"]
+    sides: dict[str, Side] = {"hmrl": Ours(preset, sets), "hmrl_play": Ours(preset, sets + play)}
+    if peer:
+        sides["qdax"] = Peer(settings, steps)
+        sides["qdax_play"] = Peer(settings | {"updates_per_step": 0.0}, steps)
+    ceiling = matrix_ceiling()
+    rows = []
+    for _ in range(repeats + 1):
+        row = {name: side.train() for name, side in sides.items()}
+        rows.append({"load": os.getloadavg()[0], "ceiling_flop_per_s": ceiling(), "seconds": row})
+    rows = rows[1:]  # the first one warms up
+    family = sides["hmrl"].parts.family
+    actions = family.action.size
+    seen = {"hmrl": family.features["body"](jnp.zeros(family.obs_size)).size, "qdax": family.obs_size - 2}
+    for side in sides.values():
+        side.close()
+    found = {
+        name: speed_of(name, sides[name], sides[f"{name}_play"], rows)
+        | {"mflop": 1e-6 * update_flop(settings, seen[name], actions, name == "qdax")}
+        for name in ("hmrl", "qdax")
+        if name in sides
+    }
+    for name, row in found.items():
+        shares = [
+            1e6 * row["mflop"] / (1e-3 * ms) / repetition["ceiling_flop_per_s"]
+            for ms, repetition in zip(row["per_repetition_ms_alone"], rows)
+        ]
+        row["of_ceiling"] = spread(shares)
+    document: dict[str, Any] = {"settings": settings | {"steps": steps}, "set": sets, "sides": found}
+    if peer:
+        whole = [row["seconds"]["qdax"] / row["seconds"]["hmrl"] for row in rows]
+        alone = [
+            theirs / ours
+            for theirs, ours in zip(*(found[name]["per_repetition_ms_alone"] for name in ("qdax", "hmrl")))
+        ]
+        document["times_as_fast"] = {"whole": spread(whole), "update_alone": spread(alone)}
+    return document | {"repetitions": rows}
+
+
+def speed_of(name: str, side: Side, play: Side, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the repetitions say of one side."""
+    seconds = [row["seconds"][name] for row in rows]
+    alone = [
+        1e3 * (row["seconds"][name] - row["seconds"][f"{name}_play"]) / (side.updates - play.updates)
+        for row in rows
+    ]
+    return {
+        "compile_s": side.compile_s,
+        "steps": side.steps,
+        "updates": side.updates,
+        "steps_per_s": spread([side.steps / s for s in seconds]),
+        "updates_per_s": spread([side.updates / s for s in seconds]),
+        "ms_per_update": spread([1e3 * s / side.updates for s in seconds]),
+        "ms_per_update_alone": spread(alone),
+        "per_repetition_ms_alone": alone,
+    }
+
+
+def physics_call(physics: Any, start: Any, num_envs: int) -> Callable[[], float]:
+    """Returns a function that measures steps per second of bare physics under random actions."""
+    keys = jax.random.split(jax.random.key(0), num_envs)
+    run = jax.jit(jax.vmap(families.physics_steps(physics, start))).lower(keys).compile()
+
+    def measure() -> float:
+        began = time.perf_counter()
+        jax.block_until_ready(run(keys))
+        return num_envs * families.STEPS / (time.perf_counter() - began)
+
+    return measure
+
+
+def measure_physics(repeats: int, numbers: Sequence[int], preset: str = OURS) -> dict[str, Any]:
+    """Steps per second of training, and of the physics alone, in turn."""
+    side = Ours(preset)
+    family_config = side.experiment.family
+    settings = {name: value for name, value in family_config.model_dump().items() if name != "name"}
+    family, physics = families.make(family_config.name, **settings)
+    reset = family.reset(jax.random.key(1), family.sample(jax.random.key(0), "train"))
+    start = families.physics_state(reset.body)
+    bare = {number: physics_call(physics, start, number) for number in numbers}
+    rows = []
+    for _ in range(repeats + 1):
+        row = {"training": side.steps / side.train()}
+        rows.append(row | {str(number): rate() for number, rate in bare.items()})
+    rows = rows[1:]
+    side.close()
+    medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+    best = max((str(number) for number in numbers), key=lambda name: medians[name])
+    shares = {
+        name: spread([row["training"] / row[key] for row in rows])
+        for name, key in (("of_64", "64"), ("of_best", best))
+    }
+    return {"preset": preset, "steps_per_s": medians, "best": int(best), "share": shares, "repetitions": rows}
+
+
+def displaced(ends: Any) -> dict[str, float]:
+    """How far the skills lead [num_skills, N, 2]: each episode's end, and each skill's mean end."""
+    return {
+        "displacement": float(np.linalg.norm(ends, axis=-1).mean()),
+        "directed": float(np.linalg.norm(ends.mean(axis=1), axis=-1).mean()),
+    }
+
+
+def train_until(side: Side, seed: int, target: float, cap: float) -> dict[str, Any]:
+    """Train one seed until the displacement is reached, or for `cap` seconds; only training is timed."""
+    side.start(seed)
+    seconds, reports = 0.0, []
+    while seconds < cap and not (reports and reports[-1]["displacement"] >= target):
+        seconds += side.train()
+        steps = (len(reports) + 1) * side.steps
+        reports.append({"seconds": seconds, "steps": steps, **displaced(side.ends())})
+        print(f"{type(side).__name__} seed {seed} {reports[-1]}", file=sys.stderr)
+    reached = reports[-1]["displacement"] >= target
+    return {"seed": seed, "reached": reached, "seconds": seconds, "reports": reports}
+
+
+def measure_quality(
+    settings: dict[str, Any], seeds: int, target: float, cap: float | None, peer: bool, preset: str = OURS
+) -> dict[str, Any]:
+    """Seconds of training until the skills lead `target` metres away."""
+    side = Ours(preset)
+    limit = side.experiment.training.epochs  # of the preset
+    document: dict[str, Any] = {"preset": config.flat(side.experiment), "target_m": target}
+    pace = 0.0
+    runs = []
+    for seed in range(seeds):
+        pace = pace or side.train()
+        runs.append(train_until(side, seed, target, limit * pace))
+    side.close()
+    document["hmrl"] = {"compile_s": side.compile_s, "runs": runs}
+    if not peer:
+        return document
+    slowest = max(run["seconds"] for run in runs)
+    cap = cap or max(600.0, 20 * slowest)
+    theirs = Peer(settings, CHUNK)
+    runs = [train_until(theirs, seed, target, cap) for seed in range(seeds)]
+    theirs.close()
+    document |= {"settings": settings, "cap_s": cap}
+    document["qdax"] = {"compile_s": theirs.compile_s, "runs": runs}
+    return document | {"times_as_fast": quality_ratio(document["hmrl"]["runs"], runs)}
+
+
+def quality_ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds of QDax over seconds of HMRL, each the median over seeds; a bound where QDax was cut off."""
+    seconds = [statistics.median(run["seconds"] for run in runs) for runs in (ours, theirs)]
+    return {
+        "ratio": seconds[1] / seconds[0],
+        "is_lower_bound": not all(run["reached"] for run in theirs),
+        "ours_reached": all(run["reached"] for run in ours),
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """One screen of what was found."""
+    lines = []
+    if speed := document.get("speed"):
+        head = "DIAYN on SAC, same settings"
+        lines.append(
+            f"{head:28} {'steps/s':>9} {'updates/s':>9} {'ms/update':>9} {'alone':>7} {'ceiling':>8}"
+        )
+        for name, row in speed["sides"].items():
+            values = [row[key]["median"] for key in ("steps_per_s", "updates_per_s", "ms_per_update")]
+            alone, share = row["ms_per_update_alone"]["median"], row["of_ceiling"]["median"]
+            numbers = f"{values[0]:9.0f} {values[1]:9.1f} {values[2]:9.2f} {alone:7.2f} {share:8.0%}"
+            lines.append(f"  {name:26} {numbers}  compiled in {row['compile_s']:.0f} s")
+        for name, ratio in speed.get("times_as_fast", {}).items():
+            text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
+            lines.append(f"  {name:26} {text}")
+    if physics := document.get("physics"):
+        rates, share = physics["steps_per_s"], physics["share"]
+        lines.append(f"{physics['preset']:28} {rates['training']:9.0f} steps/s in training")
+        lines.append(f"  bare, 64 environments      {rates['64']:9.0f}  {share['of_64']['median']:.0%}")
+        best = physics["best"]
+        lines.append(
+            f"  bare, {best:3} environments     {rates[str(best)]:9.0f}  {share['of_best']['median']:.0%}"
+        )
+    if quality := document.get("quality"):
+        lines.append(f"seconds to {quality['target_m']:g} m")
+        for name in ("hmrl", "qdax"):
+            for run in quality.get(name, {}).get("runs", ()):
+                last = run["reports"][-1]
+                text = f"{run['seconds']:9.1f} s" + ("" if run["reached"] else " and not there")
+                where = f"{last['displacement']:.2f} m, directed {last['directed']:.2f} m"
+                lines.append(f"  {name:6} seed {run['seed']:<13} {text}  {where}, {last['steps']:,} steps")
+        if ratio := quality.get("times_as_fast"):
+            bound = "at least " if ratio["is_lower_bound"] else ""
+            lines.append(f"  {bound}{ratio['ratio']:.1f} times as fast")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": names[0].partition(":")[2].strip() if names else platform.processor(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def main() -> None:
+    """Measure what is asked for, print a table, and write everything where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", type=Path, help="JSON file to write; parts that are not measured are kept")
+    parser.add_argument("--parts", nargs="+", default=["speed", "physics", "quality"])
+    parser.add_argument("--no-peer", action="store_true", help="measure this project alone")
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls of each side")
+    parser.add_argument("--steps", type=int, default=100, help="steps of each environment in a call")
+    parser.add_argument("--capacity", type=int, default=EXAMPLE["capacity"], help="of both replays")
+    parser.add_argument("--seeds", type=int, default=3, help="of the time to quality")
+    parser.add_argument("--target", type=float, default=2.0, help="displacement of the skills, m")
+    parser.add_argument("--cap", type=float, help="s of QDax; by default 20 times ours, 600 at least")
+    asked = parser.parse_args()
+    runtime.prepare()
+    jax.config.update("jax_enable_compilation_cache", False)
+    settings = EXAMPLE | {"capacity": asked.capacity}
+    document = json.loads(asked.o.read_text()) if asked.o and asked.o.exists() else {}
+    document |= {
+        "command": " ".join(["python experiments/bench/skills.py", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": {name: version(name) for name in SHARED} | {"qdax": QDAX},
+    }
+    peer = not asked.no_peer
+    jobs: dict[str, Callable[[], dict[str, Any]]] = {
+        "speed": lambda: measure_speed(settings, asked.steps, asked.repeats, peer),
+        "physics": lambda: measure_physics(asked.repeats, ENVIRONMENTS),
+        "quality": lambda: measure_quality(settings, asked.seeds, asked.target, asked.cap, peer),
+    }
+    for part in asked.parts:
+        document[part] = jobs[part]()
+        if asked.o:
+            asked.o.write_text(json.dumps(document, indent=1) + "\n")
+    print(table(document))
+
+
+if __name__ == "__main__":
+    main()
