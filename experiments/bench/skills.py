@@ -1,6 +1,6 @@
 """This project's DIAYN and QDax's, side by side, in one run.
 
-    python experiments/bench/skills.py [-o FILE.json] [--parts speed physics quality] [--no-peer]
+    python experiments/bench/skills.py [-o FILE.json] [--parts speed physics quality standard] [--no-peer]
 
 **speed**: DIAYN with soft actor-critic at the same settings, on the ant with `spring`: environments, steps,
 gradient steps, batch, layers, replay, discount, the automatic temperature, a discriminator on xy, ten physics
@@ -20,6 +20,9 @@ for several numbers of environments, in turn.
 skills and 8 sampled episodes each, measured after every few seconds, outside of the timed part), HMRL with the
 preset `ant_goal/diayn_ppo`, QDax as in its example but with 8 skills.  Physics steps are each one's default.
 "directed" is the same of a skill's mean end, which wandering about does not bring up.
+
+**standard**: the whole of the preset `ant_goal/diayn_ppo`, several seeds one after the other: seconds of training until
+the skills are good (`GOOD`, all of it at once, looked at every ten epochs), and how good they are in the end.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ QDAX = "0.5.0"
 SHARED = ("brax", "jax", "jaxlib", "flax", "optax", "mujoco", "mujoco-mjx", "numpy", "scipy")
 OURS = "ant_goal/diayn_ppo"  # this project's best
 SKILL_EPISODES = 8
+GOOD = {"accuracy": 0.9, "mutual_information": 1.8, "displacement": 5.0}  # the last: mean over skills, m
+LOOK_EVERY = 10  # epochs
 ENVIRONMENTS = (16, 32, 64, 128, 256)
 MATRICES = (256, 512, 1024)
 CHUNK = 20  # iterations of QDax between two looks at its skills
@@ -144,6 +149,7 @@ class Ours:
         self.start(0)
         self._epoch = epoch.lower(self._keys(), self.state, None).compile()
         self.compile_s = time.perf_counter() - began
+        self._diagnose: Callable[..., Any] | None = None
         self._ends = jax.jit(jax.vmap(self._run_skills))
 
     def _keys(self) -> Any:
@@ -155,7 +161,7 @@ class Ours:
         library = self.learner.skills(self.learner.freeze(state))
         task = family.sample(task_key, "train")
         paths = family.features["xy"](
-            evaluation.run_skills(run_key, family, library, task, SKILL_EPISODES)[0]
+            evaluation.run_skills(run_key, family, library, task, SKILL_EPISODES).obs
         )
         return paths[:, :, -1] - paths[:, :, 0]
 
@@ -176,6 +182,22 @@ class Ours:
     def ends(self) -> Any:
         """Displacements [num_skills, N, 2], m."""
         return np.asarray(self._ends(self.streams.evaluate, self.state)[0])
+
+    def look(self) -> dict[str, Any]:
+        """Diagnostics of the skills, as `hmrl pretrain-skills` gives them at its end."""
+        if self._diagnose is None:
+            family, learner = self.parts.family, self.learner
+
+            def one(key: Any, state: Any) -> Any:
+                task_key, run_key = jax.random.split(key)
+                task = family.sample(task_key, "train")
+                return evaluation.skill_diagnostics(
+                    run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
+                )[0]
+
+            self._diagnose = jax.jit(jax.vmap(one))
+        found = self._diagnose(self.streams.evaluate, self.state)
+        return {name: np.asarray(value)[0].tolist() for name, value in found.items()}
 
     def close(self) -> None:
         """Let go of the replay."""
@@ -415,6 +437,55 @@ def quality_ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> d
     }
 
 
+def is_good(found: dict[str, Any]) -> bool:
+    """Whether skills are as good as `GOOD` and go as many ways as there are skills."""
+    means = {name: float(np.mean(found[name])) for name in GOOD}
+    return all(means[name] >= GOOD[name] for name in GOOD) and found["apart_deg"] >= 20.0
+
+
+def least_angle(directions: Sequence[float]) -> float:
+    """The least angle between two of the directions (rad), degrees."""
+    ordered = np.sort(np.asarray(directions))
+    return float(np.degrees(np.append(np.diff(ordered), ordered[0] + 2 * np.pi - ordered[-1]).min()))
+
+
+def measure_standard(seeds: int, preset: str = OURS) -> dict[str, Any]:
+    """Train the whole preset, one seed after the other."""
+    side = Ours(preset)
+    runs = []
+    for seed in range(seeds):
+        side.start(seed)
+        seconds, looks = 0.0, []
+        for epoch in range(side.experiment.training.epochs):
+            seconds += side.train()
+            if (epoch + 1) % LOOK_EVERY == 0:
+                found = side.look()
+                found["apart_deg"] = least_angle(found["direction"])
+                looks.append({"seconds": seconds, "steps": (epoch + 1) * side.steps, **found})
+        good = next((look["seconds"] for look in looks if is_good(look)), None)
+        runs.append(
+            {"seed": seed, "good_after_s": good, "good_in_the_end": is_good(looks[-1]), "looks": looks}
+        )
+        print(f"seed {seed}: {good} s, {looks[-1]}", file=sys.stderr)
+    side.close()
+    return {"preset": config.flat(side.experiment), "good": GOOD, "compile_s": side.compile_s, "runs": runs}
+
+
+def standard_lines(standard: dict[str, Any]) -> list[str]:
+    """The part of the table about the whole preset."""
+    lines = [
+        f"{'the whole of ' + OURS:34} {'accuracy':>8} {'I, nats':>8} {'m':>5} {'apart':>6} {'steps/s':>8}"
+    ]
+    for run in standard["runs"]:
+        last, good = run["looks"][-1], run["good_after_s"]
+        after = "never good" if good is None else f"good after {good:.0f} s of {last['seconds']:.0f}"
+        lines.append(
+            f"  seed {run['seed']} {after:25} {last['accuracy']:8.3f} {last['mutual_information']:8.3f} "
+            f"{np.mean(last['displacement']):5.1f} {last['apart_deg']:5.0f}° {last['steps'] / last['seconds']:8.0f}"
+        )
+    return lines
+
+
 def table(document: dict[str, Any]) -> str:
     """One screen of what was found."""
     lines = []
@@ -450,6 +521,8 @@ def table(document: dict[str, Any]) -> str:
         if ratio := quality.get("times_as_fast"):
             bound = "at least " if ratio["is_lower_bound"] else ""
             lines.append(f"  {bound}{ratio['ratio']:.1f} times as fast")
+    if standard := document.get("standard"):
+        lines += standard_lines(standard)
     return "\n".join(lines)
 
 
@@ -471,12 +544,13 @@ def main() -> None:
     """Measure what is asked for, print a table, and write everything where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", type=Path, help="JSON file to write; parts that are not measured are kept")
-    parser.add_argument("--parts", nargs="+", default=["speed", "physics", "quality"])
+    parser.add_argument("--parts", nargs="+", default=["speed", "physics", "quality", "standard"])
     parser.add_argument("--no-peer", action="store_true", help="measure this project alone")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls of each side")
     parser.add_argument("--steps", type=int, default=100, help="steps of each environment in a call")
     parser.add_argument("--capacity", type=int, default=EXAMPLE["capacity"], help="of both replays")
     parser.add_argument("--seeds", type=int, default=3, help="of the time to quality")
+    parser.add_argument("--standard-seeds", type=int, default=5, help="of the whole preset")
     parser.add_argument("--target", type=float, default=2.0, help="displacement of the skills, m")
     parser.add_argument("--cap", type=float, help="s of QDax; by default 20 times ours, 600 at least")
     asked = parser.parse_args()
@@ -494,6 +568,7 @@ def main() -> None:
         "speed": lambda: measure_speed(settings, asked.steps, asked.repeats, peer),
         "physics": lambda: measure_physics(asked.repeats, ENVIRONMENTS),
         "quality": lambda: measure_quality(settings, asked.seeds, asked.target, asked.cap, peer),
+        "standard": lambda: measure_standard(asked.standard_seeds),
     }
     for part in asked.parts:
         document[part] = jobs[part]()
