@@ -2,33 +2,36 @@
 
     python experiments/bench/skills.py [-o FILE.json] [--parts speed physics quality standard] [--no-peer]
 
-**speed**: DIAYN with soft actor-critic at the same settings, on the ant with `spring`: environments, steps,
-gradient steps, batch, layers, replay, discount, the automatic temperature, a discriminator on xy, ten physics
-steps of 5 ms.  The two take turns; compilation is timed apart.  "alone" is the gradient step without the rest:
-the time of a call less that of one which only plays, over the gradient steps.  What differs, because each is
-its own self: HMRL plays whole episodes, then learns; QDax learns after every step.  HMRL stores 68 numbers
-of a transition (29 observed, in one array for each field), QDax 89 (27 observed and the skill, in one array).
-QDax asks the discriminator for the reward before its gradient step and at s', trains it at s, and runs the
-policy once more for the temperature; HMRL takes the reward from the discriminator's own forward pass, at s',
-and the temperature's gradient from the policy's: 754 against 829 MFLOP of matrix products at the defaults, which
-is counted in "of_ceiling", the share of the fastest product of square float32 matrices.
+**speed**: DIAYN with soft actor-critic at the same settings, on the ant with `spring`: environments,
+steps, gradient steps, batch, layers, replay, discount, the automatic temperature, a discriminator on xy,
+ten physics steps of 5 ms.  The two take turns; compilation is timed apart.  "alone" is the gradient step
+without the rest: the time of a call less that of one which only plays, over the gradient steps.  What
+differs, because each is its own self: HMRL plays whole episodes, then learns; QDax learns after every
+step.  HMRL stores 68 numbers of a transition (29 observed, in one array for each field), QDax 89 (27
+observed and the skill, in one array). QDax asks the discriminator for the reward before its gradient step
+and at s', trains it at s, and runs the policy once more for the temperature; HMRL takes the reward from
+the discriminator's own forward pass, at s', and the temperature's gradient from the policy's: 754 against
+829 MFLOP of matrix products at the defaults, which is counted in "of_ceiling", the share of the fastest
+product of square float32 matrices.
 
-**physics**: steps per second of `ant_goal/diayn_ppo` in training, and of its bare physics under random actions
-for several numbers of environments, in turn.
+**physics**: steps per second of `ant_goal/diayn_ppo` in training, and of its bare physics under random
+actions for several numbers of environments, in turn.
 
 **quality**: seconds of training until the skills end 2 m away from their start after 100 steps (mean over
-skills and 8 sampled episodes each, measured after every few seconds, outside of the timed part), HMRL with the
-preset `ant_goal/diayn_ppo`, QDax as in its example but with 8 skills.  Physics steps are each one's default.
-"directed" is the same of a skill's mean end, which wandering about does not bring up.
+skills and 8 sampled episodes each, measured after every few seconds, outside of the timed part), HMRL with
+the preset `ant_goal/diayn_ppo`, QDax as in its example but with 8 skills.  Physics steps are each one's
+default. "directed" is the same of a skill's mean end, which wandering about does not bring up.
 
-**standard**: the whole of the preset `ant_goal/diayn_ppo`, several seeds one after the other: seconds of training until
-the skills are good (`GOOD`, all of it at once, looked at every ten epochs), and how good they are in the end.
+**standard**: the whole of the preset `ant_goal/diayn_ppo`, several seeds one after the other: seconds of
+training until the skills are good (`GOOD`, all of it at once, looked at every ten epochs), and how good
+they are in the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -92,6 +95,7 @@ class Peer:
     """QDax's DIAYN in a process of its own, idle unless asked."""
 
     def __init__(self, settings: dict[str, Any], iterations: int) -> None:
+        """Start and compile."""
         self.process = subprocess.Popen(
             [peer_python(), SCRIPT, json.dumps(settings | {"iterations": iterations})],
             stdin=subprocess.PIPE,
@@ -137,6 +141,7 @@ class Ours:
     """A preset of this project, trained as `hmrl pretrain-skills` trains it."""
 
     def __init__(self, preset: str, sets: Sequence[str] = ()) -> None:
+        """Compile."""
         self.experiment = config.resolve("pretrain-skills", preset, sets).experiment
         self.parts = experiment.assemble(self.experiment)
         self.learner = self.parts.make_learner(None)
@@ -231,7 +236,7 @@ def same_settings(settings: dict[str, Any], steps: int, preset: str = "ant_goal/
 
 def products(batch: int, sizes: Sequence[int], passes: str) -> float:
     """FLOP of a network's matrix products: f forward, w to its weights, x to its input."""
-    layers = [2.0 * batch * a * b for a, b in zip(sizes, sizes[1:])]
+    layers = [2.0 * batch * a * b for a, b in itertools.pairwise(sizes)]
     backward = sum(layers[1:]) if {"w", "x"} & set(passes) else 0.0  # from layer to layer
     return (
         passes.count("f") * sum(layers)
@@ -307,19 +312,17 @@ def measure_speed(
         for name in ("hmrl", "qdax")
         if name in sides
     }
-    for name, row in found.items():
+    for row in found.values():
         shares = [
             1e6 * row["mflop"] / (1e-3 * ms) / repetition["ceiling_flop_per_s"]
-            for ms, repetition in zip(row["per_repetition_ms_alone"], rows)
+            for ms, repetition in zip(row["per_repetition_ms_alone"], rows, strict=True)
         ]
         row["of_ceiling"] = spread(shares)
     document: dict[str, Any] = {"settings": settings | {"steps": steps}, "set": sets, "sides": found}
     if peer:
         whole = [row["seconds"]["qdax"] / row["seconds"]["hmrl"] for row in rows]
-        alone = [
-            theirs / ours
-            for theirs, ours in zip(*(found[name]["per_repetition_ms_alone"] for name in ("qdax", "hmrl")))
-        ]
+        both = (found[name]["per_repetition_ms_alone"] for name in ("qdax", "hmrl"))
+        alone = [theirs / ours for theirs, ours in zip(*both, strict=True)]
         document["times_as_fast"] = {"whole": spread(whole), "update_alone": spread(alone)}
     return document | {"repetitions": rows}
 
@@ -479,10 +482,11 @@ def standard_lines(standard: dict[str, Any]) -> list[str]:
     for run in standard["runs"]:
         last, good = run["looks"][-1], run["good_after_s"]
         after = "never good" if good is None else f"good after {good:.0f} s of {last['seconds']:.0f}"
-        lines.append(
-            f"  seed {run['seed']} {after:25} {last['accuracy']:8.3f} {last['mutual_information']:8.3f} "
-            f"{np.mean(last['displacement']):5.1f} {last['apart_deg']:5.0f}° {last['steps'] / last['seconds']:8.0f}"
+        quality = (
+            f"{last['accuracy']:8.3f} {last['mutual_information']:8.3f} {np.mean(last['displacement']):5.1f}"
         )
+        speed = last["steps"] / last["seconds"]
+        lines.append(f"  seed {run['seed']} {after:25} {quality} {last['apart_deg']:5.0f}° {speed:8.0f}")
     return lines
 
 

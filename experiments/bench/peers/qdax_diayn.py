@@ -136,7 +136,7 @@ def main() -> None:
             carry = jax.block_until_ready(begin(int(args[0])))
             report()
         elif command == "train":
-            carry, metrics = jax.block_until_ready(train(carry))
+            carry, _ = jax.block_until_ready(train(carry))
             report(seconds=time.perf_counter() - began)
         else:
             report(ends=ends(jax.random.PRNGKey(0), carry[0]).tolist())
