@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.empowerment import lower_bound
+from hmrl_cli.film import Film, frame
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.rollout import advance
 from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
@@ -136,6 +137,7 @@ class SkillEpisodes(NamedTuple):
     obs: Array  # [M, N, T + 1, obs_size]  from the reset on
     log_prob: Array  # [M, N, T]  of the actions
     valid: Array  # [M, N, T]  0 after an early end
+    film: Film  # leaves [M, N, T + 1, ...]
 
 
 def run_skills(
@@ -151,10 +153,13 @@ def run_skills(
             pi = library.policy(library.params, state.obs, skill)
             action, log_prob = pi.sample_with_log_prob(jax.random.fold_in(act_key, t))
             new = advance(family, state, action, task)
-            return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done)
+            shot = frame(family, new, task)
+            return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done, shot)
 
         _, steps = jax.lax.scan(step, start, jnp.arange(family.horizon))
-        return steps._replace(obs=jnp.concatenate([start.obs[None], steps.obs]))
+        first, rest = (start.obs, frame(family, start, task)), (steps.obs, steps.film)
+        obs, shots = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
+        return steps._replace(obs=obs, film=shots)
 
     keys = jax.random.split(key, (len(library.examples), num_episodes))
     return jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, library.examples)
@@ -162,8 +167,13 @@ def run_skills(
 
 def skill_diagnostics(
     key: Key, family: TaskFamily, learner: SkillLearner, state: State, task: Task, *, num_episodes: int
-) -> tuple[dict[str, Array], Array]:
-    """What the skills of one seed do, and their paths [M, N, T + 1, 2], for the M examples of the library.
+) -> tuple[dict[str, Array], Array, Film]:
+    """What the skills of one seed do, for the M examples of the library.
+
+    Returns:
+        numbers, paths [M, N, T + 1, 2], and a film of each skill's first episode, leaves [M, T + 1, ...].
+
+    The numbers:
 
     * accuracy: how often the discriminator names the skill from one state;
     * mutual_information: E[log q(z|s) - log p(z)] in nats, p(z) even over the examples, a lower bound of
@@ -175,7 +185,7 @@ def skill_diagnostics(
     * action_entropy: H[A|S,Z] in nats, differential where actions are continuous.
     """
     library = learner.skills(learner.freeze(state))
-    obs, log_prob, valid = run_skills(key, family, library, task, num_episodes)
+    obs, log_prob, valid, films = run_skills(key, family, library, task, num_episodes)
     count = valid.sum()
     log_q = learner.discriminate(state, obs)  # [M, N, T, M]
     own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
@@ -184,17 +194,21 @@ def skill_diagnostics(
     paths = family.features["xy"](obs)
     ends = paths[:, :, -1] - paths[:, :, 0]
     centres = ends.mean(axis=1)
-    return {
-        "accuracy": jnp.sum(right * valid) / count,
-        "accuracy_per_skill": jnp.sum(right * valid, axis=(1, 2)) / valid.sum(axis=(1, 2)),
-        "mutual_information": lower_bound(own, -jnp.log(len(log_q)), valid),
-        "effective_skills": jnp.exp(-jnp.sum(mean_answer * jnp.log(mean_answer + 1e-20))),
-        "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
-        "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),
-        "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
-        "coverage": _distinct_cells(paths.reshape(-1, 2), 0.25),
-        "action_entropy": -jnp.sum(log_prob * valid) / count,
-    }, paths
+    return (
+        {
+            "accuracy": jnp.sum(right * valid) / count,
+            "accuracy_per_skill": jnp.sum(right * valid, axis=(1, 2)) / valid.sum(axis=(1, 2)),
+            "mutual_information": lower_bound(own, -jnp.log(len(log_q)), valid),
+            "effective_skills": jnp.exp(-jnp.sum(mean_answer * jnp.log(mean_answer + 1e-20))),
+            "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
+            "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),
+            "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
+            "coverage": _distinct_cells(paths.reshape(-1, 2), 0.25),
+            "action_entropy": -jnp.sum(log_prob * valid) / count,
+        },
+        paths,
+        jax.tree.map(lambda x: x[:, 0], films),
+    )
 
 
 def _distinct_cells(places: Array, size: float) -> Array:

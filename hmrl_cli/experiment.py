@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, evaluation, loop, report, rundir
+from hmrl_cli import config, evaluation, film, loop, report, rundir
 from hmrl_cli.config import Experiment, Resolved
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.exploration import bonus
@@ -309,7 +310,10 @@ def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
 def diagnose(
     path: Path, experiment: Experiment, parts: Parts, state: State, skills: Params
 ) -> dict[str, Any]:
-    """Run every skill of every seed; write `skills.json` and the picture `skills.svg`; return the numbers."""
+    """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
+
+    The picture shows the paths of all seeds, the page plays every skill of the first one.
+    """
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -319,11 +323,23 @@ def diagnose(
             run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
         )
 
-    numbers, paths = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
+    numbers, paths, films = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
     document = {name: np.asarray(value).tolist() for name, value in numbers.items()}
     rundir.write_json(path / "skills.json", document)
     rundir.write_text(path / "skills.svg", report.skill_paths_svg(np.asarray(paths)))
+    first = jax.tree.map(lambda x: np.asarray(x[0]), films)
+    page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
+    rundir.write_text(path / "skills.html", page)
     return document
+
+
+def _skill_labels(document: dict[str, Any]) -> list[str]:
+    """A line for each skill of the first seed: how well it is told from the others, and where it leads."""
+    columns = (document[name][0] for name in ("accuracy_per_skill", "displacement", "direction"))
+    return [
+        f"skill {skill}: named in {accuracy:.0%}, ends {distance:.2f} away at {math.degrees(angle):.0f}°"
+        for skill, (accuracy, distance, angle) in enumerate(zip(*columns, strict=True))
+    ]
 
 
 def describe_family(name: str, split: Split = "test", tasks_file: Path | None = None) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, evaluation, experiment, rundir, viewer
-from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli import config, evaluation, experiment, rundir
+from hmrl_cli.film import Film, frame, page
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
 from hmrl_cli.types import EnvState, SkillLearner, TaskFamily
 
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from hmrl_cli.experiment import Trained
     from hmrl_cli.progress import Progress
     from hmrl_cli.types import Array, Key, Reward, Split, Task
-
-
-class Film(NamedTuple):
-    """One episode, from the reset to the last step: F = horizon + 1 frames."""
-
-    poses: Array  # [F, num_bodies, 7]
-    goals: Array  # [F, num_goals, 4]
-    reward: Array  # [F]
-    success: Array  # [F] bool
-    done: Array  # [F] bool
 
 
 class Actor(NamedTuple):
@@ -41,21 +31,19 @@ def film(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
     reset_key, act_key = jax.random.split(key)
     start = family.reset(reset_key, task)
 
-    def frame(state: EnvState) -> Film:
-        scene = family.scene
-        return Film(scene.poses(state), scene.goals(state, task), state.reward, state.success, state.done)
-
     def step(now: tuple[EnvState, Any], t: Array) -> Any:
         state, decision = now
         decide_key, step_key = jax.random.split(jax.random.fold_in(act_key, t))
         fresh = actor.decide(decide_key, state)
         decision = jax.tree.map(lambda new, old: jnp.where(t % actor.every == 0, new, old), fresh, decision)
         state = advance(family, state, actor.act(step_key, state, decision), task)
-        return (state, decision), frame(state)
+        return (state, decision), frame(family, state, task)
 
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(actor.decide, key, start))
     _, frames = jax.lax.scan(step, (start, nothing), jnp.arange(family.horizon))
-    return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), frame(start), frames)
+    return jax.tree.map(
+        lambda first, rest: jnp.concatenate([first[None], rest]), frame(family, start, task), frames
+    )
 
 
 def controller(family: TaskFamily, task: Task) -> Actor:
@@ -87,7 +75,8 @@ def render_family(
     )
     labels = [f"{split} task {i + 1}: scripted controller" for i in range(num_tasks)]
     out = out or Path(f"{name.replace('/', '-')}.html")
-    return _write(out, f"{name}: scripted controller", family, films, labels)
+    rundir.write_text(out, page(f"{name}: scripted controller", family, films, labels))
+    return out
 
 
 def render_run(
@@ -108,31 +97,29 @@ def render_run(
     """
     progress.phase("loading")
     trained = experiment.open_trained(path, reward, progress)
-    family = trained.parts.family
-    tasks = evaluation.sample_tasks(family, split, num_tasks)
+    tasks = evaluation.sample_tasks(trained.parts.family, split, num_tasks)
     progress.phase("filming")
     key = experiment.seed_keys(trained.experiment).evaluate[0]
     if isinstance(trained.parts.make_learner(None), SkillLearner):
+        family = trained.parts.act_on(None)
         films, labels = _film_skills(key, trained, tasks[0])
     else:
+        family = trained.parts.family
         films, labels = _film_adaptation(key, trained, tasks, split)
-    return _write(out or path / "render.html", path.resolve().name, family, films, labels)
+    out = out or path / "render.html"
+    rundir.write_text(out, page(path.resolve().name, family, films, labels))
+    return out
 
 
 def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
     """Film every skill, one after the other, leaves [num_skills, ...]."""
-    learner, family = trained.parts.make_learner(None), trained.parts.family
+    parts = trained.parts
+    learner, family = parts.make_learner(None), parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
-
-    def one(key: Key, skill: Array) -> Film:
-        def decide(key: Key, state: EnvState) -> Array:
-            return library.policy(library.params, state.obs, skill).sample(key)
-
-        return film(key, family, task, Actor(decide, lambda key, state, action: action, trained.parts.held))
-
-    number = len(library.examples)
-    films = jax.jit(jax.vmap(one))(jax.random.split(key, number), library.examples)
-    return films, [f"skill {skill}" for skill in range(number)]
+    films = jax.jit(lambda key: evaluation.run_skills(key, family, library, task, 1).film)(key)
+    return jax.tree.map(lambda x: x[:, 0], films), [
+        f"skill {skill}" for skill in range(len(library.examples))
+    ]
 
 
 def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
@@ -179,40 +166,3 @@ def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], 
         return pi.sample(key) if hierarchy.stochastic else pi.mode()
 
     return act
-
-
-def _write(out: Path, title: str, family: TaskFamily, films: Film, labels: Iterable[str]) -> Path:
-    films = jax.tree.map(np.asarray, films)
-    episodes = [_episode(jax.tree.map(lambda x, i=i: x[i], films), label) for i, label in enumerate(labels)]
-    document = {
-        "schema": 1,
-        "title": title,
-        "family": family.name,
-        "flat": family.scene.flat,
-        "dt": family.scene.dt,
-        "shapes": [shape._asdict() for shape in family.scene.shapes],
-        "episodes": episodes,
-    }
-    rundir.write_text(out, viewer.page(document))
-    return out
-
-
-def _episode(film: Film, label: str) -> dict[str, Any]:
-    """One episode of the viewer's document; an episode that ends early ends there."""
-    last = int(film.done.argmax()) + 1 if film.done.any() else len(film.done)
-    film = jax.tree.map(lambda x: x[:last], film)
-    return {
-        "label": label,
-        "frames": last,
-        "bodies": film.poses.shape[1],
-        "num_goals": film.goals.shape[1],
-        "poses": _packed(film.poses),
-        "goals": _packed(film.goals),
-        "rewards": film.reward.tolist(),
-        "success": film.success.tolist(),
-        "done": film.done.tolist(),
-    }
-
-
-def _packed(values: Array) -> str:
-    return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()

@@ -65,4 +65,10 @@ def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Arr
         inner, rewards = jax.lax.scan(one_step, inner, jnp.arange(steps))
         return wrap(inner, seed, count + 1, rewards.sum())
 
-    return family._replace(reset=reset, step=step, horizon=family.horizon // steps, controller=None)
+    scene = family.scene._replace(
+        poses=lambda state: family.scene.poses(state.body[0]),
+        goals=lambda state, task: family.scene.goals(state.body[0], task),
+        dt=family.scene.dt * steps,
+    )
+    horizon = family.horizon // steps
+    return family._replace(reset=reset, step=step, horizon=horizon, controller=None, scene=scene)

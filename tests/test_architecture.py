@@ -20,7 +20,18 @@ RANKS = [
     {"lazy", "errors", "types", "config"},
     set(),  # building blocks: every module that is not named here
     set(PLUGINS),
-    {"rundir", "checkpoints", "loop", "evaluation", "report", "viewer", "progress", "runtime", "devices"},
+    {
+        "rundir",
+        "checkpoints",
+        "loop",
+        "evaluation",
+        "film",
+        "report",
+        "viewer",
+        "progress",
+        "runtime",
+        "devices",
+    },
     {"experiment", "render"},
     {"cli", "__main__"},
 ]

@@ -79,8 +79,8 @@ def diagnose(directions):
 
 
 def test_skills_that_part_are_seen_to_part():
-    numbers, paths = diagnose(DIRECTIONS)
-    assert paths.shape == (4, 3, 11, 2)
+    numbers, paths, films = diagnose(DIRECTIONS)
+    assert paths.shape == (4, 3, 11, 2) and films.reward.shape == (4, 11)
     assert numbers["accuracy"] == 1
     np.testing.assert_allclose(numbers["mutual_information"], np.log(4), rtol=0.02)
     np.testing.assert_allclose(numbers["effective_skills"], 4, rtol=0.02)
@@ -91,7 +91,7 @@ def test_skills_that_part_are_seen_to_part():
 
 
 def test_skills_that_are_one_are_seen_to_be_one():
-    numbers, _ = diagnose(jnp.tile(DIRECTIONS[:1], (4, 1)))
+    numbers, _, _ = diagnose(jnp.tile(DIRECTIONS[:1], (4, 1)))
     assert numbers["accuracy"] == 0.25 and numbers["effective_skills"] < 1.2
     assert numbers["mutual_information"] < 0 and numbers["end_spread"].max() < 0.1
 

@@ -301,6 +301,8 @@ def test_skills_are_diagnosed_and_drawn(runs):
     assert np.shape(numbers["displacement"]) == (2, 4) and 0 <= numbers["accuracy"][0] <= 1
     picture = (runs / "diayn" / "skills.svg").read_text()
     assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
+    page = (runs / "diayn" / "skills.html").read_text()
+    assert "diayn: skills" in page and page.count('"label":"skill ') == 4
     result = experiment.evaluate(runs / "diayn", progress=Silent())
     assert result["accuracy"] == numbers["accuracy"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from hmrl_cli import render
 from hmrl_cli.families import point
+from hmrl_cli.film import _episode
 from hmrl_cli.progress import Silent
 from hmrl_cli.types import Scene
 from tests import toys
@@ -51,7 +52,7 @@ def test_an_episode_that_ends_early_ends_in_its_document():
     film = jax.tree.map(
         np.asarray, render.film(jax.random.key(0), family, TASK, render.controller(family, TASK))
     )
-    document = render._episode(film, "one")
+    document = _episode(film, "one")
     assert document["done"] == [False] * (document["frames"] - 1) + [True] and document["frames"] < 9
     assert len(document["rewards"]) == len(document["success"]) == document["frames"]
     poses = unpacked(document["poses"], document["frames"], document["bodies"], 7)

@@ -71,3 +71,15 @@ def test_repeat_keeps_the_action_space():
 def test_steps_that_do_not_divide_the_horizon_are_refused():
     with pytest.raises(ValueError, match=r"every 4 steps .* horizon of walker, 6"):
         lift(toys.walker(horizon=6), LIBRARY, 4, stochastic=True)
+
+
+def test_a_held_family_can_be_looked_at():
+    def poses(state):
+        return jnp.concatenate([state.obs, jnp.zeros(5)])[None]
+
+    walker = toys.walker(horizon=6)
+    walker = walker._replace(scene=walker.scene._replace(poses=poses))
+    held = repeat(walker, 3)
+    state = held.reset(jax.random.key(0), TASK)
+    np.testing.assert_array_equal(held.scene.poses(state)[0, :2], state.obs)
+    assert held.scene.dt == pytest.approx(3 * walker.scene.dt)
