@@ -6,12 +6,15 @@ are `hmrl_cli.errors.HmrlError`s, whose text the command line would print.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, SkillLibrary
 
 __version__ = "0.1.0"
-__all__ = ["evaluate", "meta_train", "pretrain_skills"]
+__all__ = ["evaluate", "export", "load_policy", "load_skills", "meta_train", "pretrain_skills"]
 
 
 def pretrain_skills(preset: str, *sets: str, run_dir: Path | str | None = None, resume: bool = False) -> Path:
@@ -40,7 +43,7 @@ def meta_train(
 
     Args:
         preset, sets, run_dir, resume: see `pretrain_skills`.
-        skills: directory of the skill run to act through; None acts directly.
+        skills: the skill run to act through, its directory or its export; None acts directly.
 
     Returns:
         the run directory.
@@ -55,6 +58,30 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
 
     runtime.prepare()
     return experiment.evaluate(Path(run_dir), progress=progress.Silent(), **settings)
+
+
+def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
+    """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
+    from hmrl_cli import experiment, progress, runtime
+
+    runtime.prepare()
+    return experiment.export(Path(run_dir), Path(out), progress.Silent())
+
+
+def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
+    """The exported skills of one seed: `library.policy(library.params, obs, skill)`, a distribution."""
+    from hmrl_cli import experiment, runtime
+
+    runtime.prepare()
+    return experiment.load_skills(Path(path), seed)
+
+
+def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
+    """The exported policy of one seed: key of an episode -> key, observation -> action or skill."""
+    from hmrl_cli import experiment, runtime
+
+    runtime.prepare()
+    return experiment.load_policy(Path(path), seed)
 
 
 def _train(

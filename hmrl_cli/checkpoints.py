@@ -142,19 +142,19 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
 def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
     import orbax.checkpoint as ocp
 
-    leaves = manifest["leaves"]
+    expected = manifest["leaves"]
     arrays = {
         name: np.zeros(leaf["shape"], jnp.dtype(leaf["dtype"]))
-        for name, leaf in leaves.items()
+        for name, leaf in expected.items()
         if 0 in leaf["shape"]
     }
-    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in leaves if name not in arrays}
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in expected if name not in arrays}
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             arrays |= checkpointer.restore((path / "tree").absolute(), restore_args=as_numpy)
     except Exception as error:
         raise _Damaged(f"Orbax: {' '.join(str(error).split())[:100]}") from error
-    if _leaves(arrays) != leaves or _arrays_sha256(arrays) != manifest["arrays_sha256"]:
+    if leaves(arrays) != expected or _arrays_sha256(arrays) != manifest["arrays_sha256"]:
         raise _Damaged("other arrays than were written")
     return arrays
 
@@ -170,7 +170,7 @@ def _write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) ->
         "epoch": epoch,
         "config_hash": config_hash,
         "arrays_sha256": _arrays_sha256(arrays),
-        "leaves": _leaves(arrays),
+        "leaves": leaves(arrays),
         "files": files,
     }
     file = path / "manifest.json"
@@ -204,8 +204,20 @@ def _check_config(path: Path, manifest: Mapping[str, Any], config_hash: str) -> 
         raise InputError(f"{path}: belongs to another configuration than the config.toml of its run")
 
 
+def check_leaves(path: Path, template: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Refuse arrays whose names, shapes or dtypes are not those of the template.
+
+    Raises:
+        InputError: names the path and the first leaf that differs.
+    """
+    _compare(path, leaves(template), leaves(arrays))
+
+
 def _check_template(path: Path, manifest: Mapping[str, Any], template: Any) -> None:
-    expected, found = _leaves(flatten(template)), manifest["leaves"]
+    _compare(path, leaves(flatten(template)), manifest["leaves"])
+
+
+def _compare(path: Path, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     for name in [*expected, *found]:
         if expected.get(name) != found.get(name):
             raise InputError(
@@ -214,7 +226,8 @@ def _check_template(path: Path, manifest: Mapping[str, Any], template: Any) -> N
             )
 
 
-def _leaves(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def leaves(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Shape and dtype of every array, by path."""
     return {
         path: {"shape": list(array.shape), "dtype": str(array.dtype)}
         for path, array in sorted(arrays.items())
@@ -226,7 +239,7 @@ def _leaf_text(leaf: Mapping[str, Any] | None) -> str:
 
 
 def _arrays_sha256(arrays: Arrays) -> str:
-    digest = hashlib.sha256(json.dumps(_leaves(arrays)).encode())
+    digest = hashlib.sha256(json.dumps(leaves(arrays)).encode())
     for _, array in sorted(arrays.items()):
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
@@ -234,6 +247,11 @@ def _arrays_sha256(arrays: Arrays) -> str:
 
 def _json_sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -23,7 +23,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 import hmrl_cli
-from hmrl_cli import config, progress, rundir, runtime
+from hmrl_cli import config, exports, progress, rundir, runtime
 from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
@@ -290,6 +290,32 @@ def _stop_signals() -> Iterator[Callable[[], int | None]]:
 
 
 # Results.
+
+
+@app.command("export")
+def export(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Run directory.")],
+    out: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE.safetensors", help="Arrays; the card is FILE.json."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write the frozen skills, or the policy before adaptation, as safetensors with a JSON card.
+
+    What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
+    """
+    rundir.read(run_dir)
+    exports.card_path(out)
+    with _progress(quiet=False, verbose=False) as shows:
+        _prepare(shows)
+        from hmrl_cli import experiment
+
+        card = experiment.export(run_dir, out, shows)
+    if as_json:
+        _out_json({"file": str(out), "card": str(exports.card_path(out)), **card})
+    else:
+        _out(str(out))
 
 
 @app.command("eval")

@@ -362,9 +362,19 @@ def load(path: Path) -> Experiment:
     Raises:
         ConfigError: the file does not hold a valid experiment.
     """
-    merged = _read_toml(path, str(path))
-    origins = {leaf: str(path) for leaf, _ in _leaves(merged)}
-    return _validate("", str(path), merged, origins)
+    return from_tree(_read_toml(path, str(path)), str(path))
+
+
+def from_tree(tables: Any, source: str) -> Experiment:
+    """The experiment of nested tables, as `tree` gives them; `source` is what a message names.
+
+    Raises:
+        ConfigError: they do not hold a valid experiment.
+    """
+    if not isinstance(tables, dict):
+        raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
+    origins = {leaf: source for leaf, _ in _leaves(tables)}
+    return _validate("", source, tables, origins)
 
 
 def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]) -> Experiment:
@@ -546,17 +556,22 @@ def _one_line(text: object) -> str:
 
 def to_toml(experiment: Experiment) -> str:
     """The experiment as TOML; `load` and `resolve` give an equal one back."""
-    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(tree(experiment))
+
+
+def tree(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as nested tables of plain values; `from_tree` gives an equal one back."""
+    return experiment.model_dump(mode="json", exclude_none=True)
 
 
 def flat(experiment: Experiment) -> dict[str, Any]:
     """Dotted path -> plain value of every setting that is not None."""
-    return dict(_leaves(experiment.model_dump(mode="json", exclude_none=True)))
+    return dict(_leaves(tree(experiment)))
 
 
 def config_hash(experiment: Experiment) -> str:
     """SHA-256 of the experiment, the same for equal ones."""
-    dump = experiment.model_dump(mode="json", exclude_none=True)
+    dump = tree(experiment)
     return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, evaluation, film, loop, report, rundir
+from hmrl_cli import config, evaluation, exports, film, loop, report, rundir
 from hmrl_cli.config import Experiment, Resolved
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.exploration import bonus
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.skills import lift, repeat
-from hmrl_cli.types import Continuous, Learner, SkillLearner, TaskFamily
+from hmrl_cli.types import Continuous, Learner, SkillLearner, SkillLibrary, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.progress import Progress
     from hmrl_cli.rundir import RunDir
-    from hmrl_cli.types import Array, Params, Reward, Split, State
+    from hmrl_cli.types import Array, Key, Params, Reward, Split, State
 
 SKILL_EPISODES = 8  # of each skill, for its diagnostics
 MAX_TASK = 1e6  # no family's units are that small
@@ -307,6 +307,96 @@ def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
     return Trained(experiment, parts, found.epoch, *jax.tree.map(jnp.asarray, found.tree))
 
 
+def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write the frozen skills of a skill run, or the policy of a meta-run before any adaptation, to hand on.
+
+    Args:
+        path: the run directory.
+        out: the file of the arrays, NAME.safetensors; the card becomes NAME.json beside it.
+        progress: is told how it goes.
+
+    Returns:
+        the card.
+
+    Raises:
+        ConfigError: the name does not end as it must.
+        InputError: the run or every checkpoint cannot be used.
+        StorageError: the files cannot be written.
+    """
+    card_file = exports.card_path(out)
+    progress.phase("loading")
+    trained = open_trained(path, "sparse", progress)
+    skills_from = config.load(path / "skills.toml") if trained.experiment.hierarchy else None
+    frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
+    kind = _kind(trained.parts)
+    data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
+    rundir.write_bytes(out, data)
+    rundir.write_json(card_file, card)
+    return card
+
+
+def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
+    """The skills of one seed of an export: its row, 0 the first.
+
+    Raises:
+        InputError: the export cannot be used, or has no such seed.
+    """
+    card = exports.read_card(path, "skills")
+    params = _row(path, card, _read_export(path, card), seed)
+    return assemble(card.experiment).make_learner(None).skills(params)
+
+
+def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
+    """The policy of one seed of an export, before any adaptation: key of an episode -> key, obs -> decision.
+
+    The decision is an action, or, over skills, the choice of one.
+
+    Raises:
+        InputError: the export cannot be used, or has no such seed.
+    """
+    card = exports.read_card(path, "policy")
+    found = _row(path, card, _read_export(path, card), seed)
+    learner = assemble(card.experiment, card.skills_from).make_learner(found["skills"])
+
+    def episode(key: Key) -> Callable[[Key, Array], Array]:
+        behave = learner.behaviour(key, found["policy"])
+        return lambda key, obs: behave(key, obs)[0]
+
+    return episode
+
+
+def _kind(parts: Parts) -> exports.Kind:
+    return "skills" if isinstance(parts.make_learner(None), SkillLearner) else "policy"
+
+
+def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params], Any]:
+    """What an export holds of all seeds' state and skills, leaves [S, ...]."""
+    if _kind(parts) == "skills":
+        return lambda state, skills: parts.make_learner(None).freeze(state)
+
+    def one_seed(key: Key, state: State, skills: Params) -> Any:
+        task = parts.family.sample(key, "train")  # not met: no update is made
+        adapted, _ = parts.make_learner(skills).adapt(key, state, task, 0, 1)
+        return {"policy": adapted, "skills": skills}
+
+    keys = seed_keys(experiment).evaluate
+    return lambda state, skills: jax.vmap(one_seed)(keys, state, skills)
+
+
+def _read_export(path: Path, card: exports.Card) -> Any:
+    parts = assemble(card.experiment, card.skills_from)
+    freeze = _freezing(card.experiment, parts)
+    template = jax.eval_shape(freeze, *_shapes(card.experiment, parts))
+    return jax.tree.map(jnp.asarray, exports.read(path, card, template))
+
+
+def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:
+    number = card.experiment.training.num_seeds
+    if not 0 <= seed < number:
+        raise InputError(f"{path}: found seed {seed}; must be from 0 to {number - 1}")
+    return jax.tree.map(lambda x: x[seed], tree)
+
+
 def diagnose(
     path: Path, experiment: Experiment, parts: Parts, state: State, skills: Params
 ) -> dict[str, Any]:
@@ -451,7 +541,10 @@ def _skills_experiment(experiment: Experiment) -> Experiment | None:
     if experiment.hierarchy is None:
         return None
     source = experiment.hierarchy.skills
-    trained = rundir.read(Path(source)).experiment
+    if exports.is_export(source):
+        trained = exports.read_card(Path(source), "skills").experiment
+    else:
+        trained = rundir.read(Path(source)).experiment
     if trained.hierarchy is not None or trained.training.action_repeat != 1:
         raise InputError(
             f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
@@ -470,8 +563,11 @@ def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: 
     """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn."""
     if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
         return None
-    source = assemble(skills_from)
-    found = rundir.read_checkpoint(Path(experiment.hierarchy.skills), _shapes(skills_from, source))
-    params = parts.skill_learner.freeze(found.tree[0])
+    source = Path(experiment.hierarchy.skills)
+    if exports.is_export(source):
+        params = _read_export(source, exports.read_card(source, "skills"))
+    else:
+        found = rundir.read_checkpoint(source, _shapes(skills_from, assemble(skills_from)))
+        params = parts.skill_learner.freeze(found.tree[0])
     chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

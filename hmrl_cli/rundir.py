@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config
+from hmrl_cli import checkpoints, config, exports
 from hmrl_cli.errors import ConfigError, Diverged, InputError, RunDirError, StorageError, shown
 from hmrl_cli.lazy import jax, np
 
@@ -460,10 +460,20 @@ def check_skills(experiment: config.Experiment) -> None:
     if experiment.hierarchy is None:
         return
     skills = experiment.hierarchy.skills
+    if exports.is_export(skills):
+        trained = exports.read_card(Path(skills), "skills").experiment
+    else:
+        trained = _finished_skills(skills)
+    theirs, ours = (getattr(e.family, "name", None) for e in (trained, experiment))
+    if theirs != ours:
+        raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
+
+
+def _finished_skills(skills: str) -> config.Experiment:
     if not Path(skills).is_dir():
         raise InputError(
             f"hierarchy.skills: found {shown(skills)}, which is no directory\n"
-            "must be the run directory of a finished: hmrl pretrain-skills"
+            "must be the run directory of a finished: hmrl pretrain-skills; or what hmrl export made of it"
         )
     info = read(Path(skills))
     command = getattr(info.experiment.algorithm, "command", None)
@@ -474,9 +484,7 @@ def check_skills(experiment: config.Experiment) -> None:
             f"hierarchy.skills: {skills} is {info.status.get('state', 'not started')}; must be complete\n"
             "to finish it: the command that began it, with --resume"
         )
-    theirs, ours = (getattr(e.family, "name", None) for e in (info.experiment, experiment))
-    if theirs != ours:
-        raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
+    return info.experiment
 
 
 # Provenance.
@@ -531,6 +539,15 @@ def _git_commit() -> str | None:
 
 
 def _skills_fingerprint(skills: str) -> dict[str, Any]:
+    if exports.is_export(skills):
+        card = exports.read_card(Path(skills), "skills")
+        file = exports.card_path(Path(skills))
+        return {
+            "run": skills,
+            "epoch": card.epoch,
+            "arrays_sha256": card.sha256,
+            "config_sha256": checkpoints.file_sha256(file),
+        }
     epoch, digest = checkpoints.fingerprint(Path(skills) / "checkpoints")
     return {
         "run": skills,
@@ -558,12 +575,21 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: the disk is full or broken.
     """
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file by other bytes, as a whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or broken.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

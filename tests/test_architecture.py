@@ -23,6 +23,7 @@ RANKS = [
     {
         "rundir",
         "checkpoints",
+        "exports",
         "loop",
         "evaluation",
         "film",

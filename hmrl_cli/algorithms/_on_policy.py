@@ -18,7 +18,7 @@ from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
 from hmrl_cli.rollout import unroll
-from hmrl_cli.types import SkillLearner, SkillLibrary, TaskFamily, Transition
+from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.algorithms._skill_spaces import Space
@@ -193,8 +193,15 @@ class OnPolicy(NamedTuple):
 def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearner:
     """The learner of an objective on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises ValueError for a feature that the family does not have, for more skills than episodes of an update,
+    and for steps that make no whole minibatch.
     """
+    skill = objective.space.skill
+    if isinstance(skill, Discrete) and skill.size > config.episodes_per_update:
+        raise ValueError(
+            f"algorithm.episodes_per_update: found {config.episodes_per_update}; "
+            f"must be at least the number of skills, {skill.size}, so that every skill acts"
+        )
     steps = config.episodes_per_update * family.horizon
     ppo.must_divide(config.ppo, steps)
     seen = feature_size(family, "algorithm.observe", config.observe)

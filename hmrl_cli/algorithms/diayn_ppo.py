@@ -38,12 +38,7 @@ class Config(_on_policy.Config):
     hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer of an mlp")
 
     @pydantic.model_validator(mode="after")
-    def _every_skill_acts(self) -> Self:
-        if self.num_skills > self.episodes_per_update:
-            raise ValueError(
-                f"episodes_per_update: found {self.episodes_per_update}; "
-                f"must be at least num_skills, {self.num_skills}, so that every skill acts"
-            )
+    def _only_prototypes_stay(self) -> Self:
         if self.stay and self.discriminator != "prototypes":
             raise ValueError("stay: found true; must be false where discriminator is mlp")
         return self

@@ -96,8 +96,6 @@ def test_mistakes_are_named():
     line = toys.walker(10)._replace(features={"identity": lambda obs: obs, "xy": lambda obs: obs[..., :1]})
     with pytest.raises(ValueError, match="num_skills: found 4; 'xy' of walker is one number, by which"):
         make(line, num_skills=4)
-    with pytest.raises(ValueError, match="num_skills, 8, so that every skill acts"):
-        diayn_ppo.Config(num_skills=8, episodes_per_update=7)
     with pytest.raises(ValueError, match="minibatches: found 7; must divide the 320 steps"):
         make(ppo=ppo.Config(minibatches=7))
     with pytest.raises(ValueError, match="observe: walker has no feature 'body', only identity, xy"):

@@ -178,6 +178,12 @@ def test_csf_prefers_the_skill_that_acted():
 
 
 def test_mistakes_are_named():
+    few = QUICK | dict(episodes_per_update=4)
+    for module, settings in ((vic, dict(num_skills=5)), (metra, dict(skills="discrete", skill_size=5))):
+        with pytest.raises(
+            ValueError, match="found 4; must be at least the number of skills, 5, so that every"
+        ):
+            module.build(module.Config(**(few | settings)), WALKER)
     for module, field in ((vic, "discriminate"), (dads, "predict"), (metra, "represent"), (csf, "represent")):
         with pytest.raises(
             ValueError, match=f"algorithm.{field}: walker has no feature 'wings', only identity"

@@ -1,0 +1,155 @@
+"""Exports: what comes back is what was written, bit for bit, or an error."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import hmrl_cli
+from hmrl_cli import config, exports, rundir
+from hmrl_cli.errors import ConfigError, InputError
+
+TINY = ("training.epochs = 1", "training.updates_per_epoch = 1", "training.num_seeds = 2")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Runs of skills, of MAML and of MAESN over the skills, and their exports."""
+    root = tmp_path_factory.mktemp("export")
+    skills = hmrl_cli.pretrain_skills("point/smoke", *TINY, run_dir=root / "skills")
+    hmrl_cli.meta_train("point/smoke", *TINY, skills=skills, run_dir=root / "hmrl")
+    for name in ("skills", "hmrl"):
+        hmrl_cli.export(root / name, root / f"{name}.safetensors")
+    return root
+
+
+def copy(made, tmp_path, name="skills"):
+    for suffix in ("safetensors", "json"):
+        shutil.copy(made / f"{name}.{suffix}", tmp_path)
+    return tmp_path / f"{name}.safetensors"
+
+
+def test_skills_come_back_bit_for_bit(made):
+    from hmrl_cli import experiment
+    from hmrl_cli.progress import Silent
+
+    trained = experiment.open_trained(made / "skills", "sparse", Silent())
+    learner = trained.parts.make_learner(None)
+    for seed in (0, 1):
+        library = hmrl_cli.load_skills(made / "skills.safetensors", seed)
+        own = learner.freeze(jax.tree.map(lambda x, seed=seed: x[seed], trained.state))
+        for a, b in zip(jax.tree.leaves(library.params), jax.tree.leaves(own), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+    obs = jnp.ones(trained.parts.family.obs_size)
+    act = jax.jit(lambda params: library.policy(params, obs, library.examples[1]).sample(jax.random.key(0)))
+    np.testing.assert_array_equal(act(library.params), act(own))
+
+
+def test_a_card_says_what_a_file_holds(made):
+    card = json.loads((made / "skills.json").read_text())
+    assert card["kind"] == "skills" and card["family"] == "point" and card["num_seeds"] == 2
+    arrays = safetensors.numpy.load_file(made / "skills.safetensors")
+    assert {name: list(array.shape) for name, array in arrays.items()} == {
+        name: leaf["shape"] for name, leaf in card["arrays"].items()
+    }
+    assert config.from_tree(card["config"], "card") == rundir.read(made / "skills").experiment
+
+
+def test_an_export_stands_in_for_its_run(made, tmp_path):
+    run = hmrl_cli.meta_train(
+        "point/smoke", *TINY, skills=made / "skills.safetensors", run_dir=tmp_path / "run"
+    )
+    assert (run / "metrics.jsonl").read_bytes() == (made / "hmrl" / "metrics.jsonl").read_bytes()
+    evaluated = [
+        hmrl_cli.evaluate(path, num_tasks=2, adapt_steps=1, episodes=2)["return"]
+        for path in (run, made / "hmrl")
+    ]
+    assert evaluated[0] == evaluated[1]
+
+
+def test_a_policy_over_skills_acts_as_its_run_does(made):
+    from hmrl_cli import experiment
+    from hmrl_cli.progress import Silent
+
+    policy = hmrl_cli.load_policy(made / "hmrl.safetensors", seed=1)
+    trained = experiment.open_trained(made / "hmrl", "sparse", Silent())
+    state, skills = jax.tree.map(lambda x: x[1], (trained.state, trained.skills))
+    learner = trained.parts.make_learner(skills)
+    task, obs = jnp.zeros(trained.parts.family.task_size), jnp.zeros(trained.parts.family.obs_size)
+    adapted, _ = learner.adapt(jax.random.key(0), state, task, 0, 1)
+    behave, act = learner.behaviour(jax.random.key(1), adapted), policy(jax.random.key(1))
+    for seed in range(3):
+        np.testing.assert_array_equal(act(jax.random.key(seed), obs), behave(jax.random.key(seed), obs)[0])
+
+
+def test_what_was_changed_is_refused(made, tmp_path):
+    file = copy(made, tmp_path)
+    data = file.read_bytes()
+    for bad in (data[:-1], data[:40], b"", data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]):
+        file.write_bytes(bad)
+        with pytest.raises(InputError, match="is not what was exported, by the SHA-256 on its card"):
+            hmrl_cli.load_skills(file)
+
+
+def forge(file, data, **changes):
+    """The file with other content, and a card that vouches for it."""
+    file.write_bytes(data)
+    card_file = file.with_suffix(".json")
+    card = json.loads(card_file.read_text()) | {"sha256": exports.checkpoints.sha256(data)} | changes
+    card_file.write_text(json.dumps(card))
+
+
+def test_what_does_not_fit_is_refused_though_the_card_vouches_for_it(made, tmp_path):
+    file = copy(made, tmp_path)
+    arrays = safetensors.numpy.load_file(file)
+    name = next(iter(arrays))
+    others = {
+        "cannot be read as safetensors": b"\xff" * 64,
+        "found nothing for": safetensors.numpy.save({k: v for k, v in arrays.items() if k != name}),
+        "found float32": safetensors.numpy.save(arrays | {name: arrays[name][:1]}),
+        "found float16": safetensors.numpy.save(arrays | {name: arrays[name].astype(np.float16)}),
+        "found float32.* must be nothing": safetensors.numpy.save(arrays | {"more": arrays[name]}),
+        "is not finite": safetensors.numpy.save(arrays | {name: arrays[name] * np.nan}),
+    }
+    for text, data in others.items():
+        forge(file, data)
+        with pytest.raises(InputError, match=text):
+            hmrl_cli.load_skills(file)
+
+
+def test_cards_that_are_none_are_named(made, tmp_path):
+    file = copy(made, tmp_path)
+    data, card_file = file.read_bytes(), file.with_suffix(".json")
+    whole = card_file.read_text()
+    forge(file, data, schema=2)
+    with pytest.raises(InputError, match="found schema 2; must be 1"):
+        hmrl_cli.load_skills(file)
+    card_file.write_text(whole)
+    forge(file, data, config={"family": {"name": "nowhere"}})
+    with pytest.raises(InputError, match=r"skills.json: family.name: found 'nowhere'"):
+        hmrl_cli.load_skills(file)
+    for text in ("[]", "{", '{"schema": 1}', "[" * 100_000):
+        card_file.write_text(text)
+        with pytest.raises(InputError, match=r"skills.json: is no card of hmrl export"):
+            hmrl_cli.load_skills(file)
+    card_file.unlink()
+    with pytest.raises(InputError, match=r"the card of skills.safetensors cannot be read: No such file"):
+        hmrl_cli.load_skills(file)
+
+
+def test_the_wrong_kind_family_or_seed_is_named(made, tmp_path):
+    with pytest.raises(InputError, match="found a 'policy' export; must be 'skills'"):
+        hmrl_cli.load_skills(made / "hmrl.safetensors")
+    with pytest.raises(InputError, match="found a 'policy' export; must be 'skills'"):
+        hmrl_cli.meta_train("point/smoke", skills=made / "hmrl.safetensors", run_dir=tmp_path / "run")
+    with pytest.raises(InputError, match="are skills of family 'point'; must be of 'wheeled'"):
+        hmrl_cli.meta_train("wheeled/smoke", skills=made / "skills.safetensors", run_dir=tmp_path / "run")
+    with pytest.raises(InputError, match="found seed 2; must be from 0 to 1"):
+        hmrl_cli.load_skills(made / "skills.safetensors", seed=2)
+    with pytest.raises(ConfigError, match=r"skills.bin: must end in .safetensors"):
+        hmrl_cli.export(made / "skills", tmp_path / "skills.bin")
