@@ -318,6 +318,35 @@ def export(
         _out(str(out))
 
 
+@app.command()
+def imitate(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a skill run.")],
+    trajectory: Annotated[
+        Path, typer.Argument(metavar="FILE.npz", help="obs [T + 1, size]: observations from a reset on.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Find the skill that follows a trajectory, and measure how closely it does.
+
+    One line for each seed: the skill that the discriminator finds, how far it stays from the trajectory, and
+    how far the skills do on average.
+    """
+    rundir.read(run_dir)
+    if not trajectory.is_file():
+        raise InputError(f"{shown(str(trajectory))}: is no file; must be an .npz of observations")
+    with _progress(quiet=False, verbose=False) as shows:
+        _prepare(shows)
+        from hmrl_cli import imitation
+
+        result = imitation.imitate(run_dir, trajectory, shows)
+    if as_json:
+        _out_json(result)
+        return
+    columns = (result[name] for name in ("skill", "distance_of_chosen", "distance_of_mean"))
+    rows = [[_value(cell) for cell in row] for row in zip(*columns, strict=True)]
+    _out_table(("skill", "distance", "distance of the mean skill"), rows)
+
+
 @app.command("eval")
 def evaluate(
     run_dirs: RunDirs,

@@ -458,23 +458,33 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
     }
 
 
+def read_array(path: Path, name: str) -> Any:
+    """An array of numbers from a user's `.npz` file.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    wanted = f"must be written by numpy.savez(FILE, {name}=array)"
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            names = list(file)
+            array = file[name] if name in names else None
+    except Exception as error:  # a damaged archive fails in a dozen ways, none of them ours
+        raise InputError(f"{path}: cannot be read as .npz ({type(error).__name__})\n{wanted}") from None
+    if array is None:
+        raise InputError(f"{path}: holds no array {name!r}, only {', '.join(names) or 'nothing'}\n{wanted}")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name} has dtype {getattr(array, 'dtype', 'none')}; must be numbers")
+    return array
+
+
 def read_tasks(path: Path, family: TaskFamily) -> Array:
     """Tasks of a user's `.npz` file, array `tasks`, one row each: [num_tasks, task_size].
 
     Raises:
         InputError: names the file, and the row or the shape that is wrong.
     """
-    wanted = "must be written by numpy.savez(FILE, tasks=array)"
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            names = list(file)
-            tasks = file["tasks"] if "tasks" in names else None
-    except Exception as error:  # a damaged archive fails in a dozen ways, none of them ours
-        raise InputError(f"{path}: cannot be read as .npz ({type(error).__name__})\n{wanted}") from None
-    if tasks is None:
-        raise InputError(f"{path}: holds no array 'tasks', only {', '.join(names) or 'nothing'}\n{wanted}")
-    if not isinstance(tasks, np.ndarray) or tasks.dtype.kind not in "fiu":
-        raise InputError(f"{path}: tasks has dtype {getattr(tasks, 'dtype', 'none')}; must be numbers")
+    tasks = read_array(path, "tasks")
     if tasks.ndim != 2 or tasks.shape[1] != family.task_size or not len(tasks):
         raise InputError(
             f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {family.task_size})"

@@ -33,7 +33,7 @@ RANKS = [
         "runtime",
         "devices",
     },
-    {"experiment", "render"},
+    {"experiment", "imitation", "render"},
     {"cli", "__main__"},
 ]
 NUMERICAL = {
