@@ -84,8 +84,8 @@ def read_trajectory(file: Path, family: TaskFamily) -> Array:
     obs = experiment.read_array(file, "obs")
     if obs.ndim != 2 or obs.shape[1] != family.obs_size or not 2 <= len(obs) <= family.horizon + 1:
         raise InputError(
-            f"{file}: obs has shape {obs.shape}; must be (from 2 to {family.horizon + 1}, {family.obs_size}), "
-            f"observations of {family.name} from a reset on"
+            f"{file}: obs has shape {obs.shape}; must be (from 2 to {family.horizon + 1}, "
+            f"{family.obs_size}), observations of {family.name} from a reset on"
         )
     bad = ~np.isfinite(obs).all(axis=1)
     if bad.any():
