@@ -20,7 +20,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pydantic
 import tomli_w
@@ -42,7 +42,10 @@ class Strict(pydantic.BaseModel):
 class Hierarchy(Strict):
     """The learner acts through frozen skills."""
 
-    skills: str = pydantic.Field(default="", description="run directory of a finished pretrain-skills run")
+    skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
+    use: Literal["act", "start"] = pydantic.Field(
+        default="act", description="act through the skills, or start as the best one and learn on from there"
+    )
     steps_per_skill: int = pydantic.Field(
         default=10, gt=0, le=10_000, description="environment steps one skill runs"
     )
@@ -535,7 +538,7 @@ def _check_together(experiment: Experiment) -> None:
 
 def _check_horizon(experiment: Experiment) -> None:
     """A skill, or an action that is held, must fit into an episode a whole number of times."""
-    if experiment.hierarchy is not None:
+    if experiment.hierarchy is not None and experiment.hierarchy.use == "act":
         field, steps = "hierarchy.steps_per_skill", experiment.hierarchy.steps_per_skill
     else:
         field, steps = "training.action_repeat", experiment.training.action_repeat

@@ -66,14 +66,15 @@ def assemble(
     family = make_family(experiment.family, reward)
     build = config.plugin("algorithms", experiment.algorithm.name).build
     hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
+    acts = hierarchy is not None and hierarchy.use == "act"
     if hierarchy and skills_from:
-        held = hierarchy.steps_per_skill
+        held = hierarchy.steps_per_skill if acts else held
         skill_learner = config.plugin("algorithms", skills_from.algorithm.name).build(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
     def act_on(skills: Params) -> TaskFamily:
-        if hierarchy and skill_learner:
+        if acts and hierarchy and skill_learner:
             return lift(family, skill_learner.skills(skills), held, stochastic=hierarchy.stochastic)
         return repeat(family, held) if held > 1 else family
 
@@ -86,9 +87,15 @@ def assemble(
 
     try:
         # the skills' parameters are not looked at before an episode is run
-        steps = make_learner(None).steps_per_update * held
+        learner = make_learner(None)
+        steps = learner.steps_per_update * held
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
+        raise ConfigError(
+            f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
+            f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO"
+        )
     return Parts(family, act_on, make_learner, skill_learner, steps, held)
 
 
@@ -158,7 +165,9 @@ def train(
         start, (state, skills) = found.epoch, jax.tree.map(jnp.asarray, found.tree)
     else:
         start, skills = 0, _load_skills(experiment, skills_from, parts)
-        state = jax.jit(jax.vmap(lambda key, params: parts.make_learner(params).init(key)))(keys.init, skills)
+        state = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))(
+            keys.init, skills
+        )
         if skills_from:  # evaluation rebuilds the skills from this, wherever their run went
             rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
 
@@ -530,6 +539,17 @@ def _shapes(experiment: Experiment, parts: Parts) -> Any:
         return parts.make_learner(skills).init(key), skills
 
     return jax.eval_shape(jax.vmap(init), seed_keys(experiment).init)
+
+
+def _begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
+    """The state of one seed before training."""
+    learner = parts.make_learner(skills)
+    state = learner.init(key)
+    if parts.skill_learner is None or experiment.hierarchy is None or experiment.hierarchy.use == "act":
+        return state
+    assert parts.skill_learner.fold is not None, "assemble has seen to that"
+    fold = functools.partial(parts.skill_learner.fold, skills)
+    return learner.start(jax.random.fold_in(key, 1), state, parts.skill_learner.skills(skills), fold)
 
 
 def _compile_epoch(

@@ -157,7 +157,7 @@ def _when(num_steps: int) -> str:
 def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], Array]:
     """How a decision becomes actions: through the skill that it names, or as it is."""
     hierarchy, skill_learner = trained.experiment.hierarchy, trained.parts.skill_learner
-    if hierarchy is None or skill_learner is None:
+    if hierarchy is None or hierarchy.use == "start" or skill_learner is None:
         return lambda key, state, decision: decision
     library = skill_learner.skills(skills)
 

@@ -161,6 +161,9 @@ class MetaLearner(NamedTuple):
     adapt: Callable[[Key, State, Task, int, int], tuple[AdaptState, Adaptation]]
     # draws what one episode's exploration needs; obs -> action, log pi(action)
     behaviour: Callable[[Key, AdaptState], Callable[[Key, Array], tuple[Array, Array]]]
+    # a fresh state whose policy is the best of some skills, as `SkillLearner.fold` writes one of them;
+    # None: it does not start from skills
+    start: Callable[[Key, State, SkillLibrary, Callable[[Array], Any]], State] | None = None
 
 
 class SkillLearner(NamedTuple):
@@ -174,6 +177,9 @@ class SkillLearner(NamedTuple):
     # of an episode's observations from the reset on [..., T + 1, obs_size]: log q(z|.) of the library's
     # examples after every step [..., T, M]
     discriminate: Callable[[State, Array], Array]
+    # frozen parameters and one skill -> {"policy", "observed"}: the same behaviour as a policy that sees
+    # the whole observation, normalised by `observed`, and nothing else; None: the skills have no such form
+    fold: Callable[[Params, Array], Any] | None = None
 
 
 Learner = MetaLearner | SkillLearner

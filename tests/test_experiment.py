@@ -12,10 +12,12 @@ import hmrl_cli
 from hmrl_cli import checkpoints, config, experiment, render, report, rundir, viewer
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
 from hmrl_cli.progress import Silent
+from hmrl_cli.types import AdaptState
 from tests import toys
 
 COMMANDS = {
     "diayn": "pretrain-skills",
+    "diayn_ppo": "pretrain-skills",
     "maml": "meta-train",
     "maesn": "meta-train",
     "ppo": "meta-train",
@@ -23,6 +25,12 @@ COMMANDS = {
 }
 # what an algorithm has beside the smoke preset
 SETTINGS = {
+    "diayn_ppo": (
+        "algorithm.discriminate=xy",
+        "algorithm.observe=identity",
+        "algorithm.ppo.hidden=[16]",
+        "algorithm.ppo.minibatches=4",
+    ),
     "ppo": ("algorithm.episodes_per_update=4", "bonus.name=rnd", "bonus.hidden=[8]"),
     "sac": (
         "algorithm.episodes_per_update=4",
@@ -257,6 +265,36 @@ def test_a_learner_from_scratch_explores_through_skills(runs, tmp_path):
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])["bonus"] > 0
     result = experiment.evaluate(tmp_path / "run", num_tasks=2, adapt_steps=2, progress=Silent())
     assert np.shape(result["per_task"]["return"]) == (1, 2, 3)
+
+
+def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
+    """Its first policy is one of the skills, folded, and it is an ordinary run from then on."""
+    skills = rundir.read(runs / "diayn_ppo")
+    hidden = ("algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
+    start = resolve("ppo", 'hierarchy.use="start"', *hidden, skills=runs / "diayn_ppo")
+    parts = experiment.assemble(start.experiment, skills.experiment)
+    assert parts.held == 1 and parts.act_on(None).horizon == 6
+    trained = experiment.open_trained(runs / "diayn_ppo", "sparse", Silent())
+    frozen = jax.tree.map(lambda x: x[0], trained.parts.make_learner(None).freeze(trained.state))
+    state = jax.jit(lambda key: experiment._begin(start.experiment, parts, key, frozen))(jax.random.key(0))
+    library, obs = parts.skill_learner.skills(frozen), jnp.array([0.3, -0.2])
+    act = parts.make_learner(frozen).behaviour
+    adapted = AdaptState({"policy": state.agent.policy, "observed": state.observed}, None)
+    first = act(jax.random.key(0), adapted)(jax.random.key(1), obs)[0]
+    of_skills = [library.policy(frozen, obs, z).sample(jax.random.key(1)) for z in library.examples]
+    assert min(np.abs(first - skill).max() for skill in of_skills) < 1e-5
+    train(tmp_path / "run", start)
+    result = experiment.evaluate(tmp_path / "run", num_tasks=2, adapt_steps=0, progress=Silent())
+    assert np.shape(result["per_task"]["return"]) == (1, 2, 1)
+
+
+def test_only_what_fits_starts_as_a_skill(runs, tmp_path):
+    with pytest.raises(
+        ConfigError, match="use: found 'start' for ppo and skills of diayn; must be ppo and sk"
+    ):
+        experiment.check(resolve("ppo", 'hierarchy.use="start"', skills=runs / "diayn"))
+    with pytest.raises(ConfigError, match="use: found 'start' for maesn and skills of diayn; must be ppo"):
+        experiment.check(resolve("maesn", 'hierarchy.use="start"', skills=runs / "diayn"))
 
 
 def test_the_plan_counts_environment_steps(runs):

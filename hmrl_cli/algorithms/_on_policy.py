@@ -152,6 +152,20 @@ class OnPolicy(NamedTuple):
 
         return SkillLibrary(policy, params, self.objective.space.skill, self.objective.space.examples)
 
+    def fold(self, params: Params, skill: Array) -> Params:
+        """One skill as a policy of the whole observation: its encoding goes into the first layer's bias."""
+        # features that a policy observes are linear, most of them a choice of numbers
+        feature = jax.jacobian(self.family.features[self.config.observe])(jnp.zeros(self.family.obs_size))
+        net = params["policy"]["net"]
+        first = net["layers_0"]
+        of_feature, of_skill = jnp.split(first["kernel"], [len(feature)])
+        folded = {
+            "kernel": feature.T @ of_feature,
+            "bias": first["bias"] + SKILL_SCALE * self.objective.space.encode(skill) @ of_skill,
+        }
+        policy = params["policy"] | {"net": net | {"layers_0": folded}}
+        return {"policy": policy, "observed": params["observed"]}
+
     def discriminate(self, state: State, obs: Array) -> Array:
         """log q(z|.) of the examples [..., T, M] after the steps of an episode [..., T + 1, obs_size]."""
         return self.objective.log_q(state.objective, obs)
@@ -217,4 +231,5 @@ def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearn
         freeze=learner.freeze,
         skills=learner.skills,
         discriminate=learner.discriminate,
+        fold=learner.fold,
     )

@@ -6,6 +6,7 @@ default, every seed learns one hidden goal of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -15,7 +16,7 @@ from hmrl_cli.algorithms import _scratch
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
-from hmrl_cli.types import MetaLearner, TaskFamily, Transition
+from hmrl_cli.types import MetaLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics
@@ -72,6 +73,29 @@ class FromScratch(NamedTuple):
         metrics |= bonus_metrics | bonus_learned | learned
         return State(agent, observed, state.tasks, bonus), metrics
 
+    def start(self, key: Key, state: State, library: SkillLibrary, fold: Callable[[Array], Any]) -> State:
+        """Take over the skill with the highest return on the training tasks (Eysenbach et al. 2019).
+
+        Raises ValueError where the skills' network has other layers.
+        """
+
+        def returned(key: Key, skill: Array) -> Array:
+            def act(key: Key, obs: Array) -> tuple[Array, Array]:
+                return library.policy(library.params, obs, skill).sample_with_log_prob(key)
+
+            count = self.config.episodes_per_update
+            return _scratch.outcome(*_scratch.episodes(key, act, self.family, state.tasks, count)).returned
+
+        keys = jax.random.split(key, len(library.examples))
+        best = jnp.asarray(library.examples)[jax.vmap(returned)(keys, library.examples).argmax()]
+        taken = fold(best)
+        shapes = [jax.tree.map(jnp.shape, policy) for policy in (taken["policy"], state.agent.policy)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"algorithm.ppo.hidden: found {self.config.ppo.hidden}; must be as in the skills' policy"
+            )
+        return state._replace(agent=state.agent._replace(policy=taken["policy"]), observed=taken["observed"])
+
     def params(self, state: State) -> Any:
         """What acting takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
@@ -111,4 +135,4 @@ def build(config: Config, family: TaskFamily) -> MetaLearner:
     agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
     learner = FromScratch(config, family, agent)
     adapt, behaviour = _scratch.measuring(learner.acting, learner.params, family)
-    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour)
+    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start)

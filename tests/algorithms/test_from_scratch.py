@@ -54,6 +54,30 @@ def train(learner, epochs, num_seeds=3):
     return state, metrics
 
 
+def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
+    scratch = learner("ppo", toys.walker(8))
+    state = scratch.init(jax.random.key(0))
+    observed = state.observed._replace(mean=jnp.array([7.0, 7.0]))
+
+    def fold(skill):
+        return {"policy": jax.tree.map(lambda x: 0 * x + skill, state.agent.policy), "observed": observed}
+
+    for best in range(4):
+        started = scratch.start(
+            jax.random.key(1), state._replace(tasks=2 * DIRECTIONS[best][None]), LIBRARY, fold
+        )
+        assert all((leaf == best).all() for leaf in jax.tree.leaves(started.agent.policy))
+        np.testing.assert_array_equal(started.observed.mean, observed.mean)
+        for old, new in zip(
+            jax.tree.leaves(state.agent.critic), jax.tree.leaves(started.agent.critic), strict=True
+        ):
+            np.testing.assert_array_equal(old, new)
+    with pytest.raises(
+        ValueError, match=r"algorithm.ppo.hidden: found \(32,\); must be as in the skills' policy"
+    ):
+        scratch.start(jax.random.key(1), state, LIBRARY, lambda skill: {"policy": {}, "observed": observed})
+
+
 @pytest.mark.parametrize("explore", BONUSES)
 def test_every_bonus_finds_the_end_of_a_chain(explore):
     _, metrics = train(learner("ppo", toys.chain(), explore, **BONUSES[explore]), 5)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import ppo
+from hmrl_cli import moments, ppo
 from hmrl_cli.algorithms import _skill_spaces, csf, dads, metra, vic
 from hmrl_cli.rollout import unroll
 from hmrl_cli.skills import lift
@@ -78,6 +78,21 @@ def test_a_controller_acts_through_continuous_skills_of_any_length():
     ]
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5)
     assert np.abs(ends[1] - ends[2]).max() > 1e-4
+
+
+def test_a_skill_folds_into_a_policy_of_the_whole_observation():
+    family = WALKER._replace(features={**WALKER.features, "second": lambda obs: obs[..., 1:]})
+    learner = dads.build(dads.Config(**(QUICK | {"observe": "second"})), family)
+    state = learner.init(jax.random.key(0))
+    state = state._replace(observed=state.observed._replace(mean=jnp.array([1.0, -2.0]), seen=jnp.float32(9)))
+    params, skill = learner.freeze(state), jnp.array([0.7, -0.4])
+    library, folded = learner.skills(params), learner.fold(params, skill)
+    plain = ppo.make(2, 3, family.action, PPO).policy
+    for obs in jax.random.normal(jax.random.key(1), (3, 2)):
+        own = library.policy(params, obs, skill)
+        same = plain.apply(folded["policy"], moments.normalize(folded["observed"], obs))
+        np.testing.assert_allclose(same.mean, own.mean, atol=1e-5)
+        np.testing.assert_array_equal(same.log_std, own.log_std)
 
 
 def test_spaces_hold_what_they_say():
