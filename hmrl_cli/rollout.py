@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.types import EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -50,3 +51,23 @@ def unroll(
 
     final, transitions = jax.lax.scan(one_step, family.reset(reset_key, task), jnp.arange(family.horizon))
     return transitions, final
+
+
+def side_by_side(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
+    """`run(shared, *one)` for every row of `each`, leaves [N, ...], spread evenly over the devices.
+
+    A physics step of a few dozen bodies is too small to be shared among the cores of a processor, episodes
+    are not: each core runs some of them.  What comes back, leaves [N, ...], is on every device, so that what
+    follows runs as it would on one.
+    """
+    over_rows = jax.vmap(run, in_axes=(None, *[0] * len(each)))
+    count = math.gcd(len(jax.devices()), jax.tree.leaves(each)[0].shape[0])
+    if count == 1:
+        return over_rows(shared, *each)
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("episodes",))
+    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("episodes")
+    spread = jax.shard_map(
+        over_rows, mesh=mesh, in_specs=(everywhere, *[apart] * len(each)), out_specs=apart, check_vma=False
+    )
+    gathered = jax.sharding.NamedSharding(mesh, everywhere)
+    return jax.lax.with_sharding_constraint(spread(shared, *each), gathered)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 MAX_CACHE_BYTES = 2 * 2**30
 MIN_COMPILE_SECONDS = "0.5"
+MAX_CPU_DEVICES = 8  # what is not spread runs on each of them
 
 
 def prepare() -> str:
@@ -26,6 +27,8 @@ def prepare() -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+    # Episodes that are spread over devices use every core; see rollout.side_by_side.
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(min(_cores(), MAX_CPU_DEVICES)))
     # "An NVIDIA GPU may be present": a device is chosen with JAX_PLATFORMS, not by a warning.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
@@ -45,6 +48,12 @@ def prepare() -> str:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", MIN_COMPILE_SECONDS)
     return ""
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def cache_folder() -> Path:

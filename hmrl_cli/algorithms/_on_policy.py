@@ -17,7 +17,7 @@ from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
-from hmrl_cli.rollout import unroll
+from hmrl_cli.rollout import side_by_side, unroll
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class OnPolicy(NamedTuple):
         count = self.config.episodes_per_update
         skills = self.objective.draw(draw_key, state.objective, count)
         keys = jax.random.split(episode_key, count)
-        steps = jax.vmap(self._episode, in_axes=(0, 0, None))(keys, skills, state)
+        steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
         reward, price = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
         agent, learned = self.agent.update(
@@ -175,10 +175,10 @@ class OnPolicy(NamedTuple):
         seen = self.family.features[self.config.observe](moments.normalize(observed, obs))
         return jnp.concatenate([seen, SKILL_SCALE * self.objective.space.encode(skill)], axis=-1)
 
-    def _episode(self, key: Key, skill: Array, state: State) -> Transition:
+    def _episode(self, params: Params, key: Key, skill: Array) -> Transition:
         """One episode of one skill on a training task; its reward is not looked at."""
         task_key, unroll_key = jax.random.split(key)
-        library = self.skills(self.freeze(state))
+        library = self.skills(params)
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
             return library.policy(library.params, obs, skill).sample_with_log_prob(key)
