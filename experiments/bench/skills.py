@@ -562,7 +562,7 @@ def main() -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     settings = EXAMPLE | {"capacity": asked.capacity}
     document = json.loads(asked.o.read_text()) if asked.o and asked.o.exists() else {}
-    document |= {
+    provenance = {
         "command": " ".join(["python experiments/bench/skills.py", *sys.argv[1:]]),
         "machine": machine(),
         "versions": {name: version(name) for name in SHARED} | {"qdax": QDAX},
@@ -575,7 +575,7 @@ def main() -> None:
         "standard": lambda: measure_standard(asked.standard_seeds),
     }
     for part in asked.parts:
-        document[part] = jobs[part]()
+        document[part] = jobs[part]() | {"provenance": provenance}
         if asked.o:
             asked.o.write_text(json.dumps(document, indent=1) + "\n")
     print(table(document))
