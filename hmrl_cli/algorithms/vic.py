@@ -109,8 +109,10 @@ class Vic(NamedTuple):
         return jax.nn.log_softmax(log_prior + self.config.prior_rate * (worth - log_prior))
 
     def log_q(self, state: State, path: Array) -> Array:
-        """log q(z|s_0,s_t) [..., T, num_skills] as if the episode had ended at each step."""
-        return self._log_q(state.discriminator, self._ends(path))
+        """log q(z|s_0,s_f) [..., T, num_skills], the same at every step: q knows whole episodes only."""
+        ends = self._ends(path)
+        found = self._log_q(state.discriminator, ends[..., -1, :])
+        return jnp.broadcast_to(found[..., None, :], (*ends.shape[:-1], self.config.num_skills))
 
     def _ends(self, path: Array) -> Array:
         """Features of the first observation and of each later one [..., T, 2 F]."""
