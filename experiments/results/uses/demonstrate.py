@@ -1,6 +1,6 @@
 """Write eight walks of the ant's scripted controller, in eight directions, as FOLDER/DEGREES.npz.
 
-    python experiments/results/uses/demonstrate.py FOLDER
+python experiments/results/uses/demonstrate.py FOLDER
 """
 
 from __future__ import annotations
