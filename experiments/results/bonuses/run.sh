@@ -34,4 +34,4 @@ for family in $families; do
   arm "$family" counts --set "bonus.weight=$counts" --set "bonus.cell=$cell"
   arm "$family" information_gain --set "bonus.weight=$gain" --set "bonus.length_scale=$length"
 done
-python "$here/gather.py" "$here"
+python "$here/../gather_arms.py" "$here"

@@ -31,4 +31,5 @@ python "$here/demonstrate.py" "$out/walks"
 for walk in "$out"/walks/*.npz; do
   hmrl imitate "$skills" "$walk" --json
 done >"$here/imitation.jsonl"
-python "$here/gather.py" "$here"
+python "$here/../gather_arms.py" "$here" return reached
+python "$here/imitation.py" "$here"
