@@ -1,4 +1,4 @@
-"""Gather FOLDER/imitation.jsonl, one line of `hmrl imitate --json` per trajectory, into FOLDER/imitation.md.
+"""Gather FOLDER/imitation/*.json, what `hmrl imitate --json` said of each trajectory, into FOLDER/imitation.md.
 
     python experiments/results/uses/imitation.py FOLDER
 
@@ -37,8 +37,8 @@ def row(found: dict[str, Any]) -> list[str]:
 
 def main(folder: Path) -> None:
     """Write the table."""
-    lines = (folder / "imitation.jsonl").read_text().splitlines()
-    rows = [HEADS, ["---"] * len(HEADS), *(row(json.loads(line)) for line in lines)]
+    found = [json.loads(path.read_text()) for path in sorted((folder / "imitation").glob("*.json"))]
+    rows = [HEADS, ["---"] * len(HEADS), *map(row, found)]
     (folder / "imitation.md").write_text("\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n")
 
 

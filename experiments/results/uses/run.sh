@@ -26,10 +26,10 @@ for reward in dense sparse; do
   arm "$reward" hierarchy --skills "$skills"
 done
 
-mkdir -p "$out/walks"
+mkdir -p "$out/walks" "$here/imitation"
 python "$here/demonstrate.py" "$out/walks"
 for walk in "$out"/walks/*.npz; do
-  hmrl imitate "$skills" "$walk" --json
-done >"$here/imitation.jsonl"
+  hmrl imitate "$skills" "$walk" --json >"$here/imitation/$(basename "$walk" .npz).json"
+done
 python "$here/../gather_arms.py" "$here" return reached
 python "$here/imitation.py" "$here"
