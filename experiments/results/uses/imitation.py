@@ -1,4 +1,4 @@
-"""Gather FOLDER/imitation/*.json, what `hmrl imitate --json` said of each trajectory, into FOLDER/imitation.md.
+"""Gather FOLDER/imitation/*.json, what `hmrl imitate --json` said of each walk, into FOLDER/imitation.md.
 
     python experiments/results/uses/imitation.py FOLDER
 
