@@ -75,8 +75,10 @@ def lower_bound(log_q: Array, log_p: Array | float, valid: Array) -> Array:
     """E[log q(z|s') - log p(z)] [], which no q brings above I(Z; S') (VIC: Gregor et al. 2016, 1611.07507).
 
     Args:
-        log_q: [...] of the skills that led to the states seen, drawn from p(z).
-        log_p: [...] of these skills, or of all alike.
-        valid: [...] 1 where the state counts.
+        log_q: [..., T] of the skills that led to the states of each episode, drawn from p(z).
+        log_p: [..., T] of these skills, or of all alike.
+        valid: [..., T] 1 where the state counts.  Every episode weighs the same: skills that last longer
+            would else have a larger share of the states than of p(z), and there would be no bound.
     """
-    return jnp.sum((log_q - log_p) * valid) / jnp.maximum(valid.sum(), 1.0)
+    steps = jnp.maximum(valid.sum(axis=-1), 1.0)
+    return jnp.mean(jnp.sum((log_q - log_p) * valid, axis=-1) / steps)

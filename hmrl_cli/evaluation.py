@@ -175,14 +175,16 @@ def skill_diagnostics(
 
     The numbers:
 
-    * accuracy: how often the discriminator names the skill from one state;
-    * mutual_information: E[log q(z|s) - log p(z)] in nats, p(z) even over the examples, a lower bound of
-      I(S;Z) (Barber & Agakov 2003);
+    * accuracy: how often the discriminator names the skill, from what it sees after a step: the state, or as
+      its algorithm says the last few, the first and this one, or the last two;
+    * mutual_information: E[log q(z|.) - log p(z)] in nats, p(z) even over the examples, a lower bound of what
+      that tells of Z (Barber & Agakov 2003): I(S;Z) where it is the state;
     * effective_skills: exp of the entropy of the discriminator's mean answer, at most M;
     * displacement: distance from start to end, per skill; direction: of its mean end, in radians;
     * end_spread: scatter of one skill's ends about their centre, to be small against the displacement;
     * coverage: distinct cells of 0.25 length units that all skills visit;
-    * action_entropy: H[A|S,Z] in nats, differential where actions are continuous.
+    * action_entropy: H[A|S,Z] in nats, differential where actions are continuous; of what the policy draws,
+      which a family clips, so that it may exceed log 2 per dimension.
     """
     library = learner.skills(learner.freeze(state))
     obs, log_prob, valid, films = run_skills(key, family, library, task, num_episodes)

@@ -88,9 +88,9 @@ def assemble(
     try:
         # the skills' parameters are not looked at before an episode is run
         learner = make_learner(None)
-        steps = learner.steps_per_update * held
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    steps = learner.steps_per_update * held
     if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
         raise ConfigError(
             f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
@@ -109,6 +109,7 @@ def check(resolved: Resolved) -> dict[str, Any]:
     skills_from = _skills_experiment(experiment)
     parts = assemble(experiment, skills_from)
     shapes = _shapes(experiment, parts)
+    _check_begin(experiment, parts, shapes[1])
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
@@ -544,12 +545,25 @@ def _shapes(experiment: Experiment, parts: Parts) -> Any:
 def _begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
     """The state of one seed before training."""
     learner = parts.make_learner(skills)
-    state = learner.init(key)
     if parts.skill_learner is None or experiment.hierarchy is None or experiment.hierarchy.use == "act":
-        return state
+        return learner.init(key)
+    init_key, start_key = jax.random.split(key)
+    state = learner.init(init_key)
     assert parts.skill_learner.fold is not None, "assemble has seen to that"
     fold = functools.partial(parts.skill_learner.fold, skills)
-    return learner.start(jax.random.fold_in(key, 1), state, parts.skill_learner.skills(skills), fold)
+    return learner.start(start_key, state, parts.skill_learner.skills(skills), fold)
+
+
+def _check_begin(experiment: Experiment, parts: Parts, skills: Params) -> None:
+    """Raise ConfigError where training could not begin; `skills` are shapes, leaves [S, ...]."""
+    try:
+        jax.eval_shape(
+            jax.vmap(lambda key, params: _begin(experiment, parts, key, params)),
+            seed_keys(experiment).init,
+            skills,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _compile_epoch(

@@ -35,8 +35,8 @@ def absorb(moments: Moments, x: Array, valid: Array) -> Moments:
     weight = valid[..., None]
     axes = tuple(range(valid.ndim))
     count = valid.sum()
-    mean = jnp.sum(weight * x, axis=axes) / count
-    variance = jnp.sum(weight * (x - mean) ** 2, axis=axes) / count
+    mean = jnp.sum(weight * x, axis=axes) / jnp.maximum(count, 1.0)
+    variance = jnp.sum(weight * (x - mean) ** 2, axis=axes) / jnp.maximum(count, 1.0)
     total = moments.seen + count
     share = count / total
     shift = mean - moments.mean

@@ -96,6 +96,13 @@ def test_a_learned_bound_approaches_the_capacity_from_below():
     assert bounds[-1] == pytest.approx(float(exact), abs=2e-3)
 
 
+def test_skills_that_live_longer_prove_nothing():
+    """All see the same state, and q names the skill whose episodes last: no information, no bound above 0."""
+    valid = jnp.zeros((8, 100)).at[:, 0].set(1.0).at[0].set(1.0)
+    log_q = jnp.log(jnp.where(jnp.arange(8) == 0, 0.93, 0.01))
+    assert empowerment.lower_bound(jnp.tile(log_q[:, None], 100), -jnp.log(8.0), valid) < 0
+
+
 def test_the_bound_of_samples_is_the_mutual_information_under_the_true_posterior():
     channel = jnp.array([[0.9, 0.1], [0.1, 0.9]])
     skill_key, state_key = jax.random.split(jax.random.key(0))

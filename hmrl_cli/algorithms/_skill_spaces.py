@@ -34,7 +34,12 @@ def one_of(count: int, *, centred: bool = False) -> Space:
         return (one_hot - 1 / count) * (count / (count - 1)) if centred else one_hot
 
     def draw(key: Key, number: int) -> Array:
-        return jax.random.permutation(key, jnp.arange(number) % count)
+        skills = jnp.arange(number) % count
+        if number % count == 0:
+            return jax.random.permutation(key, skills)
+        order_key, label_key = jax.random.split(key)
+        # chance decides which of them come up once more than the others
+        return jax.random.permutation(order_key, jax.random.permutation(label_key, count)[skills])
 
     return Space(Discrete(count), np.arange(count, dtype=np.int32), draw, encode)
 

@@ -100,13 +100,17 @@ class Vic(NamedTuple):
         return State(learned, self._moved(state.log_prior, skills, own)), metrics
 
     def _moved(self, log_prior: Array, skills: Array, own: Array) -> Array:
-        """The prior, some of the way to p(z) ~ exp(E[log q(z|.)]); what did not act keeps its weight."""
+        """The prior, some of the way to p(z) ~ exp(E[log q(z|.)]); skills that did not act keep theirs."""
         if self.config.prior == "fixed":
             return log_prior
-        acted = jax.nn.one_hot(skills, self.config.num_skills)
-        count = acted.sum(axis=0)
-        worth = jnp.where(count > 0, own @ acted / jnp.maximum(count, 1.0), log_prior)
-        return jax.nn.log_softmax(log_prior + self.config.prior_rate * (worth - log_prior))
+        which = jax.nn.one_hot(skills, self.config.num_skills)
+        count = which.sum(axis=0)
+        acted = count > 0
+        worth = own @ which / jnp.maximum(count, 1.0)
+        moved = jnp.where(acted, log_prior + self.config.prior_rate * (worth - log_prior), -jnp.inf)
+        # those that acted share anew what they had together
+        theirs = jax.nn.logsumexp(jnp.where(acted, log_prior, -jnp.inf))
+        return jnp.where(acted, jax.nn.log_softmax(moved) + theirs, log_prior)
 
     def log_q(self, state: State, path: Array) -> Array:
         """log q(z|s_0,s_f) [..., T, num_skills], the same at every step: q knows whole episodes only."""

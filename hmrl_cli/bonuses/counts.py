@@ -2,7 +2,8 @@
 
 The code is a cell of a grid over a feature, or SimHash: the signs of random projections.  A constant is
 appended before they are taken, so that a code tells how far a state lies from the origin as well as in
-which direction.  n counts the visit that is asked about too, so a new state is worth 1.
+which direction.  n counts the visit that is asked about
+too: a state that was not learned of before is worth 1.
 """
 
 from __future__ import annotations

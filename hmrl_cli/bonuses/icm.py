@@ -1,7 +1,7 @@
 """Curiosity: the error of a forward model in learned features (Pathak et al. 2017, 1705.05363).
 
 Features phi are trained to tell the action from phi(s) and phi(s'), and by nothing else, so they need not
-keep what no action has to do with.  The error 1/2 |phi'(phi(s), a) - phi(s')|^2 is divided by its running
+keep what no action has to do with; in the paper (eq. 7) the forward error shapes them as well.  The error 1/2 |phi'(phi(s), a) - phi(s')|^2 is divided by its running
 root mean square, because the scale of phi is free.
 """
 
@@ -29,9 +29,6 @@ class Config(exploration.NetworkConfig):
 
     name: Literal["icm"] = "icm"
     feature_size: int = Field(16, gt=0, le=65_536, description="numbers in a learned feature phi(s)")
-    forward_weight: float = Field(
-        0.2, gt=0, lt=1, description="beta: weight of the forward loss; 1 - beta is that of the inverse"
-    )
 
 
 class State(NamedTuple):
@@ -100,9 +97,8 @@ class ICM(NamedTuple):
             inverse = -mean_over(some.valid, self.invert(params, before, after).log_prob(action))
             fixed = jax.lax.stop_gradient((before, after))
             forward = mean_over(some.valid, self.error(params, fixed[0], some.action, fixed[1]))
-            beta = self.config.forward_weight
-            total = (1 - beta) * inverse + beta * forward
-            return total, {"inverse_loss": inverse, "forward_loss": forward}
+            # no parameter sees both, and Adam makes up for a factor: there is nothing to weigh
+            return inverse + forward, {"inverse_loss": inverse, "forward_loss": forward}
 
         params, optimizer, metrics = exploration.fit(
             key, self.config, loss, state.params, state.optimizer, steps

@@ -102,6 +102,8 @@ def test_spaces_hold_what_they_say():
     np.testing.assert_allclose(np.diag(corners), 1, rtol=1e-6)
     draws = np.asarray(centred.draw(jax.random.key(0), 7))
     assert sorted(np.bincount(draws)) == [2, 2, 3]  # as even as 7 can be
+    draws = np.asarray(jax.vmap(lambda key: centred.draw(key, 7))(jax.random.split(jax.random.key(0), 600)))
+    np.testing.assert_allclose(np.bincount(draws.ravel()) / draws.size, 1 / 3, atol=0.01)  # whoever is third
     for size in (2, 3):
         space = _skill_spaces.direction(size)
         drawn = space.draw(jax.random.key(0), 2000)
@@ -134,7 +136,9 @@ def test_a_learned_prior_follows_what_skills_are_worth():
     for _ in range(40):
         log_prior = vic_._moved(log_prior, skills, own)
     np.testing.assert_allclose(log_prior, jax.nn.log_softmax(jnp.array([-0.2, -1.0, -8.0])), atol=1e-4)
-    assert (vic_._moved(log_prior, skills[:2], own[:2])[1:] > -9).all()  # not drawn is not forgotten
+    # not drawn is not forgotten: whatever the others are worth
+    np.testing.assert_allclose(vic_._moved(log_prior, skills[:3], own[:3])[2], log_prior[2], rtol=1e-5)
+    np.testing.assert_allclose(jax.nn.logsumexp(vic_._moved(log_prior, skills[:3], own[:3])), 0, atol=1e-5)
 
 
 def test_a_learned_prior_collapses_and_a_fixed_one_does_not():
