@@ -7,18 +7,20 @@ None stays where it is.  MAML moves the parameters; MAESN moves the exploration 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.networks import Network
 from hmrl_cli.returns import discounted, gae, linear_baseline, whiten
 from hmrl_cli.rollout import unroll
-from hmrl_cli.types import AdaptState, EnvState, TaskFamily, Transition
+from hmrl_cli.types import Action, AdaptState, Discrete, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, Task
 
+
+Surrogate = Literal["log_prob", "ratio"]
 
 MISFIT = 1e-4  # of the mean return: what the baseline's float32 fit leaves of equal returns
 
@@ -46,14 +48,22 @@ def collect(
     num_episodes: int,
     discount: float,
     gae_lambda: float,
+    fallback: Array | None = None,
 ) -> Episodes:
-    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
+    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes.
+
+    With probability `fallback` [] an episode holds one random action instead; None: never.
+    """
     noise_key, episode_key = jax.random.split(key)
     noise = latent_noise(noise_key, state.latent, num_episodes)
     latent = draw_latent(state.latent, noise)
 
     def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState]:
-        return unroll(key, acting(policy, state.params, z), family, task)
+        act = acting(policy, state.params, z)
+        if fallback is not None:
+            hold_key, key = jax.random.split(key)
+            act = holding(hold_key, act, family.action, fallback)
+        return unroll(key, act, family, task)
 
     transitions, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
     advantage, start_advantage = advantages(transitions, discount, gae_lambda)
@@ -92,6 +102,27 @@ def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, A
     return act
 
 
+def holding(
+    key: Key, act: Callable[[Key, Array], tuple[Array, Array]], action: Action, share: Array
+) -> Callable[[Key, Array], tuple[Array, Array]]:
+    """`act`, or with probability `share` [] one evenly drawn action at every step of the episode.
+
+    Through skills, that is a skill held from start to end.  The log probability stays the policy's own.
+    """
+    whether_key, what_key = jax.random.split(key)
+    holds = jax.random.bernoulli(whether_key, share)
+    if isinstance(action, Discrete):
+        held = jax.random.randint(what_key, (), 0, action.size)
+    else:
+        held = jax.random.uniform(what_key, (action.size,), minval=-1.0, maxval=1.0)
+
+    def chosen(key: Key, obs: Array) -> tuple[Array, Array]:
+        own, log_prob = act(key, obs)
+        return jnp.where(holds, held, own), log_prob
+
+    return chosen
+
+
 def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:
     """Draw standard normal noise [N, L]; None without a latent."""
     return None if latent is None else jax.random.normal(key, (num_episodes, *latent.mean.shape))
@@ -111,18 +142,23 @@ def spread_latent(latent: Array | None, horizon: int) -> Array | None:
     return jnp.broadcast_to(latent[:, None], (latent.shape[0], horizon, latent.shape[1]))
 
 
-def surrogate(moving: AdaptState, state: AdaptState, episodes: Episodes, policy: Network) -> Array:
-    """The loss whose gradient is the inner step's direction; None in `moving` marks what is held at `state`.
+def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Surrogate = "log_prob") -> Array:
+    """The loss whose gradient is the inner step's direction; None in `moving` marks what is held.
 
-    For the parameters, REINFORCE: -mean_t A_t log pi(a_t | o_t, z) (Finn et al. 2017, eq. 4).
+    For the parameters, REINFORCE: -mean_t A_t log pi(a_t | o_t, z) (Finn et al. 2017, eq. 4), or with
+    "ratio" -mean_t A_t pi / pi_old (Rothfuss et al. 2019, eq. 8): the same gradient, but its derivative,
+    which the outer step passes through, is the one of low variance that knows how episodes are drawn.
     For the latent, its score function with z held: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al. 2018).
     """
     loss = jnp.float32(0.0)
     if moving.params is not None:
         steps = episodes.transitions
         z = spread_latent(episodes.latent, steps.obs.shape[1])
-        log_prob = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
-        loss -= jnp.sum(log_prob * episodes.advantage) / jnp.maximum(steps.valid.sum(), 1.0)
+        worth = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
+        if form == "ratio":
+            # by its own value: exactly the policy that acted, and 1 whoever chose the action
+            worth = jnp.exp(worth - jax.lax.stop_gradient(worth))
+        loss -= jnp.sum(worth * episodes.advantage) / jnp.maximum(steps.valid.sum(), 1.0)
     if moving.latent is not None:
         loss -= jnp.mean(jax.vmap(moving.latent.log_prob)(episodes.latent) * episodes.start_advantage)
     return loss
@@ -134,6 +170,7 @@ def update(
     step_size: AdaptState,
     policy: Network,
     *,
+    form: Surrogate = "log_prob",
     first_order: bool = False,
 ) -> AdaptState:
     """One gradient step of what has a step size.
@@ -141,19 +178,20 @@ def update(
     Args:
         state: before the step.
         episodes: collected with it; held constant.
-        step_size: params a scalar or None, latent Gaussian(mean [L], log_std [L]) or None.
+        step_size: params a tree like the policy's, each leaf [], or None; latent Gaussian(mean [L], log_std
+            [L]) or None.
         policy: pi(a | o, z).
+        form: of the policy's loss.
         first_order: no derivative flows through the direction of the step.
     """
     moving = AdaptState(
         *(None if size is None else part for part, size in zip(state, step_size, strict=True))
     )
-    direction = jax.grad(surrogate)(moving, state, episodes, policy)
+    direction = jax.grad(surrogate)(moving, episodes, policy, form)
     if first_order:
         direction = jax.lax.stop_gradient(direction)
-    params, latent = state
-    if step_size.params is not None:
-        params = jax.tree.map(lambda x, g: x - step_size.params * g, params, direction.params)
-    if step_size.latent is not None:
-        latent = jax.tree.map(lambda x, s, g: x - s * g, latent, step_size.latent, direction.latent)
-    return AdaptState(params, latent)
+
+    def moved(part: Any, size: Any, slope: Any) -> Any:
+        return part if size is None else jax.tree.map(lambda x, s, g: x - s * g, part, size, slope)
+
+    return AdaptState(*map(moved, state, step_size, direction))

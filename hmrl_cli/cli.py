@@ -358,6 +358,14 @@ def evaluate(
         int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
     ] = None,
     num_tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the split; as in the run.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="K=V",
+            help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the adaptation to held-out tasks.
@@ -381,6 +389,7 @@ def evaluate(
                 adapt_steps=adapt_steps,
                 episodes=episodes,
                 num_tasks=num_tasks,
+                sets=set_ or (),
                 progress=shows,
             )
             results.append(result)

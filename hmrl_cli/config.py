@@ -75,6 +75,25 @@ class Evaluation(Strict):
     episodes: int = pydantic.Field(
         default=20, gt=0, le=1_000_000, description="episodes of one task between two updates"
     )
+    rule: Literal["gradient", "refit"] = pydantic.Field(
+        default="gradient",
+        description="the trained inner update, or a refit to all episodes so far, weighted by their returns",
+    )
+    imitation_steps: int = pydantic.Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="gradient steps of the policy in a refit; 0: none",
+    )
+    fallback: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the episodes before an update that hold one random action, or skill",
+    )
+    latent_std: float = pydantic.Field(
+        default=1.0, gt=0, le=100, description="spread of the exploration latent at the start"
+    )
 
 
 class Experiment(Strict):
@@ -335,11 +354,35 @@ def resolve(
     experiment = _validate(command, preset, merged, origins)
     _check_command(command, preset, experiment)
     _check_bonus(experiment)
+    _check_evaluation(experiment)
     if complete:
         _check_together(experiment)
     return Resolved(
         experiment, {path: origins.get(path, "default") for path in flat(experiment)}, preset, command
     )
+
+
+def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
+    """The experiment of a run with other settings of its evaluation.
+
+    Args:
+        experiment: of the run.
+        sets: lines of TOML, of the [evaluation] table only.
+        flags: name of a setting -> value, on top.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    layers = [_Layer("the run", tree(experiment))]
+    for line in sets:
+        tables = parse_set(line)
+        if tables.keys() != {"evaluation"}:
+            raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
+        layers.append(_Layer("--set", tables))
+    layers.append(_Layer("flags", {"evaluation": dict(flags)}))
+    found = _validate("", "the run", *_merge_layers(layers))
+    _check_evaluation(found)
+    return found
 
 
 def serving(preset: str) -> list[Resolved]:
@@ -514,6 +557,23 @@ def _check_bonus(experiment: Experiment) -> None:
         f"bonus.name: found {experiment.bonus.name!r}, but {experiment.algorithm.name} takes no bonus; "
         f"must go with one of: {takers}"
     )
+
+
+def _check_evaluation(experiment: Experiment) -> None:
+    """Replacing updates takes an algorithm that makes them."""
+    found, plain = experiment.evaluation, Evaluation()
+    if not getattr(plugin("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
+        for field in ("rule", "imitation_steps", "fallback", "latent_std"):
+            if getattr(found, field) != getattr(plain, field):
+                raise ConfigError(
+                    f"evaluation.{field}: found {shown(getattr(found, field))}, but "
+                    f"{experiment.algorithm.name} has no inner loop; must be {shown(getattr(plain, field))}"
+                )
+    if found.imitation_steps and found.rule != "refit":
+        raise ConfigError(
+            f"evaluation.imitation_steps: found {found.imitation_steps}; "
+            "must be 0 unless evaluation.rule is refit"
+        )
 
 
 def _takes_bonus(algorithm: str) -> bool:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.film import Film, frame
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.rollout import advance
+from hmrl_cli.rollout import advance, side_by_side
 from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
 from hmrl_cli.types import Adaptation, EnvState, MetaLearner, SkillLearner, SkillLibrary, TaskFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hmrl_cli.config import Evaluation
     from hmrl_cli.types import Array, Key, Params, Split, State, Task
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
-TASKS_AT_ONCE = 64  # bounds memory, whatever the number of tasks
+TASKS_AT_ONCE = 64  # on each device; bounds memory, whatever the number of tasks
 
 
 def sample_tasks(family: TaskFamily, split: Split, num_tasks: int) -> Array:
@@ -75,9 +76,7 @@ def adaptation_curves(
     state: State,
     skills: Params,
     tasks: Array,
-    *,
-    num_steps: int,
-    num_episodes: int,
+    budget: Evaluation,
 ) -> Adaptation:
     """Adapt every seed's meta-parameters to every task, leaves numpy [seed, task, ...].
 
@@ -87,19 +86,16 @@ def adaptation_curves(
         state: leaves [S, ...].
         skills: parameters of the skills, leaves [S, ...], or None.
         tasks: [num_tasks, task_size].
-        num_steps: inner updates K.
-        num_episodes: episodes per update.
+        budget: updates, episodes, and how they are used.
     """
 
+    def one_task(trained: tuple[State, Params], key: Key, task: Task) -> Adaptation:
+        state, skills = trained
+        return make_learner(skills).adapt(key, state, task, budget)[1]
+
     def one_seed(key: Key, state: State, skills: Params) -> Adaptation:
-        adapt = make_learner(skills).adapt
-
-        def one_task(now: tuple[Array, Task]) -> Adaptation:
-            index, task = now
-            return adapt(jax.random.fold_in(key, index), state, task, num_steps, num_episodes)[1]
-
-        rows = (jnp.arange(len(tasks)), tasks)
-        return jax.lax.map(one_task, rows, batch_size=min(len(tasks), TASKS_AT_ONCE))
+        keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(len(tasks)))
+        return side_by_side(one_task, (state, skills), keys, tasks, at_once=TASKS_AT_ONCE)
 
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(one_seed))(key, state, skills))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -239,6 +239,7 @@ def evaluate(
     adapt_steps: int | None = None,
     episodes: int | None = None,
     num_tasks: int | None = None,
+    sets: Sequence[str] = (),
     progress: Progress,
 ) -> dict[str, Any]:
     """Adapt a run's meta-parameters to held-out tasks, or diagnose the skills of a skill run.
@@ -254,7 +255,8 @@ def evaluate(
     if isinstance(parts.make_learner(None), SkillLearner):
         return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state, skills)}
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    budget = experiment.evaluation.model_copy(update={k: v for k, v in given.items() if v is not None})
+    flags = {name: value for name, value in given.items() if value is not None}
+    budget = config.with_evaluation(experiment, sets, flags).evaluation
     tasks = _tasks(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
@@ -266,8 +268,7 @@ def evaluate(
         state,
         skills,
         tasks,
-        num_steps=budget.adapt_steps,
-        num_episodes=budget.episodes,
+        budget,
     )
     name = _split_name(split, tasks_file)
     document = {
@@ -281,6 +282,7 @@ def evaluate(
         "num_seeds": experiment.training.num_seeds,
         "num_tasks": len(tasks),
         "episodes": budget.episodes,
+        "adaptation": budget.model_dump(include={"rule", "imitation_steps", "fallback", "latent_std"}),
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }
@@ -386,7 +388,8 @@ def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params],
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         task = parts.family.sample(key, "train")  # not met: no update is made
-        adapted, _ = parts.make_learner(skills).adapt(key, state, task, 0, 1)
+        unadapted = config.Evaluation(adapt_steps=0, episodes=1)
+        adapted, _ = parts.make_learner(skills).adapt(key, state, task, unadapted)
         return {"policy": adapted, "skills": skills}
 
     keys = seed_keys(experiment).evaluate

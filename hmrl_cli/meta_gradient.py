@@ -1,4 +1,4 @@
-"""Gradient-based meta-reinforcement learning: an inner loop per task, one trust-region step over all of them.
+"""Gradient-based meta-reinforcement learning: an inner loop per task, one outer step over all of them.
 
 What MAML and MAESN share.  They differ in what the inner loop moves and in what is meta-learned, which the
 `Meta` parameters and their step sizes say.
@@ -6,43 +6,60 @@ What MAML and MAESN share.  They differ in what the inner loop moves and in what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hmrl_cli import adaptation, networks, trust_region
+from hmrl_cli import adaptation, clipped, networks, refit, trust_region
 from hmrl_cli.adaptation import Episodes
+from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.rollout import side_by_side
+from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
+    from hmrl_cli.config import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 
 class Config(Strict):
     """Settings that every gradient-based meta-learner has."""
 
+    inner_loop: ClassVar[bool] = True  # whose updates [evaluation] may replace
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")
+    tasks_at_once: int = Field(
+        0, ge=0, le=10_000, description="tasks whose activations a device holds, to save memory; 0: all"
+    )
     episodes_per_task: int = Field(20, gt=1, le=10_000, description="episodes per task and phase")
     num_train_tasks: int = Field(
         0, ge=0, le=1_000_000, description="size of a fixed table of training tasks; 0 draws new ones always"
     )
     inner_steps: int = Field(1, gt=0, le=100, description="inner updates while training")
+    inner_surrogate: adaptation.Surrogate = Field(
+        "log_prob", description="what an inner step of the policy ascends: A log pi, or ProMP's A pi / pi_old"
+    )
     step_decay: float = Field(1.0, gt=0, le=1, description="factor on the step size after each inner update")
     first_order: bool = Field(False, description="no derivative through the inner direction")
-    learn_step_size: bool = Field(False, description="whether the outer step moves the step sizes")
+    learn_step_size: bool = Field(
+        False, description="whether the outer step moves the step sizes, one for each array and inner update"
+    )
+    outer_loss: Literal["last", "all"] = Field(
+        "last", description="on the episodes after the last inner update, or after each of them"
+    )
+    outer: Literal["trust_region", "clipped"] = Field("trust_region", description="the outer step")
+    trust_region: TrustRegionConfig = Field(TrustRegionConfig(), description="TRPO's step")
+    clipped: ClippedConfig = Field(ClippedConfig(), description="ProMP's steps")
     hidden: networks.Hidden = Field((100, 100), strict=False, description="units per hidden layer")
     activation: networks.Activation = Field("relu", description="between layers")
     init_std: float = Field(1.0, gt=0, le=10, description="action standard deviation at the start")
     discount: float = Field(0.99, ge=0, le=1, description="gamma, per decision")
     gae_lambda: float = Field(1.0, ge=0, le=1, description="lambda of the advantage estimate")
-    max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL after adaptation in nats")
-    cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
-    cg_damping: float = Field(1e-5, ge=0, description="added to the Fisher diagonal")
 
     @model_validator(mode="after")
     def _table_holds_an_update(self) -> Self:
@@ -59,13 +76,14 @@ class Meta(NamedTuple):
 
     policy: Params
     latents: Gaussian | None  # one row per training task, [num_train_tasks, L]
-    step_size: AdaptState  # None for a part that the inner loop leaves alone
+    step_size: AdaptState  # leaves start with [inner_steps]; None for a part that the inner loop leaves alone
 
 
 class State(NamedTuple):
     """The meta-parameters and, where training draws from a fixed table, its tasks."""
 
     meta: Meta
+    optimizer: Any  # of the clipped outer steps; None under a trust region
     tasks: Array | None  # [num_train_tasks, task_size]
 
 
@@ -73,8 +91,7 @@ class Batch(NamedTuple):
     """One outer step's data; leaves start with [tasks_per_update]."""
 
     rows: Array | None  # [] which training task
-    phases: Episodes  # leaves [inner_steps, N, ...]  before each inner update
-    post: Episodes  # leaves [N, ...]  after the last
+    phases: Episodes  # leaves [inner_steps + 1, N, ...]  before each inner update, and after the last
 
 
 class MetaGradient(NamedTuple):
@@ -96,85 +113,128 @@ class MetaGradient(NamedTuple):
         if self.latent_size:
             mean = jax.random.normal(latent_key, (num_tasks, self.latent_size))
             latents = Gaussian(mean, jnp.zeros_like(mean))
-        step_size = jax.tree.map(jnp.float32, self.step_size)
-        return State(Meta(self.policy.init(policy_key), latents, step_size), tasks)
+        policy = self.policy.init(policy_key)
+        meta = Meta(policy, latents, self._first_step_size(policy))
+        optimizer = clipped.init(meta, self.config.clipped) if self.config.outer == "clipped" else None
+        return State(meta, optimizer, tasks)
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
         """One outer step."""
         task_key, episode_key = jax.random.split(key)
         rows, tasks = self._draw_tasks(task_key, state.tasks)
         keys = jax.random.split(episode_key, self.config.tasks_per_update)
-        batch = jax.vmap(partial(self._gather, state.meta))(keys, rows, tasks)
-        meta, info = trust_region.step(
-            state.meta,
-            partial(self.outputs, batch=batch),
-            partial(self.loss, batch=batch),
-            partial(mean_divergence, valid=batch.post.transitions.valid),
-            max_divergence=self.config.max_divergence,
-            damping=self.config.cg_damping,
-            iterations=self.config.cg_iterations,
-        )
+        batch = side_by_side(self._gather, state.meta, keys, rows, tasks, at_once=self.config.tasks_at_once)
+        outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
+        if self.config.outer == "clipped":
+            info: clipped.Info | trust_region.Info
+            meta, optimizer, info = clipped.step(
+                state.meta, state.optimizer, outputs, loss, self.config.clipped
+            )
+        else:
+            divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
+            meta, info = trust_region.step(state.meta, outputs, loss, divergence, self.config.trust_region)
+            optimizer = state.optimizer
         metrics = {
             "return_before": batch.phases.returned[:, 0].mean(),
-            "return_after": batch.post.returned.mean(),
-            "success_after": batch.post.success.mean(),
-            "reached_after": batch.post.reached.mean(),
-            "loss": info.loss,
-            "improvement": info.improvement,
-            "divergence": info.divergence,
-            "accepted": info.accepted,
-            "cg_residual": info.residual,
+            "return_after": batch.phases.returned[:, -1].mean(),
+            "success_after": batch.phases.success[:, -1].mean(),
+            "reached_after": batch.phases.reached[:, -1].mean(),
+            **info._asdict(),
         }
         if meta.latents is not None:
             metrics["latent_kl"] = prior_divergence(meta.latents).mean()
-        return State(meta, state.tasks), metrics
+        return State(meta, optimizer, state.tasks), metrics
 
     def outputs(self, meta: Meta, batch: Batch) -> Policy:
-        """The adapted policies' action distributions on the data gathered after adaptation, [tasks, N, T].
+        """Action distributions on the episodes that the outer loss judges, [tasks, phases, N, T].
 
         Adaptation is repeated from `meta` on the stored episodes, so that derivatives pass through it.
         """
 
-        def one_task(rows: Array | None, phases: Episodes, post: Episodes) -> Policy:
-            def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, None]:
-                return self._adapt(meta, state, *now), None
+        def one_task(meta: Meta, rows: Array | None, phases: Episodes) -> Policy:
+            def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, AdaptState]:
+                new = self._adapt(meta, state, *now)
+                return new, new
 
             counts = jnp.arange(self.config.inner_steps)
-            state, _ = jax.lax.scan(inner, self._start(meta, rows), (counts, phases))
-            obs = post.transitions.obs
-            # the same noise through the adapted latent: z' = mu' + eps sigma'
-            latent = adaptation.draw_latent(state.latent, post.noise)
-            return self.policy.apply(state.params, obs, adaptation.spread_latent(latent, obs.shape[1]))
+            start = self._start(meta, rows)
+            _, adapted = jax.lax.scan(inner, start, (counts, jax.tree.map(lambda x: x[:-1], phases)))
+            states = jax.tree.map(lambda x, more: jnp.concatenate([x[None], more]), start, adapted)
+            judged = jax.tree.map(lambda x: x[self._first_judged :], (states, phases))
+            return jax.vmap(self._act)(*judged)
 
-        return jax.vmap(one_task)(*batch)
+        if self.config.tasks_at_once:  # derivatives compute the activations anew
+            return side_by_side(jax.checkpoint(one_task), meta, *batch, at_once=self.config.tasks_at_once)
+        # what one task needs stays in the cache of a processor
+        on_processor = jax.default_backend() == "cpu"
+        return side_by_side(one_task, meta, *batch, at_once=1 if on_processor else 0)
 
     def loss(self, meta: Meta, outputs: Policy, batch: Batch) -> Array:
-        """-E[pi / pi_old A] after adaptation, plus the latents' divergence from the prior before it."""
-        steps = batch.post.transitions
-        ratio = jnp.exp(outputs.log_prob(steps.action) - steps.log_prob)
-        surrogate = -masked_mean(ratio * batch.post.advantage, steps.valid)
+        """-E[pi / pi_old A] after adaptation, plus the latents' divergence from the prior before it.
+
+        The clipped outer steps bound the ratio, and hold every policy that collected episodes for an inner
+        update near to what it was (Rothfuss et al. 2019, eq. 13).
+        """
+        judged = self._judged(batch)
+        steps, limit = judged.transitions, self.config.clipped.clip
+        log_ratio = outputs.log_prob(steps.action) - steps.log_prob
+        ratio = jnp.exp(log_ratio)
+        gain = ratio * judged.advantage
+        if self.config.outer == "clipped":
+            gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * judged.advantage)
+        updates = self.config.inner_steps if self.config.outer_loss == "all" else 1
+        loss = -masked_mean(gain[:, -updates:], steps.valid[:, -updates:])
+        if self.config.outer == "clipped":
+            moved = ratio - 1.0 - log_ratio  # has the divergence for its mean
+            loss += self.config.clipped.kl_weight * masked_mean(moved[:, :-1], steps.valid[:, :-1])
         if meta.latents is None:
-            return surrogate
+            return loss
         rows = jax.tree.map(lambda x: x[batch.rows], meta.latents)
-        return surrogate + self.kl_weight * prior_divergence(rows).mean()
+        return loss + self.kl_weight * prior_divergence(rows).mean()
 
-    def adapt(
-        self, key: Key, state: State, task: Task, num_steps: int, num_episodes: int
-    ) -> tuple[AdaptState, Adaptation]:
-        """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
-        meta = state.meta
-        latent = None if meta.latents is None else jax.tree.map(lambda x: jnp.zeros_like(x[0]), meta.latents)
+    def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
+        """Meet a task that was never trained on: the latent starts at its prior N(0, I).
 
-        def one_step(now: tuple[AdaptState, AdaptState], count: Array) -> Any:
-            acting = now[0]
-            step_key = jax.random.fold_in(key, count)
-            episodes = self._collect(step_key, acting, task, num_episodes)
+        The last episodes, which no update follows, are without a fallback.
+        """
+        start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
+
+        def run(acting: AdaptState, count: Array) -> Episodes:
+            fallback = (
+                jnp.where(count < budget.adapt_steps, budget.fallback, 0.0) if budget.fallback else None
+            )
+            return self._collect(jax.random.fold_in(key, count), acting, task, budget.episodes, fallback)
+
+        def update(acting: AdaptState, count: Array, episodes: Episodes, memory: Any) -> AdaptState:
+            if budget.rule == "refit":
+                return refit.refit(start, memory, self.policy, budget.imitation_steps)
+            return self._adapt(state.meta, acting, count, episodes)
+
+        def one_step(now: tuple[AdaptState, Any], count: Array) -> Any:
+            acting, memory = now
+            episodes = run(acting, count)
+            if budget.rule == "refit":
+                memory = refit.remember(memory, episodes, count)
             record = Adaptation(episodes.returned.mean(), episodes.success.mean(), episodes.reached.mean())
-            return (self._adapt(meta, acting, count, episodes), acting), record
+            new = jax.lax.cond(
+                count < budget.adapt_steps,
+                lambda: update(acting, count, episodes, memory),
+                lambda: acting,
+            )
+            return (new, memory), record
 
-        start = AdaptState(meta.policy, latent)
-        (_, acted), records = jax.lax.scan(one_step, (start, start), jnp.arange(num_steps + 1))
+        memory = None
+        if budget.rule == "refit":
+            memory = refit.empty(jax.eval_shape(run, start, jnp.int32(0)), budget.adapt_steps + 1)
+        (acted, _), records = jax.lax.scan(one_step, (start, memory), jnp.arange(budget.adapt_steps + 1))
         return acted, records
+
+    def _prior(self, meta: Meta, std: float) -> Gaussian | None:
+        """Where the latent of a new task starts."""
+        if meta.latents is None:
+            return None
+        zeros = jnp.zeros(self.latent_size)
+        return Gaussian(zeros, zeros + math.log(std))
 
     def behaviour(self, key: Key, state: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
         """How an adapted policy acts in one episode: with one latent, drawn from the key."""
@@ -192,7 +252,9 @@ class MetaGradient(NamedTuple):
         latent = None if meta.latents is None else jax.tree.map(lambda x: x[row], meta.latents)
         return AdaptState(meta.policy, latent)
 
-    def _collect(self, key: Key, state: AdaptState, task: Task, num_episodes: int) -> Episodes:
+    def _collect(
+        self, key: Key, state: AdaptState, task: Task, num_episodes: int, fallback: Array | None = None
+    ) -> Episodes:
         return adaptation.collect(
             key,
             state,
@@ -202,38 +264,75 @@ class MetaGradient(NamedTuple):
             num_episodes=num_episodes,
             discount=self.config.discount,
             gae_lambda=self.config.gae_lambda,
+            fallback=fallback,
         )
 
     def _adapt(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
+        """The inner update number `count`; those beyond the trained ones go as far as the last of these."""
         factor = self.config.step_decay**count
-        step_size = jax.tree.map(lambda size: size * factor, meta.step_size)
+        step_size = jax.tree.map(
+            lambda size: size[jnp.minimum(count, self.config.inner_steps - 1)] * factor, meta.step_size
+        )
         if not self.config.learn_step_size:
             step_size = jax.lax.stop_gradient(step_size)
-        return adaptation.update(state, episodes, step_size, self.policy, first_order=self.config.first_order)
+        return adaptation.update(
+            state,
+            episodes,
+            step_size,
+            self.policy,
+            form=self.config.inner_surrogate,
+            first_order=self.config.first_order,
+        )
+
+    def _act(self, state: AdaptState, episodes: Episodes) -> Policy:
+        """Action distributions [N, T] in the episodes, with their noise through the latent."""
+        obs = episodes.transitions.obs
+        latent = adaptation.draw_latent(state.latent, episodes.noise)
+        return self.policy.apply(state.params, obs, adaptation.spread_latent(latent, obs.shape[1]))
 
     def _gather(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
-        """Episodes of one task before and after every inner update."""
+        """Episodes of one task before every inner update and after the last."""
 
         def inner(state: AdaptState, count: Array) -> tuple[AdaptState, Episodes]:
             step_key = jax.random.fold_in(key, count)
             episodes = self._collect(step_key, state, task, self.config.episodes_per_task)
-            return self._adapt(meta, state, count, episodes), episodes
+            adapt = partial(self._adapt, meta, state, count, episodes)
+            return jax.lax.cond(count < self.config.inner_steps, adapt, lambda: state), episodes
 
-        # One scan over all phases compiles the physics once; its last update is not used.
+        # one scan over all phases compiles the physics once
         counts = jnp.arange(self.config.inner_steps + 1)
-        _, phases = jax.lax.scan(inner, self._start(meta, row), counts)
-        before, post = (jax.tree.map(lambda x, part=part: x[part], phases) for part in (slice(-1), -1))
-        return Batch(row, before, post)
+        return Batch(row, jax.lax.scan(inner, self._start(meta, row), counts)[1])
+
+    @property
+    def _first_judged(self) -> int:
+        """The first phase that the outer loss needs: the clipped one looks at those before an update, too."""
+        if self.config.outer == "clipped":
+            return 0
+        return 1 if self.config.outer_loss == "all" else self.config.inner_steps
+
+    def _judged(self, batch: Batch) -> Episodes:
+        return jax.tree.map(lambda x: x[:, self._first_judged :], batch.phases)
+
+    def _first_step_size(self, policy: Params) -> AdaptState:
+        """Step sizes at the start, leaves [inner_steps, ...]: a number for each array of the policy."""
+
+        def repeated(size: Any) -> Array:
+            return jnp.repeat(jnp.float32(size)[None], self.config.inner_steps, axis=0)
+
+        params, latent = self.step_size
+        if params is not None:
+            params = jax.tree.map(lambda _: repeated(params), policy)
+        return AdaptState(params, jax.tree.map(repeated, latent))
 
 
 def masked_mean(x: Array, valid: Array) -> Array:
-    """Mean over the steps that count, every task weighing the same; x and valid [tasks, N, T]."""
-    per_task = jnp.sum(x * valid, axis=(1, 2)) / jnp.maximum(valid.sum(axis=(1, 2)), 1.0)
-    return per_task.mean()
+    """Mean over the steps that count, every task and phase weighing the same; [tasks, phases, N, T]."""
+    per_phase = jnp.sum(x * valid, axis=(2, 3)) / jnp.maximum(valid.sum(axis=(2, 3)), 1.0)
+    return per_phase.mean()
 
 
 def mean_divergence(old: Policy, new: Policy, valid: Array) -> Array:
-    """Mean KL(old || new) of the action distributions [tasks, N, T] in nats."""
+    """Mean KL(old || new) of the action distributions [tasks, phases, N, T] in nats."""
     return masked_mean(old.kl(new), valid)
 
 

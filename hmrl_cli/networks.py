@@ -52,7 +52,10 @@ def mlp(
         return module.init(key, jnp.zeros(input_size))["params"]
 
     def apply(params: Params, x: Array) -> Any:
-        return module.apply({"params": params}, x)
+        # products of matrices with one axis of rows: derivatives of others are slow on a processor
+        rows = x.reshape(-1, x.shape[-1])
+        out: Any = module.apply({"params": params}, rows)
+        return out.reshape(*x.shape[:-1], output_size)
 
     return Network(init, apply)
 

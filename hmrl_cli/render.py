@@ -134,7 +134,9 @@ def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> 
         adapt_key, *film_keys = jax.random.split(key, 3)
 
         def after(film_key: Key, num_steps: int) -> Film:
-            adapted, _ = learner.adapt(adapt_key, state, task, num_steps, budget.episodes)
+            adapted, _ = learner.adapt(
+                adapt_key, state, task, budget.model_copy(update={"adapt_steps": num_steps})
+            )
             behaviour_key, film_key = jax.random.split(film_key)
             behave = learner.behaviour(behaviour_key, adapted)
             actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.held)

@@ -53,14 +53,19 @@ def unroll(
     return transitions, final
 
 
-def side_by_side(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
+def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int = 0) -> Any:
     """`run(shared, *one)` for every row of `each`, leaves [N, ...], spread evenly over the devices.
 
     A physics step of a few dozen bodies is too small to be shared among the cores of a processor, episodes
     are not: each core runs some of them.  What comes back, leaves [N, ...], is on every device, so that what
-    follows runs as it would on one.
+    follows runs as it would on one.  A device runs `at_once` rows at a time; 0: all that it has.
     """
-    over_rows = jax.vmap(run, in_axes=(None, *[0] * len(each)))
+
+    def over_rows(shared: Any, *each: Any) -> Any:
+        if at_once:
+            return jax.lax.map(lambda one: run(shared, *one), each, batch_size=at_once)
+        return jax.vmap(run, in_axes=(None, *[0] * len(each)))(shared, *each)
+
     count = math.gcd(len(jax.devices()), jax.tree.leaves(each)[0].shape[0])
     if count == 1:
         return over_rows(shared, *each)

@@ -11,10 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import Field
+
+from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params
+
+
+SHRINK = 0.8  # from one candidate of the line search to the next
+MAX_SHRINKS = 15  # candidates before the step is given up
+
+
+class Config(Strict):
+    """Settings of the step."""
+
+    max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL in nats")
+    cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
+    cg_damping: float = Field(1e-5, ge=0, description="added to the Fisher diagonal")
 
 
 class Info(NamedTuple):
@@ -24,11 +39,15 @@ class Info(NamedTuple):
     improvement: Array  # []  loss before minus loss after
     divergence: Array  # []  after the step
     accepted: Array  # []  1 where the line search found a step, else 0
-    residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
+    cg_residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
 
 
-def conjugate_gradient(product: Callable[[Params], Params], target: Params, iterations: int) -> Params:
+def conjugate_gradient(
+    product: Callable[[Params], Params], target: Params, iterations: int
+) -> tuple[Params, Params]:
     """x with product(x) close to target, for a symmetric positive definite product (Hestenes & Stiefel 1952).
+
+    Returns x and the residual, target - product(x) but for rounding.
 
     A fixed number of iterations keeps seeds that run side by side in step; one whose residual has
     vanished stays where it is.  (jax.scipy's solver returns NaN here when it is vmapped over seeds.)
@@ -48,7 +67,7 @@ def conjugate_gradient(product: Callable[[Params], Params], target: Params, iter
         return solution, residual, tree.add_scale(residual, growth, direction), new_size
 
     start = (tree.zeros_like(target), target, target, tree.vdot(target, target))
-    return jax.lax.fori_loop(0, iterations, iterate, start)[0]
+    return jax.lax.fori_loop(0, iterations, iterate, start)[:2]
 
 
 def step(
@@ -56,12 +75,7 @@ def step(
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
-    *,
-    max_divergence: float,
-    damping: float = 1e-5,
-    iterations: int = 10,
-    shrink: float = 0.8,
-    max_shrinks: int = 15,
+    config: Config,
 ) -> tuple[Params, Info]:
     """One natural-gradient step with a backtracking line search.
 
@@ -70,32 +84,28 @@ def step(
         outputs: what the network says with given parameters, any pytree.
         loss: `loss(params, outputs(params))`, to be lowered.
         divergence: `divergence(old outputs, new outputs)`, 0 and stationary where they agree.
-        max_divergence: the trust region.
-        damping: added to the Fisher matrix's diagonal.
-        iterations: of the conjugate gradient.
-        shrink: factor between two candidates of the line search.
-        max_shrinks: candidates before the step is given up.
+        config: how far, and how the direction is found.
 
     Returns:
         the new parameters, or the old ones where no candidate lowers the loss inside the region.
     """
-    old, old_loss, way = _natural_direction(params, outputs, loss, divergence, damping, iterations)
+    old, old_loss, way = _natural_direction(params, outputs, loss, divergence, config)
 
     def candidate(length: Array) -> tuple[Params, Array, Array]:
         moved = optax.tree.add_scale(params, -length, way.direction)
         new = outputs(moved)
         return moved, loss(moved, new), divergence(old, new)
 
-    longest = jnp.sqrt(2 * max_divergence / jnp.maximum(way.curvature, 1e-12))
+    longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(way.curvature, 1e-12))
     moved, new_loss, distance, accepted = _line_search(
-        candidate, params, old_loss, longest, max_divergence, shrink, max_shrinks
+        candidate, params, old_loss, longest, config.max_divergence
     )
     return moved, Info(
         loss=old_loss,
         improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
         divergence=jnp.where(accepted, distance, 0.0),
         accepted=accepted.astype(jnp.float32),
-        residual=way.residual,
+        cg_residual=way.residual,
     )
 
 
@@ -112,8 +122,7 @@ def _natural_direction(
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
-    damping: float,
-    iterations: int,
+    config: Config,
 ) -> tuple[Any, Array, _Way]:
     """Outputs and loss at `params`, and the way downhill from there."""
     old, jvp = jax.linearize(outputs, params)
@@ -128,13 +137,12 @@ def _natural_direction(
     def fisher_product(vector: Params) -> Params:
         slope = jax.grad(lambda new: divergence(old, new))
         curved = jax.jvp(slope, (old,), (jvp(vector),))[1]
-        return optax.tree.add_scale(vjp(curved), damping, vector)
+        return optax.tree.add_scale(vjp(curved), config.cg_damping, vector)
 
-    direction = conjugate_gradient(fisher_product, gradient, iterations)
-    image = fisher_product(direction)
-    # measured, not accumulated: float32 loses conjugacy where the Fisher matrix is ill-conditioned
-    residual = optax.tree.norm(optax.tree.sub(image, gradient)) / (optax.tree.norm(gradient) + 1e-20)
-    return old, old_loss, _Way(direction, optax.tree.vdot(direction, image), residual)
+    direction, rest = conjugate_gradient(fisher_product, gradient, config.cg_iterations)
+    curvature = optax.tree.vdot(direction, optax.tree.sub(gradient, rest))  # F x = g - r
+    residual = optax.tree.norm(rest) / (optax.tree.norm(gradient) + 1e-20)
+    return old, old_loss, _Way(direction, curvature, residual)
 
 
 def _line_search(
@@ -143,8 +151,6 @@ def _line_search(
     old_loss: Array,
     longest: Array,
     max_divergence: float,
-    shrink: float,
-    max_shrinks: int,
 ) -> tuple[Params, Array, Array, Array]:
     """The longest candidate that lowers the loss inside the region, with loss, divergence and acceptance.
 
@@ -156,11 +162,11 @@ def _line_search(
 
     def searching(carry: tuple) -> Array:
         count, _, new_loss, distance = carry
-        return ~accept(new_loss, distance) & (count < max_shrinks - 1)
+        return ~accept(new_loss, distance) & (count < MAX_SHRINKS - 1)
 
     def next_candidate(carry: tuple) -> tuple:
         count = carry[0] + 1
-        return (count, *candidate(longest * shrink**count))
+        return (count, *candidate(longest * SHRINK**count))
 
     infinite = jnp.full_like(old_loss, jnp.inf)
     start = (jnp.int32(-1), params, infinite, infinite)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import jax
 
+    from hmrl_cli.config import Evaluation
     from hmrl_cli.distributions import SkillPolicy
 
     Array = jax.Array
@@ -157,8 +158,8 @@ class MetaLearner(NamedTuple):
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
     steps_per_update: int  # steps of the family that one `step` takes
-    # to one task, in K updates of N episodes: what acted after the last one, and how it went
-    adapt: Callable[[Key, State, Task, int, int], tuple[AdaptState, Adaptation]]
+    # to one task, in `adapt_steps` K updates of `episodes` N: what acted after the last one, and how it went
+    adapt: Callable[[Key, State, Task, Evaluation], tuple[AdaptState, Adaptation]]
     # draws what one episode's exploration needs; obs -> action, log pi(action)
     behaviour: Callable[[Key, AdaptState], Callable[[Key, Array], tuple[Array, Array]]]
     # a fresh state whose policy is the best of some skills, as `SkillLearner.fold` writes one of them;

@@ -16,6 +16,11 @@ LATENT = Gaussian(jnp.array([0.3, -0.6]), jnp.array([0.2, -0.4]))
 STATE = AdaptState(POLICY.init(jax.random.key(0)), LATENT)
 
 
+def everywhere(size):
+    """The same step size for every array of the policy."""
+    return jax.tree.map(lambda _: jnp.float32(size), STATE.params)
+
+
 @pytest.fixture(scope="module")
 def episodes():
     collect = partial(
@@ -40,7 +45,7 @@ def test_the_latent_step_is_maesns_closed_form(episodes):
 
 
 def test_the_parameter_step_is_reinforce(episodes):
-    new = adaptation.update(STATE, episodes, AdaptState(jnp.float32(0.1), None), POLICY)
+    new = adaptation.update(STATE, episodes, AdaptState(everywhere(0.1), None), POLICY)
     steps = episodes.transitions
 
     def log_prob(params, obs, z, action):
@@ -91,7 +96,7 @@ def test_what_happens_after_an_early_end_moves_nothing(episodes):
             reward=steps.reward + garbage,
         )
     )
-    size = AdaptState(jnp.float32(0.1), jax.tree.map(jnp.ones_like, LATENT))
+    size = AdaptState(everywhere(0.1), jax.tree.map(jnp.ones_like, LATENT))
     one, other = (adaptation.update(STATE, e, size, POLICY) for e in (masked, spoiled))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), one, other)
 

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmrl_cli import evaluation
+from hmrl_cli.config import Evaluation
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, SkillLearner
 from tests import toys
 
@@ -33,8 +34,8 @@ def test_tasks_of_a_split_are_always_the_same_and_splits_differ():
 def fake_learner(skills):
     """Its return is seed + task + update, so that every axis can be told."""
 
-    def adapt(key, state, task, num_steps, num_episodes):
-        steps = jnp.arange(num_steps + 1.0)
+    def adapt(key, state, task, budget):
+        steps = jnp.arange(budget.adapt_steps + 1.0)
         return AdaptState(state, None), Adaptation(100 * state + 10 * task[0] + steps, steps, steps)
 
     def behaviour(key, state):
@@ -46,7 +47,7 @@ def fake_learner(skills):
 def test_curves_keep_seeds_tasks_and_updates_apart():
     keys = jax.random.split(jax.random.key(0), 2)
     curves = evaluation.adaptation_curves(
-        keys, fake_learner, jnp.array([0.0, 1.0]), None, TASKS, num_steps=2, num_episodes=4
+        keys, fake_learner, jnp.array([0.0, 1.0]), None, TASKS, Evaluation(adapt_steps=2, episodes=4)
     )
     assert curves.returned.shape == (2, 3, 3) and curves.success.shape == (2, 3, 3)
     np.testing.assert_array_equal(curves.returned[1, 0], [110, 111, 112])

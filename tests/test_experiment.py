@@ -294,7 +294,7 @@ def test_only_what_fits_starts_as_a_skill(runs, tmp_path):
     ):
         experiment.check(resolve("ppo", 'hierarchy.use="start"', skills=runs / "diayn"))
     other = resolve("ppo", 'hierarchy.use="start"', "algorithm.ppo.hidden=[5]", skills=runs / "diayn_ppo")
-    with pytest.raises(ConfigError, match="algorithm.ppo.hidden: found .*; must be as in the skills' policy"):
+    with pytest.raises(ConfigError, match=r"algorithm\.ppo\.hidden: found"):
         experiment.check(other)
     with pytest.raises(ConfigError, match="use: found 'start' for maesn and skills of diayn; must be ppo"):
         experiment.check(resolve("maesn", 'hierarchy.use="start"', skills=runs / "diayn"))

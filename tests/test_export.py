@@ -11,6 +11,7 @@ import safetensors.numpy
 
 import hmrl_cli
 from hmrl_cli import config, exports, rundir
+from hmrl_cli.config import Evaluation
 from hmrl_cli.errors import ConfigError, InputError
 
 TINY = ("training.epochs = 1", "training.updates_per_epoch = 1", "training.num_seeds = 2")
@@ -81,7 +82,7 @@ def test_a_policy_over_skills_acts_as_its_run_does(made):
     state, skills = jax.tree.map(lambda x: x[1], (trained.state, trained.skills))
     learner = trained.parts.make_learner(skills)
     task, obs = jnp.zeros(trained.parts.family.task_size), jnp.zeros(trained.parts.family.obs_size)
-    adapted, _ = learner.adapt(jax.random.key(0), state, task, 0, 1)
+    adapted, _ = learner.adapt(jax.random.key(0), state, task, Evaluation(adapt_steps=0, episodes=1))
     behave, act = learner.behaviour(jax.random.key(1), adapted), policy(jax.random.key(1))
     for seed in range(3):
         np.testing.assert_array_equal(act(jax.random.key(seed), obs), behave(jax.random.key(seed), obs)[0])

@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from hmrl_cli import adaptation, meta_gradient, networks
 from hmrl_cli.algorithms import maesn, maml
+from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.types import AdaptState
 from tests import toys
@@ -76,8 +77,8 @@ def test_first_order_is_another_gradient():
 def test_the_outer_surrogate_starts_at_ratio_one():
     agent = learner("maml", 2)
     meta, batch = gather(agent)
-    log_prob = agent.outputs(meta, batch).log_prob(batch.post.transitions.action)
-    np.testing.assert_allclose(log_prob, batch.post.transitions.log_prob, atol=1e-4)
+    steps = agent._judged(batch).transitions
+    np.testing.assert_allclose(agent.outputs(meta, batch).log_prob(steps.action), steps.log_prob, atol=1e-4)
 
 
 def test_several_inner_steps_are_the_same_steps_in_a_row():
@@ -86,9 +87,10 @@ def test_several_inner_steps_are_the_same_steps_in_a_row():
     state = AdaptState(meta.policy, None)
     for count in range(2):
         phase = jax.tree.map(lambda x, count=count: x[0, count], batch.phases)
-        state = adaptation.update(state, phase, meta.step_size, agent.policy)
-    expected = agent.policy.apply(state.params, batch.post.transitions.obs[0])
-    np.testing.assert_allclose(agent.outputs(meta, batch).mean[0], expected.mean, atol=1e-5)
+        size = jax.tree.map(lambda x, count=count: x[count], meta.step_size)
+        state = adaptation.update(state, phase, size, agent.policy)
+    expected = agent.policy.apply(state.params, batch.phases.transitions.obs[0, -1])
+    np.testing.assert_allclose(agent.outputs(meta, batch).mean[0, -1], expected.mean, atol=1e-5)
 
 
 def test_training_draws_each_task_of_the_table_at_most_once_an_update():
@@ -103,13 +105,16 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     agent = learner("maesn", 1)
     state = agent.init(jax.random.key(0))
     far = state.meta.latents._replace(mean=state.meta.latents.mean + 100.0)
-    adapt = jax.jit(agent.adapt, static_argnums=(3, 4))
+    adapt = jax.jit(agent.adapt, static_argnums=3)
     task, key = jnp.array([0.0, 1.0]), jax.random.key(5)
-    acted, one = adapt(key, state, task, 2, 4)
-    _, other = adapt(key, state._replace(meta=state.meta._replace(latents=far)), task, 2, 4)
+    none, once, twice = (Evaluation(adapt_steps=steps, episodes=4) for steps in (0, 1, 2))
+    acted, one = adapt(key, state, task, twice)
+    _, other = adapt(key, state._replace(meta=state.meta._replace(latents=far)), task, twice)
     np.testing.assert_array_equal(one.returned, other.returned)
     assert one.returned.shape == (3,)
     # what acted last has been updated twice, and no more
-    np.testing.assert_array_equal(adapt(key, state, task, 1, 4)[1].returned, one.returned[:2])
-    assert not np.array_equal(adapt(key, state, task, 1, 4)[0].latent.mean, acted.latent.mean)
-    np.testing.assert_array_equal(adapt(key, state, task, 0, 4)[0].latent.mean, jnp.zeros(2))
+    np.testing.assert_array_equal(adapt(key, state, task, once)[1].returned, one.returned[:2])
+    assert not np.array_equal(adapt(key, state, task, once)[0].latent.mean, acted.latent.mean)
+    np.testing.assert_array_equal(adapt(key, state, task, none)[0].latent.mean, jnp.zeros(2))
+    wide = adapt(key, state, task, Evaluation(adapt_steps=0, episodes=4, latent_std=3.0))[0]
+    np.testing.assert_allclose(jnp.exp(wide.latent.log_std), 3.0, rtol=1e-5)

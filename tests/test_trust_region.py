@@ -37,20 +37,21 @@ def test_conjugate_gradient_solves_a_dense_system():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(8, 8)).astype(np.float32)
     matrix, target = root @ root.T + np.eye(8, dtype=np.float32), rng.normal(size=8).astype(np.float32)
-    solution = trust_region.conjugate_gradient(lambda v: matrix @ v, target, 20)
+    solution, rest = trust_region.conjugate_gradient(lambda v: matrix @ v, target, 20)
+    np.testing.assert_allclose(rest, target - matrix @ solution, atol=1e-3)
     np.testing.assert_allclose(solution, np.linalg.solve(matrix, target), rtol=1e-3, atol=1e-4)
 
 
 def test_conjugate_gradient_stands_still_at_the_solution():
-    solution = trust_region.conjugate_gradient(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50)
+    solution, _ = trust_region.conjugate_gradient(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50)
     np.testing.assert_allclose(solution, [1.0, 2.0], rtol=1e-6)
-    assert not trust_region.conjugate_gradient(lambda v: v, jnp.zeros(3), 5).any()
+    assert not trust_region.conjugate_gradient(lambda v: v, jnp.zeros(3), 5)[0].any()
 
 
 def test_seeds_side_by_side_take_the_steps_they_take_alone():
     params, outputs, loss, divergence = problem(True)
     del params["log_std"]
-    step = partial(trust_region.step, max_divergence=0.01)
+    step = partial(trust_region.step, config=trust_region.Config())
     stacked = {"w": jnp.stack([params["w"], 2 * params["w"]])}
     both, info = jax.jit(jax.vmap(lambda p: step(p, outputs, loss, divergence)))(stacked)
     assert info.accepted.all()
@@ -71,7 +72,10 @@ def test_the_step_is_the_natural_gradient_of_a_dense_solve(discrete):
     direction = np.linalg.solve(fisher, gradient)
     longest = np.sqrt(2 * 1e-4 / (direction @ fisher @ direction))
 
-    step = partial(trust_region.step, max_divergence=1e-4, damping=1e-3, iterations=50)
+    step = partial(
+        trust_region.step,
+        config=trust_region.Config(max_divergence=1e-4, cg_damping=1e-3, cg_iterations=50),
+    )
     new, info = jax.jit(lambda p: step(p, outputs, loss, divergence))(params)
     moved = ravel_pytree(new)[0] - flat
     # the line search may shorten the step, by powers of 0.8
@@ -90,6 +94,6 @@ def test_a_step_that_cannot_help_is_not_taken():
         return jnp.where(distance > 0, 1.0 + distance, dist.mean.sum() * 1e-3)
 
     start = params
-    new, info = trust_region.step(params, outputs, kink, divergence, max_divergence=0.01)
+    new, info = trust_region.step(params, outputs, kink, divergence, trust_region.Config())
     assert info.accepted == 0 and info.divergence == 0
     assert all(jnp.array_equal(new[name], params[name]) for name in params)

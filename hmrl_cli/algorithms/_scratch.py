@@ -15,6 +15,7 @@ from hmrl_cli.rollout import unroll
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
+    from hmrl_cli.config import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, State, Task
 
     Act = Callable[[Key, Array], tuple[Array, Array]]
@@ -89,16 +90,14 @@ def measuring(
         family: whose tasks are met.
     """
 
-    def adapt(
-        key: Key, state: State, task: Task, num_steps: int, num_episodes: int
-    ) -> tuple[AdaptState, Adaptation]:
+    def adapt(key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         policy = params(state)
 
         def measure(_: None, count: Array) -> tuple[None, Adaptation]:
             step_key = jax.random.fold_in(key, count)
-            return None, outcome(*episodes(step_key, acting(policy), family, task[None], num_episodes))
+            return None, outcome(*episodes(step_key, acting(policy), family, task[None], budget.episodes))
 
-        _, records = jax.lax.scan(measure, None, jnp.arange(num_steps + 1))
+        _, records = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
         return AdaptState(policy, None), records
 
     return adapt, lambda key, adapted: acting(adapted.params)

@@ -1,9 +1,9 @@
 """DADS: skills whose effects can be foretold (Sharma et al. 2020, 1907.01657).
 
 A model q(s'|s,z) of the skills' dynamics is learned; the reward is log q(s'|s,z) less the log of its mean
-over skills that might have acted, which tends to I(S';Z|s) where p(z|s) is p(z).  The model foretells the change of one feature,
-in units of its spread, as a normal distribution of unit variance. The policy learns by proximal policy
-optimisation where the paper uses soft actor-critic.
+over skills that might have acted, which tends to I(S';Z|s) where p(z|s) is p(z).  The model foretells the
+change of one feature, in units of its spread, as a normal distribution of unit variance. The policy learns
+by proximal policy optimisation where the paper uses soft actor-critic.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Config(meta_gradient.Config):
-    """Settings of MAESN; the inner step moves the task's latent distribution and nothing else."""
+    """Settings of MAESN; the inner step moves the task's latent distribution, the paper's nothing else."""
 
     command: ClassVar[str] = "meta-train"
     name: Literal["maesn"] = "maesn"
@@ -25,6 +25,8 @@ class Config(meta_gradient.Config):
     latent_size: int = Field(2, gt=0, le=1000, description="dimensions of the exploration latent")
     mean_step_size: float = Field(0.5, gt=0, description="s_mu at the start")
     log_std_step_size: float = Field(0.5, gt=0, description="s_sigma at the start")
+    adapts: Literal["latent", "policy", "both"] = Field("latent", description="what the inner step moves")
+    inner_lr: float = Field(0.1, gt=0, description="step size of the policy at the start, where it moves")
     kl_weight: float = Field(0.1, ge=0, description="w_KL, on the latents before adaptation")
 
 
@@ -37,7 +39,10 @@ def build(config: Config, family: TaskFamily) -> MetaLearner:
     return meta_gradient.make(
         config,
         family,
-        AdaptState(params=None, latent=latent_step_size),
+        AdaptState(
+            params=None if config.adapts == "latent" else config.inner_lr,
+            latent=None if config.adapts == "policy" else latent_step_size,
+        ),
         latent_size=config.latent_size,
         kl_weight=config.kl_weight,
     )

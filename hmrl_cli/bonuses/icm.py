@@ -1,8 +1,9 @@
 """Curiosity: the error of a forward model in learned features (Pathak et al. 2017, 1705.05363).
 
 Features phi are trained to tell the action from phi(s) and phi(s'), and by nothing else, so they need not
-keep what no action has to do with; in the paper (eq. 7) the forward error shapes them as well.  The error 1/2 |phi'(phi(s), a) - phi(s')|^2 is divided by its running
-root mean square, because the scale of phi is free.
+keep what no action has to do with; in the paper (eq. 7) the forward error shapes them as well.  The error
+1/2 |phi'(phi(s), a) - phi(s')|^2 is divided by its running root mean square, because the scale of phi is
+free.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from hmrl_cli import config, loop, skills
 from hmrl_cli import ppo as ppo_block
 from hmrl_cli import sac as sac_block
 from hmrl_cli.algorithms import ppo, sac
+from hmrl_cli.config import Evaluation
 from hmrl_cli.exploration import bonus
 from tests import toys
 
@@ -115,7 +116,7 @@ def test_a_goal_is_learned_and_kept(algorithm):
     assert state.tasks.shape == (2, 1, 2) and (state.tasks[0] != state.tasks[1]).any()
 
     def met(state, task):
-        adapted, record = plain.adapt(jax.random.key(7), state, task, 2, 20)
+        adapted, record = plain.adapt(jax.random.key(7), state, task, Evaluation(adapt_steps=2))
         return adapted, record
 
     adapted, own = jax.vmap(met)(state, state.tasks[:, 0])

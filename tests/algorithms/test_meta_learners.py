@@ -7,6 +7,7 @@ import pytest
 
 from hmrl_cli import skills
 from hmrl_cli.algorithms import maesn, maml
+from hmrl_cli.config import Evaluation
 from tests import toys
 
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
@@ -32,7 +33,9 @@ def adapted_returns(learner, updates):
         angles = jnp.linspace(0, 2 * jnp.pi, 8, endpoint=False)
         tasks = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
         keys = jax.random.split(jax.random.key(2), 8)
-        return jax.vmap(lambda key, task: learner.adapt(key, state, task, 1, 20)[1])(keys, tasks)
+        return jax.vmap(lambda key, task: learner.adapt(key, state, task, Evaluation(adapt_steps=1))[1])(
+            keys, tasks
+        )
 
     return np.asarray(run().returned).mean(axis=0)
 

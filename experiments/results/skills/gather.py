@@ -13,7 +13,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEADS = ("library", "steps", "skills", "accuracy", "I(S;Z), nats", "of log N", "exp H of q's answers", "displacement, m")
+HEADS = (
+    "library",
+    "steps",
+    "skills",
+    "accuracy",
+    "I(S;Z), nats",
+    "of log N",
+    "exp H of q's answers",
+    "displacement, m",
+)
 
 
 def row(folder: Path, name: str) -> list[str]:

@@ -1,0 +1,127 @@
+"""Adaptation by what went well: a refit to all episodes of a task so far, weighted by their returns.
+
+An update of the inner loop follows the gradient of one batch of episodes and forgets it.  Where a reward is
+seen in few of them, that is little to go by.  Here every episode is remembered, and after each batch two
+things are fitted anew, from where meta-training left them:
+
+* the latent distribution, to the latents of the good episodes: the mode of a normal-inverse-gamma posterior
+  whose prior counts as one episode (cross-entropy method with a prior; Rubinstein 1999);
+* the policy, by imitation of the good episodes (self-imitation; Oh et al. 2018, 1806.05635), if asked for.
+
+Whoever acted in an episode can be imitated, so one that held a random action or skill (`collect`'s fallback)
+is as good as one of the policy's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmrl_cli.distributions import Gaussian
+from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.networks import Network
+from hmrl_cli.types import AdaptState
+
+if TYPE_CHECKING:
+    from hmrl_cli.adaptation import Episodes
+    from hmrl_cli.types import Array, Params
+
+SELECTIVITY = 10.0  # log of the weight of the best episode over that of an average one
+IMITATION_RATE = 1e-2  # Adam
+
+
+class Memory(NamedTuple):
+    """Episodes of one task, M at most."""
+
+    latent: Array | None  # [M, L]
+    obs: Array  # [M, T, obs_size]
+    action: Array  # [M, T, action_size], or [M, T] int32
+    valid: Array  # [M, T]  1 where the step counts
+    returned: Array  # [M]
+    kept: Array  # [M]  1 where there is an episode
+
+
+def empty(episodes: Episodes, batches: int) -> Memory:
+    """Room for so many batches of episodes like these."""
+    first = _of(episodes)
+    return jax.tree.map(lambda x: jnp.zeros((batches * x.shape[0], *x.shape[1:]), x.dtype), first)
+
+
+def remember(memory: Memory, episodes: Episodes, count: Array) -> Memory:
+    """With the batch number `count` []."""
+
+    def put(old: Array, new: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
+
+    return jax.tree.map(put, memory, _of(episodes))
+
+
+def _of(episodes: Episodes) -> Memory:
+    steps = episodes.transitions
+    kept = jnp.ones_like(episodes.returned)
+    return Memory(episodes.latent, steps.obs, steps.action, steps.valid, episodes.returned, kept)
+
+
+def worth(memory: Memory) -> Array:
+    """Weights [M] of the episodes, summing to 1: w ~ exp(s (R - max R) / (max R - mean R)).
+
+    Returns that are all alike give even weights; a few that stand out get nearly all.
+    """
+    mean = jnp.sum(memory.returned * memory.kept) / jnp.maximum(memory.kept.sum(), 1.0)
+    best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
+    # what float32 sums leave of equal returns is no difference
+    spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
+    log_weight = jnp.maximum(SELECTIVITY * (memory.returned - best) / spread, -50.0)
+    return jax.nn.softmax(jnp.where(memory.kept > 0, log_weight, -jnp.inf))
+
+
+def refit(start: AdaptState, memory: Memory, policy: Network, imitation_steps: int) -> AdaptState:
+    """The latent and the policy that the episodes speak for.
+
+    Args:
+        start: what acted before any episode; where both begin.
+        memory: of all episodes so far.
+        policy: pi(a | o, z).
+        imitation_steps: gradient steps of the policy; 0: it stays.
+    """
+    weight = worth(memory)
+    latent = start.latent
+    if latent is not None and memory.latent is not None:
+        latent = posterior(latent, memory.latent, weight)
+    params = start.params
+    if imitation_steps:
+        params = imitate(params, memory, weight, policy, imitation_steps)
+    return AdaptState(params, latent)
+
+
+def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
+    """The latent distribution [L] after latents [M, L] of weights [M].
+
+    The weights count as 1 / sum w^2 episodes, the prior as one; its variance is part of the new one.
+    """
+    episodes = 1.0 / jnp.sum(weight**2)
+    share = episodes / (episodes + 1.0)
+    mean = (1.0 - share) * prior.mean + share * weight @ latents
+    scatter = share * weight @ (latents - mean) ** 2 + (1.0 - share) * (prior.mean - mean) ** 2
+    variance = scatter + (1.0 - share) * jnp.exp(2 * prior.log_std)
+    return Gaussian(mean, 0.5 * jnp.log(variance))
+
+
+def imitate(params: Params, memory: Memory, weight: Array, policy: Network, steps: int) -> Params:
+    """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam."""
+    adam = optax.adam(IMITATION_RATE)
+    latent = memory.latent
+    if latent is not None:
+        latent = jnp.broadcast_to(latent[:, None], (*memory.valid.shape, latent.shape[-1]))
+    share = memory.valid * weight[:, None]
+    share /= jnp.maximum(share.sum(), 1e-8)
+
+    def loss(params: Params) -> Array:
+        return -jnp.sum(share * policy.apply(params, memory.obs, latent).log_prob(memory.action))
+
+    def descend(carry: tuple, _: None) -> tuple[tuple, None]:
+        params, optimizer = carry
+        updates, optimizer = adam.update(jax.grad(loss)(params), optimizer)
+        return (optax.apply_updates(params, updates), optimizer), None
+
+    (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), None, steps)
+    return params
