@@ -146,3 +146,16 @@ def test_the_flop_of_an_iteration_are_counted_by_hand(maml):
     one = maml.iteration_flop(settings, 8, 8)
     two = maml.iteration_flop(settings | {"cg_iterations": 1}, 8, 8)
     assert two - one == (6 * 2 + 10) * 2 * 8 * 8
+
+
+def test_a_side_that_was_cut_off_gives_no_ratio(maml):
+    """The peer's cap is a lower bound; this project's is none."""
+    runs = {
+        name: [{"seed": 0, "reached": reached, "seconds": seconds, "iterations": 9}]
+        for name, reached, seconds in (("hmrl", True, 10.0), ("best", False, 10.0), ("peer", False, 30.0))
+    }
+    ratios = {name: maml.beside.quality_ratio(runs[name], runs["peer"]) for name in ("hmrl", "best")}
+    sides = {name: {"compile_s": 0.0, "runs": found} for name, found in runs.items()}
+    shown = maml.table({"training": {"target": -15.0, "sides": sides, "times_as_fast": ratios}})
+    assert "at least 3.0 times as fast" in shown and shown.count("times as fast") == 1
+    assert "cut off: no ratio" in shown
