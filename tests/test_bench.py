@@ -1,10 +1,12 @@
 """The benchmarks' own words: what the README shows is what was measured."""
 
+import importlib
 import importlib.util
 import json
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -41,3 +43,119 @@ def test_bare_physics_is_that_of_the_family(families):
     assert physics.shapes == family.scene.shapes and physics.substep_dt == pytest.approx(0.01)
     assert families.make("point")[1] is None
     assert families.backends("point") == (None,) and families.backends("ant_goal")[0] == "spring"
+
+
+TINY = {"tasks": 2, "episodes": 3, "horizon": 6, "hidden": [5, 4]}
+
+
+@pytest.fixture
+def maml(monkeypatch) -> types.ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "experiments/bench"))
+    return importlib.import_module("maml")
+
+
+@pytest.fixture
+def peer(monkeypatch) -> types.ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "experiments/bench/peers"))
+    return importlib.import_module("numpy_maml")
+
+
+@pytest.fixture
+def peer_problem(maml, peer):
+    """A meta-batch of the peer, parameters in float64 and a direction to move them in."""
+    learner = peer.Learner(maml.SETTINGS | TINY, 0)
+    tasks = [learner.gather(goal) for goal in learner.goals()]
+    start = peer.flat(learner.params).astype(np.float64)
+    start += 0.1 * learner.rng.standard_normal(start.size)
+    direction = learner.rng.standard_normal(start.size)
+
+    def params(vector):
+        return [peer.variable(part) for part in peer.unflat(vector, learner.params)]
+
+    return tasks, start, direction, params
+
+
+def test_the_peers_meta_gradient_is_that_of_finite_differences(peer, peer_problem):
+    tasks, start, direction, params = peer_problem
+    here = params(start)
+    loss, _, olds = peer.objectives(here, tasks, 0.1)
+    slope = peer.flat(peer.gradient(loss, here)) @ direction
+    low, high = (
+        peer.objectives(params(start + step * direction), tasks, 0.1, olds)[0].value for step in (-1e-5, 1e-5)
+    )
+    assert slope == pytest.approx((high - low) / 2e-5, rel=1e-6)
+
+
+def test_the_peers_hessian_product_is_the_difference_of_gradients(peer, peer_problem):
+    tasks, start, direction, params = peer_problem
+    here = params(start)
+    _, divergence, olds = peer.objectives(here, tasks, 0.1)
+    product = peer.hessian_product(divergence, here, 0.0)(direction)
+
+    def slopes(step):
+        """Of the divergence from what the policies were at `start`."""
+        there = params(start + step * direction)
+        means = []
+        for old, task in zip(olds, tasks, strict=True):
+            pi = peer.policy(peer.adapt(there, task.before, 0.1, second_order=True), task.after.obs)
+            means.append(peer.mean(peer.kl(pi, old)))
+        return peer.flat(peer.gradient(peer.average(means), there))
+
+    assert np.allclose(slopes(0.0), 0.0, atol=1e-12)
+    assert np.allclose(product, (slopes(1e-5) - slopes(-1e-5)) / 2e-5, rtol=1e-4, atol=1e-7)
+    with_damping = peer.hessian_product(divergence, here, 0.5)(direction)
+    assert np.allclose(with_damping, product + 0.5 * direction)
+
+
+def test_the_peers_environment_is_the_family(maml, peer):
+    """The same goals, moves, rewards and ends."""
+    family = maml.config.plugin("families", "point").make(maml.config.plugin("families", "point").Config())
+    goal = np.array([0.12, -0.25], np.float32)
+    state, env = family.reset(maml.jax.random.key(0), goal), peer.Navigation()
+    assert np.array_equal(env.reset(goal), state.obs)
+    for action in ([0.9, -5.0], [0.3, -1.0], [0.05, -0.5]):
+        state = family.step(state, np.array(action, np.float32), goal)
+        obs, reward, done = env.step(np.array(action, np.float32))
+        assert np.allclose(obs, state.obs) and reward == pytest.approx(float(state.reward), abs=1e-6)
+        assert done == bool(state.done) == (action == [0.05, -0.5])
+    goals = peer.Learner(maml.SETTINGS, 0).goals()
+    assert goals.shape == (20, 2) and 0.4 < np.abs(goals).max() < 0.5
+
+
+def test_the_peer_learns_within_its_trust_region(maml, peer):
+    learner = peer.Learner(maml.SETTINGS | TINY | {"episodes": 10, "horizon": 20}, 0)
+    before = peer.flat(learner.params)
+    did = learner.step()
+    assert did["accepted"] and 0 < did["divergence"] <= maml.SETTINGS["max_divergence"]
+    assert np.isfinite(did["return_after"]) and not np.array_equal(before, peer.flat(learner.params))
+
+
+def test_this_projects_side_of_the_benchmark_of_maml(maml):
+    document = maml.measure_speed(maml.SETTINGS | TINY, 1, None)
+    assert document["sides"]["hmrl"]["iteration_s"]["median"] > 0
+    assert document["sides"]["hmrl"]["sampling_s"]["median"] > 0
+    assert "of the ceiling" in maml.table({"speed": document})
+    settings = maml.Ours("point/maml", maml.same_settings(maml.SETTINGS | TINY)).experiment
+    assert settings.algorithm.hidden == (5, 4) and settings.family.horizon == 6
+
+
+def test_the_flop_of_an_iteration_are_counted_by_hand(maml):
+    """Hidden layers alone, one unit u = 2 rows a^2: sixteen of a product of the Fisher matrix."""
+    settings = maml.SETTINGS | {"tasks": 1, "episodes": 1, "horizon": 1, "hidden": [8], "cg_iterations": 0}
+    # two layers 8 x 8: f is 2 u, between the layers 1 u
+    one = maml.iteration_flop(settings, 8, 8)
+    two = maml.iteration_flop(settings | {"cg_iterations": 1}, 8, 8)
+    assert two - one == (6 * 2 + 10) * 2 * 8 * 8
+
+
+def test_a_side_that_was_cut_off_gives_no_ratio(maml):
+    """The peer's cap is a lower bound; this project's is none."""
+    runs = {
+        name: [{"seed": 0, "reached": reached, "seconds": seconds, "iterations": 9}]
+        for name, reached, seconds in (("hmrl", True, 10.0), ("best", False, 10.0), ("peer", False, 30.0))
+    }
+    ratios = {name: maml.beside.quality_ratio(runs[name], runs["peer"]) for name in ("hmrl", "best")}
+    sides = {name: {"compile_s": 0.0, "runs": found} for name, found in runs.items()}
+    shown = maml.table({"training": {"target": -15.0, "sides": sides, "times_as_fast": ratios}})
+    assert "at least 3.0 times as fast" in shown and shown.count("times as fast") == 1
+    assert "cut off: no ratio" in shown

@@ -30,27 +30,22 @@ they are in the end.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import itertools
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
-import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import beside
 import families
+from beside import matrix_ceiling, products, quality_ratio, spread, version
 
-from hmrl_cli import config, evaluation, experiment, loop, runtime
+from hmrl_cli import config, evaluation, runtime
 from hmrl_cli.lazy import jax, jnp, np
 
-ROOT = Path(__file__).parent.parent.parent
-SCRIPT = Path(__file__).parent / "peers/qdax_diayn.py"
 QDAX = "0.5.0"
 SHARED = ("brax", "jax", "jaxlib", "flax", "optax", "mujoco", "mujoco-mjx", "numpy", "scipy")
 OURS = "ant_goal/diayn_ppo"  # this project's best
@@ -58,7 +53,6 @@ SKILL_EPISODES = 8
 GOOD = {"accuracy": 0.9, "mutual_information": 1.8, "displacement": 5.0}  # the last: mean over skills, m
 LOOK_EVERY = 10  # epochs
 ENVIRONMENTS = (16, 32, 64, 128, 256)
-MATRICES = (256, 512, 1024)
 CHUNK = 20  # iterations of QDax between two looks at its skills
 EXAMPLE = {  # of QDax, with 8 skills in place of 5
     "envs": 250,
@@ -73,56 +67,16 @@ EXAMPLE = {  # of QDax, with 8 skills in place of 5
 }
 
 
-def peer_python() -> Path:
-    """The interpreter of QDax's environment, made where it is missing, with this environment's versions."""
-    folder = ROOT / f".bench/qdax-{QDAX}"
-    pins = "\n".join([f"qdax=={QDAX}", *(f"{name}=={version(name)}" for name in SHARED)])
-    python, mark = folder / "bin/python", folder / "installed"
-    if not mark.exists() or mark.read_text() != pins:
-        print(f"installing QDax {QDAX} into {folder.relative_to(ROOT)}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *pins.split()], check=True)
-        mark.write_text(pins)
-    return python
-
-
-def version(name: str) -> str:
-    """The installed version of a package."""
-    return importlib.metadata.version(name)
-
-
-class Peer:
-    """QDax's DIAYN in a process of its own, idle unless asked."""
+class Peer(beside.Peer):
+    """QDax's DIAYN."""
 
     def __init__(self, settings: dict[str, Any], iterations: int) -> None:
         """Start and compile."""
-        self.process = subprocess.Popen(
-            [peer_python(), SCRIPT, json.dumps(settings | {"iterations": iterations})],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.compile_s = self.read()["compile_s"]
+        pins = [f"qdax=={QDAX}", *(f"{name}=={version(name)}" for name in SHARED)]
+        python = beside.environment(f"qdax-{QDAX}", pins)
+        super().__init__(python, beside.PEERS / "qdax_diayn.py", settings | {"iterations": iterations})
         self.steps = settings["envs"] * iterations
         self.updates = int(settings["envs"] * settings["updates_per_step"]) * iterations
-
-    def read(self) -> dict[str, Any]:
-        """The next line of JSON; libraries print other lines."""
-        assert self.process.stdout
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise RuntimeError(f"QDax ended with status {self.process.wait()}; what it said is above")
-
-    def ask(self, command: str) -> dict[str, Any]:
-        """Have it do something."""
-        assert self.process.stdin
-        print(command, file=self.process.stdin, flush=True)
-        return self.read()
-
-    def start(self, seed: int) -> None:
-        """Begin again, with another seed."""
-        self.ask(f"start {seed}")
 
     def train(self) -> float:
         """Seconds of one call."""
@@ -132,33 +86,16 @@ class Peer:
         """Displacements [num_skills, N, 2], m."""
         return np.array(self.ask("ends")["ends"])
 
-    def close(self) -> None:
-        """End its process."""
-        self.process.communicate()
 
-
-class Ours:
+class Ours(beside.Trained):
     """A preset of this project, trained as `hmrl pretrain-skills` trains it."""
 
     def __init__(self, preset: str, sets: Sequence[str] = ()) -> None:
         """Compile."""
-        self.experiment = config.resolve("pretrain-skills", preset, sets).experiment
-        self.parts = experiment.assemble(self.experiment)
-        self.learner = self.parts.make_learner(None)
-        self.calls = self.experiment.training.updates_per_epoch
-        self.steps = self.parts.steps_per_update * self.calls
+        super().__init__("pretrain-skills", preset, sets)
         self.updates = getattr(self.experiment.algorithm, "gradient_steps", 0) * self.calls
-        self._init = jax.jit(jax.vmap(self.learner.init))
-        epoch = loop.make_epoch(lambda key, state, _: self.learner.step(key, state), self.calls)
-        began = time.perf_counter()
-        self.start(0)
-        self._epoch = epoch.lower(self._keys(), self.state, None).compile()
-        self.compile_s = time.perf_counter() - began
         self._diagnose: Callable[..., Any] | None = None
         self._ends = jax.jit(jax.vmap(self._run_skills))
-
-    def _keys(self) -> Any:
-        return jax.vmap(lambda key: jax.random.fold_in(key, self.epochs))(self.streams.train)
 
     def _run_skills(self, key: Any, state: Any) -> Any:
         task_key, run_key = jax.random.split(key)
@@ -170,19 +107,9 @@ class Ours:
         )
         return paths[:, :, -1] - paths[:, :, 0]
 
-    def start(self, seed: int) -> None:
-        """Begin again, with another seed."""
-        self.epochs, self.state = 0, None  # frees the replay before the next one is made
-        self.streams = loop.streams([seed])
-        self.state = jax.block_until_ready(self._init(self.streams.init))
-
     def train(self) -> float:
         """Seconds of one epoch."""
-        began = time.perf_counter()
-        self.state, _, finite = self._epoch(self._keys(), self.state, None)
-        assert finite
-        self.epochs += 1
-        return time.perf_counter() - began
+        return self.epoch()[0]
 
     def ends(self) -> Any:
         """Displacements [num_skills, N, 2], m."""
@@ -203,10 +130,6 @@ class Ours:
             self._diagnose = jax.jit(jax.vmap(one))
         found = self._diagnose(self.streams.evaluate, self.state)
         return {name: np.asarray(value)[0].tolist() for name, value in found.items()}
-
-    def close(self) -> None:
-        """Let go of the replay."""
-        self.state = None
 
 
 Side = Ours | Peer
@@ -234,18 +157,6 @@ def same_settings(settings: dict[str, Any], steps: int, preset: str = "ant_goal/
     ]
 
 
-def products(batch: int, sizes: Sequence[int], passes: str) -> float:
-    """FLOP of a network's matrix products: f forward, w to its weights, x to its input."""
-    layers = [2.0 * batch * a * b for a, b in itertools.pairwise(sizes)]
-    backward = sum(layers[1:]) if {"w", "x"} & set(passes) else 0.0  # from layer to layer
-    return (
-        passes.count("f") * sum(layers)
-        + ("w" in passes) * sum(layers)
-        + backward
-        + ("x" in passes) * layers[0]
-    )
-
-
 def update_flop(settings: dict[str, Any], observed: int, actions: int, peer: bool) -> float:
     """FLOP of the matrix products of one gradient step of DIAYN, here or in QDax."""
     batch, hidden, skills = settings["batch_size"], settings["hidden"], settings["num_skills"]
@@ -257,32 +168,6 @@ def update_flop(settings: dict[str, Any], observed: int, actions: int, peer: boo
         + products(batch, policy, "fffw" if peer else "ffw")
         + 2 * (products(batch, critic, "ffw") + products(batch, critic, "fx"))
     )
-
-
-def matrix_ceiling() -> Callable[[], float]:
-    """Returns a function that measures the float32 FLOP per second of the fastest of some square products."""
-    count = 40
-
-    def power(x: Any) -> Any:
-        return jax.lax.scan(lambda y, _: (y @ x * (1.0 / len(x)), None), x, None, count)[0]
-
-    inputs = [jnp.ones((size, size)) for size in MATRICES]
-    compiled = [(jax.jit(power).lower(x).compile(), x) for x in inputs]
-
-    def measure() -> float:
-        rates = []
-        for run, x in compiled:
-            began = time.perf_counter()
-            jax.block_until_ready(run(x))
-            rates.append(2.0 * count * len(x) ** 3 / (time.perf_counter() - began))
-        return max(rates)
-
-    return measure
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and range."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def measure_speed(
@@ -430,16 +315,6 @@ def measure_quality(
     return document | {"times_as_fast": quality_ratio(document["hmrl"]["runs"], runs)}
 
 
-def quality_ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Seconds of QDax over seconds of HMRL, each the median over seeds; a bound where QDax was cut off."""
-    seconds = [statistics.median(run["seconds"] for run in runs) for runs in (ours, theirs)]
-    return {
-        "ratio": seconds[1] / seconds[0],
-        "is_lower_bound": not all(run["reached"] for run in theirs),
-        "ours_reached": all(run["reached"] for run in ours),
-    }
-
-
 def is_good(found: dict[str, Any]) -> bool:
     """Whether skills are as good as `GOOD` and go as many ways as there are skills."""
     means = {name: float(np.mean(found[name])) for name in GOOD}
@@ -530,20 +405,6 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> dict[str, Any]:
-    """What it was measured on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "processor": names[0].partition(":")[2].strip() if names else platform.processor(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "device": jax.devices()[0].device_kind,
-    }
-
-
 def main() -> None:
     """Measure what is asked for, print a table, and write everything where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -562,11 +423,8 @@ def main() -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     settings = EXAMPLE | {"capacity": asked.capacity}
     document = json.loads(asked.o.read_text()) if asked.o and asked.o.exists() else {}
-    provenance = {
-        "command": " ".join(["python experiments/bench/skills.py", *sys.argv[1:]]),
-        "machine": machine(),
-        "versions": {name: version(name) for name in SHARED} | {"qdax": QDAX},
-    }
+    versions = {name: version(name) for name in SHARED} | {"qdax": QDAX}
+    provenance = beside.provenance("skills.py", versions)
     peer = not asked.no_peer
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
         "speed": lambda: measure_speed(settings, asked.steps, asked.repeats, peer),

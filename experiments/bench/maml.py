@@ -1,0 +1,300 @@
+"""This project's MAML-TRPO and the loop of pytorch-maml-rl, side by side, in one run.
+
+    python experiments/bench/maml.py [-o FILE.json] [--parts speed training] [--ours PRESET] [--no-peer]
+
+The peer is `peers/numpy_maml.py`: what that loop computes and how, on NumPy, in a process of its own; it says
+there what differs.  Both learn the 2-D navigation of `hmrl_cli/families/point.py` with the settings that
+pytorch-maml-rl has for it (`SETTINGS`): 20 tasks of 20 episodes of 100 steps before and after one inner step,
+a policy of 64 x 64 tanh units, exact second-order derivatives, ten iterations of the conjugate gradient.
+
+**speed**: seconds of one meta-iteration and of sampling alone (one phase: the episodes of all tasks before
+adaptation), in turn, with compilation apart.  "of_ceiling" is the share of the fastest product of square
+float32 matrices that HMRL's whole meta-iteration reaches: the FLOP of its matrix products are counted
+analytically (`iteration_flop`: XLA's own count takes the body of a loop once), with one candidate of the line
+search, so that further ones count as time lost.
+
+**training**: seconds of training from scratch until the return after adaptation, mean over the meta-batch
+and over five iterations, reaches `--target`: HMRL with the same settings ("hmrl"), HMRL with a preset of its
+own (`--ours`, "best"), and the peer, each for `--cap` seconds at most.  Compilation is told apart.
+
+The peer's products of matrices use one core by default (`--peer-threads`): they are small, and with two the
+cores mostly wait for each other, the more so beside other programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import beside
+from beside import products, spread
+
+from hmrl_cli import config, runtime
+from hmrl_cli.lazy import jax, np
+from hmrl_cli.rollout import unroll
+
+SMOOTH = 5  # iterations
+SETTINGS = {  # of pytorch-maml-rl's configuration of 2-D navigation, with an inner step size of 0.1
+    "tasks": 20,
+    "episodes": 20,
+    "horizon": 100,
+    "hidden": [64, 64],
+    "inner_lr": 0.1,
+    "discount": 0.99,
+    "gae_lambda": 1.0,
+    "max_divergence": 0.01,
+    "cg_iterations": 10,
+    "cg_damping": 1e-5,
+    "shrink": 0.8,
+    "max_shrinks": 15,
+}
+
+
+class Peer(beside.Peer):
+    """The loop of pytorch-maml-rl on NumPy."""
+
+    def __init__(self, settings: dict[str, Any], threads: int) -> None:
+        """Start, with so many threads for the products of matrices."""
+        numpy = beside.version("numpy")
+        python = beside.environment(f"numpy-{numpy}", [f"numpy=={numpy}"])
+        names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+        script = beside.PEERS / "numpy_maml.py"
+        super().__init__(python, script, settings, {name: str(threads) for name in names})
+
+    def iterate(self) -> tuple[float, dict[str, float]]:
+        """Seconds of one meta-iteration, and what it did."""
+        did = self.ask("step")
+        return did.pop("seconds"), did
+
+    def sample(self) -> float:
+        """Seconds of one phase's episodes."""
+        return self.ask("sample")["seconds"]
+
+
+class Ours(beside.Trained):
+    """A preset of this project, one meta-iteration at a time."""
+
+    def __init__(self, preset: str, sets: Sequence[str] = ()) -> None:
+        """Compile."""
+        super().__init__("meta-train", preset, [*sets, "training.updates_per_epoch=1"])
+        self._sample = jax.jit(self._phase)
+        jax.block_until_ready(self._sample(jax.random.key(0), self.state))
+
+    def _phase(self, key: Any, state: Any) -> Any:
+        """Episodes of a meta-batch before adaptation, leaves [tasks, N, T, ...]."""
+        settings = self.experiment.algorithm
+        task_key, start_key, episode_key = jax.random.split(key, 3)
+        family, learner = self.parts.family, self.learner
+        tasks = jax.vmap(lambda k: family.sample(k, "train"))(
+            jax.random.split(task_key, settings.tasks_per_update)
+        )
+        only = jax.tree.map(lambda x: x[0], state)
+        acting, _ = learner.adapt(start_key, only, tasks[0], 0, 1)  # no update is made
+
+        def episode(key: Any, task: Any) -> Any:
+            behave_key, run_key = jax.random.split(key)
+            return unroll(run_key, learner.behaviour(behave_key, acting), family, task)[0]
+
+        keys = jax.random.split(episode_key, (settings.tasks_per_update, settings.episodes_per_task))
+        return jax.vmap(jax.vmap(episode, (0, None)))(keys, tasks)
+
+    def iterate(self) -> tuple[float, dict[str, float]]:
+        """Seconds of one meta-iteration, and what it did."""
+        return self.epoch()
+
+    def sample(self) -> float:
+        """Seconds of one phase's episodes."""
+        key = jax.block_until_ready(jax.random.key(self.epochs))
+        began = time.perf_counter()
+        jax.block_until_ready(self._sample(key, self.state))
+        return time.perf_counter() - began
+
+
+Side = Ours | Peer
+
+
+def same_settings(settings: dict[str, Any]) -> list[str]:
+    """Lines of `--set` that give MAML here the peer's settings."""
+    same = ("hidden", "inner_lr", "discount", "gae_lambda", "max_divergence", "cg_iterations", "cg_damping")
+    return [
+        f"family.horizon={settings['horizon']}",
+        f"algorithm.tasks_per_update={settings['tasks']}",
+        f"algorithm.episodes_per_task={settings['episodes']}",
+        'algorithm.activation="tanh"',
+        *(f"algorithm.{name}={settings[name]}" for name in same),
+    ]
+
+
+def iteration_flop(settings: dict[str, Any], observed: int = 2, actions: int = 2) -> float:
+    """FLOP of the matrix products of one meta-iteration with one inner step and exact derivatives.
+
+    A Fisher-vector product is (I - a H) J^T F J (I - a H) v for each task: H v costs a tangent forward and
+    one backward, both of two products for each of the network's; J is that of the adapted policy.
+    """
+    rows = settings["tasks"] * settings["episodes"] * settings["horizon"]
+    count = functools.partial(products, rows, (observed, *settings["hidden"], actions))
+    between = count("wf") - 2 * count("f")  # the products from layer to layer of one pass
+    inner_step, backward, tangent = count("fw"), count("w"), count("w")
+    inner_hessian = 2 * count("f") + 4 * between
+    fisher = 2 * inner_hessian + tangent + backward
+    sampling = 2 * count("f") + inner_step
+    loss = inner_step + count("f")
+    gradient = backward + inner_hessian
+    return sampling + loss + gradient + (settings["cg_iterations"] + 1) * fisher + loss
+
+
+def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -> dict[str, Any]:
+    """Time both in turn; `threads` of the peer, None without it."""
+    sides: dict[str, Side] = {"hmrl": Ours("point/maml", same_settings(settings))}
+    if threads:
+        sides["peer"] = Peer(settings, threads)
+    ceiling = beside.matrix_ceiling()
+    for side in sides.values():  # warms up
+        side.sample()
+    rows = []
+    for _ in range(repeats):
+        row: dict[str, Any] = {"load": os.getloadavg()[0], "ceiling_flop_per_s": ceiling()}
+        for name, side in sides.items():
+            seconds, did = side.iterate()
+            row[name] = {"iteration_s": seconds, "sampling_s": side.sample(), "did": did}
+        rows.append(row)
+        print(row, file=sys.stderr)
+    for side in sides.values():
+        side.close()
+    names = ("iteration_s", "sampling_s")
+    document: dict[str, Any] = {
+        "settings": settings,
+        "set": same_settings(settings),
+        "sides": {
+            name: {"compile_s": side.compile_s}
+            | {key: spread([row[name][key] for row in rows]) for key in names}
+            for name, side in sides.items()
+        },
+    }
+    flop = iteration_flop(settings)
+    shares = [flop / row["hmrl"]["iteration_s"] / row["ceiling_flop_per_s"] for row in rows]
+    document["sides"]["hmrl"] |= {"gflop": 1e-9 * flop, "flop_counted": "analytically"}
+    document["sides"]["hmrl"]["of_ceiling"] = spread(shares)
+    if threads:
+        document["peer_threads"] = threads
+        document["times_as_fast"] = {
+            key.removesuffix("_s"): spread([row["peer"][key] / row["hmrl"][key] for row in rows])
+            for key in names
+        }
+    return document | {"repetitions": rows}
+
+
+def train_until(side: Side, seed: int, target: float, cap: float) -> dict[str, Any]:
+    """Train one seed until the smoothed return after adaptation is reached, or for `cap` seconds."""
+    side.start(seed)
+    seconds, returns, smoothed = 0.0, [], -np.inf
+    while seconds < cap and smoothed < target:
+        took, did = side.iterate()
+        seconds += took
+        returns.append(did["return_after"])
+        if len(returns) >= SMOOTH:
+            smoothed = float(np.mean(returns[-SMOOTH:]))
+    run = {"seed": seed, "reached": bool(smoothed >= target), "seconds": seconds, "iterations": len(returns)}
+    print(f"{type(side).__name__} {run} {smoothed:.1f}", file=sys.stderr)
+    return run | {"returns_after": returns}
+
+
+def measure_training(
+    settings: dict[str, Any], preset: str, seeds: int, target: float, cap: float, threads: int | None
+) -> dict[str, Any]:
+    """Seconds of training until the target, every side in turn for each seed."""
+    sides: dict[str, Side] = {"hmrl": Ours("point/maml", same_settings(settings)), "best": Ours(preset)}
+    document: dict[str, Any] = {
+        "settings": settings,
+        "set": same_settings(settings),
+        "preset": preset,
+        "best": config.flat(sides["best"].experiment),
+        "target": target,
+        "cap_s": cap,
+    }
+    if threads:
+        sides["peer"] = Peer(settings, threads)
+        document["peer_threads"] = threads
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+    for seed in range(seeds):
+        for name, side in sides.items():
+            runs[name].append(train_until(side, seed, target, cap))
+    for side in sides.values():
+        side.close()
+    document["sides"] = {
+        name: {"compile_s": side.compile_s, "runs": runs[name]} for name, side in sides.items()
+    }
+    if threads:
+        document["times_as_fast"] = {
+            name: beside.quality_ratio(runs[name], runs["peer"]) for name in ("hmrl", "best")
+        }
+    return document
+
+
+def table(document: dict[str, Any]) -> str:
+    """One screen of what was found."""
+    lines = []
+    if speed := document.get("speed"):
+        lines.append(f"{'MAML-TRPO, same settings':28} {'s/iteration':>12} {'s/sampling':>12}")
+        for name, row in speed["sides"].items():
+            seconds = f"{row['iteration_s']['median']:12.3f} {row['sampling_s']['median']:12.4f}"
+            share = f", {row['of_ceiling']['median']:.0%} of the ceiling" if "of_ceiling" in row else ""
+            lines.append(f"  {name:26} {seconds}  compiled in {row['compile_s']:.0f} s{share}")
+        for name, ratio in speed.get("times_as_fast", {}).items():
+            text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
+            lines.append(f"  {name:26} {text}")
+    if training := document.get("training"):
+        lines.append(f"seconds to a return of {training['target']:g} after adaptation")
+        for name, side in training["sides"].items():
+            for run in side["runs"]:
+                text = f"{run['seconds']:9.1f} s" + ("" if run["reached"] else " and not there")
+                lines.append(f"  {name:6} seed {run['seed']:<13} {text}, {run['iterations']} iterations")
+        for name, ratio in training.get("times_as_fast", {}).items():
+            bound = "at least " if ratio["is_lower_bound"] else ""
+            text = f"{bound}{ratio['ratio']:.1f} times as fast"
+            lines.append(f"  {name:26} {text if ratio['ours_reached'] else 'cut off: no ratio'}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is asked for, print a table, and write everything where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", type=Path, help="JSON file to write; parts that are not measured are kept")
+    parser.add_argument("--parts", nargs="+", choices=["speed", "training"], default=["speed", "training"])
+    parser.add_argument("--no-peer", action="store_true", help="measure this project alone")
+    parser.add_argument("--peer-threads", type=int, default=1, help="of the peer's products of matrices")
+    parser.add_argument("--repeats", type=int, default=5, help="timed iterations of each side")
+    parser.add_argument("--ours", default="point/maml", metavar="PRESET", help="this project's own settings")
+    parser.add_argument("--seeds", type=int, default=3, help="of the training")
+    parser.add_argument("--target", type=float, default=-15.0, help="return after adaptation")
+    parser.add_argument("--cap", type=float, default=900.0, metavar="SECONDS", help="of one training")
+    asked = parser.parse_args()
+    runtime.prepare()
+    jax.config.update("jax_enable_compilation_cache", False)
+    document = json.loads(asked.o.read_text()) if asked.o and asked.o.exists() else {}
+    provenance = beside.provenance(
+        "maml.py", {name: beside.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
+    )
+    threads = None if asked.no_peer else asked.peer_threads
+    jobs: dict[str, Callable[[], dict[str, Any]]] = {
+        "speed": lambda: measure_speed(SETTINGS, asked.repeats, threads),
+        "training": lambda: measure_training(
+            SETTINGS, asked.ours, asked.seeds, asked.target, asked.cap, threads
+        ),
+    }
+    for part in asked.parts:
+        document[part] = jobs[part]() | {"provenance": provenance}
+        if asked.o:
+            asked.o.write_text(json.dumps(document, indent=1) + "\n")
+    print(table(document))
+
+
+if __name__ == "__main__":
+    main()
