@@ -103,7 +103,7 @@ class PPO(NamedTuple):
         return self.learn(key, state, flat)
 
     def learn(self, key: Key, state: State, rows: Sample) -> tuple[State, Metrics]:
-        """Pass over rows [R, ...] that have been judged; R must be a multiple of the number of minibatches."""
+        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches."""
         state, metrics = in_minibatches(
             key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )

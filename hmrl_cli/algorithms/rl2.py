@@ -1,9 +1,9 @@
-"""RL^2: a recurrent policy that learns, by PPO, to learn a task within a trial (Duan et al. 2016, 1611.02779).
+"""RL^2: a recurrent policy that PPO trains to learn a task within a trial (Duan et al. 2016, 1611.02779).
 
 A trial is several episodes of one task.  The policy's memory is empty at its start and carried over from one
-episode to the next; beside the observation the policy sees its previous action and the reward and the end
-that came of it.  What is maximised is the return of the whole trial, so that the first episodes may be spent on
-finding out what the later ones are worth (also Wang et al. 2016, 1611.05763).
+episode to the next; beside the observation the policy sees its last action, and the reward and the end that
+came of it.  What is maximised is the return of the whole trial, so that first episodes may be spent on what
+makes later ones better (also Wang et al. 2016, 1611.05763).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Config(Strict):
 
     command: ClassVar[str] = "meta-train"
     name: Literal["rl2"] = "rl2"
-    trials_per_update: int = Field(64, gt=0, le=100_000, description="parallel trials per update, a task each")
-    episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes that share a memory, in training")
-    memory_size: int = Field(64, gt=0, le=65_536, description="units of the policy's and of the critic's memory")
+    trials_per_update: int = Field(64, gt=0, le=100_000, description="parallel trials, each of its own task")
+    episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes of a trial, in training")
+    memory_size: int = Field(64, gt=0, le=65_536, description="units of the policy's memory and the critic's")
     ppo: PPOConfig = Field(PPOConfig(), description="the learner; a minibatch is of whole trials")
 
     @pydantic.model_validator(mode="after")
@@ -57,7 +57,7 @@ class State(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a step of a trial leaves to the next, within an episode and from one to the next; at first all 0."""
+    """What a step leaves to the next, of this episode or the one after; all 0 at the start of a trial."""
 
     hidden: Array  # [memory_size]
     action: Array  # [action.size]  the last one, or its one-hot code
@@ -156,10 +156,11 @@ class RL2(NamedTuple):
         return AdaptState(params, memory), outcome(trials)
 
     def behaviour(self, key: Key, adapted: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """How an adapted policy acts in one episode, with its memory frozen as it was when the episode began.
+        """How an adapted policy acts in one episode, its memory frozen as it was when that episode began.
 
-        (key, obs) carries no memory along, so every step is taken as the first one of the episode: what was
-        found out before it is used, what the episode itself shows is not.  `adapt` measures without this.
+        (key, obs) hands no memory on, so every step is taken as if it were the first: what earlier episodes
+        have shown is used, what this one shows is not.  It falls short of what `adapt` measures, where the
+        memory goes on.
         """
         params, memory = adapted
 
@@ -177,9 +178,7 @@ class RL2(NamedTuple):
         zero = jnp.zeros(())
         return Memory(jnp.zeros(self.policy.memory_size), jnp.zeros(self.family.action.size), zero, zero)
 
-    def _look(
-        self, params: Params, memory: Memory, obs: Array, first: Array
-    ) -> tuple[Array, Array, Policy]:
+    def _look(self, params: Params, memory: Memory, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
         """Return what the networks see [F], the hidden state with it, and the distribution of the action."""
         known = moments.normalize(params["observed"], jnp.append(obs, memory.reward))
         flags = jnp.stack([jnp.float32(first), memory.ended])
@@ -211,10 +210,17 @@ def outcome(trials: Trial) -> Adaptation:
 
 
 def advantages(reward: Array, value: Array, valid: Array, discount: float, lam: float) -> Array:
-    """Generalised advantage estimate [T] of a trial, whose end is the only one (Duan et al. 2016, section 2.2).
+    """Generalised advantage estimate [T] over a whole trial: the ends of its episodes end nothing.
 
-    Nothing is discounted or smoothed over the steps after an early end, which are none: the last step that
-    counts is followed by the first one of the next episode.
+    Steps after an early end are none: the last one that counts is followed by the first one of the next
+    episode, and nothing is discounted or smoothed in between.
+
+    Args:
+        reward: [T].
+        value: [T] V of what was known at each step; any number at steps that do not count.
+        valid: [T] 1 where the step counts.
+        discount: gamma.
+        lam: lambda of the estimate.
     """
 
     def backward(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:

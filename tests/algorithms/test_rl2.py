@@ -47,8 +47,14 @@ def doors(action) -> TaskFamily:
     )
 
 
-def lifted():
-    return skills.lift(toys.walker(8, ends=True), toys.straight(DIRECTIONS), 2, stochastic=False)
+def drifting() -> TaskFamily:
+    """A walk with the wind, which takes most episodes to their early end."""
+    still = toys.walker(12, ends=True)
+    return still._replace(step=lambda state, action, task: still.step(state, action + 1.0, task))
+
+
+def lifted() -> TaskFamily:
+    return skills.lift(toys.walker(12, ends=True), toys.straight(DIRECTIONS), 2, stochastic=False)
 
 
 def met(learner, key, num_episodes=3):
@@ -78,34 +84,31 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
     assert (metrics["return_last"] > 0.9).all() and (metrics["return_first"] < 0.6).all()
 
     def adapt(state, side):
-        return learner.adapt(jax.random.key(9), state, jnp.array([side]), 4, 50)[1]
+        return learner.adapt(jax.random.key(9), state, jnp.array([side]), 2, 50)[1].returned
 
-    for side in (-1.0, 1.0):
-        record = jax.vmap(adapt, in_axes=(0, None))(state, side)
-        assert record.returned.shape == (2, 5)
-        # a trial longer than those of training, and the first episode a guess
-        assert (record.returned[:, 1:] > 0.9).all()
-    assert ((record.returned[:, 0] > 0.1) & (record.returned[:, 0] < 0.9)).all()
+    returned = jax.vmap(jax.vmap(adapt, in_axes=(None, 0)), in_axes=(0, None))(state, jnp.array([-1.0, 1.0]))
+    assert returned.shape == (2, 2, 3) and (returned[..., 1:] > 0.9).all()
+    np.testing.assert_allclose(returned[..., 0].mean(axis=1), 0.5, atol=0.1)  # a guess
 
 
-@pytest.mark.parametrize("family", [lambda: toys.walker(8, ends=True), lifted], ids=["plain", "lifted"])
+@pytest.mark.parametrize("family", [drifting, lifted])
 def test_the_training_pass_says_what_was_said_while_acting(family):
     learner = rl2.make(SMALL, family())
     state, trials = met(learner, jax.random.key(2))
     sample = learner.judge(state.agent.critic, trials)
-    assert 0.05 < 1 - sample.valid.mean() < 0.9  # some episodes end early
+    assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
     again = learner.agent.policy.apply(state.agent.policy, sample.obs).log_prob(sample.action)
     np.testing.assert_allclose(again * sample.valid, sample.log_prob * sample.valid, atol=1e-5)
 
 
 def test_a_memory_lasts_for_a_trial():
-    """Empty at its start, the same from the end of an episode to the start of the next, held after an early end."""
-    learner = rl2.make(SMALL, toys.walker(8, ends=True))
+    """It is empty at the start, carried over from episode to episode, and left alone after an early end."""
+    learner = rl2.make(SMALL, drifting())
     state, trials = met(learner, jax.random.key(2))
     assert all((leaf[:, 0] == 0).all() for leaf in jax.tree.leaves(trials.before))
     hidden = jnp.zeros((8, 8))
     for episode in range(2):
-        for t in range(8):
+        for t in range(12):
             counts = trials.steps.valid[:, episode, t, None] > 0
             new = learner.policy.remember(state.agent.policy, hidden, trials.seen[:, episode, t])
             hidden = jnp.where(counts, new, hidden)
@@ -123,7 +126,7 @@ def test_a_memory_lasts_for_a_trial():
 
 
 def test_steps_after_an_early_end_change_nothing():
-    learner = rl2.make(SMALL, toys.walker(8, ends=True))
+    learner = rl2.make(SMALL, drifting())
     state, trials = met(learner, jax.random.key(2))
     steps = trials.steps
     over = steps.valid == 0
@@ -159,13 +162,17 @@ def test_advantages_are_those_of_the_steps_that_count():
 
 def test_what_is_handed_on_acts_as_the_last_episode_began():
     learner = rl2.make(SMALL, toys.walker(8))
-    state, key, task = learner.init(jax.random.key(0)), jax.random.key(5), jnp.array([1.0, 0.0])
-    fresh, _ = learner.adapt(key, state, task, 0, 1)
+    state, task = learner.init(jax.random.key(0)), jnp.array([1.0, 0.0])
+    fresh, _ = learner.adapt(jax.random.key(4), state, task, 0, 1)
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
-    adapted, record = learner.adapt(key, state, task, 2, 4)
+    adapted, record = learner.adapt(jax.random.key(5), state, task, 2, 4)
     assert all(leaf.shape == (3,) for leaf in record) and (adapted.latent.hidden != 0).all()
-    trial = learner.trial(jax.random.split(key, 4)[0], adapted.params, task, 3)
-    act_key = jax.random.split(jax.random.fold_in(jax.random.split(key, 4)[0], 2))[1]
+
+    def first_of_four():
+        return jax.random.split(jax.random.key(5), 4)[0]
+
+    trial = learner.trial(first_of_four(), adapted.params, task, 3)
+    _, act_key = jax.random.split(jax.random.fold_in(first_of_four(), 2))
     behave = learner.behaviour(jax.random.key(6), adapted)
     action, log_prob = behave(jax.random.fold_in(act_key, 0), trial.steps.obs[2, 0])
     np.testing.assert_allclose(action, trial.steps.action[2, 0], rtol=1e-5)
@@ -173,14 +180,14 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
 
 
 def test_a_state_comes_back_as_it_went():
-    for family in (lifted(), skills.repeat(toys.walker(8, ends=True), 2)):
+    for family in (lifted(), skills.repeat(drifting(), 2)):
         made = rl2.build(SMALL, family)
         state = made.init(jax.random.key(0))
         new, metrics = jax.eval_shape(made.step, jax.random.key(1), state)
         assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), new) == jax.tree.map(
             lambda x: (x.shape, x.dtype, x.weak_type), state
         )
-        assert made.steps_per_update == 8 * 3 * 4
+        assert made.steps_per_update == 8 * 3 * 6
         assert {"return_first", "return_last", "success_last", "reached_last"} <= {*metrics}
 
 
