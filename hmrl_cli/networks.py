@@ -1,4 +1,4 @@
-"""Multilayer perceptrons behind `init(key) -> params` and `apply(params, ...)`, params a plain nested dict.
+"""Networks behind `init(key) -> params` and `apply(params, ...)`, params a plain nested dict.
 
 The only module that knows flax.  `apply` takes any number of leading batch axes.
 """
@@ -27,6 +27,20 @@ class Network(NamedTuple):
 
     init: Callable[[Key], Params]
     apply: Callable[..., Any]
+
+
+class Recurrent(NamedTuple):
+    """A network with a memory [..., M], which is 0 before the first step of a sequence.
+
+    `apply(params, (x, valid))` reads whole sequences, x [..., T, F] and valid [..., T]; a step where valid is
+    0 leaves the memory as it was.
+    """
+
+    init: Callable[[Key], Params]
+    apply: Callable[..., Any]
+    remember: Callable[[Params, Array, Array], Array]  # memory, x [..., F] -> the memory with x
+    read: Callable[[Params, Array, Array], Any]  # the memory with x, x [..., F] -> what `apply` gives for it
+    memory_size: int
 
 
 def mlp(
@@ -125,3 +139,37 @@ def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
         return q if discrete else q[..., 0]
 
     return Network(init, apply)
+
+
+def recurrent(input_size: int, memory_size: int, head: Network) -> Recurrent:
+    """A gated recurrent unit (Cho et al. 2014), read by a head that sees [..., memory_size + input_size].
+
+    The head sees the input beside the memory, so that the memory need not carry what is in sight.
+    """
+    cell = nn.GRUCell(memory_size)
+
+    def init(key: Key) -> Params:
+        cell_key, head_key = jax.random.split(key)
+        cell_params = cell.init(cell_key, jnp.zeros(memory_size), jnp.zeros(input_size))["params"]
+        return {"cell": cell_params, "head": head.init(head_key)}
+
+    def remember(params: Params, memory: Array, x: Array) -> Array:
+        return cell.apply({"params": params["cell"]}, memory, x)[0]
+
+    def read(params: Params, memory: Array, x: Array) -> Any:
+        return head.apply(params["head"], jnp.concatenate([memory, x], axis=-1))
+
+    def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
+        x, valid = sequence
+
+        def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            memory = jnp.where(now[1][..., None] > 0, remember(params, memory, now[0]), memory)
+            return memory, memory
+
+        first = jnp.zeros((*valid.shape[:-1], memory_size))
+        over_time = (jnp.moveaxis(x, -2, 0), jnp.moveaxis(valid, -1, 0))
+        _, memories = jax.lax.scan(step, first, over_time)
+        # the head is outside the recurrence: one large product instead of T small ones
+        return read(params, jnp.moveaxis(memories, 0, -2), x)
+
+    return Recurrent(init, apply, remember, read, memory_size)

@@ -67,15 +67,15 @@ class Batch(NamedTuple):
     valid: Array  # [N, T]  1 where the step counts
 
 
-class _Sample(NamedTuple):
-    """What a gradient step sees of the steps it draws [B]."""
+class Sample(NamedTuple):
+    """What a gradient step sees of the rows it draws: of steps [B], or of whole sequences [B, T]."""
 
-    obs: Array
-    critic_obs: Array
+    obs: Any  # what the policy's network takes
+    critic_obs: Any  # what the critic's network takes
     action: Array
     log_prob: Array
-    advantage: Array
-    target: Array  # [B, C]
+    advantage: Array  # whitened
+    target: Array  # [..., C]
     valid: Array
 
 
@@ -100,8 +100,12 @@ class PPO(NamedTuple):
         """
         sample = self._judge(state.critic, batch)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), sample)
+        return self.learn(key, state, flat)
+
+    def learn(self, key: Key, state: State, rows: Sample) -> tuple[State, Metrics]:
+        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches."""
         state, metrics = in_minibatches(
-            key, self._step, state, flat, passes=self.config.epochs, count=self.config.minibatches
+            key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, when all of the update has happened
         state = state._replace(learning_rate=self._adapted(state.learning_rate, kl))
@@ -115,7 +119,7 @@ class PPO(NamedTuple):
         notch = jnp.where(kl > 2 * target, 1 / RATE_NOTCH, jnp.where(kl < target / 2, RATE_NOTCH, 1.0))
         return jnp.clip(rate * notch, *RATE_LIMITS)
 
-    def _judge(self, critic: Params, batch: Batch) -> _Sample:
+    def _judge(self, critic: Params, batch: Batch) -> Sample:
         """Advantages, whitened over the batch, and what the critic should have said."""
         value = self.critic.apply(critic, batch.critic_obs) * batch.valid[..., None]
         reward = batch.reward * batch.valid[..., None]
@@ -127,7 +131,7 @@ class PPO(NamedTuple):
         of_episode = jax.vmap(of_part, in_axes=(-1, None, -1), out_axes=-1)
         parts = jax.vmap(of_episode)(reward, discount, value)
         advantage = jnp.sum(parts * batch.price[:, None], axis=-1)
-        return _Sample(
+        return Sample(
             batch.obs,
             batch.critic_obs,
             batch.action,
@@ -137,8 +141,8 @@ class PPO(NamedTuple):
             batch.valid,
         )
 
-    def _step(self, state: State, some: _Sample) -> tuple[State, Metrics]:
-        """One gradient step on some of the steps."""
+    def _step(self, state: State, some: Sample) -> tuple[State, Metrics]:
+        """One gradient step on some of the rows."""
         params = (state.policy, state.critic)
         (_, metrics), grads = jax.value_and_grad(self._loss, has_aux=True)(params, some)
         updates, optimizer = self._optimizer().update(grads, state.optimizer, params)
@@ -146,7 +150,7 @@ class PPO(NamedTuple):
         policy, critic = optax.apply_updates(params, updates)
         return State(policy, critic, optimizer, state.learning_rate), metrics
 
-    def _loss(self, params: tuple[Params, Params], some: _Sample) -> tuple[Array, Metrics]:
+    def _loss(self, params: tuple[Params, Params], some: Sample) -> tuple[Array, Metrics]:
         """The clipped surrogate (eq. 7), less the entropy, plus half the critic's squared error."""
         weight = some.valid / jnp.maximum(some.valid.sum(), 1.0)
         pi: Policy = self.policy.apply(params[0], some.obs)
@@ -156,7 +160,7 @@ class PPO(NamedTuple):
         gain = jnp.sum(weight * jnp.minimum(ratio * some.advantage, clipped * some.advantage))
         entropy = jnp.sum(weight * pi.entropy())
         error = self.critic.apply(params[1], some.critic_obs) - some.target
-        critic_loss = 0.5 * jnp.sum(weight[:, None] * error**2)
+        critic_loss = 0.5 * jnp.sum(weight[..., None] * error**2)
         loss = critic_loss - gain - self.config.entropy_coefficient * entropy
         beyond = jnp.sum(weight * (jnp.abs(ratio - 1.0) > self.config.clip))
         kl = jnp.sum(weight * (ratio - 1.0 - log_ratio))  # never negative, and of little variance

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: float) -> Array:
+def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: Array | float) -> Array:
     """Generalised advantage estimate of one episode (Schulman et al. 2016, eq. 16).
 
     A_t = sum_k (lam^k prod_{j<k} discount_{t+j}) delta_{t+k},
@@ -21,7 +21,7 @@ def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: flo
         discount: [T] gamma, and 0 where the episode ended.
         value: [T] V(s_t).
         bootstrap: [] V(s_T).
-        lam: 1 gives the return minus the value, 0 the one-step error.
+        lam: 1 gives the return minus the value, 0 the one-step error; one number, or one per step [T].
 
     Returns:
         advantages [T].
@@ -29,10 +29,10 @@ def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: flo
     delta = reward + discount * jnp.append(value[1:], bootstrap) - value
 
     def backward(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        advantage = now[0] + now[1] * lam * after
+        advantage = now[0] + now[1] * after
         return advantage, advantage
 
-    _, advantages = jax.lax.scan(backward, jnp.zeros_like(bootstrap), (delta, discount), reverse=True)
+    _, advantages = jax.lax.scan(backward, jnp.zeros_like(bootstrap), (delta, discount * lam), reverse=True)
     return advantages
 
 

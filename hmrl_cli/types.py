@@ -127,7 +127,8 @@ class AdaptState(NamedTuple):
     """What the inner loop of one task moves, for every meta-learner alike."""
 
     params: Params
-    latent: Any  # distributions.Gaussian of the latent, mean and log_std [L]; None without a latent
+    # distributions.Gaussian of the latent, mean and log_std [L], or what a learner remembers; None without
+    latent: Any
 
 
 class Adaptation(NamedTuple):

@@ -21,6 +21,7 @@ COMMANDS = {
     "maml": "meta-train",
     "maesn": "meta-train",
     "ppo": "meta-train",
+    "rl2": "meta-train",
     "sac": "meta-train",
 }
 # what an algorithm has beside the smoke preset
@@ -32,6 +33,13 @@ SETTINGS = {
         "algorithm.ppo.minibatches=4",
     ),
     "ppo": ("algorithm.episodes_per_update=4", "bonus.name=rnd", "bonus.hidden=[8]"),
+    "rl2": (
+        "algorithm.trials_per_update=4",
+        "algorithm.episodes_per_trial=2",
+        "algorithm.memory_size=8",
+        "algorithm.ppo.hidden=[8]",
+        "algorithm.ppo.minibatches=2",
+    ),
     "sac": (
         "algorithm.episodes_per_update=4",
         "algorithm.gradient_steps=4",

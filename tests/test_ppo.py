@@ -65,7 +65,7 @@ def test_the_surrogate_is_flat_beyond_the_clip(advantage):
 
     def slope(shift):
         one = jnp.ones(1)
-        some = ppo._Sample(obs, obs, action, log_prob - shift, advantage * one, jnp.zeros((1, 1)), one)
+        some = ppo.Sample(obs, obs, action, log_prob - shift, advantage * one, jnp.zeros((1, 1)), one)
         return jax.grad(lambda policy: agent._loss((policy, params[1]), some)[0])(params[0])
 
     def size(tree):
