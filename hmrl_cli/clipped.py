@@ -12,19 +12,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.config import Strict
-from hmrl_cli.lazy import jax, optax
+from hmrl_cli.lazy import jax, jnp, optax
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params
 
 
+RATE_NOTCH = 1.5  # by which the learning rate adapts
+RATE_LIMITS = (1e-5, 3e-2)
+
+
 class Config(Strict):
     """Settings of the steps."""
 
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam, at the start")
+    target_kl: float | None = Field(
+        None, gt=0, description="mean KL of an update that the learning rate adapts to; none: it stays"
+    )
     epochs: int = Field(5, gt=0, le=1000, description="gradient steps on each batch of episodes")
     clip: float = Field(0.3, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
     kl_weight: float = Field(5e-4, ge=0, description="on the divergence before each inner update")
+
+
+class State(NamedTuple):
+    """What the steps carry on."""
+
+    adam: Any
+    learning_rate: Array  # []
 
 
 class Info(NamedTuple):
@@ -32,31 +46,57 @@ class Info(NamedTuple):
 
     loss: Array  # []  before them
     improvement: Array  # []  loss before minus loss before the last of them
+    divergence: Array  # []  before the last of them, mean KL in nats
+    outer_learning_rate: Array  # []  of the next ones
 
 
-def init(params: Params, config: Config) -> Any:
-    """The optimizer's state."""
-    return optax.adam(config.learning_rate).init(params)
+def init(params: Params, config: Config) -> State:
+    """A fresh optimizer."""
+    return State(optax.scale_by_adam().init(params), jnp.float32(config.learning_rate))
 
 
 def step(
     params: Params,
-    optimizer: Any,
+    state: State,
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
+    divergence: Callable[[Any, Any], Array],
     config: Config,
-) -> tuple[Params, Any, Info]:
+) -> tuple[Params, State, Info]:
     """Lower `loss(params, outputs(params))` by `config.epochs` gradient steps.
 
-    Returns the new parameters, the optimizer's state and what happened.
+    Args:
+        params: pytree of parameters.
+        state: of the steps before.
+        outputs: what the network says with given parameters, any pytree.
+        loss: to be lowered.
+        divergence: `divergence(old outputs, new outputs)`.
+        config: how often, and how far.
+
+    Returns:
+        the new parameters, the new state and what happened.
     """
-    adam = optax.adam(config.learning_rate)
+    adam = optax.scale_by_adam()
+    old = outputs(params)
 
-    def descend(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], Array]:
-        params, optimizer = carry
-        value, slope = jax.value_and_grad(lambda p: loss(p, outputs(p)))(params)
-        updates, optimizer = adam.update(slope, optimizer)
-        return (optax.apply_updates(params, updates), optimizer), value
+    def of_params(params: Params) -> tuple[Array, Array]:
+        new = outputs(params)
+        return loss(params, new), divergence(old, new)
 
-    (params, optimizer), losses = jax.lax.scan(descend, (params, optimizer), None, config.epochs)
-    return params, optimizer, Info(losses[0], losses[0] - losses[-1])
+    def descend(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], tuple[Array, Array]]:
+        params, moments = carry
+        now, slope = jax.value_and_grad(of_params, has_aux=True)(params)
+        updates, moments = adam.update(slope, moments)
+        return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), now
+
+    (params, moments), (losses, moved) = jax.lax.scan(descend, (params, state.adam), None, config.epochs)
+    rate = _adapted(state.learning_rate, moved[-1], config)
+    return params, State(moments, rate), Info(losses[0], losses[0] - losses[-1], moved[-1], rate)
+
+
+def _adapted(rate: Array, moved: Array, config: Config) -> Array:
+    """The learning rate, one notch towards the target where an update went much beside it."""
+    if config.target_kl is None:
+        return rate
+    far, near = moved > 2 * config.target_kl, moved < config.target_kl / 2
+    return jnp.clip(rate * jnp.where(far, 1 / RATE_NOTCH, jnp.where(near, RATE_NOTCH, 1.0)), *RATE_LIMITS)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 
+OUTPUT_SCALE = 0.1  # a policy that drifts before it has learned never meets what it could learn from
+
+
 class Config(Strict):
     """Settings that every gradient-based meta-learner has."""
 
@@ -125,13 +128,13 @@ class MetaGradient(NamedTuple):
         keys = jax.random.split(episode_key, self.config.tasks_per_update)
         batch = side_by_side(self._gather, state.meta, keys, rows, tasks, at_once=self.config.tasks_at_once)
         outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
+        divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
         if self.config.outer == "clipped":
             info: clipped.Info | trust_region.Info
             meta, optimizer, info = clipped.step(
-                state.meta, state.optimizer, outputs, loss, self.config.clipped
+                state.meta, state.optimizer, outputs, loss, divergence, self.config.clipped
             )
         else:
-            divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
             meta, info = trust_region.step(state.meta, outputs, loss, divergence, self.config.trust_region)
             optimizer = state.optimizer
         metrics = {
@@ -357,6 +360,7 @@ def make(
         latent_size=latent_size,
         activation=config.activation,
         init_std=config.init_std,
+        output_scale=OUTPUT_SCALE,
     )
     meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
     episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)

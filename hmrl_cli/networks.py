@@ -82,14 +82,16 @@ def policy(
     latent_size: int = 0,
     activation: Activation = "relu",
     init_std: float = 1.0,
+    output_scale: float = 1.0,
 ) -> Network:
     """pi(a | o, z) of the meta-learners: `apply(params, obs, latent)` -> Gaussian or Categorical.
 
     Continuous actions have a learned standard deviation that does not depend on the state (Finn et
-    al. 2017, app. A.2).  `latent` [..., latent_size] is None where latent_size is 0.
+    al. 2017, app. A.2), and an initial mean near 0 where `output_scale` is small.  `latent` [...,
+    latent_size] is None where latent_size is 0.
     """
     # logits near zero at the start choose evenly among the skills
-    scale = 1.0 if isinstance(action, Continuous) else 0.01
+    scale = output_scale if isinstance(action, Continuous) else 0.01
     net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
 
     def init(key: Key) -> Params:
