@@ -1,19 +1,19 @@
 """PEARL: tasks inferred from context, by a latent that conditions soft actor-critic (Rakelly et al. 2019).
 
-1903.08254.  An encoder reads every transition (o, a, r, o') of a task as one Gaussian factor of q(z|c), so that
-the order of the context does not matter.  It learns from the critics' loss and from KL(q(z|c) || N(0, I)); the
-policy's loss does not reach it.  A new task is met by posterior sampling: an episode acts on one z, drawn from
-the prior at first and then from what all episodes so far say.
+1903.08254.  An encoder reads every transition (o, a, r, o') of a task as one Gaussian factor of q(z|c), so
+that the order of the context does not matter.  It learns from the critics' loss and from
+KL(q(z|c) || N(0, I)); the policy's loss does not reach it.  A new task is met by posterior sampling: an
+episode acts on one z, drawn from the prior at first and then from what all episodes so far say.
 
 Three choices where the paper leaves room or is not followed to the letter:
 
 * N(0, I) is itself a factor of q(z|c), so that an empty context is the prior.
 * A context of more than `context_size` transitions counts as much as one of `context_size`: each factor is
   raised to the power that evenly leaving out the surplus would give on average.
-* On the sparse point robot the paper trains the critics with the dense reward and shows the encoder the sparse
-  one, which a test gives.  A family has one reward at a time, but tells after each step whether the goal is met,
-  and that is what a sparse reward tells beyond all else.  With `context_reward = "success"` the encoder sees
-  this in place of the reward: train with the dense reward, adapt with the sparse one, and the context is alike.
+* On the sparse point robot the paper trains the critics with the dense reward and shows the encoder the
+  sparse one, which is what a test gives.  A family has one reward at a time, but it tells after each step
+  whether the goal is met, and a sparse reward differs from 0 just there.  With `context_reward = "success"`
+  the encoder sees this in place of the reward: whichever reward the family has, the context is alike.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Config(Strict):
 
     command: ClassVar[str] = "meta-train"
     name: Literal["pearl"] = "pearl"
-    num_train_tasks: int = Field(100, gt=0, le=100_000, description="training tasks, each with replay buffers")
+    num_train_tasks: int = Field(
+        100, gt=0, le=100_000, description="training tasks, each with replay buffers"
+    )
     tasks_per_update: int = Field(10, gt=0, le=10_000, description="tasks met per update")
     episodes_per_task: int = Field(4, gt=0, le=10_000, description="episodes per task and phase")
     inner_steps: int = Field(
@@ -61,7 +63,9 @@ class Config(Strict):
     context_reward: Literal["reward", "success"] = Field(
         "reward", description="what the encoder sees of a step: its reward, or whether the goal is met"
     )
-    kl_lambda: float = Field(0.1, ge=0, description="weight of KL(q(z|c) || N(0, I)) beside the critics' loss")
+    kl_lambda: float = Field(
+        0.1, ge=0, description="weight of KL(q(z|c) || N(0, I)) beside the critics' loss"
+    )
     encoder_hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer")
     encoder_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the encoder (Adam)")
     sac: SACConfig = Field(SACConfig(), description="the learner that z conditions")
@@ -90,7 +94,7 @@ class Stored(NamedTuple):
 class Evidence(NamedTuple):
     """What the transitions of a context say of z: the sums that a product of Gaussian factors needs."""
 
-    count: Array  # []  transitions
+    transitions: Array  # []  how many
     precision: Array  # [L]  sum of 1 / sigma^2
     weighted: Array  # [L]  sum of mu / sigma^2
 
@@ -120,7 +124,7 @@ def evidence(factors: Gaussian, valid: Array) -> Evidence:
 
 def posterior(known: Evidence, context_size: int) -> Gaussian:
     """q(z|c) [L]: the product of the factors and N(0, I) (eq. 2), the factors of a full context at most."""
-    power = jnp.minimum(1.0, context_size / jnp.maximum(known.count, 1.0))
+    power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
     precision = 1.0 + power * known.precision
     return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
 
@@ -270,7 +274,7 @@ class Pearl(NamedTuple):
         return (context, valid), some
 
     def _conditioned(self, some: Stored, latents: Array) -> sac.Batch:
-        """Transitions [M, B, ...] of tasks with latents [M, L], for soft actor-critic, which sees [obs, z]."""
+        """Transitions [M, B, ...] of tasks with latents [M, L], as soft actor-critic sees them."""
         z = jnp.repeat(latents[:, None], some.reward.shape[1], axis=1)
         obs, next_obs = (jnp.concatenate([x, z], axis=-1) for x in (some.obs, some.next_obs))
         batch = sac.Batch(obs, some.action, some.reward, some.discount, next_obs)
@@ -279,7 +283,7 @@ class Pearl(NamedTuple):
     def _meet(
         self, key: Key, learned: Learned, task: Task, num_steps: int, num_episodes: int
     ) -> tuple[Gaussian, Adaptation, tuple[Stored, Array]]:
-        """Meet a task in K + 1 phases of N episodes, each with z from the posterior that its forerunners give.
+        """Meet a task in K + 1 phases of N episodes, each with z from what the phases before it say.
 
         Returns what z was drawn from in the last phase [L], how it went, leaves [K + 1], and the steps with
         their validity, leaves [K + 1, N, T, ...].
