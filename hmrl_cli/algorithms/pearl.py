@@ -5,7 +5,7 @@ that the order of the context does not matter.  It learns from the critics' loss
 KL(q(z|c) || N(0, I)); the policy's loss does not reach it.  A new task is met by posterior sampling: an
 episode acts on one z, drawn from the prior at first and then from what all episodes so far say.
 
-Three choices where the paper leaves room or is not followed to the letter:
+Four choices where the paper leaves room or is not followed to the letter:
 
 * N(0, I) is itself a factor of q(z|c), so that an empty context is the prior.
 * A context of more than `context_size` transitions counts as much as one of `context_size`: each factor is
@@ -14,6 +14,9 @@ Three choices where the paper leaves room or is not followed to the letter:
   sparse one, which is what a test gives.  A family has one reward at a time, but it tells after each step
   whether the goal is met, and a sparse reward differs from 0 just there.  With `context_reward = "success"`
   the encoder sees this in place of the reward: whichever reward the family has, the context is alike.
+* With `kl_warmup` the divergence starts without weight.  While contexts hardly tell tasks apart, what z saves
+  the critics is worth less than the full divergence costs: z may stay void, all episodes go where the mean
+  goal is, and no context ever tells more.
 """
 
 from __future__ import annotations
@@ -58,6 +61,9 @@ class Config(Strict):
     buffer_capacity: int = Field(
         10_000, gt=0, le=10_000_000, description="transitions kept for replay, of each training task"
     )
+    recent_meetings: int = Field(
+        4, gt=0, le=10_000, description="a task's contexts come from its steps in so many updates that met it"
+    )
     latent_size: int = Field(5, gt=0, le=1000, description="dimensions of z")
     context_size: int = Field(100, gt=0, le=100_000, description="transitions that a full context counts for")
     context_reward: Literal["reward", "success"] = Field(
@@ -66,6 +72,7 @@ class Config(Strict):
     kl_lambda: float = Field(
         0.1, ge=0, description="weight of KL(q(z|c) || N(0, I)) beside the critics' loss"
     )
+    kl_warmup: int = Field(0, ge=0, le=10_000_000, description="updates over which kl_lambda grows from 0")
     encoder_hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer")
     encoder_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the encoder (Adam)")
     sac: SACConfig = Field(SACConfig(), description="the learner that z conditions")
@@ -113,7 +120,8 @@ class State(NamedTuple):
     learned: Learned
     tasks: Array  # [num_train_tasks, task_size]
     replay: replay.Buffer  # of Stored, leaves [num_train_tasks, ...]
-    recent: replay.Buffer  # likewise: the last meeting with each task, from which contexts are drawn
+    recent: replay.Buffer  # likewise: the last meetings with each task, from which contexts come
+    updates: Array  # [] int32  made so far
 
 
 def evidence(factors: Gaussian, valid: Array) -> Evidence:
@@ -173,7 +181,8 @@ class Pearl(NamedTuple):
             Learned(self.agent.init(agent_key), encoder, self._optimizer().init(encoder)),
             jax.vmap(lambda k: self.family.sample(k, "train"))(task_keys),
             replay=buffers(self.config.buffer_capacity),
-            recent=buffers(steps_per_meeting(self.config, self.family)),
+            recent=buffers(self.config.recent_meetings * steps_per_meeting(self.config, self.family)),
+            updates=jnp.int32(0),
         )
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
@@ -204,7 +213,8 @@ class Pearl(NamedTuple):
             "success_after": curves.success[:, -1].mean(),
             "reached_after": curves.reached[:, -1].mean(),
         }
-        return state._replace(learned=learned), met | jax.tree.map(jnp.mean, metrics)
+        state = state._replace(learned=learned, updates=state.updates + 1)
+        return state, met | jax.tree.map(jnp.mean, metrics)
 
     def adapt(
         self, key: Key, state: State, task: Task, num_steps: int, num_episodes: int
@@ -222,25 +232,27 @@ class Pearl(NamedTuple):
         return posterior(self._evidence(encoder, context, valid), self.config.context_size)
 
     def critic_loss(
-        self, key: Key, moving: tuple[Params, Params], agent: sac.State, context: Any, some: Stored
+        self, key: Key, moving: tuple[Params, Params], state: State, context: Stored, some: Stored
     ) -> tuple[Array, tuple[sac.Batch, Metrics]]:
         """The loss of the critics and the encoder, over M tasks; the conditioned batch and metrics beside it.
 
         Args:
             key: draws one z for each task, and the actions that follow.
             moving: parameters of the critics and of the encoder.
-            agent: the learner, for the critics' goal.
-            context: transitions, leaves [M, C, ...], and which of them count [M, C].
+            state: for the critics' goal and the weight of the divergence.
+            context: transitions, leaves [M, C, ...].
             some: transitions of the same tasks to learn from, leaves [M, B, ...].
         """
         critic, encoder = moving
         z_key, goal_key = jax.random.split(key)
-        latent = jax.vmap(self.latents, in_axes=(None, 0, 0))(encoder, *context)
+        everything = jnp.ones_like(context.reward)
+        latent = jax.vmap(self.latents, in_axes=(None, 0, 0))(encoder, context, everything)
         batch = self._conditioned(some, latent.sample(z_key))
-        loss = self.agent.critic_loss(critic, batch, self.agent.goal(goal_key, agent, batch))
+        loss = self.agent.critic_loss(critic, batch, self.agent.goal(goal_key, state.learned.agent, batch))
         divergence = prior_divergence(latent).mean()
         metrics = {"critic_loss": loss, "latent_kl": divergence}
-        return loss + self.config.kl_lambda * divergence, (batch, metrics)
+        grown = jnp.minimum(1.0, (state.updates + 1) / (self.config.kl_warmup + 1))
+        return loss + self.config.kl_lambda * grown * divergence, (batch, metrics)
 
     def _learn(self, key: Key, state: State) -> tuple[Learned, Metrics]:
         """One gradient step on critics and encoder, then on the policy, whose z has no gradient."""
@@ -249,29 +261,25 @@ class Pearl(NamedTuple):
         context, some = self._draw(data_key, state)
         differentiate = jax.value_and_grad(self.critic_loss, argnums=1, has_aux=True)
         (_, (batch, metrics)), gradient = differentiate(
-            loss_key, (agent.critic, encoder), agent, context, some
+            loss_key, (agent.critic, encoder), state, context, some
         )
         updates, optimizer = self._optimizer().update(gradient[1], optimizer)
         encoder = optax.apply_updates(encoder, updates)
         agent, more = self.agent.descend(policy_key, agent, batch, gradient[0])
         return Learned(agent, encoder, optimizer), metrics | more
 
-    def _draw(self, key: Key, state: State) -> tuple[tuple[Stored, Array], Stored]:
-        """Contexts of M tasks [M, C, ...] with what counts of them [M, C], and replayed steps [M, B, ...].
-
-        The tasks are any that were met before.  Of a context a random number of transitions counts, for at
-        test it is short at first.
-        """
-        row_key, context_key, count_key, some_key = jax.random.split(key, 4)
-        number, full = self.config.tasks_per_gradient_step, self.config.context_size
+    def _draw(self, key: Key, state: State) -> tuple[Stored, Stored]:
+        """Contexts [M, C, ...] and replayed steps [M, B, ...] of M tasks, any that were met before."""
+        row_key, context_key, some_key = jax.random.split(key, 3)
+        number = self.config.tasks_per_gradient_step
         met = jnp.where(state.recent.size > 0, 0.0, -jnp.inf)
         rows = jax.random.categorical(row_key, met, shape=(number,))
         sample = jax.vmap(replay.sample_row, in_axes=(0, None, 0, None))
-        context = sample(jax.random.split(context_key, number), state.recent, rows, full)
-        counts = jax.random.randint(count_key, (number, 1), 1, full + 1)
-        valid = (jnp.arange(full) < counts).astype(jnp.float32)
-        some = sample(jax.random.split(some_key, number), state.replay, rows, self.config.batch_size)
-        return (context, valid), some
+        context_keys, some_keys = (jax.random.split(key, number) for key in (context_key, some_key))
+        return (
+            sample(context_keys, state.recent, rows, self.config.context_size),
+            sample(some_keys, state.replay, rows, self.config.batch_size),
+        )
 
     def _conditioned(self, some: Stored, latents: Array) -> sac.Batch:
         """Transitions [M, B, ...] of tasks with latents [M, L], as soft actor-critic sees them."""

@@ -135,6 +135,20 @@ def test_the_critics_teach_the_encoder_and_the_policy_does_not(family):
     assert np.abs(moved("critic") - moved(None)).max() > 0
 
 
+def test_the_weight_of_the_divergence_grows_to_its_setting():
+    _, _, _, state, _ = met(plain)
+
+    def weight(updates, warmup):
+        inner, _ = bound(plain(), kl_lambda=0.3, kl_warmup=warmup)
+        context, some = inner._draw(jax.random.key(3), state)
+        moving, now = (state.learned.agent.critic, state.learned.encoder), state._replace(updates=updates)
+        loss, (_, metrics) = inner.critic_loss(jax.random.key(4), moving, now, context, some)
+        return (loss - metrics["critic_loss"]) / metrics["latent_kl"]
+
+    np.testing.assert_allclose(weight(0, 0), 0.3, rtol=1e-4)
+    np.testing.assert_allclose([weight(n, 9) for n in (0, 4, 9, 50)], [0.03, 0.15, 0.3, 0.3], rtol=1e-4)
+
+
 def test_the_context_tells_of_success_in_place_of_the_reward():
     _, _, _, state, _ = met(plain)
     kept = state.replay.data
