@@ -30,7 +30,7 @@ from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
 from hmrl_cli.config import Strict
-from hmrl_cli.distributions import Gaussian
+from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.rollout import unroll
 from hmrl_cli.sac import Config as SACConfig
@@ -339,9 +339,8 @@ class Pearl(NamedTuple):
         """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            pi = self.agent.policy.apply(policy, jnp.concatenate([obs, z]))
-            action, log_prob = pi.sample_with_log_prob(key)
-            return action, log_prob
+            pi: SquashedGaussian | Categorical = self.agent.policy.apply(policy, jnp.concatenate([obs, z]))
+            return pi.sample_with_log_prob(key)
 
         return act
 

@@ -174,7 +174,6 @@ def test_it_adapts_to_new_tasks(family, margin):
         return jax.vmap(lambda key, task: learner.adapt(key, state, task, 2, 4)[1])(keys, tasks)
 
     returned = np.asarray(curves(states).returned).mean(axis=1)  # [seeds, 3]
-    print(returned)
     assert (returned[:, -1] > returned[:, 0] + margin).all()
 
 
