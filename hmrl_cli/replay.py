@@ -45,3 +45,9 @@ def sample(key: Key, buffer: Buffer, batch_size: int) -> Any:
     """`batch_size` entries drawn evenly, with replacement; leaves [batch_size, ...]."""
     index = jax.random.randint(key, (batch_size,), 0, jnp.maximum(buffer.size, 1))
     return jax.tree.map(lambda x: x[index], buffer.data)
+
+
+def sample_row(key: Key, buffers: Buffer, row: Array, batch_size: int) -> Any:
+    """`sample` of one of many buffers, leaves [rows, ...], without a copy of the rest of its row."""
+    index = jax.random.randint(key, (batch_size,), 0, jnp.maximum(buffers.size[row], 1))
+    return jax.tree.map(lambda x: x[row, index], buffers.data)

@@ -72,19 +72,38 @@ class SoftActorCritic(NamedTuple):
     def update(self, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
         """One gradient step on critics, policy and, where it is automatic, the temperature."""
         target_key, policy_key = jax.random.split(key)
+        goal = self.goal(target_key, state, batch)
+        critic_loss, gradient = jax.value_and_grad(self.critic_loss)(state.critic, batch, goal)
+        state, metrics = self.descend(policy_key, state, batch, gradient)
+        return state, {"critic_loss": critic_loss} | metrics
+
+    def goal(self, key: Key, state: State, batch: Batch) -> Array:
+        """What the critics are drawn to [B]: the reward and the discounted soft value; it has no gradient."""
+        next_value, _ = self._soft_value(key, state.policy, state.target, self._alpha(state), batch.next_obs)
+        return jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
+
+    def critic_loss(self, critic: Params, batch: Batch, goal: Array) -> Array:
+        """Half the squared distance from the goal [B], of both critics together: mean over the batch []."""
+        if isinstance(self.action, Discrete):
+            q = self.critic.apply(critic, batch.obs)
+            q = jnp.sum(q * jax.nn.one_hot(batch.action, self.action.size), axis=-1)
+        else:
+            q = self.critic.apply(critic, batch.obs, batch.action)
+        return 0.5 * jnp.mean(jnp.sum((q - goal) ** 2, axis=0))
+
+    def descend(self, key: Key, state: State, batch: Batch, gradient: Params) -> tuple[State, Metrics]:
+        """The rest of an update, given the gradient of the critics' loss.
+
+        The critics step, the policy follows the new critics, then the temperature and the target critics.
+        """
         opt = optax.adam(self.config.learning_rate)
         policy_opt, critic_opt, alpha_opt = state.optimizers
-        automatic = self.config.entropy_coefficient == "auto"
-        alpha = jnp.exp(state.log_alpha) if automatic else jnp.float32(self.config.entropy_coefficient)
-
-        next_value, _ = self._soft_value(target_key, state.policy, state.target, alpha, batch.next_obs)
-        goal = jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
-        critic_loss, grads = jax.value_and_grad(self._critic_loss)(state.critic, batch, goal)
-        updates, critic_opt = opt.update(grads, critic_opt)
+        alpha = self._alpha(state)
+        updates, critic_opt = opt.update(gradient, critic_opt)
         critic = optax.apply_updates(state.critic, updates)
 
         def policy_loss(policy: Params) -> tuple[Array, Array]:
-            value, entropy = self._soft_value(policy_key, policy, critic, alpha, batch.obs)
+            value, entropy = self._soft_value(key, policy, critic, alpha, batch.obs)
             return -value.mean(), entropy.mean()
 
         (_, entropy), grads = jax.value_and_grad(policy_loss, has_aux=True)(state.policy)
@@ -92,15 +111,20 @@ class SoftActorCritic(NamedTuple):
         policy = optax.apply_updates(state.policy, updates)
 
         log_alpha = state.log_alpha
-        if automatic:
+        if self.config.entropy_coefficient == "auto":
             # d/d log_alpha of alpha * (entropy - target)
             updates, alpha_opt = opt.update(alpha * (entropy - self._target_entropy()), alpha_opt)
             log_alpha = optax.apply_updates(log_alpha, updates)
 
         target = optax.incremental_update(critic, state.target, self.config.target_rate)
-        metrics = {"critic_loss": critic_loss, "action_entropy": entropy, "alpha": alpha}
         new_state = State(policy, critic, target, log_alpha, (policy_opt, critic_opt, alpha_opt))
-        return new_state, metrics
+        return new_state, {"action_entropy": entropy, "alpha": alpha}
+
+    def _alpha(self, state: State) -> Array:
+        """The temperature []."""
+        if self.config.entropy_coefficient == "auto":
+            return jnp.exp(state.log_alpha)
+        return jnp.float32(self.config.entropy_coefficient)
 
     def _target_entropy(self) -> Array:
         if isinstance(self.action, Discrete):
@@ -119,14 +143,6 @@ class SoftActorCritic(NamedTuple):
             return jnp.sum(jnp.exp(log_probs) * q, axis=-1) + alpha * entropy, entropy
         action, log_prob = pi.sample_with_log_prob(key)
         return self.critic.apply(critic, obs, action).min(axis=0) - alpha * log_prob, -log_prob
-
-    def _critic_loss(self, critic: Params, batch: Batch, goal: Array) -> Array:
-        if isinstance(self.action, Discrete):
-            q = self.critic.apply(critic, batch.obs)
-            q = jnp.sum(q * jax.nn.one_hot(batch.action, self.action.size), axis=-1)
-        else:
-            q = self.critic.apply(critic, batch.obs, batch.action)
-        return 0.5 * jnp.mean(jnp.sum((q - goal) ** 2, axis=0))
 
 
 def make(obs_size: int, action: Action, config: Config) -> SoftActorCritic:
