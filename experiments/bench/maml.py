@@ -96,7 +96,8 @@ class Ours(beside.Trained):
             jax.random.split(task_key, settings.tasks_per_update)
         )
         only = jax.tree.map(lambda x: x[0], state)
-        acting, _ = learner.adapt(start_key, only, tasks[0], 0, 1)  # no update is made
+        unadapted = config.Evaluation(adapt_steps=0, episodes=1)
+        acting, _ = learner.adapt(start_key, only, tasks[0], unadapted)
 
         def episode(key: Any, task: Any) -> Any:
             behave_key, run_key = jax.random.split(key)
@@ -122,13 +123,15 @@ Side = Ours | Peer
 
 def same_settings(settings: dict[str, Any]) -> list[str]:
     """Lines of `--set` that give MAML here the peer's settings."""
-    same = ("hidden", "inner_lr", "discount", "gae_lambda", "max_divergence", "cg_iterations", "cg_damping")
+    same = ("hidden", "inner_lr", "discount", "gae_lambda")
+    step = ("max_divergence", "cg_iterations", "cg_damping")
     return [
         f"family.horizon={settings['horizon']}",
         f"algorithm.tasks_per_update={settings['tasks']}",
         f"algorithm.episodes_per_task={settings['episodes']}",
         'algorithm.activation="tanh"',
         *(f"algorithm.{name}={settings[name]}" for name in same),
+        *(f"algorithm.trust_region.{name}={settings[name]}" for name in step),
     ]
 
 
@@ -147,12 +150,12 @@ def iteration_flop(settings: dict[str, Any], observed: int = 2, actions: int = 2
     sampling = 2 * count("f") + inner_step
     loss = inner_step + count("f")
     gradient = backward + inner_hessian
-    return sampling + loss + gradient + (settings["cg_iterations"] + 1) * fisher + loss
+    return sampling + loss + gradient + settings["cg_iterations"] * fisher + loss
 
 
 def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -> dict[str, Any]:
     """Time both in turn; `threads` of the peer, None without it."""
-    sides: dict[str, Side] = {"hmrl": Ours("point/maml", same_settings(settings))}
+    sides: dict[str, Side] = {"hmrl": Ours("point@maml", same_settings(settings))}
     if threads:
         sides["peer"] = Peer(settings, threads)
     ceiling = beside.matrix_ceiling()
@@ -210,7 +213,7 @@ def measure_training(
     settings: dict[str, Any], preset: str, seeds: int, target: float, cap: float, threads: int | None
 ) -> dict[str, Any]:
     """Seconds of training until the target, every side in turn for each seed."""
-    sides: dict[str, Side] = {"hmrl": Ours("point/maml", same_settings(settings)), "best": Ours(preset)}
+    sides: dict[str, Side] = {"hmrl": Ours("point@maml", same_settings(settings)), "best": Ours(preset)}
     document: dict[str, Any] = {
         "settings": settings,
         "set": same_settings(settings),

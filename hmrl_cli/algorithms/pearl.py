@@ -37,6 +37,7 @@ from hmrl_cli.sac import Config as SACConfig
 from hmrl_cli.types import Adaptation, AdaptState, Discrete, EnvState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
+    from hmrl_cli.config import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 LOG_STD = (-5.0, 10.0)  # of a factor: from a precision that settles z to one that says nothing
@@ -216,11 +217,9 @@ class Pearl(NamedTuple):
         state = state._replace(learned=learned, updates=state.updates + 1)
         return state, met | jax.tree.map(jnp.mean, metrics)
 
-    def adapt(
-        self, key: Key, state: State, task: Task, num_steps: int, num_episodes: int
-    ) -> tuple[AdaptState, Adaptation]:
+    def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Meet a task that was never trained on: z comes from N(0, I) at first."""
-        latent, curve, _ = self._meet(key, state.learned, task, num_steps, num_episodes)
+        latent, curve, _ = self._meet(key, state.learned, task, budget.adapt_steps, budget.episodes)
         return AdaptState(state.learned.agent.policy, latent), curve
 
     def behaviour(self, key: Key, adapted: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:

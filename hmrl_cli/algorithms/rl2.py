@@ -25,6 +25,7 @@ from hmrl_cli.rollout import advance
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
 
 if TYPE_CHECKING:
+    from hmrl_cli.config import Evaluation
     from hmrl_cli.distributions import Policy
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
@@ -140,9 +141,7 @@ class RL2(NamedTuple):
             steps.valid,
         )
 
-    def adapt(
-        self, key: Key, state: State, task: Task, num_steps: int, num_episodes: int
-    ) -> tuple[AdaptState, Adaptation]:
+    def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Adapt by remembering: N trials of K + 1 episodes, and column k is the k-th episode of a trial.
 
         A column stands for k episodes of experience, where that of a gradient-based learner stands for k N:
@@ -150,8 +149,8 @@ class RL2(NamedTuple):
         began its last episode.
         """
         params = self.params(state)
-        run = partial(self.trial, num_episodes=num_steps + 1)
-        trials = jax.vmap(run, in_axes=(0, None, None))(jax.random.split(key, num_episodes), params, task)
+        run = partial(self.trial, num_episodes=budget.adapt_steps + 1)
+        trials = jax.vmap(run, in_axes=(0, None, None))(jax.random.split(key, budget.episodes), params, task)
         memory = jax.tree.map(lambda x: x[0, -1], trials.before)
         return AdaptState(params, memory), outcome(trials)
 

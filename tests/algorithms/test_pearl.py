@@ -9,6 +9,7 @@ import pytest
 
 from hmrl_cli import loop, sac, skills
 from hmrl_cli.algorithms import pearl
+from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
 from tests import toys
 
@@ -171,7 +172,9 @@ def test_it_adapts_to_new_tasks(family, margin):
     @jax.jit
     @jax.vmap
     def curves(state):
-        return jax.vmap(lambda key, task: learner.adapt(key, state, task, 2, 4)[1])(keys, tasks)
+        return jax.vmap(
+            lambda key, task: learner.adapt(key, state, task, Evaluation(adapt_steps=2, episodes=4))[1]
+        )(keys, tasks)
 
     returned = np.asarray(curves(states).returned).mean(axis=1)  # [seeds, 3]
     assert (returned[:, -1] > returned[:, 0] + margin).all()
@@ -209,7 +212,9 @@ def test_an_episode_keeps_its_latent():
     """Two behaviours from one key agree; the latent comes from what was learned of the task."""
     _, learner, state, _, _ = met(plain)
     adapt = jax.jit(learner.adapt, static_argnums=(3, 4))
-    adapted, curve = adapt(jax.random.key(1), state, jnp.array([0.0, 1.0]), 2, 3)
+    adapted, curve = adapt(
+        jax.random.key(1), state, jnp.array([0.0, 1.0]), Evaluation(adapt_steps=2, episodes=3)
+    )
     assert curve.returned.shape == (3,) and adapted.latent.mean.shape == (2,)
     first, again, other = (learner.behaviour(jax.random.key(k), adapted) for k in (5, 5, 6))
     obs = jnp.array([0.3, 0.2])

@@ -9,6 +9,7 @@ import pytest
 
 from hmrl_cli import config, loop, ppo, skills
 from hmrl_cli.algorithms import rl2
+from hmrl_cli.config import Evaluation
 from hmrl_cli.returns import gae
 from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
 from tests import toys
@@ -84,7 +85,9 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
     assert (metrics["return_last"] > 0.9).all() and (metrics["return_first"] < 0.6).all()
 
     def adapt(state, side):
-        return learner.adapt(jax.random.key(9), state, jnp.array([side]), 2, 50)[1].returned
+        return learner.adapt(
+            jax.random.key(9), state, jnp.array([side]), Evaluation(adapt_steps=2, episodes=50)
+        )[1].returned
 
     returned = jax.vmap(jax.vmap(adapt, in_axes=(None, 0)), in_axes=(0, None))(state, jnp.array([-1.0, 1.0]))
     assert returned.shape == (2, 2, 3) and (returned[..., 1:] > 0.9).all()
@@ -163,9 +166,9 @@ def test_advantages_are_those_of_the_steps_that_count():
 def test_what_is_handed_on_acts_as_the_last_episode_began():
     learner = rl2.make(SMALL, toys.walker(8))
     state, task = learner.init(jax.random.key(0)), jnp.array([1.0, 0.0])
-    fresh, _ = learner.adapt(jax.random.key(4), state, task, 0, 1)
+    fresh, _ = learner.adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
-    adapted, record = learner.adapt(jax.random.key(5), state, task, 2, 4)
+    adapted, record = learner.adapt(jax.random.key(5), state, task, Evaluation(adapt_steps=2, episodes=4))
     assert all(leaf.shape == (3,) for leaf in record) and (adapted.latent.hidden != 0).all()
 
     def first_of_four():
