@@ -118,3 +118,93 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     np.testing.assert_array_equal(adapt(key, state, task, none)[0].latent.mean, jnp.zeros(2))
     wide = adapt(key, state, task, Evaluation(adapt_steps=0, episodes=4, latent_std=3.0))[0]
     np.testing.assert_allclose(jnp.exp(wide.latent.log_std), 3.0, rtol=1e-5)
+
+
+def clipping(inner_steps=2, **settings):
+    common = SMALL | dict(inner_steps=inner_steps, learn_step_size=True, outer="clipped", outer_loss="all")
+    policy = networks.policy(2, FAMILY.action, (6,), activation="tanh")
+    config = maml.Config(**(common | dict(inner_surrogate="ratio") | settings))
+    return meta_gradient.MetaGradient(config, FAMILY, policy, AdaptState(0.3, None), 0, 0.0)
+
+
+def test_promp_has_the_reinforce_direction_and_another_derivative():
+    """The ratio's gradient is REINFORCE's; its Hessian has the outer product of the scores besides."""
+    agent = clipping(1)
+    meta, batch = gather(agent)
+    phase = jax.tree.map(lambda x: x[0, 0], batch.phases)
+    flat, unravel = ravel_pytree(meta.policy)
+
+    def loss(x, form):
+        return adaptation.surrogate(AdaptState(unravel(x), None), phase, agent.policy, form)
+
+    slopes = [jax.grad(loss)(flat, form) for form in ("log_prob", "ratio")]
+    np.testing.assert_allclose(*slopes, atol=1e-5)
+    hessians = [jax.hessian(loss)(flat, form) for form in ("log_prob", "ratio")]
+    steps = phase.transitions
+    scores = jax.vmap(
+        jax.grad(lambda x, o, a: agent.policy.apply(unravel(x), o).log_prob(a)), in_axes=(None, 0, 0)
+    )(flat, steps.obs.reshape(-1, 2), steps.action.reshape(-1, 2))
+    outer = jnp.einsum("t,ti,tj->ij", phase.advantage.ravel(), scores, scores) / len(scores)
+    np.testing.assert_allclose(hessians[1] - hessians[0], -outer, atol=1e-4)
+
+
+def test_the_clipped_loss_stops_paying_beyond_the_clip():
+    agent = clipping(1)
+    meta, batch = gather(agent)
+    steps = agent._judged(batch).transitions
+
+    class Moved:
+        """A policy that does everything e^shift times as often."""
+
+        def __init__(self, shift):
+            self.shift = shift
+
+        def log_prob(self, action):
+            return steps.log_prob + self.shift
+
+    gain = [float(agent.loss(meta, Moved(shift), batch)) for shift in (0.0, 1.0)]
+    advantage, valid = agent._judged(batch).advantage[:, 1:], steps.valid[:, 1:]
+    factor = jnp.where(advantage > 0, 1.3, jnp.e)
+    expected = -meta_gradient.masked_mean(factor * advantage, valid) + 5e-4 * (jnp.e - 2)
+    np.testing.assert_allclose(gain[1], expected, rtol=1e-4)
+    np.testing.assert_allclose(gain[0], -meta_gradient.masked_mean(advantage, valid), atol=1e-6)
+
+
+def test_every_judged_phase_counts_and_each_update_has_its_step_size():
+    agent = clipping(2)
+    meta, batch = gather(agent)
+    assert batch.phases.returned.shape == (3, 3, 4)
+    slope = jax.grad(lambda m: agent.loss(m, agent.outputs(m, batch), batch))(meta).step_size.params
+    assert all((leaf != 0).all() and leaf.shape == (2,) for leaf in jax.tree.leaves(slope))
+    last = clipping(2, outer_loss="last", outer="trust_region")
+    np.testing.assert_array_equal(last._judged(batch).returned, batch.phases.returned[:, 2:])
+
+
+def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
+    sizes, found = [], []
+    for at_once in (0, 2):
+        settings = dict(tasks_per_update=8, episodes_per_task=20, hidden=(64, 64))
+        agent = clipping(1, outer="trust_region", outer_loss="last", tasks_at_once=at_once, **settings)
+        state = agent.init(jax.random.key(0))
+        keys = jax.random.split(jax.random.key(1), 8)
+        tasks = jax.vmap(lambda k: FAMILY.sample(k, "train"))(keys)
+        gather_all = jax.jit(jax.vmap(partial(agent._gather, state.meta), in_axes=(0, None, 0)))
+        batch = gather_all(keys, None, tasks)
+        slope = jax.jit(jax.grad(lambda m, b, a=agent: a.loss(m, a.outputs(m, b), b)))
+        compiled = slope.lower(state.meta, batch).compile()
+        sizes.append(compiled.memory_analysis().temp_size_in_bytes)
+        found.append(ravel_pytree(compiled(state.meta, batch).policy)[0])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_a_fallback_holds_one_action_for_an_episode():
+    agent = learner("maesn", 1)
+    state = agent.init(jax.random.key(0))
+    start = AdaptState(state.meta.policy, agent._prior(state.meta, 1.0))
+    run = jax.jit(lambda share: agent._collect(jax.random.key(3), start, jnp.ones(2), 400, share))
+    action = np.asarray(run(0.25).transitions.action)
+    held = np.ptp(action, axis=1).max(axis=-1) == 0
+    assert 0.15 < held.mean() < 0.35
+    assert (np.abs(action[held]) <= 1).all() and np.abs(action[held].mean()) < 0.2
+    assert (np.ptp(run(0.0).transitions.action, axis=1) > 0).all()

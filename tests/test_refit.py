@@ -1,0 +1,63 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hmrl_cli import refit
+from hmrl_cli.algorithms import maesn
+from hmrl_cli.config import Evaluation
+from hmrl_cli.distributions import Gaussian
+from hmrl_cli.networks import policy as make_policy
+from hmrl_cli.types import AdaptState, Discrete
+from tests import toys
+
+PRIOR = Gaussian(jnp.zeros(2), jnp.zeros(2))
+
+
+def memory(returned, kept=None, latent=None):
+    number = len(returned)
+    latent = jnp.zeros((number, 2)) if latent is None else latent
+    kept = jnp.ones(number) if kept is None else jnp.array(kept, jnp.float32)
+    obs = jnp.ones((number, 3, 2))
+    action = jnp.tile(jnp.arange(number)[:, None] % 4, (1, 3))
+    return refit.Memory(latent, obs, action, jnp.ones((number, 3)), jnp.array(returned, jnp.float32), kept)
+
+
+def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
+    np.testing.assert_allclose(refit.worth(memory([-200.0] * 5)), 0.2, rtol=1e-5)
+    assert refit.worth(memory([-200.0, -200.0, -120.0, -200.0]))[2] > 0.999
+    # what is not there weighs nothing, whatever stands in its place
+    np.testing.assert_allclose(
+        refit.worth(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1])), [0.5, 0, 0.5], atol=1e-6
+    )
+
+
+def test_the_posterior_is_the_prior_and_the_weighted_latents():
+    latents = jnp.array([[2.0, 0.0], [4.0, 0.0]])
+    got = refit.posterior(PRIOR, latents, jnp.array([0.5, 0.5]))
+    # two episodes and the prior's one: a third of 0, two thirds of 3
+    np.testing.assert_allclose(got.mean, [2.0, 0.0], atol=1e-6)
+    scatter = (2 / 3) * (0.0**2 + 2.0**2) / 2 + (1 / 3) * 2.0**2 + 1 / 3
+    np.testing.assert_allclose(jnp.exp(2 * got.log_std), [scatter, 1 / 3], rtol=1e-5)
+    one = refit.posterior(PRIOR, latents, jnp.array([0.0, 1.0]))
+    np.testing.assert_allclose(one.mean, [2.0, 0.0], atol=1e-6)  # half way to the only one that counts
+
+
+def test_imitation_does_as_the_best_episode_did():
+    net = make_policy(2, Discrete(4), (8,), latent_size=2)
+    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
+    new = refit.refit(start, memory([-9.0, -9.0, -1.0, -9.0]), net, 100)
+    assert net.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
+    still = refit.refit(start, memory([-9.0, -9.0, -1.0, -9.0]), net, 0)
+    jax.tree.map(np.testing.assert_array_equal, still.params, start.params)
+
+
+def test_an_untrained_policy_gets_better_by_doing_again_what_was_good():
+    family = toys.walker(6)
+    learner = maesn.build(maesn.Config(hidden=(16,), num_train_tasks=4, tasks_per_update=2), family)
+    state = learner.init(jax.random.key(0))
+    tasks = jax.vmap(lambda key: family.sample(key, "test"))(jax.random.split(jax.random.key(1), 8))
+    keys = jax.random.split(jax.random.key(2), 8)
+    budget = Evaluation(adapt_steps=4, episodes=10, rule="refit", fallback=0.5, imitation_steps=20)
+    curves = jax.jit(jax.vmap(lambda key, task: learner.adapt(key, state, task, budget)[1]))(keys, tasks)
+    before, after = curves.returned[:, 0].mean(), curves.returned[:, -1].mean()
+    assert after > before + 1.0
