@@ -1,0 +1,37 @@
+#!/bin/sh
+# Does the combination pay?  Every arm, meta-trained dense, then adapted to sparse goals of the training distribution
+# (test) and outside of it (hidden), by its own inner update and by exploring: refit, imitation and a fallback.
+# Writes claim.json and claim.md beside this script.  A quarter of an hour on two cores.
+#
+#   sh experiments/results/claim/run.sh SKILLS [FOLDER]     # SKILLS: a run of wheeled/diayn, 3 seeds
+set -eu
+here=$(dirname "$0")
+skills=$1
+out=${2:-runs/claim}
+k=5
+
+arm() { # ARM [hmrl's options]
+  arm=$1
+  shift
+  hmrl meta-train wheeled/explore --num-seeds 3 --run-dir "$out/$arm" --resume "$@"
+  mkdir -p "$here/$arm"
+  for file in config.toml provenance.json metrics.jsonl; do
+    cp "$out/$arm/$file" "$here/$arm"
+  done
+  for split in test hidden; do
+    hmrl eval "$out/$arm" --split $split --json >"$out/$arm/$split-own.json"
+    hmrl eval "$out/$arm" --split $split --json --set evaluation.rule=refit --set evaluation.fallback=0.3 \
+      --set evaluation.imitation_steps=200 >"$out/$arm/$split-explore.json"
+  done
+}
+
+arm maesn
+arm maml --set algorithm.name=maml
+arm maesn_repeat --set training.action_repeat=$k
+arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
+# a controller that has learned nothing: one update that may not move it
+arm skills_only --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
+  --set training.updates_per_epoch=1 --set algorithm.trust_region.max_divergence=1e-12
+arm hmrl --skills "$skills" --set hierarchy.steps_per_skill=$k
+arm hmrl_maml --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
+python "$here/gather.py" "$out" "$here"
