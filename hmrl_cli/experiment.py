@@ -282,12 +282,19 @@ def evaluate(
         "num_seeds": experiment.training.num_seeds,
         "num_tasks": len(tasks),
         "episodes": budget.episodes,
+        "env_steps": _experience(parts, budget),
         "adaptation": budget.model_dump(include={"rule", "imitation_steps", "fallback", "latent_std"}),
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }
     rundir.write_json(path / "eval" / f"{name}-{reward}.json", document)
     return document
+
+
+def _experience(parts: Parts, budget: config.Evaluation) -> list[int]:
+    """Environment steps of a task that an adaptation has seen before each column, [K + 1]."""
+    episodes = budget.episodes if parts.make_learner(None).pools_episodes else 1
+    return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
 
 
 class Trained(NamedTuple):

@@ -1,11 +1,11 @@
 #!/bin/sh
-# MAML on 2-D navigation, three seeds: writes the files beside this script.  Ten minutes on two cores.
+# MAML on 2-D navigation, five seeds: writes the files beside this script.  Ten to twenty minutes on two cores.
 #
 #   sh experiments/results/point/run.sh [FOLDER]
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/point-results}
-hmrl meta-train point/maml-quick --num-seeds 3 --run-dir "$out/maml" --resume
+hmrl meta-train point/maml --num-seeds 5 --run-dir "$out/maml" --resume
 hmrl eval "$out/maml" --split test --reward dense
 hmrl compare "$out/maml" --json >"$here/compare.json"
 hmrl report "$out/maml" -o "$here/curves.svg"
