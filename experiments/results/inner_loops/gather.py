@@ -1,8 +1,9 @@
-"""Gather FOLDER/ARM/test.json, what `hmrl eval --json` said, into OUT/inner_loops.json and OUT/inner_loops.md.
+"""Gather FOLDER/ARM/test.json, what `hmrl eval --json` said, into OUT/inner_loops.json and .md.
 
     python experiments/results/inner_loops/gather.py FOLDER OUT
 
-Returns are means over seeds and tasks after each number of updates, with a 95 % bootstrap interval after the last.
+Returns are means over seeds and tasks after each number of updates, with a 95 % bootstrap interval after
+the last.
 """
 
 from __future__ import annotations
