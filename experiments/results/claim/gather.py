@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ARMS = ("maml", "maesn", "maml_repeat", "maesn_repeat", "skills_only", "hmrl_maml", "hmrl")
+ARMS = ("maml_repeat", "maesn_repeat", "skills_only", "hmrl_maml", "hmrl")
 MEASURES = ("success", "reached", "return")
 
 

@@ -25,8 +25,6 @@ arm() { # ARM [hmrl's options]
   done
 }
 
-arm maesn
-arm maml --set algorithm.name=maml
 arm maesn_repeat --set training.action_repeat=$k
 arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
 # a controller that has learned nothing: one update that may not move it
