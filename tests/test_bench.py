@@ -135,7 +135,7 @@ def test_this_projects_side_of_the_benchmark_of_maml(maml):
     assert document["sides"]["hmrl"]["iteration_s"]["median"] > 0
     assert document["sides"]["hmrl"]["sampling_s"]["median"] > 0
     assert "of the ceiling" in maml.table({"speed": document})
-    settings = maml.Ours("point@maml", maml.same_settings(maml.SETTINGS | TINY)).experiment
+    settings = maml.Ours("point/maml_trpo", maml.same_settings(maml.SETTINGS | TINY)).experiment
     assert settings.algorithm.hidden == (5, 4) and settings.family.horizon == 6
 
 

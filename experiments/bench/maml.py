@@ -155,7 +155,7 @@ def iteration_flop(settings: dict[str, Any], observed: int = 2, actions: int = 2
 
 def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -> dict[str, Any]:
     """Time both in turn; `threads` of the peer, None without it."""
-    sides: dict[str, Side] = {"hmrl": Ours("point@maml", same_settings(settings))}
+    sides: dict[str, Side] = {"hmrl": Ours("point/maml_trpo", same_settings(settings))}
     if threads:
         sides["peer"] = Peer(settings, threads)
     ceiling = beside.matrix_ceiling()
@@ -213,7 +213,7 @@ def measure_training(
     settings: dict[str, Any], preset: str, seeds: int, target: float, cap: float, threads: int | None
 ) -> dict[str, Any]:
     """Seconds of training until the target, every side in turn for each seed."""
-    sides: dict[str, Side] = {"hmrl": Ours("point@maml", same_settings(settings)), "best": Ours(preset)}
+    sides: dict[str, Side] = {"hmrl": Ours("point/maml_trpo", same_settings(settings)), "best": Ours(preset)}
     document: dict[str, Any] = {
         "settings": settings,
         "set": same_settings(settings),

@@ -2,8 +2,8 @@
 
 The reward comes at the end of an episode, log q(z|s_0,s_f) - log p(z).  With `prior = "learned"` p(z)
 follows what the skills are worth, p(z) ~ exp(E[log q(z|s_0,s_f)]), the step of Blahut and Arimoto towards
-the capacity. Skills that are told apart early are then drawn more often and the others not at all: p(z)
-collapses (Eysenbach et al. 2019).  `prior = "fixed"` keeps it even.
+the capacity. Skills that are told apart early are then drawn more often and the others hardly ever: p(z)
+narrows (Eysenbach et al. 2019).  `prior = "fixed"` keeps it even.
 """
 
 from __future__ import annotations
