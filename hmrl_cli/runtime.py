@@ -17,6 +17,7 @@ from pathlib import Path
 MAX_CACHE_BYTES = 2 * 2**30
 MIN_COMPILE_SECONDS = "0.5"
 MAX_CPU_DEVICES = 8  # what is not spread runs on each of them
+PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
 def prepare() -> str:
@@ -29,6 +30,11 @@ def prepare() -> str:
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     # Episodes that are spread over devices use every core; see rollout.side_by_side.
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(min(_cores(), MAX_CPU_DEVICES)))
+    # These devices wait for one another.  On a busy machine, or suspended, one may be late by more than the
+    # 40 seconds after which XLA would end the process.
+    flags = os.environ.get("XLA_FLAGS", "")
+    if PATIENCE not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {PATIENCE}=86400".strip()
     # "An NVIDIA GPU may be present": a device is chosen with JAX_PLATFORMS, not by a warning.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:

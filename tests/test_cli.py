@@ -488,6 +488,7 @@ def environment(monkeypatch, tmp_path):
         monkeypatch.setenv(name, "")  # so that what prepare() sets is undone
         monkeypatch.delenv(name)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return monkeypatch
 
@@ -510,6 +511,14 @@ def test_a_cache_that_others_can_write_is_not_used(environment, tmp_path):
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     environment.setenv("HMRL_CACHE_DIR", "/proc/none")
     assert "compiling without a cache" in runtime.prepare()
+
+
+def test_a_device_that_is_late_does_not_end_the_process(environment):
+    runtime.prepare()
+    flags = os.environ["XLA_FLAGS"]
+    assert flags.startswith("--xla_cpu_enable_fast_math=false ") and f"{runtime.PATIENCE}=86400" in flags
+    runtime.prepare()
+    assert os.environ["XLA_FLAGS"] == flags
 
 
 def test_the_users_own_cache_is_left_alone(environment, tmp_path):
