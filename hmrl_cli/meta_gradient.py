@@ -19,7 +19,6 @@ from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.rollout import side_by_side
 from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
@@ -37,7 +36,7 @@ class Config(Strict):
     inner_loop: ClassVar[bool] = True  # whose updates [evaluation] may replace
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")
     tasks_at_once: int = Field(
-        0, ge=0, le=10_000, description="tasks whose activations a device holds, to save memory; 0: all"
+        0, ge=0, le=10_000, description="tasks whose activations are held, to save memory; 0: all"
     )
     episodes_per_task: int = Field(20, gt=1, le=10_000, description="episodes per task and phase")
     num_train_tasks: int = Field(
@@ -126,7 +125,7 @@ class MetaGradient(NamedTuple):
         task_key, episode_key = jax.random.split(key)
         rows, tasks = self._draw_tasks(task_key, state.tasks)
         keys = jax.random.split(episode_key, self.config.tasks_per_update)
-        batch = side_by_side(self._gather, state.meta, keys, rows, tasks, at_once=self.config.tasks_at_once)
+        batch = over_tasks(partial(self._gather, state.meta), (keys, rows, tasks), self.config.tasks_at_once)
         outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
         divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
         if self.config.outer == "clipped":
@@ -154,7 +153,7 @@ class MetaGradient(NamedTuple):
         Adaptation is repeated from `meta` on the stored episodes, so that derivatives pass through it.
         """
 
-        def one_task(meta: Meta, rows: Array | None, phases: Episodes) -> Policy:
+        def one_task(rows: Array | None, phases: Episodes) -> Policy:
             def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, AdaptState]:
                 new = self._adapt(meta, state, *now)
                 return new, new
@@ -167,10 +166,9 @@ class MetaGradient(NamedTuple):
             return jax.vmap(self._act)(*judged)
 
         if self.config.tasks_at_once:  # derivatives compute the activations anew
-            return side_by_side(jax.checkpoint(one_task), meta, *batch, at_once=self.config.tasks_at_once)
+            return over_tasks(jax.checkpoint(one_task), tuple(batch), self.config.tasks_at_once)
         # what one task needs stays in the cache of a processor
-        on_processor = jax.default_backend() == "cpu"
-        return side_by_side(one_task, meta, *batch, at_once=1 if on_processor else 0)
+        return over_tasks(one_task, tuple(batch), 1 if jax.default_backend() == "cpu" else 0)
 
     def loss(self, meta: Meta, outputs: Policy, batch: Batch) -> Array:
         """-E[pi / pi_old A] after adaptation, plus the latents' divergence from the prior before it.
@@ -326,6 +324,13 @@ class MetaGradient(NamedTuple):
         if params is not None:
             params = jax.tree.map(lambda _: repeated(params), policy)
         return AdaptState(params, jax.tree.map(repeated, latent))
+
+
+def over_tasks(run: Callable[..., Any], rows: tuple[Any, ...], at_once: int) -> Any:
+    """`run(*row)` for the row of every task, leaves [tasks, ...]; 0: all at once."""
+    if at_once:
+        return jax.lax.map(lambda row: run(*row), rows, batch_size=at_once)
+    return jax.vmap(run)(*rows)
 
 
 def masked_mean(x: Array, valid: Array) -> Array:
