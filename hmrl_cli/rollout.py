@@ -69,10 +69,43 @@ def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int 
     count = math.gcd(len(jax.devices()), jax.tree.leaves(each)[0].shape[0])
     if count == 1:
         return over_rows(shared, *each)
-    mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("episodes",))
-    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("episodes")
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("rows",))
+    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("rows")
     spread = jax.shard_map(
-        over_rows, mesh=mesh, in_specs=(everywhere, *[apart] * len(each)), out_specs=apart, check_vma=False
+        lambda *args: _pack(over_rows(*args)),
+        mesh=mesh,
+        in_specs=(everywhere, *[apart] * len(each)),
+        out_specs=apart,
+        check_vma=False,
     )
     gathered = jax.sharding.NamedSharding(mesh, everywhere)
-    return jax.lax.with_sharding_constraint(spread(shared, *each), gathered)
+    packed = jax.lax.with_sharding_constraint(spread(shared, *each), gathered)
+    return _unpack(packed, jax.eval_shape(over_rows, shared, *each))
+
+
+def _pack(tree: Any) -> Array:
+    """Leaves [N, ...] of four bytes a number, or bool, as one array [N, K] uint32.
+
+    A processor's devices share a few threads, and each that waits for the others to send holds one.  One
+    array is sent at a time, and nobody waits for a thread; of several, all threads may come to wait.
+    """
+
+    def bits(x: Array) -> Array:
+        x = x.reshape(len(x), -1)
+        return x.astype(jnp.uint32) if x.dtype == bool else jax.lax.bitcast_convert_type(x, jnp.uint32)
+
+    return jnp.concatenate([bits(x) for x in jax.tree.leaves(tree)], axis=1)
+
+
+def _unpack(packed: Array, like: Any) -> Any:
+    """What `_pack` was given, of shapes and dtypes `like`."""
+    leaves, structure = jax.tree.flatten(like)
+    ends = np.cumsum([math.prod(x.shape[1:]) for x in leaves])[:-1].tolist()
+
+    def number(bits: Array, like: Any) -> Array:
+        bits = bits.reshape(like.shape)
+        return bits.astype(bool) if like.dtype == bool else jax.lax.bitcast_convert_type(bits, like.dtype)
+
+    parts = jnp.split(packed, ends, axis=1)
+    numbers = [number(bits, like) for bits, like in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(structure, numbers)

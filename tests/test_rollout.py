@@ -43,7 +43,8 @@ def test_episodes_repeat_for_a_key_and_differ_between_keys():
 @pytest.mark.skipif(len(jax.devices()) < 2, reason="run by the test below, which gives it two devices")
 def test_rows_are_spread_over_devices_and_come_back_in_order():
     def run(shared, number):
-        return {"sum": shared + number, "draw": jax.random.normal(jax.random.key(number), (2,))}
+        draw = jax.random.normal(jax.random.key(number), (2, 3))
+        return {"sum": shared + number, "draw": draw, "less": draw < 0, "one": draw[0, 0] < 0}
 
     for rows in (6, 3):  # three rows do not go into two halves: one device runs them all
         numbers = jnp.arange(rows)
