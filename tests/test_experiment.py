@@ -158,6 +158,31 @@ def test_an_evaluation_tells_everything_the_contract_asks(runs):
     assert again == result
 
 
+def test_an_evaluation_may_adapt_in_another_way(runs):
+    rule = ["evaluation.rule=refit", "evaluation.fallback=0.5", "evaluation.imitation_steps=2"]
+    result = experiment.evaluate(runs / "maesn", num_tasks=2, adapt_steps=2, sets=rule, progress=Silent())
+    assert result["adaptation"] == {
+        "rule": "refit",
+        "imitation_steps": 2,
+        "fallback": 0.5,
+        "latent_std": 1.0,
+    }
+    episodes, horizon = result["episodes"], 6
+    assert result["env_steps"] == [0, episodes * horizon, 2 * episodes * horizon]
+    assert np.isfinite(result["per_task"]["return"]).all()
+    with pytest.raises(ConfigError, match=r"of a trained run, only evaluation\.\* can be set"):
+        experiment.evaluate(runs / "maesn", sets=["family.horizon=3"], progress=Silent())
+    with pytest.raises(
+        ConfigError, match=r"imitation_steps: found 2; must be 0 unless evaluation\.rule is ref"
+    ):
+        experiment.evaluate(runs / "maesn", sets=["evaluation.imitation_steps=2"], progress=Silent())
+
+
+def test_what_has_no_inner_loop_adapts_in_no_other_way():
+    with pytest.raises(ConfigError, match=r"fallback: found 0\.3, but ppo has no inner loop; must be 0\.0"):
+        resolve("ppo", "evaluation.fallback=0.3")
+
+
 def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
     """Wherever the skill run went, and with a skill seed for every seed of its own, in turn."""
     hmrl = tmp_path / "hmrl"
