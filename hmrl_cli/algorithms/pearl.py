@@ -10,8 +10,8 @@ Four choices where the paper leaves room or is not followed to the letter:
 * N(0, I) is itself a factor of q(z|c), so that an empty context is the prior.
 * A context of more than `context_size` transitions counts as much as one of `context_size`: each factor is
   raised to the power that evenly leaving out the surplus would give on average.
-* On the sparse point robot the paper trains the critics with the dense reward and shows the encoder the
-  sparse one, which is what a test gives.  A family has one reward at a time, but it tells after each step
+* Critics may learn from the dense reward while the encoder sees what a test gives, the sparse one.  A family
+  has one reward at a time, but it tells after each step
   whether the goal is met, and a sparse reward differs from 0 just there.  With `context_reward = "success"`
   the encoder sees this in place of the reward: whichever reward the family has, the context is alike.
 * With `kl_warmup` the divergence starts without weight.  While contexts hardly tell tasks apart, what z saves
@@ -32,6 +32,7 @@ from hmrl_cli import networks, replay, sac
 from hmrl_cli.config import Strict
 from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.meta_gradient import prior_divergence
 from hmrl_cli.rollout import unroll
 from hmrl_cli.sac import Config as SACConfig
 from hmrl_cli.types import Adaptation, AdaptState, Discrete, EnvState, MetaLearner, TaskFamily
@@ -136,11 +137,6 @@ def posterior(known: Evidence, context_size: int) -> Gaussian:
     power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
     precision = 1.0 + power * known.precision
     return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
-
-
-def prior_divergence(latent: Gaussian) -> Array:
-    """KL(q || N(0, I)) in nats [...] of latents [..., L]."""
-    return latent.kl(jax.tree.map(jnp.zeros_like, latent))
 
 
 def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:

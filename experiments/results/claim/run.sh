@@ -1,7 +1,7 @@
 #!/bin/sh
 # Does the combination pay?  Every arm, meta-trained dense, then adapted to sparse goals of the training distribution
 # (test) and outside of it (hidden), by its own inner update and by exploring: refit, imitation and a fallback.
-# Writes claim.json and claim.md beside this script.  A quarter of an hour on two cores.
+# Writes claim.json and claim.md beside this script. 
 #
 #   sh experiments/results/claim/run.sh SKILLS [FOLDER]     # SKILLS: a run of wheeled/diayn, 3 seeds
 set -eu

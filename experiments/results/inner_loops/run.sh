@@ -1,6 +1,6 @@
 #!/bin/sh
 # Ways to meta-train MAML on 2-D navigation, at equal episodes and outer steps: first order, ProMP, several inner steps.
-# Three seeds each; writes the files beside this script.  Ten to twenty minutes on two cores.
+# Three seeds each; writes the files beside this script.
 #
 #   sh experiments/results/inner_loops/run.sh [FOLDER]
 set -eu

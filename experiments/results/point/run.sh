@@ -1,5 +1,5 @@
 #!/bin/sh
-# MAML on 2-D navigation, five seeds: writes the files beside this script.  Ten to twenty minutes on two cores.
+# MAML on 2-D navigation, five seeds: writes the files beside this script.  Some twenty minutes on two cores.
 #
 #   sh experiments/results/point/run.sh [FOLDER]
 set -eu

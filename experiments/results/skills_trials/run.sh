@@ -1,6 +1,6 @@
 #!/bin/sh
 # What each part of ant_goal/diayn_ppo is worth: one changed at a time, a quarter of the training, two seeds.
-# Writes the files beside this script.  Half an hour on two cores.
+# Writes the files beside this script.
 #
 #   sh experiments/results/skills_trials/run.sh [FOLDER]
 set -eu

@@ -1,6 +1,5 @@
 #!/bin/sh
 # RL^2 and PEARL on PEARL's sparse point robot, three seeds: writes the files beside this script.
-# Twenty minutes on two cores.
 #
 #   sh experiments/results/sparse_point/run.sh [FOLDER]
 set -eu
