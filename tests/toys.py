@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hmrl_cli import loop
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, SkillLibrary, TaskFamily
@@ -116,3 +117,14 @@ def straight(directions, std: float = 0.1) -> SkillLibrary:
         return Gaussian(params[skill], jnp.full(2, jnp.log(std)))
 
     return SkillLibrary(policy, directions, Discrete(len(directions)), np.arange(len(directions)))
+
+
+def train(learner, epochs, num_seeds=3):
+    """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
+    epoch = loop.make_epoch(lambda key, state, _: learner.step(key, state), 10)
+    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
+    for number in range(epochs):
+        keys = jax.random.split(jax.random.key(number + 1), num_seeds)
+        state, metrics, finite = epoch(keys, state, None)
+    assert finite and epoch._cache_size() == 1
+    return state, metrics

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import config, loop, skills
+from hmrl_cli import config, skills
 from hmrl_cli import ppo as ppo_block
 from hmrl_cli import sac as sac_block
 from hmrl_cli.algorithms import ppo, sac
@@ -44,17 +44,6 @@ def learner(algorithm, family, explore=None, **settings):
     return build(algorithm_config, family)
 
 
-def train(learner, epochs, num_seeds=3):
-    """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
-    epoch = loop.make_epoch(lambda key, state, _: learner.step(key, state), 10)
-    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
-    for number in range(epochs):
-        keys = jax.random.split(jax.random.key(number + 1), num_seeds)
-        state, metrics, finite = epoch(keys, state, None)
-    assert finite and epoch._cache_size() == 1
-    return state, metrics
-
-
 def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
     scratch = learner("ppo", toys.walker(8))
     state = scratch.init(jax.random.key(0))
@@ -81,18 +70,18 @@ def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
 
 @pytest.mark.parametrize("explore", BONUSES)
 def test_every_bonus_finds_the_end_of_a_chain(explore):
-    _, metrics = train(learner("ppo", toys.chain(), explore, **BONUSES[explore]), 5)
+    _, metrics = toys.train(learner("ppo", toys.chain(), explore, **BONUSES[explore]), 5)
     assert (metrics["reached"] > 0.9).all() and (metrics["return"] > 1.0).all()
 
 
 def test_plain_ppo_does_not_find_it():
-    _, metrics = train(learner("ppo", toys.chain()), 5)
+    _, metrics = toys.train(learner("ppo", toys.chain()), 5)
     assert (metrics["reached"] < 0.1).all() and "bonus" not in metrics
 
 
 def test_a_bonus_of_no_weight_changes_nothing_but_what_is_measured():
-    _, plain = train(learner("ppo", toys.chain(), None), 1)
-    _, weightless = train(learner("ppo", toys.chain(), "counts", weight=0.0), 1)
+    _, plain = toys.train(learner("ppo", toys.chain(), None), 1)
+    _, weightless = toys.train(learner("ppo", toys.chain(), "counts", weight=0.0), 1)
     for name in plain:
         np.testing.assert_allclose(plain[name], weightless[name], rtol=1e-5)
     assert (weightless["bonus"] > 0).all()
@@ -101,7 +90,7 @@ def test_a_bonus_of_no_weight_changes_nothing_but_what_is_measured():
 @pytest.mark.parametrize("explore", ["counts", "icm"])
 def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
     found, missed = (
-        train(learner("sac", toys.chain(), name, **settings), 8)[1]["reached"].mean()
+        toys.train(learner("sac", toys.chain(), name, **settings), 8)[1]["reached"].mean()
         for name, settings in ((explore, BONUSES[explore]), (None, {}))
     )
     assert found > 0.5 and missed < 0.1
@@ -111,7 +100,7 @@ def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
 def test_a_goal_is_learned_and_kept(algorithm):
     """Each seed learns the one task that it drew, and an evaluation adapts nothing."""
     plain = learner(algorithm, toys.walker(10))
-    state, metrics = train(plain, 6, num_seeds=2)
+    state, metrics = toys.train(plain, 6, num_seeds=2)
     assert (metrics["success"] > 0.6).all()
     assert state.tasks.shape == (2, 1, 2) and (state.tasks[0] != state.tasks[1]).any()
 

@@ -62,17 +62,6 @@ def met(make_family):
     return inner, learner, before, *jax.jit(learner.step)(jax.random.key(1), before)
 
 
-def train(learner, epochs, num_seeds):
-    """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
-    epoch = loop.make_epoch(lambda key, state, _: learner.step(key, state), 10)
-    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
-    for number in range(epochs):
-        keys = jax.random.split(jax.random.key(number + 1), num_seeds)
-        state, metrics, finite = epoch(keys, state, None)
-    assert finite and epoch._cache_size() == 1
-    return state, metrics
-
-
 def test_the_posterior_is_the_product_of_its_factors_and_the_prior():
     """The density of the product, normalised on a grid, has the moments in closed form."""
     latent = pearl.posterior(pearl.evidence(FACTORS, jnp.ones(3)), 100)
@@ -164,7 +153,7 @@ def test_the_context_tells_of_success_in_place_of_the_reward():
 @pytest.mark.parametrize(("family", "margin"), [(plain, 0.8), (lifted, 1.5)])
 def test_it_adapts_to_new_tasks(family, margin):
     _, learner = bound(family())
-    states, _ = train(learner, 6, num_seeds=2)
+    states, _ = toys.train(learner, 6, num_seeds=2)
     angles = jnp.linspace(0.2, 0.2 + 2 * jnp.pi, 8, endpoint=False)
     tasks = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
     keys = jax.random.split(jax.random.key(2), 8)
