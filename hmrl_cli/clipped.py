@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli import learning_rate
 from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params
-
-
-RATE_NOTCH = 1.5  # by which the learning rate adapts
-RATE_LIMITS = (1e-5, 3e-2)
 
 
 class Config(Strict):
@@ -90,13 +87,5 @@ def step(
         return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), now
 
     (params, moments), (losses, moved) = jax.lax.scan(descend, (params, state.adam), None, config.epochs)
-    rate = _adapted(state.learning_rate, moved[-1], config)
+    rate = learning_rate.adapted(state.learning_rate, moved[-1], config.target_kl)
     return params, State(moments, rate), Info(losses[0], losses[0] - losses[-1], moved[-1], rate)
-
-
-def _adapted(rate: Array, moved: Array, config: Config) -> Array:
-    """The learning rate, one notch towards the target where an update went much beside it."""
-    if config.target_kl is None:
-        return rate
-    far, near = moved > 2 * config.target_kl, moved < config.target_kl / 2
-    return jnp.clip(rate * jnp.where(far, 1 / RATE_NOTCH, jnp.where(near, RATE_NOTCH, 1.0)), *RATE_LIMITS)

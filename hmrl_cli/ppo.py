@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import networks, returns
+from hmrl_cli import learning_rate, networks, returns
 from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.types import Action
@@ -20,9 +20,6 @@ from hmrl_cli.types import Action
 if TYPE_CHECKING:
     from hmrl_cli.distributions import Policy
     from hmrl_cli.types import Array, Key, Metrics, Params
-
-RATE_NOTCH = 1.5  # by which the learning rate adapts
-RATE_LIMITS = (1e-5, 1e-2)
 
 
 class Config(Strict):
@@ -108,16 +105,9 @@ class PPO(NamedTuple):
             key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, when all of the update has happened
-        state = state._replace(learning_rate=self._adapted(state.learning_rate, kl))
-        return state, jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": state.learning_rate}
-
-    def _adapted(self, rate: Array, kl: Array) -> Array:
-        """The learning rate, one notch towards the target where the update went much beside it."""
-        target = self.config.target_kl
-        if target is None:
-            return rate
-        notch = jnp.where(kl > 2 * target, 1 / RATE_NOTCH, jnp.where(kl < target / 2, RATE_NOTCH, 1.0))
-        return jnp.clip(rate * notch, *RATE_LIMITS)
+        rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
+        metrics = jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": rate}
+        return state._replace(learning_rate=rate), metrics
 
     def _judge(self, critic: Params, batch: Batch) -> Sample:
         """Advantages, whitened over the batch, and what the critic should have said."""
