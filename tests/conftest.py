@@ -1,4 +1,4 @@
-"""Settings of every test: reused keys are errors, compiled programs are kept between runs."""
+"""Settings of every test: reused keys are errors, compiled programs are kept, and compiled in little time."""
 
 import os
 from pathlib import Path
@@ -7,3 +7,5 @@ CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 os.environ.setdefault("JAX_DEBUG_KEY_REUSE", "1")
+# Tiny programs that run once: most of the time would go into making them fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
