@@ -59,6 +59,7 @@ def step(
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
+    mean: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[Params, State, Info]:
     """Lower `loss(params, outputs(params))` by `config.epochs` gradient steps.
 
@@ -69,6 +70,7 @@ def step(
         loss: to be lowered.
         divergence: `divergence(old outputs, new outputs)`.
         config: how often, and how far.
+        mean: over devices that each have a share of the data; none: there is one.
 
     Returns:
         the new parameters, the new state and what happened.
@@ -82,7 +84,7 @@ def step(
 
     def descend(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], tuple[Array, Array]]:
         params, moments = carry
-        now, slope = jax.value_and_grad(of_params, has_aux=True)(params)
+        now, slope = mean(jax.value_and_grad(of_params, has_aux=True)(params))
         updates, moments = adam.update(slope, moments)
         return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), now
 

@@ -185,6 +185,7 @@ def train(
         num_epochs=experiment.training.epochs,
         after_epoch=after_epoch,
     )
+    state = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), state)  # from every device to the first
     summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
     if isinstance(parts.make_learner(None), SkillLearner):
         progress.phase("diagnosing skills")
@@ -582,7 +583,8 @@ def _compile_epoch(
     def step(key: Any, state: State, skills: Params) -> Any:
         return parts.make_learner(skills).step(key, state)
 
-    epoch = loop.make_epoch(step, experiment.training.updates_per_epoch)
+    training = experiment.training
+    epoch = loop.make_epoch(step, training.updates_per_epoch, training.num_seeds)
     return epoch.lower(keys.train, state, skills).compile()
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hmrl_cli import rollout
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
@@ -36,15 +37,19 @@ def streams(seeds: Any) -> Streams:
     return Streams(*(jax.vmap(lambda root, i=i: jax.random.fold_in(root, i))(roots) for i in range(3)))
 
 
-def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int) -> Any:
+def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num_seeds: int = 1) -> Any:
     """An epoch of all seeds in one program that donates its state.
+
+    Seeds share nothing: as many devices as divide their number evenly have some each, and never wait for
+    one another.
 
     Args:
         step: (key, state, skills) -> (state, metrics) of one seed.
         num_updates: steps per epoch.
+        num_seeds: S.
 
     Returns:
-        epoch(keys [S], state, skills) -> (state, metrics [S], finite []), leaves [S, ...].
+        epoch(keys [S], state, skills) -> (state, metrics [S], finite [S]), leaves [S, ...].
     """
 
     def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
@@ -54,9 +59,15 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int) -> 
 
         state, metrics = jax.lax.scan(update, state, jnp.arange(num_updates))
         metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
-        return state, metrics, all_finite((state, metrics))
+        return state, metrics, jax.vmap(all_finite)((state, metrics))
 
-    return jax.jit(epoch, donate_argnums=1)
+    mesh = rollout.devices_for(num_seeds)
+    if mesh is None:
+        return jax.jit(epoch, donate_argnums=1)
+    apart = jax.sharding.PartitionSpec(*mesh.axis_names)
+    where = jax.sharding.NamedSharding(mesh, apart)
+    spread = jax.shard_map(epoch, mesh=mesh, in_specs=apart, out_specs=apart, check_vma=False)
+    return jax.jit(spread, in_shardings=where, out_shardings=where, donate_argnums=1)
 
 
 def all_finite(tree: Any) -> Any:
@@ -91,5 +102,6 @@ def fit(
         now = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
         state, metrics, finite = epoch(now, state, skills)
         host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
-        after_epoch(Report(number + 1, state, host_metrics, bool(finite), time.perf_counter() - began))
+        is_finite = bool(np.asarray(finite).all())
+        after_epoch(Report(number + 1, state, host_metrics, is_finite, time.perf_counter() - began))
     return state

@@ -19,6 +19,7 @@ from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.rollout import in_shares
 from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
@@ -125,17 +126,26 @@ class MetaGradient(NamedTuple):
         task_key, episode_key = jax.random.split(key)
         rows, tasks = self._draw_tasks(task_key, state.tasks)
         keys = jax.random.split(episode_key, self.config.tasks_per_update)
-        batch = over_tasks(partial(self._gather, state.meta), (keys, rows, tasks), self.config.tasks_at_once)
+        meta, optimizer, metrics = in_shares(self._learn, (state.meta, state.optimizer), keys, rows, tasks)
+        if meta.latents is not None:
+            metrics["latent_kl"] = prior_divergence(meta.latents).mean()
+        return State(meta, optimizer, state.tasks), metrics
+
+    def _learn(
+        self, mean: Callable[[Any], Any], shared: tuple[Meta, Any], keys: Key, rows: Array | None, tasks: Task
+    ) -> tuple[Meta, Any, Metrics]:
+        """Meet the tasks of one device, and step with the mean over all devices."""
+        meta, optimizer = shared
+        batch = over_tasks(partial(self._gather, meta), (keys, rows, tasks), self.config.tasks_at_once)
         outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
         divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
         if self.config.outer == "clipped":
             info: clipped.Info | trust_region.Info
-            meta, optimizer, info = clipped.step(
-                state.meta, state.optimizer, outputs, loss, divergence, self.config.clipped
+            new, optimizer, info = clipped.step(
+                meta, optimizer, outputs, loss, divergence, self.config.clipped, mean
             )
         else:
-            meta, info = trust_region.step(state.meta, outputs, loss, divergence, self.config.trust_region)
-            optimizer = state.optimizer
+            new, info = trust_region.step(meta, outputs, loss, divergence, self.config.trust_region, mean)
         metrics = {
             "return_before": batch.phases.returned[:, 0].mean(),
             "return_after": batch.phases.returned[:, -1].mean(),
@@ -143,9 +153,7 @@ class MetaGradient(NamedTuple):
             "reached_after": batch.phases.reached[:, -1].mean(),
             **info._asdict(),
         }
-        if meta.latents is not None:
-            metrics["latent_kl"] = prior_divergence(meta.latents).mean()
-        return State(meta, optimizer, state.tasks), metrics
+        return new, optimizer, mean(metrics)
 
     def outputs(self, meta: Meta, batch: Batch) -> Policy:
         """Action distributions on the episodes that the outer loss judges, [tasks, phases, N, T].

@@ -70,8 +70,22 @@ def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-
     mean = weight @ y
     weighted = x * weight[:, None]
     gram = weighted.T @ x + ridge * jnp.eye(x.shape[1])
-    coefficients = jax.scipy.linalg.solve(gram, weighted.T @ (y - mean), assume_a="pos")
-    return (mean + x @ coefficients).reshape(returns.shape)
+    return (mean + x @ _solve(gram, weighted.T @ (y - mean))).reshape(returns.shape)
+
+
+def _solve(gram: Array, target: Array) -> Array:
+    """The solution of gram x = target, gram positive definite.
+
+    On a processor one batch element at a time: jaxlib hands a batch to the threads that its devices run on
+    and waits for them, for ever where every thread runs a device.
+    """
+
+    def solve(gram: Array, target: Array) -> Array:
+        return jax.scipy.linalg.solve(gram, target, assume_a="pos")
+
+    if jax.default_backend() == "cpu":
+        solve = jax.custom_batching.sequential_vmap(solve)
+    return solve(gram, target)
 
 
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:

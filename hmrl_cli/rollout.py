@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int 
 
     A physics step of a few dozen bodies is too small to be shared among the cores of a processor, episodes
     are not: each core runs some of them.  What comes back, leaves [N, ...], is on every device, so that what
-    follows runs as it would on one.  A device runs `at_once` rows at a time; 0: all that it has.
+    follows runs as it would on one.  A device runs `at_once` rows at a time; 0: all that it has.  Where the
+    devices already have seeds of their own, each runs all rows of those.
     """
 
     def over_rows(shared: Any, *each: Any) -> Any:
@@ -66,11 +68,10 @@ def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int 
             return jax.lax.map(lambda one: run(shared, *one), each, batch_size=at_once)
         return jax.vmap(run, in_axes=(None, *[0] * len(each)))(shared, *each)
 
-    count = math.gcd(len(jax.devices()), jax.tree.leaves(each)[0].shape[0])
-    if count == 1:
+    mesh = devices_for(jax.tree.leaves(each)[0].shape[0])
+    if mesh is None or jax.sharding.get_abstract_mesh().manual_axes:
         return over_rows(shared, *each)
-    mesh = jax.sharding.Mesh(np.array(jax.devices()[:count]), ("rows",))
-    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("rows")
+    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*mesh.axis_names)
     spread = jax.shard_map(
         lambda *args: _pack(over_rows(*args)),
         mesh=mesh,
@@ -81,6 +82,37 @@ def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int 
     gathered = jax.sharding.NamedSharding(mesh, everywhere)
     packed = jax.lax.with_sharding_constraint(spread(shared, *each), gathered)
     return _unpack(packed, jax.eval_shape(over_rows, shared, *each))
+
+
+def in_shares(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
+    """`run(mean, shared, *share)`, every device with its share of the rows of `each`, leaves [N, ...].
+
+    `mean(tree)` averages over the devices.  What `run` returns must be the same on all of them: made from
+    `shared` and from means, which have to follow from one another (see `_pack`).
+    """
+    mesh = devices_for(jax.tree.leaves(each)[0].shape[0])
+    if mesh is None or jax.sharding.get_abstract_mesh().manual_axes:
+        return run(lambda tree: tree, shared, *each)
+    from jax.flatten_util import ravel_pytree  # lazily, as all of jax
+
+    (name,) = mesh.axis_names
+
+    def mean(tree: Any) -> Any:
+        flat, back = ravel_pytree(tree)
+        return back(jax.lax.pmean(flat, name))
+
+    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(name)
+    specs = (everywhere, *[apart] * len(each))
+    spread = jax.shard_map(
+        functools.partial(run, mean), mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False
+    )
+    return spread(shared, *each)
+
+
+def devices_for(rows: int) -> Any:
+    """A mesh of as many devices as divide `rows` evenly; None if that is one."""
+    count = math.gcd(len(jax.devices()), rows)
+    return jax.sharding.Mesh(np.array(jax.devices()[:count]), ("rows",)) if count > 1 else None
 
 
 def _pack(tree: Any) -> Array:

@@ -76,6 +76,7 @@ def step(
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
+    mean: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[Params, Info]:
     """One natural-gradient step with a backtracking line search.
 
@@ -85,16 +86,17 @@ def step(
         loss: `loss(params, outputs(params))`, to be lowered.
         divergence: `divergence(old outputs, new outputs)`, 0 and stationary where they agree.
         config: how far, and how the direction is found.
+        mean: over devices that each have a share of the data; none: there is one.
 
     Returns:
         the new parameters, or the old ones where no candidate lowers the loss inside the region.
     """
-    old, old_loss, way = _natural_direction(params, outputs, loss, divergence, config)
+    old, old_loss, way = _natural_direction(params, outputs, loss, divergence, config, mean)
 
     def candidate(length: Array) -> tuple[Params, Array, Array]:
         moved = optax.tree.add_scale(params, -length, way.direction)
         new = outputs(moved)
-        return moved, loss(moved, new), divergence(old, new)
+        return moved, *mean((loss(moved, new), divergence(old, new)))
 
     longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(way.curvature, 1e-12))
     moved, new_loss, distance, accepted = _line_search(
@@ -123,6 +125,7 @@ def _natural_direction(
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
+    mean: Callable[[Any], Any],
 ) -> tuple[Any, Array, _Way]:
     """Outputs and loss at `params`, and the way downhill from there."""
     old, jvp = jax.linearize(outputs, params)
@@ -132,12 +135,12 @@ def _natural_direction(
         return transpose(cotangent)[0]
 
     old_loss, (direct, through) = jax.value_and_grad(loss, argnums=(0, 1))(params, old)
-    gradient = optax.tree.add(direct, vjp(through))
+    old_loss, gradient = mean((old_loss, optax.tree.add(direct, vjp(through))))
 
     def fisher_product(vector: Params) -> Params:
         slope = jax.grad(lambda new: divergence(old, new))
         curved = jax.jvp(slope, (old,), (jvp(vector),))[1]
-        return optax.tree.add_scale(vjp(curved), config.cg_damping, vector)
+        return optax.tree.add_scale(mean(vjp(curved)), config.cg_damping, vector)
 
     direction, rest = conjugate_gradient(fisher_product, gradient, config.cg_iterations)
     curvature = optax.tree.vdot(direction, optax.tree.sub(gradient, rest))  # F x = g - r

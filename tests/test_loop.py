@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hmrl_cli import loop
 
@@ -12,7 +13,7 @@ def step(key, state, skills):
 
 def run(start, stop, state, seeds=(0, 1)):
     keys = loop.streams(seeds)
-    epoch = loop.make_epoch(step, 3)
+    epoch = loop.make_epoch(step, 3, len(seeds))
     reports = []
 
     skills = jnp.ones(len(seeds))
@@ -35,6 +36,17 @@ def test_a_seed_is_the_same_alone_and_among_others():
     alone, _, _ = run(0, 2, jnp.zeros((1, 4)), seeds=(7,))
     np.testing.assert_array_equal(both[1], alone[0])
     assert (both[0] != both[1]).all()
+
+
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_rollout.py, which gives it two devices")
+def test_seeds_that_have_a_device_each_are_the_same():
+    both, reports, _ = run(0, 3, jnp.zeros((2, 4)), seeds=(3, 7))
+    assert len(reports[-1].state.devices()) == 2
+    for seed, row in ((3, 0), (7, 1)):
+        alone, (*_, last), _ = run(0, 3, jnp.zeros((1, 4)), seeds=(seed,))
+        np.testing.assert_array_equal(both[row], alone[0])
+        np.testing.assert_array_equal(reports[-1].metrics["size"][row], last.metrics["size"][0])
+        assert len(last.state.devices()) == 1
 
 
 def test_what_is_not_finite_is_named():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli.rollout import side_by_side, unroll
+from hmrl_cli.rollout import in_shares, side_by_side, unroll
 from tests import toys
 
 
@@ -54,6 +54,18 @@ def test_rows_are_spread_over_devices_and_come_back_in_order():
         jax.tree.map(np.testing.assert_array_equal, spread, expected)
 
 
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by the test below, which gives it two devices")
+def test_shares_of_two_devices_make_one_mean():
+    def run(mean, shared, number):
+        whole = mean({"sum": jnp.sum(number), "of": jnp.stack([shared, jnp.float32(len(number))])})
+        return whole["sum"], whole["of"]
+
+    found = jax.jit(lambda n: in_shares(run, jnp.float32(5), n))(jnp.arange(6.0))
+    assert float(found[0]) == 7.5 and found[1].tolist() == [5, 3]
+    found = jax.jit(lambda n: in_shares(run, jnp.float32(5), n))(jnp.arange(3.0))  # one device has all
+    assert float(found[0]) == 3 and found[1].tolist() == [5, 3]
+
+
 def on_two_devices(*tests):
     """Run tests of this folder in a process that has two devices."""
     paths = [str(Path(__file__).parent / test) for test in tests]
@@ -64,7 +76,12 @@ def on_two_devices(*tests):
 
 
 def test_episodes_are_spread_over_devices():
-    on_two_devices("test_rollout.py::test_rows_are_spread_over_devices_and_come_back_in_order")
+    on_two_devices(
+        "test_rollout.py::test_rows_are_spread_over_devices_and_come_back_in_order",
+        "test_rollout.py::test_shares_of_two_devices_make_one_mean",
+        "test_loop.py::test_seeds_that_have_a_device_each_are_the_same",
+        "test_meta_gradient.py::test_devices_that_share_the_tasks_take_the_step_of_one",
+    )
 
 
 @pytest.mark.slow

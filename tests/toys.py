@@ -126,5 +126,5 @@ def train(learner, epochs, num_seeds=3):
     for number in range(epochs):
         keys = jax.random.split(jax.random.key(number + 1), num_seeds)
         state, metrics, finite = epoch(keys, state, None)
-    assert finite and epoch._cache_size() == 1
+    assert finite.all() and epoch._cache_size() == 1
     return state, metrics

@@ -27,7 +27,7 @@ def train(learner, updates, num_seeds):
     state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
     for keys in jax.random.split(jax.random.key(1), (2, num_seeds)):
         state, metrics, finite = epoch(keys, state, None)
-    assert finite and epoch._cache_size() == 1
+    assert finite.all() and epoch._cache_size() == 1
     return state, metrics
 
 

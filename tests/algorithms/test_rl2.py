@@ -81,7 +81,7 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
     state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2))
     for number in range(3):
         state, metrics, finite = epoch(jax.random.split(jax.random.key(number + 1), 2), state, None)
-    assert finite and epoch._cache_size() == 1  # two seeds at once, and one program for all of it
+    assert finite.all() and epoch._cache_size() == 1  # two seeds at once, and one program for all of it
     assert (metrics["return_last"] > 0.9).all() and (metrics["return_first"] < 0.6).all()
 
     def adapt(state, side):
