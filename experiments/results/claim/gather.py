@@ -1,4 +1,4 @@
-"""Gather FOLDER/ARM/SPLIT-RULE.json, what `hmrl eval --json` said, into OUT/claim.json and OUT/claim.md.
+"""Gather FOLDER/ARM/SPLIT-RULE.json, what `hmrl eval --json` said, into OUT/claim.json and OUT.md.
 
 python experiments/results/claim/gather.py FOLDER OUT
 """
@@ -46,7 +46,7 @@ def main(folder: Path, out: Path) -> None:
                 found = document[arm][f"{split}-{rule}"]
                 lines.append([split, rule, f"`{arm}`", cell(found["success"]), cell(found["reached"])])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    (out / "claim.md").write_text(text + "\n")
+    out.with_suffix(".md").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
 #!/bin/sh
 # Does the combination pay?  Every arm, meta-trained dense, then adapted to sparse goals of the training distribution
 # (test) and outside of it (hidden), by its own inner update and by exploring: refit, imitation and a fallback.
-# Writes claim.json and claim.md beside this script. 
+# Writes FAMILY/ and FAMILY.md beside this script.  On two cores: wheeled some twenty minutes, ant_goal an hour.
 #
-#   sh experiments/results/claim/run.sh SKILLS [FOLDER]     # SKILLS: a run of wheeled/diayn, 3 seeds
+#   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER]     # wheeled or ant_goal; SKILLS: a run of 3 seeds
 set -eu
 here=$(dirname "$0")
-skills=$1
-out=${2:-runs/claim}
+family=$1
+skills=$2
+out=${3:-runs/claim}/$family
 k=5
 
 arm() { # ARM [hmrl's options]
   arm=$1
   shift
-  hmrl meta-train wheeled/explore --num-seeds 3 --run-dir "$out/$arm" --resume "$@"
-  mkdir -p "$here/$arm"
+  hmrl meta-train "$family/explore" --num-seeds 3 --run-dir "$out/$arm" --resume "$@"
+  mkdir -p "$here/$family/$arm"
   for file in config.toml provenance.json metrics.jsonl; do
-    cp "$out/$arm/$file" "$here/$arm"
+    cp "$out/$arm/$file" "$here/$family/$arm"
   done
   for split in test hidden; do
     hmrl eval "$out/$arm" --split $split --json >"$out/$arm/$split-own.json"
@@ -25,11 +26,11 @@ arm() { # ARM [hmrl's options]
   done
 }
 
+arm hmrl --skills "$skills" --set hierarchy.steps_per_skill=$k
 arm maesn_repeat --set training.action_repeat=$k
-arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
 # a controller that has learned nothing: one update that may not move it
 arm skills_only --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
   --set training.updates_per_epoch=1 --set algorithm.trust_region.max_divergence=1e-12
-arm hmrl --skills "$skills" --set hierarchy.steps_per_skill=$k
+arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
 arm hmrl_maml --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
-python "$here/gather.py" "$out" "$here"
+python "$here/gather.py" "$out" "$here/$family"
