@@ -6,17 +6,17 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hmrl_cli.config import Evaluation
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.film import Film, frame
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.rollout import advance, side_by_side
+from hmrl_cli.rollout import advance, side_by_side, unroll
 from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
 from hmrl_cli.types import Adaptation, EnvState, MetaLearner, SkillLearner, SkillLibrary, TaskFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hmrl_cli.config import Evaluation
     from hmrl_cli.types import Array, Key, Params, Split, State, Task
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
@@ -98,6 +98,43 @@ def adaptation_curves(
         return side_by_side(one_task, (state, skills), keys, tasks, at_once=TASKS_AT_ONCE)
 
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(one_seed))(key, state, skills))
+
+
+def explored(
+    key: Key, learner: MetaLearner, family: TaskFamily, state: State, task: Task, *, draws: int, episodes: int
+) -> tuple[dict[str, Array], Array]:
+    """How a meta-learner explores before any update: with structure, where its draws decide where it goes.
+
+    Args:
+        key: of one seed.
+        learner: over that family.
+        family: as the learner meets it.
+        state: of the learner.
+        task: any; the reward is not looked at.
+        draws: M, of what one episode's exploration needs, such as a latent.
+        episodes: N with each of them.
+
+    Returns:
+        numbers, and paths [M, N, T + 1, 2].  `end_spread` is the root mean square distance of ends from their
+        centre; `share_of_draws` the share of its square that lies between draws (the intraclass correlation
+        of a one-way analysis of variance: near 0 where draws do not matter, 1 where they decide).
+    """
+    adapt_key, draw_key, run_key = jax.random.split(key, 3)
+    start, _ = learner.adapt(adapt_key, state, task, Evaluation(adapt_steps=0, episodes=1))
+
+    def path(draw_key: Key, key: Key) -> Array:
+        steps, final = unroll(key, learner.behaviour(draw_key, start), family, task)
+        return family.features["xy"](jnp.concatenate([steps.obs, final.obs[None]]))
+
+    keys = jax.random.split(run_key, (draws, episodes))
+    per_draw = jax.vmap(path, in_axes=(None, 0))
+    paths = jax.vmap(per_draw)(jax.random.split(draw_key, draws), keys)
+    ends = paths[:, :, -1]
+    within = ends.var(axis=1, ddof=1).sum(axis=-1).mean()
+    between = ends.mean(axis=1).var(axis=0, ddof=1).sum() - within / episodes
+    share = jnp.maximum(between, 0.0) / (jnp.maximum(between, 0.0) + within + 1e-20)
+    spread = jnp.sqrt(jnp.sum((ends - ends.mean(axis=(0, 1))) ** 2, axis=-1).mean())
+    return {"end_spread": spread, "share_of_draws": share}, paths
 
 
 def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:

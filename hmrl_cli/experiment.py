@@ -292,6 +292,24 @@ def evaluate(
     return document
 
 
+def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
+    """How a meta-run explores before any update: `evaluation.explored`, lists over seeds, and a picture, SVG.
+
+    Raises:
+        InputError: the run or every checkpoint cannot be used.
+    """
+    experiment, parts, _, state, skills = open_trained(path, "sparse", progress)
+
+    def one_seed(key: Key, state: State, skills: Params) -> Any:
+        family, learner = parts.act_on(skills), parts.make_learner(skills)
+        task = family.sample(key, "train")
+        return evaluation.explored(key, learner, family, state, task, draws=draws, episodes=episodes)
+
+    numbers, paths = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
+    found = {name: np.asarray(value).tolist() for name, value in numbers.items()}
+    return found, report.paths_svg(np.asarray(paths), "draws")
+
+
 def _experience(parts: Parts, budget: config.Evaluation) -> list[int]:
     """Environment steps of a task that an adaptation has seen before each column, [K + 1]."""
     episodes = budget.episodes if parts.make_learner(None).pools_episodes else 1
@@ -437,7 +455,7 @@ def diagnose(
     numbers, paths, films = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
     document = {name: np.asarray(value).tolist() for name, value in numbers.items()}
     rundir.write_json(path / "skills.json", document)
-    rundir.write_text(path / "skills.svg", report.skill_paths_svg(np.asarray(paths)))
+    rundir.write_text(path / "skills.svg", report.paths_svg(np.asarray(paths), "skills"))
     first = jax.tree.map(lambda x: np.asarray(x[0]), films)
     page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
     rundir.write_text(path / "skills.html", page)

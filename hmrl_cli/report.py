@@ -186,20 +186,20 @@ def curves_svg(run_paths: Sequence[Path]) -> str:
     return _svg(figure)
 
 
-def skill_paths_svg(paths: Any) -> str:
-    """Paths of the skills [seed, skill, episode, T + 1, 2] from above: a panel per seed, a colour each."""
+def paths_svg(paths: Any, of: str) -> str:
+    """Paths of skills or draws [seed, which, episode, T + 1, 2] from above: a panel for each seed."""
     figure, axes = _figure(1, len(paths), size=4.5)
-    for seed, per_skill in enumerate(paths):
+    for seed, per_one in enumerate(paths):
         axis = axes[0][seed]
-        for skill, episodes in enumerate(per_skill):
-            colour = _colour(skill, len(per_skill))
+        for which, episodes in enumerate(per_one):
+            colour = _colour(which, len(per_one))
             for episode in episodes:
                 axis.plot(episode[:, 0], episode[:, 1], color=colour, lw=0.9, alpha=0.8)
-            axis.plot(*episodes[:, -1].mean(axis=0), "o", color=colour, ms=5, label=str(skill))
+            axis.plot(*episodes[:, -1].mean(axis=0), "o", color=colour, ms=5, label=str(which))
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_xlabel("x")
         axis.set_ylabel("y" if seed == 0 else "")
-        axis.set_title("skills" if len(paths) == 1 else f"skills of seed {seed}")
+        axis.set_title(of if len(paths) == 1 else f"{of} of seed {seed}")
     if len(paths[0]) <= 20:
         axes[0][-1].legend(fontsize="x-small", ncols=1 + len(paths[0]) // 11)
     return _svg(figure)

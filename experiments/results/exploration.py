@@ -1,0 +1,28 @@
+"""How meta-runs explore before any update: what each draw of exploration decides, numbers and pictures.
+
+python experiments/results/exploration.py OUT RUN...        # OUT/NAME.json and OUT/NAME.svg of each run
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from hmrl_cli import experiment, runtime
+from hmrl_cli.progress import Silent
+
+
+def main(out: Path, runs: list[Path]) -> None:
+    """Write the files."""
+    runtime.prepare()
+    out.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        numbers, picture = experiment.explore(run, Silent())
+        (out / f"{run.name}.json").write_text(json.dumps(numbers) + "\n")
+        (out / f"{run.name}.svg").write_text(picture + "\n")
+        print(run.name, numbers)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
