@@ -89,6 +89,7 @@ class Trained:
 
     def __init__(self, command: str, preset: str, sets: Sequence[str] = ()) -> None:
         """Compile."""
+        self.preset, self.sets = preset, list(sets)
         self.experiment = config.resolve(command, preset, sets).experiment
         self.parts = experiment.assemble(self.experiment)
         self.learner = self.parts.make_learner(None)

@@ -1,6 +1,6 @@
 """This project's MAML-TRPO and the loop of pytorch-maml-rl, side by side, in one run.
 
-    python experiments/bench/maml.py [-o FILE.json] [--parts speed training] [--ours PRESET] [--no-peer]
+    python experiments/bench/maml.py [-o FILE.json] [--parts PART...] [--ours PRESET] [--no-peer]
 
 The peer is `peers/numpy_maml.py`: what that loop computes and how, on NumPy, in a process of its own; it says
 there what differs.  Both learn the 2-D navigation of `hmrl_cli/families/point.py` with the settings that
@@ -12,6 +12,9 @@ adaptation), in turn, with compilation apart.  "of_ceiling" is the share of the 
 float32 matrices that HMRL's whole meta-iteration reaches: the FLOP of its matrix products are counted
 analytically (`iteration_flop`: XLA's own count takes the body of a loop once), with one candidate of the line
 search, so that further ones count as time lost.
+
+**physics**: steps per second of `ant_goal/maesn` in training, compiled without a cache, and of its bare
+physics under random actions for several numbers of environments, in turn.
 
 **training**: seconds of training from scratch until the return after adaptation, mean over the meta-batch
 and over five iterations, reaches `--target`: HMRL with the same settings ("hmrl"), HMRL with a preset of its
@@ -34,12 +37,14 @@ from pathlib import Path
 from typing import Any
 
 import beside
+import physics
 from beside import products, spread
 
 from hmrl_cli import config, runtime
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.rollout import unroll
 
+PARTS = ("speed", "physics", "training")
 SMOOTH = 5  # iterations
 SETTINGS = {  # of pytorch-maml-rl's configuration of 2-D navigation, with an inner step size of 0.1
     "tasks": 20,
@@ -253,6 +258,8 @@ def table(document: dict[str, Any]) -> str:
         for name, ratio in speed.get("times_as_fast", {}).items():
             text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
             lines.append(f"  {name:26} {text}")
+    if found := document.get("physics"):
+        lines += physics.lines(found)
     if training := document.get("training"):
         lines.append(f"seconds to a return of {training['target']:g} after adaptation")
         for name, side in training["sides"].items():
@@ -270,7 +277,7 @@ def main() -> None:
     """Measure what is asked for, print a table, and write everything where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", type=Path, help="JSON file to write; parts that are not measured are kept")
-    parser.add_argument("--parts", nargs="+", choices=["speed", "training"], default=["speed", "training"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--no-peer", action="store_true", help="measure this project alone")
     parser.add_argument("--peer-threads", type=int, default=1, help="of the peer's products of matrices")
     parser.add_argument("--repeats", type=int, default=5, help="timed iterations of each side")
@@ -288,6 +295,7 @@ def main() -> None:
     threads = None if asked.no_peer else asked.peer_threads
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
         "speed": lambda: measure_speed(SETTINGS, asked.repeats, threads),
+        "physics": lambda: physics.measure(Ours("ant_goal/maesn"), asked.repeats),
         "training": lambda: measure_training(
             SETTINGS, asked.ours, asked.seeds, asked.target, asked.cap, threads
         ),

@@ -32,15 +32,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import beside
-import families
+import physics
 from beside import matrix_ceiling, products, quality_ratio, spread, version
 
 from hmrl_cli import config, evaluation, runtime
@@ -52,7 +50,6 @@ OURS = "ant_goal/diayn_ppo"  # this project's best
 SKILL_EPISODES = 8
 GOOD = {"accuracy": 0.9, "mutual_information": 1.8, "displacement": 5.0}  # the last: mean over skills, m
 LOOK_EVERY = 10  # epochs
-ENVIRONMENTS = (16, 32, 64, 128, 256)
 CHUNK = 20  # iterations of QDax between two looks at its skills
 EXAMPLE = {  # of QDax, with 8 skills in place of 5
     "envs": 250,
@@ -231,43 +228,6 @@ def speed_of(name: str, side: Side, play: Side, rows: list[dict[str, Any]]) -> d
     }
 
 
-def physics_call(physics: Any, start: Any, num_envs: int) -> Callable[[], float]:
-    """Returns a function that measures steps per second of bare physics under random actions."""
-    keys = jax.random.split(jax.random.key(0), num_envs)
-    run = jax.jit(jax.vmap(families.physics_steps(physics, start))).lower(keys).compile()
-
-    def measure() -> float:
-        began = time.perf_counter()
-        jax.block_until_ready(run(keys))
-        return num_envs * families.STEPS / (time.perf_counter() - began)
-
-    return measure
-
-
-def measure_physics(repeats: int, numbers: Sequence[int], preset: str = OURS) -> dict[str, Any]:
-    """Steps per second of training, and of the physics alone, in turn."""
-    side = Ours(preset)
-    family_config = side.experiment.family
-    settings = {name: value for name, value in family_config.model_dump().items() if name != "name"}
-    family, physics = families.make(family_config.name, **settings)
-    reset = family.reset(jax.random.key(1), family.sample(jax.random.key(0), "train"))
-    start = families.physics_state(reset.body)
-    bare = {number: physics_call(physics, start, number) for number in numbers}
-    rows = []
-    for _ in range(repeats + 1):
-        row = {"training": side.steps / side.train()}
-        rows.append(row | {str(number): rate() for number, rate in bare.items()})
-    rows = rows[1:]
-    side.close()
-    medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
-    best = max((str(number) for number in numbers), key=lambda name: medians[name])
-    shares = {
-        name: spread([row["training"] / row[key] for row in rows])
-        for name, key in (("of_64", "64"), ("of_best", best))
-    }
-    return {"preset": preset, "steps_per_s": medians, "best": int(best), "share": shares, "repetitions": rows}
-
-
 def displaced(ends: Any) -> dict[str, float]:
     """How far the skills lead [num_skills, N, 2]: each episode's end, and each skill's mean end."""
     return {
@@ -381,14 +341,8 @@ def table(document: dict[str, Any]) -> str:
         for name, ratio in speed.get("times_as_fast", {}).items():
             text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
             lines.append(f"  {name:26} {text}")
-    if physics := document.get("physics"):
-        rates, share = physics["steps_per_s"], physics["share"]
-        lines.append(f"{physics['preset']:28} {rates['training']:9.0f} steps/s in training")
-        lines.append(f"  bare, 64 environments      {rates['64']:9.0f}  {share['of_64']['median']:.0%}")
-        best = physics["best"]
-        lines.append(
-            f"  bare, {best:3} environments     {rates[str(best)]:9.0f}  {share['of_best']['median']:.0%}"
-        )
+    if found := document.get("physics"):
+        lines += physics.lines(found)
     if quality := document.get("quality"):
         lines.append(f"seconds to {quality['target_m']:g} m")
         for name in ("hmrl", "qdax"):
@@ -428,7 +382,7 @@ def main() -> None:
     peer = not asked.no_peer
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
         "speed": lambda: measure_speed(settings, asked.steps, asked.repeats, peer),
-        "physics": lambda: measure_physics(asked.repeats, ENVIRONMENTS),
+        "physics": lambda: physics.measure(Ours(OURS), asked.repeats),
         "quality": lambda: measure_quality(settings, asked.seeds, asked.target, asked.cap, peer),
         "standard": lambda: measure_standard(asked.standard_seeds),
     }
