@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import rollout
+from hmrl_cli import devices
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
         metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
         return state, metrics, jax.vmap(all_finite)((state, metrics))
 
-    mesh = rollout.devices_for(num_seeds)
+    mesh = devices.mesh_for(num_seeds)
     if mesh is None:
         return jax.jit(epoch, donate_argnums=1)
     apart = jax.sharding.PartitionSpec(*mesh.axis_names)

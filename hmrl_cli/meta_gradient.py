@@ -17,9 +17,9 @@ from hmrl_cli import adaptation, clipped, networks, refit, trust_region
 from hmrl_cli.adaptation import Episodes
 from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
+from hmrl_cli.devices import in_shares
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.rollout import in_shares
 from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 

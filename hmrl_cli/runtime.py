@@ -28,7 +28,7 @@ def prepare() -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-    # Episodes that are spread over devices use every core; see rollout.side_by_side.
+    # Episodes that are spread over devices use every core; see devices.side_by_side.
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(min(_cores(), MAX_CPU_DEVICES)))
     # These devices wait for one another.  On a busy machine, or suspended, one may be late by more than the
     # 40 seconds after which XLA would end the process.

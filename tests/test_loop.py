@@ -38,7 +38,7 @@ def test_a_seed_is_the_same_alone_and_among_others():
     assert (both[0] != both[1]).all()
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_rollout.py, which gives it two devices")
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_devices.py, which gives it two devices")
 def test_seeds_that_have_a_device_each_are_the_same():
     both, reports, _ = run(0, 3, jnp.zeros((2, 4)), seeds=(3, 7))
     assert len(reports[-1].state.devices()) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hmrl_cli import adaptation, meta_gradient, networks, rollout
+from hmrl_cli import adaptation, devices, meta_gradient, networks
 from hmrl_cli.algorithms import maesn, maml
 from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
@@ -210,7 +210,7 @@ def test_a_fallback_holds_one_action_for_an_episode():
     assert (np.ptp(run(0.0).transitions.action, axis=1) > 0).all()
 
 
-@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_rollout.py, which gives it two devices")
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_devices.py, which gives it two devices")
 @pytest.mark.parametrize(("algorithm", "outer"), [("maml", "clipped"), ("maesn", "trust_region")])
 def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, monkeypatch):
     agent = learner(algorithm, inner_steps=2)
@@ -221,7 +221,7 @@ def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, mon
         return jax.jit(jax.vmap(agent.step, in_axes=(0, None)))(jax.random.split(jax.random.key(1), 2), state)
 
     shared = step(0)
-    monkeypatch.setattr(rollout, "devices_for", lambda rows: None)
+    monkeypatch.setattr(devices, "mesh_for", lambda rows: None)
     alone = step(1)
     assert len(shared[1]["loss"].devices()) == 2 and len(alone[1]["loss"].devices()) == 1
     moved = jax.tree.map(lambda new, old: jnp.abs(new - old).max(), alone[0].meta, state.meta)

@@ -10,8 +10,8 @@ from typing import Any
 import beside
 import families
 
+from hmrl_cli.devices import mesh_for
 from hmrl_cli.lazy import jax
-from hmrl_cli.rollout import devices_for
 
 ENVIRONMENTS = (16, 32, 64, 128, 256)
 
@@ -20,7 +20,7 @@ def bare(physics: Any, start: Any, num_envs: int) -> Callable[[], float]:
     """Returns a function that measures steps per second under random actions, spread over the devices."""
     keys = jax.random.split(jax.random.key(0), num_envs)
     run = jax.vmap(families.physics_steps(physics, start))
-    mesh = devices_for(num_envs)
+    mesh = mesh_for(num_envs)
     if mesh is not None:
         apart = jax.sharding.PartitionSpec(*mesh.axis_names)
         run = jax.shard_map(run, mesh=mesh, in_specs=apart, out_specs=apart, check_vma=False)
