@@ -31,7 +31,6 @@ RANKS = [
         "viewer",
         "progress",
         "runtime",
-        "devices",
     },
     {"experiment", "imitation", "render"},
     {"cli", "__main__"},
