@@ -185,7 +185,8 @@ def train(
         num_epochs=experiment.training.epochs,
         after_epoch=after_epoch,
     )
-    state = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), state)  # from every device to the first
+    # from every device to the first; a large replay buffer is on one, and not copied
+    state = jax.tree.map(lambda x: x if len(x.devices()) == 1 else jnp.asarray(np.asarray(x)), state)
     summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
     if isinstance(parts.make_learner(None), SkillLearner):
         progress.phase("diagnosing skills")
