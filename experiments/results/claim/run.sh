@@ -34,3 +34,5 @@ arm skills_only --skills "$skills" --set hierarchy.steps_per_skill=$k --set trai
 arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
 arm hmrl_maml --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
 python "$here/gather.py" "$out" "$here/$family"
+# how they explore before any update
+python "$here/../exploration.py" "$here/$family/exploration" "$out/hmrl" "$out/maesn_repeat" "$out/maml_repeat"
