@@ -1,6 +1,8 @@
 """Gather FOLDER/ARM/SPLIT-RULE.json, what `hmrl eval --json` said, into OUT/claim.json and OUT.md.
 
 python experiments/results/claim/gather.py FOLDER OUT
+
+Arms that have not run are left out.
 """
 
 from __future__ import annotations
@@ -36,14 +38,15 @@ def main(folder: Path, out: Path) -> None:
             for file in sorted((folder / arm).glob("*-*.json"))
         }
         for arm in ARMS
+        if (folder / arm).exists()
     }
     (out / "claim.json").write_text(json.dumps(document) + "\n")
     heads = ["goals", "adaptation", "arm", "success at the last step", "goal ever reached"]
     lines = [heads, ["---"] * len(heads)]
     for split in ("test", "hidden"):
         for rule in ("own", "explore"):
-            for arm in ARMS:
-                found = document[arm][f"{split}-{rule}"]
+            for arm, evaluations in document.items():
+                found = evaluations[f"{split}-{rule}"]
                 lines.append([split, rule, f"`{arm}`", cell(found["success"]), cell(found["reached"])])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     out.with_suffix(".md").write_text(text + "\n")
