@@ -21,11 +21,9 @@ trial preset ant_goal/diayn_ppo
 trial fixed_rate "$here/fixed_rate.toml"
 trial perceptron ant_goal/diayn_ppo --set algorithm.discriminator=mlp
 trial perceptron_xy ant_goal/diayn_ppo --set algorithm.discriminator=mlp --set algorithm.discriminate=xy
-trial sharpness_4 ant_goal/diayn_ppo --set algorithm.sharpness=4.0
 trial episodes_128 ant_goal/diayn_ppo --set algorithm.episodes_per_update=128 --set algorithm.ppo.minibatches=16 \
   --set training.epochs=17
 trial passes_8 ant_goal/diayn_ppo --set algorithm.ppo.epochs=8
-trial units_256 ant_goal/diayn_ppo --set 'algorithm.ppo.hidden=[256, 256]'
 trial no_entropy ant_goal/diayn_ppo --set algorithm.ppo.entropy_coefficient=0.0
 trial discount_99 ant_goal/diayn_ppo --set algorithm.ppo.discount=0.99
 python "$here/../skills/gather.py" "$here"
