@@ -41,6 +41,7 @@ import physics
 from beside import products, spread
 
 from hmrl_cli import config, runtime
+from hmrl_cli.devices import side_by_side
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.rollout import unroll
 
@@ -104,12 +105,14 @@ class Ours(beside.Trained):
         unadapted = config.Evaluation(adapt_steps=0, episodes=1)
         acting, _ = learner.adapt(start_key, only, tasks[0], unadapted)
 
-        def episode(key: Any, task: Any) -> Any:
-            behave_key, run_key = jax.random.split(key)
-            return unroll(run_key, learner.behaviour(behave_key, acting), family, task)[0]
+        def one_task(acting: Any, key: Any, task: Any) -> Any:
+            def episode(key: Any) -> Any:
+                behave_key, run_key = jax.random.split(key)
+                return unroll(run_key, learner.behaviour(behave_key, acting), family, task)[0]
 
-        keys = jax.random.split(episode_key, (settings.tasks_per_update, settings.episodes_per_task))
-        return jax.vmap(jax.vmap(episode, (0, None)))(keys, tasks)
+            return jax.vmap(episode)(jax.random.split(key, settings.episodes_per_task))
+
+        return side_by_side(one_task, acting, jax.random.split(episode_key, len(tasks)), tasks)
 
     def iterate(self) -> tuple[float, dict[str, float]]:
         """Seconds of one meta-iteration, and what it did."""
