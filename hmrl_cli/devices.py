@@ -78,6 +78,18 @@ def in_shares(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
     return spread(shared, *each)
 
 
+def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of LAPACK's that a processor applies to one batch element at a time.
+
+    jaxlib hands the elements of a batch to the threads that its devices run on and waits for them: for ever,
+    where every thread runs a device.
+    """
+    if jax.default_backend() != "cpu":
+        return function
+    # all that is bound to a partial function stays with it
+    return jax.custom_batching.sequential_vmap(lambda *args: function(*args))
+
+
 def _pack(tree: Any) -> Array:
     """Leaves [N, ...] of four bytes a number, or bool, as one array [N, K] uint32.
 

@@ -40,8 +40,8 @@ def streams(seeds: Any) -> Streams:
 def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num_seeds: int = 1) -> Any:
     """An epoch of all seeds in one program that donates its state.
 
-    Seeds share nothing: as many devices as divide their number evenly have some each, and never wait for
-    one another.
+    Seeds share nothing: where their number is a multiple of the devices', each has as many, and they never
+    wait for one another.  Otherwise all are on each device, for `step` to share out its work.
 
     Args:
         step: (key, state, skills) -> (state, metrics) of one seed.
@@ -62,7 +62,7 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
         return state, metrics, jax.vmap(all_finite)((state, metrics))
 
     mesh = devices.mesh_for(num_seeds)
-    if mesh is None:
+    if mesh is None or mesh.size < len(jax.devices()):
         return jax.jit(epoch, donate_argnums=1)
     apart = jax.sharding.PartitionSpec(*mesh.axis_names)
     where = jax.sharding.NamedSharding(mesh, apart)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
+from hmrl_cli.devices import one_at_a_time
 from hmrl_cli.lazy import jax, jnp
 
 if TYPE_CHECKING:
@@ -70,22 +72,8 @@ def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-
     mean = weight @ y
     weighted = x * weight[:, None]
     gram = weighted.T @ x + ridge * jnp.eye(x.shape[1])
-    return (mean + x @ _solve(gram, weighted.T @ (y - mean))).reshape(returns.shape)
-
-
-def _solve(gram: Array, target: Array) -> Array:
-    """The solution of gram x = target, gram positive definite.
-
-    On a processor one batch element at a time: jaxlib hands a batch to the threads that its devices run on
-    and waits for them, for ever where every thread runs a device.
-    """
-
-    def solve(gram: Array, target: Array) -> Array:
-        return jax.scipy.linalg.solve(gram, target, assume_a="pos")
-
-    if jax.default_backend() == "cpu":
-        solve = jax.custom_batching.sequential_vmap(solve)
-    return solve(gram, target)
+    solve = one_at_a_time(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
+    return (mean + x @ solve(gram, weighted.T @ (y - mean))).reshape(returns.shape)
 
 
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:

@@ -9,12 +9,14 @@ expects: D / 2 log(1 + phi^T Sigma phi / noise^2), which is not normalised any f
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
 from hmrl_cli import exploration
+from hmrl_cli.devices import one_at_a_time
 from hmrl_cli.exploration import action_code, mean_over
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp
@@ -76,7 +78,9 @@ class InformationGain(NamedTuple):
         """D / 2 log(1 + phi^T Sigma phi / noise^2) [...]."""
         phi = self.features(state, steps)
         flat = phi.reshape(-1, phi.shape[-1]).T
-        half = jax.scipy.linalg.solve_triangular(state.root, flat, trans=1)  # R^-T phi
+        half = one_at_a_time(functools.partial(jax.scipy.linalg.solve_triangular, trans=1))(
+            state.root, flat
+        )  # R^-T phi
         variance = jnp.sum(half**2, axis=0).reshape(phi.shape[:-1])
         return 0.5 * self.size * jnp.log1p(variance / self.config.noise**2)
 
@@ -86,14 +90,14 @@ class InformationGain(NamedTuple):
         valid = steps.valid[..., None]
         phi = self.features(state, steps)
         change = self._change(steps)
-        weights = jax.scipy.linalg.solve_triangular(state.root, state.moment)
+        weights = one_at_a_time(jax.scipy.linalg.solve_triangular)(state.root, state.moment)
         missed = jnp.sum((change - phi @ weights) ** 2, axis=-1)
 
         # By a QR decomposition of the root: a sum of precisions would lose, in float32, what is rarely seen.
         data = jnp.concatenate([phi, change], axis=-1) * valid / self.config.noise
         prior = jnp.concatenate([state.root, state.moment], axis=-1)
         both = jnp.concatenate([prior, data.reshape(-1, data.shape[-1])])
-        triangle = jnp.linalg.qr(both, mode="r")[:count]
+        triangle = one_at_a_time(functools.partial(jnp.linalg.qr, mode="r"))(both)[:count]
         metrics = {"model_error": jnp.sqrt(mean_over(steps.valid, missed))}
         return state._replace(root=triangle[:, :count], moment=triangle[:, count:]), metrics
 
