@@ -79,7 +79,7 @@ class Meta(NamedTuple):
 
     policy: Params
     latents: Gaussian | None  # one row per training task, [num_train_tasks, L]
-    step_size: AdaptState  # leaves start with [inner_steps]; None for a part that the inner loop leaves alone
+    step_size: AdaptState  # leaves [inner_steps or 1, ...]; None for a part that the inner loop leaves alone
 
 
 class State(NamedTuple):
@@ -191,9 +191,9 @@ class MetaGradient(NamedTuple):
         gain = ratio * judged.advantage
         if self.config.outer == "clipped":
             gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * judged.advantage)
-        updates = self.config.inner_steps if self.config.outer_loss == "all" else 1
+        updates = self.config.inner_steps or 1 if self.config.outer_loss == "all" else 1
         loss = -masked_mean(gain[:, -updates:], steps.valid[:, -updates:])
-        if self.config.outer == "clipped":
+        if self.config.outer == "clipped" and self.config.inner_steps:
             moved = ratio - 1.0 - log_ratio  # has the divergence for its mean
             loss += self.config.clipped.kl_weight * masked_mean(moved[:, :-1], steps.valid[:, :-1])
         if meta.latents is None:
@@ -280,7 +280,7 @@ class MetaGradient(NamedTuple):
         """The inner update number `count`; those beyond the trained ones go as far as the last of these."""
         factor = self.config.step_decay**count
         step_size = jax.tree.map(
-            lambda size: size[jnp.minimum(count, self.config.inner_steps - 1)] * factor, meta.step_size
+            lambda size: size[jnp.minimum(count, len(size) - 1)] * factor, meta.step_size
         )
         if not self.config.learn_step_size:
             step_size = jax.lax.stop_gradient(step_size)
@@ -317,16 +317,19 @@ class MetaGradient(NamedTuple):
         """The first phase that the outer loss needs: the clipped one looks at those before an update, too."""
         if self.config.outer == "clipped":
             return 0
-        return 1 if self.config.outer_loss == "all" else self.config.inner_steps
+        return min(1, self.config.inner_steps) if self.config.outer_loss == "all" else self.config.inner_steps
 
     def _judged(self, batch: Batch) -> Episodes:
         return jax.tree.map(lambda x: x[:, self._first_judged :], batch.phases)
 
     def _first_step_size(self, policy: Params) -> AdaptState:
-        """Step sizes at the start, leaves [inner_steps, ...]: a number for each array of the policy."""
+        """Step sizes at the start, leaves [inner_steps, ...]: a number for each array of the policy.
+
+        Training without inner updates leaves one for those of a later adaptation.
+        """
 
         def repeated(size: Any) -> Array:
-            return jnp.repeat(jnp.float32(size)[None], self.config.inner_steps, axis=0)
+            return jnp.repeat(jnp.float32(size)[None], max(self.config.inner_steps, 1), axis=0)
 
         params, latent = self.step_size
         if params is not None:

@@ -50,7 +50,9 @@ def _is_evaluation(document: Any) -> bool:
     try:
         parts = [document[measure][key][-1] for measure in MIDDLE for key in (MIDDLE[measure], "low", "high")]
         return (
-            document["schema"] == 1 and all(isinstance(x, float) for x in parts) and {*BUDGET} <= {*document}
+            document["schema"] == 1
+            and all(isinstance(x, float) for x in parts)
+            and {*BUDGET, "env_steps"} <= {*document}
         )
     except (KeyError, TypeError, IndexError):
         return False
@@ -157,33 +159,43 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def curves_svg(run_paths: Sequence[Path]) -> str:
-    """Return and goals ever reached against updates, a column for every split and reward."""
+    """Return, success and goals ever reached against updates, a column for every split and reward."""
     compare(run_paths)  # only what can be compared goes into one picture
-    # a dollar sign would begin a formula
-    documents = [(p.name.replace("$", r"\$"), document) for p in run_paths for document in evaluations(p)]
-    protocols = list(dict.fromkeys((d["split"], d["reward"]) for _, d in documents))
-    figure, axes = _figure(2, len(protocols))
-    for column, protocol in enumerate(protocols):
-        for row, measure in enumerate(("return", "reached")):
-            axis = axes[row][column]
-            for name, document in documents:
-                if (document["split"], document["reward"]) != protocol:
-                    continue
-                line = document[measure]
-                (drawn,) = axis.plot(document["steps"], line[MIDDLE[measure]], marker="o", ms=3, label=name)
-                axis.fill_between(
-                    document["steps"], line["low"], line["high"], alpha=0.2, color=drawn.get_color()
-                )
-                if measure == "return":
-                    for level, style in (("flat", ":"), ("feasible", "--")):
-                        axis.axhline(document[level], color="gray", ls=style, lw=1)
+    protocols: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
+    for path in run_paths:
+        for document in evaluations(path):
+            # a dollar sign would begin a formula
+            named = (path.name.replace("$", r"\$"), document)
+            protocols.setdefault((document["split"], document["reward"]), []).append(named)
+    figure, axes = _figure(len(MIDDLE), len(protocols))
+    for column, (protocol, documents) in enumerate(protocols.items()):
+        for axis, measure in zip(axes[:, column], MIDDLE, strict=True):
+            _draw_curves(axis, measure, documents)
             axis.set_ylabel(measure if column == 0 else "")
-            axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0][column].set_title(" goals, ".join(protocol) + " reward")
-        axes[1][column].set_xlabel("updates")
-        axes[1][column].set_ylim(-0.03, 1.03)
+        axes[-1][column].set_xlabel(_updates([document for _, document in documents]))
     axes[0][0].legend(fontsize="small")
     return _svg(figure)
+
+
+def _draw_curves(axis: Any, measure: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """One measure of several runs, with its intervals, and the reference lines of a return."""
+    for name, document in documents:
+        line, steps = document[measure], document["steps"]
+        (drawn,) = axis.plot(steps, line[MIDDLE[measure]], marker="o", ms=3, label=name)
+        axis.fill_between(steps, line["low"], line["high"], alpha=0.2, color=drawn.get_color())
+    if measure == "return":
+        for level, style in (("flat", ":"), ("feasible", "--")):
+            axis.axhline(documents[0][1][level], color="gray", ls=style, lw=1)
+    else:
+        axis.set_ylim(-0.03, 1.03)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _updates(documents: Sequence[dict[str, Any]]) -> str:
+    """What is counted along the curves of some evaluations, and its price where it is the same for all."""
+    prices = {document["env_steps"][1] for document in documents if len(document["steps"]) > 1}
+    return f"updates, of {prices.pop():,} environment steps each" if len(prices) == 1 else "updates"
 
 
 def paths_svg(paths: Any, of: str) -> str:

@@ -39,8 +39,9 @@ def gather(agent):
     return state.meta, batch
 
 
-@pytest.mark.parametrize("algorithm", ["maml", "maesn"])
-@pytest.mark.parametrize("inner_steps", [1, 3])
+@pytest.mark.parametrize(
+    ("algorithm", "inner_steps"), [("maml", 1), ("maml", 3), ("maesn", 0), ("maesn", 1), ("maesn", 3)]
+)
 def test_the_meta_gradient_agrees_with_finite_differences(algorithm, inner_steps):
     agent = learner(algorithm, inner_steps)
     meta, batch = gather(agent)
@@ -118,6 +119,22 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     np.testing.assert_array_equal(adapt(key, state, task, none)[0].latent.mean, jnp.zeros(2))
     wide = adapt(key, state, task, Evaluation(adapt_steps=0, episodes=4, latent_std=3.0))[0]
     np.testing.assert_allclose(jnp.exp(wide.latent.log_std), 3.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("outer", ["trust_region", "clipped"])
+@pytest.mark.parametrize("outer_loss", ["last", "all"])
+def test_latent_space_trains_without_an_inner_update_and_adapts_later(outer, outer_loss):
+    config = maesn.Config(**SMALL, inner_steps=0, num_train_tasks=5, outer=outer, outer_loss=outer_loss)
+    agent = maesn.build(config, FAMILY)
+    assert agent.steps_per_update == 3 * 4 * FAMILY.horizon
+    state = agent.init(jax.random.key(0))
+    new, metrics = jax.jit(agent.step)(jax.random.key(1), state)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((new, metrics)))
+    assert not np.array_equal(new.meta.latents.mean, state.meta.latents.mean)
+    acted, _ = agent.adapt(
+        jax.random.key(2), new, jnp.array([0.0, 1.0]), Evaluation(adapt_steps=1, episodes=4)
+    )
+    assert np.abs(acted.latent.mean).max() > 0
 
 
 def clipping(inner_steps=2, **settings):

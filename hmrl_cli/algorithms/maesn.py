@@ -21,6 +21,9 @@ class Config(meta_gradient.Config):
     command: ClassVar[str] = "meta-train"
     name: Literal["maesn"] = "maesn"
     num_train_tasks: int = Field(100, gt=0, le=1_000_000, description="training tasks, each with a latent")
+    inner_steps: int = Field(
+        1, ge=0, le=100, description="inner updates while training; 0 is its LatentSpace baseline"
+    )
     learn_step_size: bool = Field(True, description="whether the outer step moves the step sizes")
     latent_size: int = Field(2, gt=0, le=1000, description="dimensions of the exploration latent")
     mean_step_size: float = Field(0.5, gt=0, description="s_mu at the start")
