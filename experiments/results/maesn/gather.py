@@ -1,0 +1,65 @@
+"""Gather FOLDER/PRESET/ARM/test-sparse.json, what `hmrl eval` said, into the table FOLDER/maesn.md.
+
+    python experiments/results/maesn/gather.py FOLDER
+
+`recovered` is the fraction of the way from flat to feasible after the last update.  `published` is that of
+Gupta et al. 2018 (1802.07245), read off their figures, after 100 updates of 50 episodes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ARMS = ("maesn", "latent_space", "maml")
+PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
+HEADS = (
+    "preset",
+    "arm",
+    "return",
+    "flat .. feasible",
+    "recovered",
+    "published",
+    "success",
+    "reached",
+    "KL of the latents, a seed each",
+)
+
+
+def interval(values: dict[str, list[float]], middle: str, digits: int) -> str:
+    """The last column of a measure, with its interval."""
+    value, low, high = (f"{values[key][-1]:.{digits}f}" for key in (middle, "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def row(folder: Path, preset: str, arm: str) -> list[str]:
+    """What an arm came to."""
+    found: dict[str, Any] = json.loads((folder / preset / arm / "test-sparse.json").read_text())
+    last = json.loads((folder / preset / arm / "metrics.jsonl").read_text().splitlines()[-1])
+    divergence = last.get("latent_kl")
+    published = PUBLISHED.get(preset.partition("@")[0]) if arm == "maesn" else None
+    return [
+        f"`{preset}`",
+        f"`{arm}`",
+        interval(found["return"], "iqm", 1),
+        f"{found['flat']:.1f} .. {found['feasible']:.1f}",
+        interval(found["fraction"], "iqm", 2),
+        "" if published is None else f"{published:.2f}",
+        interval(found["success"], "mean", 2),
+        interval(found["reached"], "mean", 2),
+        "" if divergence is None else ", ".join(f"{seed:.1f}" for seed in divergence),
+    ]
+
+
+def main(folder: Path) -> None:
+    """Write the table."""
+    runs = sorted(file.parent for file in folder.glob("*/*/test-sparse.json"))
+    runs.sort(key=lambda run: (run.parent.name, ARMS.index(run.name)))
+    lines = [list(HEADS), ["---"] * len(HEADS), *(row(folder, run.parent.name, run.name) for run in runs)]
+    (folder / "maesn.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

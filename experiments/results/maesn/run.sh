@@ -1,0 +1,32 @@
+#!/bin/sh
+# MAESN as it was published: meta-trained dense on 100 tasks, adapted to sparse test goals, beside its baselines
+# LatentSpace (no inner update while training) and MAML.  Three seeds; writes the files beside this script.
+# On two cores: a wheeled preset some minutes, pusher and ant_goal an hour and more each.
+#
+#   sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn wheeled@maesn ant_goal/maesn ...
+set -eu
+here=$(dirname "$0")
+out=${1:-runs/maesn}
+[ $# -eq 0 ] || shift
+presets=${*:-wheeled/maesn wheeled@maesn ant_goal/maesn ant_goal@maesn pusher/maesn pusher@maesn}
+
+arm() { # ARM [hmrl's options]
+  arm=$1
+  shift
+  hmrl meta-train "$preset" --num-seeds 3 --run-dir "$out/$name/$arm" --resume "$@"
+  hmrl eval "$out/$name/$arm" --adapt-steps 10 --episodes 50
+  mkdir -p "$here/$name/$arm"
+  for file in config.toml provenance.json metrics.jsonl eval/test-sparse.json; do
+    cp "$out/$name/$arm/$file" "$here/$name/$arm"
+  done
+}
+
+for preset in $presets; do
+  name=${preset%/maesn}
+  arm maesn
+  arm latent_space --set algorithm.inner_steps=0
+  arm maml --set algorithm.name=maml --set algorithm.num_train_tasks=100
+  hmrl report "$out/$name/maesn" "$out/$name/latent_space" "$out/$name/maml" -o "$here/$name/curves.svg"
+  python "$here/../exploration.py" "$here/$name/exploration" "$out/$name/maesn" "$out/$name/latent_space" "$out/$name/maml"
+done
+python "$here/gather.py" "$here"
