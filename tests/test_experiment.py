@@ -136,6 +136,15 @@ def test_a_run_can_be_watched(runs, monkeypatch):
     assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}
 
 
+def test_exploration_is_shown_directly_and_through_skills(runs):
+    for name, seeds in (("maml", 2), ("hmrl", 3)):
+        numbers, picture = experiment.explore(runs / name, Silent(), draws=3, episodes=2)
+        assert set(numbers) == {"end_spread", "share_of_draws"}
+        assert all(len(per_seed) == seeds for per_seed in numbers.values())
+        assert min(numbers["end_spread"]) > 0 and 0 <= min(numbers["share_of_draws"]) <= 1
+        assert picture.startswith("<svg") and picture.count('<g id="axes_') == seeds
+
+
 def test_an_evaluation_tells_everything_the_contract_asks(runs):
     result = experiment.evaluate(runs / "maesn", split="hidden", reward="sparse", progress=Silent())
     assert result == json.loads((runs / "maesn" / "eval" / "hidden-sparse.json").read_text())
