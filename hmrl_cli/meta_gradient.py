@@ -86,7 +86,7 @@ class State(NamedTuple):
     """The meta-parameters and, where training draws from a fixed table, its tasks."""
 
     meta: Meta
-    optimizer: Any  # of the clipped outer steps; None under a trust region
+    optimizer: Any  # of the outer steps
     tasks: Array | None  # [num_train_tasks, task_size]
 
 
@@ -118,8 +118,8 @@ class MetaGradient(NamedTuple):
             latents = Gaussian(mean, jnp.zeros_like(mean))
         policy = self.policy.init(policy_key)
         meta = Meta(policy, latents, self._first_step_size(policy))
-        optimizer = clipped.init(meta, self.config.clipped) if self.config.outer == "clipped" else None
-        return State(meta, optimizer, tasks)
+        outer, settings = self._outer
+        return State(meta, outer.init(meta, settings), tasks)
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
         """One outer step."""
@@ -139,13 +139,8 @@ class MetaGradient(NamedTuple):
         batch = over_tasks(partial(self._gather, meta), (keys, rows, tasks), self.config.tasks_at_once)
         outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
         divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
-        if self.config.outer == "clipped":
-            info: clipped.Info | trust_region.Info
-            new, optimizer, info = clipped.step(
-                meta, optimizer, outputs, loss, divergence, self.config.clipped, mean
-            )
-        else:
-            new, info = trust_region.step(meta, outputs, loss, divergence, self.config.trust_region, mean)
+        outer, settings = self._outer
+        new, optimizer, info = outer.step(meta, optimizer, outputs, loss, divergence, settings, mean)
         metrics = {
             "return_before": batch.phases.returned[:, 0].mean(),
             "return_after": batch.phases.returned[:, -1].mean(),
@@ -311,6 +306,13 @@ class MetaGradient(NamedTuple):
         # one scan over all phases compiles the physics once
         counts = jnp.arange(self.config.inner_steps + 1)
         return Batch(row, jax.lax.scan(inner, self._start(meta, row), counts)[1])
+
+    @property
+    def _outer(self) -> tuple[Any, Any]:
+        """The module of the outer step, and its settings."""
+        if self.config.outer == "clipped":
+            return clipped, self.config.clipped
+        return trust_region, self.config.trust_region
 
     @property
     def _first_judged(self) -> int:

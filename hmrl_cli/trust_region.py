@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli import conjugate_gradient
 from hmrl_cli.config import Strict
+from hmrl_cli.conjugate_gradient import Memory
 from hmrl_cli.lazy import jax, jnp, optax
 
 if TYPE_CHECKING:
@@ -28,7 +30,10 @@ class Config(Strict):
     """Settings of the step."""
 
     max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL in nats")
-    cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
+    cg_iterations: int = Field(5, gt=0, le=1000, description="of the conjugate gradient")
+    cg_memory: int = Field(
+        20, ge=0, le=1000, description="products of earlier steps that precondition it; 0: none"
+    )
     cg_damping: float = Field(1e-5, ge=0, description="added to the Fisher diagonal")
 
 
@@ -42,46 +47,25 @@ class Info(NamedTuple):
     cg_residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
 
 
-def conjugate_gradient(
-    product: Callable[[Params], Params], target: Params, iterations: int
-) -> tuple[Params, Params]:
-    """x with product(x) close to target, for a symmetric positive definite product (Hestenes & Stiefel 1952).
-
-    Returns x and the residual, target - product(x) but for rounding.
-
-    A fixed number of iterations keeps seeds that run side by side in step; one whose residual has
-    vanished stays where it is.  (jax.scipy's solver returns NaN here when it is vmapped over seeds.)
-    """
-    tree = optax.tree
-
-    def iterate(_: Array, carry: tuple) -> tuple:
-        solution, residual, direction, size = carry
-        image = product(direction)
-        curvature = tree.vdot(direction, image)
-        active = (size > 1e-20) & (curvature > 0)
-        length = jnp.where(active, size / jnp.where(active, curvature, 1.0), 0.0)
-        solution = tree.add_scale(solution, length, direction)
-        residual = tree.add_scale(residual, -length, image)
-        new_size = tree.vdot(residual, residual)
-        growth = jnp.where(active, new_size / jnp.where(active, size, 1.0), 0.0)
-        return solution, residual, tree.add_scale(residual, growth, direction), new_size
-
-    start = (tree.zeros_like(target), target, target, tree.vdot(target, target))
-    return jax.lax.fori_loop(0, iterations, iterate, start)[:2]
+def init(params: Params, config: Config) -> Memory:
+    """No step has been made."""
+    return conjugate_gradient.empty(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
 
 
 def step(
     params: Params,
+    memory: Memory,
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
     mean: Callable[[Any], Any] = lambda tree: tree,
-) -> tuple[Params, Info]:
+) -> tuple[Params, Memory, Info]:
     """One natural-gradient step with a backtracking line search.
 
     Args:
         params: pytree of parameters.
+        memory: of the steps before.
         outputs: what the network says with given parameters, any pytree.
         loss: `loss(params, outputs(params))`, to be lowered.
         divergence: `divergence(old outputs, new outputs)`, 0 and stationary where they agree.
@@ -89,9 +73,10 @@ def step(
         mean: over devices that each have a share of the data; none: there is one.
 
     Returns:
-        the new parameters, or the old ones where no candidate lowers the loss inside the region.
+        the new parameters, or the old ones where no candidate lowers the loss inside the region; the new
+        memory; and what happened.
     """
-    old, old_loss, way = _natural_direction(params, outputs, loss, divergence, config, mean)
+    old, old_loss, way, memory = _natural_direction(params, memory, outputs, loss, divergence, config, mean)
 
     def candidate(length: Array) -> tuple[Params, Array, Array]:
         moved = optax.tree.add_scale(params, -length, way.direction)
@@ -102,12 +87,16 @@ def step(
     moved, new_loss, distance, accepted = _line_search(
         candidate, params, old_loss, longest, config.max_divergence
     )
-    return moved, Info(
-        loss=old_loss,
-        improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
-        divergence=jnp.where(accepted, distance, 0.0),
-        accepted=accepted.astype(jnp.float32),
-        cg_residual=way.residual,
+    return (
+        moved,
+        memory,
+        Info(
+            loss=old_loss,
+            improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
+            divergence=jnp.where(accepted, distance, 0.0),
+            accepted=accepted.astype(jnp.float32),
+            cg_residual=way.residual,
+        ),
     )
 
 
@@ -121,13 +110,16 @@ class _Way(NamedTuple):
 
 def _natural_direction(
     params: Params,
+    memory: Memory,
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
     mean: Callable[[Any], Any],
-) -> tuple[Any, Array, _Way]:
-    """Outputs and loss at `params`, and the way downhill from there."""
+) -> tuple[Any, Array, _Way, Memory]:
+    """Outputs and loss at `params`, the way downhill from there, and what was learned of the curvature."""
+    from jax.flatten_util import ravel_pytree  # lazily, as all of jax
+
     old, jvp = jax.linearize(outputs, params)
     transpose = jax.linear_transpose(jvp, params)
 
@@ -137,15 +129,17 @@ def _natural_direction(
     old_loss, (direct, through) = jax.value_and_grad(loss, argnums=(0, 1))(params, old)
     old_loss, gradient = mean((old_loss, optax.tree.add(direct, vjp(through))))
 
-    def fisher_product(vector: Params) -> Params:
-        slope = jax.grad(lambda new: divergence(old, new))
-        curved = jax.jvp(slope, (old,), (jvp(vector),))[1]
-        return optax.tree.add_scale(mean(vjp(curved)), config.cg_damping, vector)
+    flat, unravel = ravel_pytree(gradient)
 
-    direction, rest = conjugate_gradient(fisher_product, gradient, config.cg_iterations)
-    curvature = optax.tree.vdot(direction, optax.tree.sub(gradient, rest))  # F x = g - r
-    residual = optax.tree.norm(rest) / (optax.tree.norm(gradient) + 1e-20)
-    return old, old_loss, _Way(direction, curvature, residual)
+    def fisher_product(vector: Array) -> Array:
+        slope = jax.grad(lambda new: divergence(old, new))
+        curved = jax.jvp(slope, (old,), (jvp(unravel(vector)),))[1]
+        return ravel_pytree(mean(vjp(curved)))[0] + config.cg_damping * vector
+
+    direction, rest, memory = conjugate_gradient.solve(fisher_product, flat, config.cg_iterations, memory)
+    curvature = direction @ (flat - rest)  # F x = g - r
+    residual = jnp.linalg.norm(rest) / (jnp.linalg.norm(flat) + 1e-20)
+    return old, old_loss, _Way(unravel(direction), curvature, residual), memory
 
 
 def _line_search(

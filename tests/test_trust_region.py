@@ -33,31 +33,35 @@ def problem(discrete):
     return params, outputs, loss, divergence
 
 
-def test_conjugate_gradient_solves_a_dense_system():
-    rng = np.random.default_rng(0)
-    root = rng.normal(size=(8, 8)).astype(np.float32)
-    matrix, target = root @ root.T + np.eye(8, dtype=np.float32), rng.normal(size=8).astype(np.float32)
-    solution, rest = trust_region.conjugate_gradient(lambda v: matrix @ v, target, 20)
-    np.testing.assert_allclose(rest, target - matrix @ solution, atol=1e-3)
-    np.testing.assert_allclose(solution, np.linalg.solve(matrix, target), rtol=1e-3, atol=1e-4)
-
-
-def test_conjugate_gradient_stands_still_at_the_solution():
-    solution, _ = trust_region.conjugate_gradient(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50)
-    np.testing.assert_allclose(solution, [1.0, 2.0], rtol=1e-6)
-    assert not trust_region.conjugate_gradient(lambda v: v, jnp.zeros(3), 5)[0].any()
-
-
 def test_seeds_side_by_side_take_the_steps_they_take_alone():
     params, outputs, loss, divergence = problem(True)
     del params["log_std"]
-    step = partial(trust_region.step, config=trust_region.Config())
+    config = trust_region.Config(cg_iterations=10)  # until converged; before that, rounding shows
+    step = partial(trust_region.step, config=config)
     stacked = {"w": jnp.stack([params["w"], 2 * params["w"]])}
-    both, info = jax.jit(jax.vmap(lambda p: step(p, outputs, loss, divergence)))(stacked)
+    memory = trust_region.init(params, config)
+    both, _, info = jax.jit(jax.vmap(lambda p: step(p, memory, outputs, loss, divergence)))(stacked)
     assert info.accepted.all()
     for index in range(2):
-        alone, _ = step({"w": stacked["w"][index]}, outputs, loss, divergence)
+        alone, _, _ = step({"w": stacked["w"][index]}, memory, outputs, loss, divergence)
         np.testing.assert_allclose(both["w"][index], alone["w"], atol=1e-4)
+
+
+def test_what_steps_remember_saves_products():
+    params, outputs, loss, divergence = problem(False)
+    residuals = {}
+    for pairs in (0, 12):
+        config = trust_region.Config(max_divergence=1e-4, cg_iterations=2, cg_memory=pairs)
+        step = jax.jit(
+            partial(trust_region.step, outputs=outputs, loss=loss, divergence=divergence, config=config)
+        )
+        now, memory, found = params, trust_region.init(params, config), []
+        for _ in range(6):
+            now, memory, info = step(now, memory)
+            found.append(info.cg_residual)
+        residuals[pairs] = np.array(found)
+    assert residuals[0][0] == residuals[12][0]
+    assert residuals[12][-1] < 0.1 * residuals[0][-1]
 
 
 @pytest.mark.parametrize("discrete", [False, True])
@@ -72,11 +76,9 @@ def test_the_step_is_the_natural_gradient_of_a_dense_solve(discrete):
     direction = np.linalg.solve(fisher, gradient)
     longest = np.sqrt(2 * 1e-4 / (direction @ fisher @ direction))
 
-    step = partial(
-        trust_region.step,
-        config=trust_region.Config(max_divergence=1e-4, cg_damping=1e-3, cg_iterations=50),
-    )
-    new, info = jax.jit(lambda p: step(p, outputs, loss, divergence))(params)
+    config = trust_region.Config(max_divergence=1e-4, cg_damping=1e-3, cg_iterations=50)
+    memory = trust_region.init(params, config)
+    new, _, info = jax.jit(lambda p: trust_region.step(p, memory, outputs, loss, divergence, config))(params)
     moved = ravel_pytree(new)[0] - flat
     # the line search may shorten the step, by powers of 0.8
     factor = np.linalg.norm(moved) / (longest * np.linalg.norm(direction))
@@ -93,7 +95,8 @@ def test_a_step_that_cannot_help_is_not_taken():
         distance = sum(jnp.abs(params[name] - start[name]).sum() for name in start)
         return jnp.where(distance > 0, 1.0 + distance, dist.mean.sum() * 1e-3)
 
-    start = params
-    new, info = trust_region.step(params, outputs, kink, divergence, trust_region.Config())
+    start, config = params, trust_region.Config()
+    memory = trust_region.init(params, config)
+    new, _, info = trust_region.step(params, memory, outputs, kink, divergence, config)
     assert info.accepted == 0 and info.divergence == 0
     assert all(jnp.array_equal(new[name], params[name]) for name in params)
