@@ -30,7 +30,7 @@ class Config(Strict):
     """Settings of the step."""
 
     max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL in nats")
-    cg_iterations: int = Field(5, gt=0, le=1000, description="of the conjugate gradient")
+    cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
     cg_memory: int = Field(
         20, ge=0, le=1000, description="products of earlier steps that precondition it; 0: none"
     )
