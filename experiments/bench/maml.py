@@ -8,17 +8,18 @@ pytorch-maml-rl has for it (`SETTINGS`): 20 tasks of 20 episodes of 100 steps be
 a policy of 64 x 64 tanh units, exact second-order derivatives, ten iterations of the conjugate gradient.
 
 **speed**: seconds of one meta-iteration and of sampling alone (one phase: the episodes of all tasks before
-adaptation), in turn, with compilation apart.  "of_ceiling" is the share of the fastest product of square
-float32 matrices that HMRL's whole meta-iteration reaches: the FLOP of its matrix products are counted
-analytically (`iteration_flop`: XLA's own count takes the body of a loop once), with one candidate of the line
-search, so that further ones count as time lost.
+adaptation), in turn, with compilation apart: HMRL as the peer does it ("hmrl"), with half the products of the
+conjugate gradient, preconditioned by those of earlier iterations ("remembering"), and the peer.
+"of_ceiling" is the share of the fastest product of square float32 matrices that a meta-iteration reaches: the
+FLOP of its matrix products are counted analytically (`iteration_flop`: XLA's own count takes the body of a
+loop once), with one candidate of the line search, so that further ones count as time lost.
 
 **physics**: steps per second of `ant_goal/maesn` in training, compiled without a cache, and of its bare
 physics under random actions for several numbers of environments, in turn.
 
 **training**: seconds of training from scratch until the return after adaptation, mean over the meta-batch
-and over five iterations, reaches `--target`: HMRL with the same settings ("hmrl"), HMRL with a preset of its
-own (`--ours`, "best"), and the peer, each for `--cap` seconds at most.  Compilation is told apart.
+and over five iterations, reaches `--target`: these three, and HMRL with a preset of its own (`--ours`,
+"best"), each for `--cap` seconds at most.  Compilation is told apart.
 
 The peer's products of matrices use one core by default (`--peer-threads`): they are small, and with two the
 cores mostly wait for each other, the more so beside other programs.
@@ -47,6 +48,7 @@ from hmrl_cli.rollout import unroll
 
 PARTS = ("speed", "physics", "training")
 SMOOTH = 5  # iterations
+MEMORY = 20  # products of earlier iterations
 SETTINGS = {  # of pytorch-maml-rl's configuration of 2-D navigation, with an inner step size of 0.1
     "tasks": 20,
     "episodes": 20,
@@ -129,8 +131,8 @@ class Ours(beside.Trained):
 Side = Ours | Peer
 
 
-def same_settings(settings: dict[str, Any]) -> list[str]:
-    """Lines of `--set` that give MAML here the peer's settings."""
+def same_settings(settings: dict[str, Any], memory: int = 0) -> list[str]:
+    """Lines of `--set` that give MAML here the peer's settings, and products to remember."""
     same = ("hidden", "inner_lr", "discount", "gae_lambda")
     step = ("max_divergence", "cg_iterations", "cg_damping")
     return [
@@ -140,7 +142,21 @@ def same_settings(settings: dict[str, Any]) -> list[str]:
         'algorithm.activation="tanh"',
         *(f"algorithm.{name}={settings[name]}" for name in same),
         *(f"algorithm.trust_region.{name}={settings[name]}" for name in step),
+        f"algorithm.trust_region.cg_memory={memory}",
     ]
+
+
+def remembering(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same with half the products."""
+    return settings | {"cg_iterations": settings["cg_iterations"] // 2}
+
+
+def trpo_sides(settings: dict[str, Any]) -> dict[str, Side]:
+    """HMRL as the peer does it, and with fewer products that remember."""
+    return {
+        "hmrl": Ours("point/maml_trpo", same_settings(settings)),
+        "remembering": Ours("point/maml_trpo", same_settings(remembering(settings), MEMORY)),
+    }
 
 
 def iteration_flop(settings: dict[str, Any], observed: int = 2, actions: int = 2) -> float:
@@ -163,7 +179,7 @@ def iteration_flop(settings: dict[str, Any], observed: int = 2, actions: int = 2
 
 def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -> dict[str, Any]:
     """Time both in turn; `threads` of the peer, None without it."""
-    sides: dict[str, Side] = {"hmrl": Ours("point/maml_trpo", same_settings(settings))}
+    sides = trpo_sides(settings)
     if threads:
         sides["peer"] = Peer(settings, threads)
     ceiling = beside.matrix_ceiling()
@@ -189,15 +205,19 @@ def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -
             for name, side in sides.items()
         },
     }
-    flop = iteration_flop(settings)
-    shares = [flop / row["hmrl"]["iteration_s"] / row["ceiling_flop_per_s"] for row in rows]
-    document["sides"]["hmrl"] |= {"gflop": 1e-9 * flop, "flop_counted": "analytically"}
-    document["sides"]["hmrl"]["of_ceiling"] = spread(shares)
+    for name, asked in (("hmrl", settings), ("remembering", remembering(settings))):
+        flop = iteration_flop(asked)
+        shares = [flop / row[name]["iteration_s"] / row["ceiling_flop_per_s"] for row in rows]
+        document["sides"][name] |= {"gflop": 1e-9 * flop, "flop_counted": "analytically"}
+        document["sides"][name]["of_ceiling"] = spread(shares)
     if threads:
         document["peer_threads"] = threads
         document["times_as_fast"] = {
-            key.removesuffix("_s"): spread([row["peer"][key] / row["hmrl"][key] for row in rows])
-            for key in names
+            name: {
+                key.removesuffix("_s"): spread([row["peer"][key] / row[name][key] for row in rows])
+                for key in names
+            }
+            for name in ("hmrl", "remembering")
         }
     return document | {"repetitions": rows}
 
@@ -205,23 +225,24 @@ def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -
 def train_until(side: Side, seed: int, target: float, cap: float) -> dict[str, Any]:
     """Train one seed until the smoothed return after adaptation is reached, or for `cap` seconds."""
     side.start(seed)
-    seconds, returns, smoothed = 0.0, [], -np.inf
+    seconds, returns, residuals, smoothed = 0.0, [], [], -np.inf
     while seconds < cap and smoothed < target:
         took, did = side.iterate()
         seconds += took
         returns.append(did["return_after"])
+        residuals.append(did.get("cg_residual"))
         if len(returns) >= SMOOTH:
             smoothed = float(np.mean(returns[-SMOOTH:]))
     run = {"seed": seed, "reached": bool(smoothed >= target), "seconds": seconds, "iterations": len(returns)}
     print(f"{type(side).__name__} {run} {smoothed:.1f}", file=sys.stderr)
-    return run | {"returns_after": returns}
+    return run | {"returns_after": returns, "cg_residuals": residuals}
 
 
 def measure_training(
     settings: dict[str, Any], preset: str, seeds: int, target: float, cap: float, threads: int | None
 ) -> dict[str, Any]:
     """Seconds of training until the target, every side in turn for each seed."""
-    sides: dict[str, Side] = {"hmrl": Ours("point/maml_trpo", same_settings(settings)), "best": Ours(preset)}
+    sides = trpo_sides(settings) | {"best": Ours(preset)}
     document: dict[str, Any] = {
         "settings": settings,
         "set": same_settings(settings),
@@ -244,7 +265,7 @@ def measure_training(
     }
     if threads:
         document["times_as_fast"] = {
-            name: beside.quality_ratio(runs[name], runs["peer"]) for name in ("hmrl", "best")
+            name: beside.quality_ratio(runs[name], runs["peer"]) for name in runs if name != "peer"
         }
     return document
 
@@ -258,9 +279,10 @@ def table(document: dict[str, Any]) -> str:
             seconds = f"{row['iteration_s']['median']:12.3f} {row['sampling_s']['median']:12.4f}"
             share = f", {row['of_ceiling']['median']:.0%} of the ceiling" if "of_ceiling" in row else ""
             lines.append(f"  {name:26} {seconds}  compiled in {row['compile_s']:.0f} s{share}")
-        for name, ratio in speed.get("times_as_fast", {}).items():
-            text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
-            lines.append(f"  {name:26} {text}")
+        for name, ratios in speed.get("times_as_fast", {}).items():
+            for what, ratio in ratios.items():
+                text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
+                lines.append(f"  {name + ', ' + what:26} {text}")
     if found := document.get("physics"):
         lines += physics.lines(found)
     if training := document.get("training"):
@@ -268,7 +290,7 @@ def table(document: dict[str, Any]) -> str:
         for name, side in training["sides"].items():
             for run in side["runs"]:
                 text = f"{run['seconds']:9.1f} s" + ("" if run["reached"] else " and not there")
-                lines.append(f"  {name:6} seed {run['seed']:<13} {text}, {run['iterations']} iterations")
+                lines.append(f"  {name:11} seed {run['seed']:<8} {text}, {run['iterations']} iterations")
         for name, ratio in training.get("times_as_fast", {}).items():
             bound = "at least " if ratio["is_lower_bound"] else ""
             text = f"{bound}{ratio['ratio']:.1f} times as fast"
