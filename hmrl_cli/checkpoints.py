@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -133,6 +134,8 @@ def flatten(tree: Any) -> Arrays:
 def _write_arrays(path: Path, arrays: Arrays) -> None:
     import orbax.checkpoint as ocp
 
+    # its threads log a traceback of what is raised here as well
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     # Orbax refuses arrays without elements; the manifest alone brings those back.
     stored = {path: np.asarray(array) for path, array in arrays.items() if np.size(array)}
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
