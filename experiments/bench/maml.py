@@ -306,7 +306,9 @@ def main() -> None:
     parser.add_argument("--no-peer", action="store_true", help="measure this project alone")
     parser.add_argument("--peer-threads", type=int, default=1, help="of the peer's products of matrices")
     parser.add_argument("--repeats", type=int, default=5, help="timed iterations of each side")
-    parser.add_argument("--ours", default="point/maml_quick", metavar="PRESET", help="this project's own settings")
+    parser.add_argument(
+        "--ours", default="point/maml_quick", metavar="PRESET", help="this project's own settings"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="of the training")
     parser.add_argument("--target", type=float, default=-15.0, help="return after adaptation")
     parser.add_argument("--cap", type=float, default=900.0, metavar="SECONDS", help="of one training")

@@ -24,6 +24,9 @@ class Config(meta_gradient.Config):
     inner_steps: int = Field(
         1, ge=0, le=100, description="inner updates while training; 0 is its LatentSpace baseline"
     )
+    step_decay: float = Field(
+        0.5, gt=0, le=1, description="factor on the step size after each inner update, as in MAESN's own code"
+    )
     learn_step_size: bool = Field(True, description="whether the outer step moves the step sizes")
     latent_size: int = Field(2, gt=0, le=1000, description="dimensions of the exploration latent")
     mean_step_size: float = Field(0.5, gt=0, description="s_mu at the start")

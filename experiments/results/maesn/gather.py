@@ -1,9 +1,10 @@
-"""Gather FOLDER/PRESET/ARM/test-sparse.json, what `hmrl eval` said, into the table FOLDER/maesn.md.
+"""Gather FOLDER/PRESET/ARM/test-sparse.json and refit.json, what `hmrl eval` said, into the table FOLDER/maesn.md.
 
     python experiments/results/maesn/gather.py FOLDER
 
-`recovered` is the fraction of the way from flat to feasible after the last update.  `published` is that of
-Gupta et al. 2018 (1802.07245), read off their figures, after 100 updates of 50 episodes.
+`own`: by the algorithm's own update; `refit`: by a refit with imitation.  `recovered` is the fraction of the way
+from flat to feasible after the last update, `best` the largest after any.  `published` is that of Gupta et al. 2018
+(1802.07245), read off their figures, after 100 updates of 50 episodes.
 """
 
 from __future__ import annotations
@@ -15,17 +16,9 @@ from typing import Any
 
 ARMS = ("maesn", "latent_space", "maml")
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
-HEADS = (
-    "preset",
-    "arm",
-    "return",
-    "flat .. feasible",
-    "recovered",
-    "published",
-    "success",
-    "reached",
-    "KL of the latents, a seed each",
-)
+RULES = {"own": "test-sparse.json", "refit": "refit.json"}
+HEADS = ("preset", "arm", "adapts by", "return", "flat .. feasible", "recovered", "best", "published")
+HEADS += ("success", "reached", "KL of the latents, a seed each")
 
 
 def interval(values: dict[str, list[float]], middle: str, digits: int) -> str:
@@ -34,18 +27,20 @@ def interval(values: dict[str, list[float]], middle: str, digits: int) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def row(folder: Path, preset: str, arm: str) -> list[str]:
+def row(folder: Path, preset: str, arm: str, rule: str) -> list[str]:
     """What an arm came to."""
-    found: dict[str, Any] = json.loads((folder / preset / arm / "test-sparse.json").read_text())
+    found: dict[str, Any] = json.loads((folder / preset / arm / RULES[rule]).read_text())
     last = json.loads((folder / preset / arm / "metrics.jsonl").read_text().splitlines()[-1])
     divergence = last.get("latent_kl")
-    published = PUBLISHED.get(preset.partition("@")[0]) if arm == "maesn" else None
+    published = PUBLISHED.get(preset.partition("@")[0]) if (arm, rule) == ("maesn", "own") else None
     return [
         f"`{preset}`",
         f"`{arm}`",
+        rule,
         interval(found["return"], "iqm", 1),
         f"{found['flat']:.1f} .. {found['feasible']:.1f}",
         interval(found["fraction"], "iqm", 2),
+        f"{max(found['fraction']['iqm']):.2f}",
         "" if published is None else f"{published:.2f}",
         interval(found["success"], "mean", 2),
         interval(found["reached"], "mean", 2),
@@ -57,7 +52,8 @@ def main(folder: Path) -> None:
     """Write the table."""
     runs = sorted(file.parent for file in folder.glob("*/*/test-sparse.json"))
     runs.sort(key=lambda run: (run.parent.name, ARMS.index(run.name)))
-    lines = [list(HEADS), ["---"] * len(HEADS), *(row(folder, run.parent.name, run.name) for run in runs)]
+    rows = [row(folder, run.parent.name, run.name, rule) for run in runs for rule in RULES]
+    lines = [list(HEADS), ["---"] * len(HEADS), *rows]
     (folder / "maesn.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines))
 
 
