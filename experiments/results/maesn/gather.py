@@ -3,8 +3,8 @@
     python experiments/results/maesn/gather.py FOLDER
 
 `own`: by the algorithm's own update; `refit`: by a refit with imitation.  `recovered` is the fraction of the
-way from flat to feasible after the last update, `best` the largest after any.  `published` is that of Gupta et
-al. 2018 (1802.07245), read off their figures, after 100 updates of 50 episodes.
+way from flat to feasible after the last update, `best` the largest after any.  `published` is that of Gupta
+et al. 2018 (1802.07245), read off their figures, after 100 updates of 50 episodes.
 """
 
 from __future__ import annotations
