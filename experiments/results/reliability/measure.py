@@ -1,0 +1,285 @@
+"""What a run survives, counted: writes reliability.json and reliability.md beside this script.
+
+    python experiments/results/reliability/measure.py [--parts PART...] [--share SHARE]
+
+**kills**: `kill -9` at random times of trainings of every kind, each resumed until it ends; survived are
+those whose run then equals, byte for byte, one that was never killed. **faults**: every call of a short run
+that writes, forces to disk or renames fails once (`faults.py`). **flips**: one random bit of one file of a
+checkpoint is turned; detected are those after which the checkpoint before it is used. **configurations**:
+random settings of every preset on the command line; refused or planned, but never a bug. **term**: seconds
+from TERM to the exit of trainings with default presets, and whether the checkpoint is that of the last
+epoch. **soak**: a training of many epochs, its memory, open files and compilations after a tenth of them
+and in the end.
+
+`--share` does a part of the work, such as 0.02 of the kills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import platform
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli import checkpoints, cli, config, errors, rundir
+from hmrl_cli.lazy import np
+
+HERE = Path(__file__).parent
+HMRL = Path(sys.executable).parent / "hmrl"
+SMALL = ("--set", "training.epochs=12", "--set", "training.checkpoint_every=2", "-q")
+TRAININGS = {
+    "diayn": ("pretrain-skills", "point/smoke"),
+    "vic": ("pretrain-skills", "point/smoke", "--set", "algorithm.name=vic"),
+    "maesn": ("meta-train", "point/smoke"),
+    "maml": ("meta-train", "point/smoke", "--set", "algorithm.name=maml"),
+    "ppo": ("meta-train", "sparse_point/ppo", "--set", "bonus.name=rnd"),
+    "sac": ("meta-train", "sparse_point/sac", "--set", "algorithm.gradient_steps=4"),
+    "rl2": ("meta-train", "sparse_point/rl2", "--set", "algorithm.trials_per_update=8"),
+    "pearl": ("meta-train", "sparse_point/pearl", "--set", "algorithm.gradient_steps=2"),
+}
+DEFAULTS = {
+    "wheeled/diayn": "pretrain-skills",
+    "ant_goal/diayn_ppo": "pretrain-skills",
+    "point/maml": "meta-train",
+    "wheeled/maesn": "meta-train",
+    "ant_goal/maesn": "meta-train",
+    "sparse_point/pearl": "meta-train",
+}
+
+
+def start(*command: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """`hmrl`, in a process of its own."""
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "text": True}
+    return subprocess.Popen([HMRL, *command], **(silent | options))
+
+
+def result(path: Path) -> Any:
+    """What must not depend on how often a run was interrupted."""
+    return checkpoints.fingerprint(path / "checkpoints"), (path / "metrics.jsonl").read_bytes()
+
+
+def killed(command: Sequence[str], wanted: int, draw: random.Random) -> dict[str, int]:
+    """Kill and resume until so many kills have hit; each run counts for those that hit it."""
+    found = {"tried": 0, "survived": 0, "runs": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole"
+        began = time.perf_counter()
+        assert start(*command, *SMALL, "--run-dir", whole).wait() == 0
+        longest = time.perf_counter() - began
+        while found["tried"] < wanted:
+            path, kills, code = Path(folder) / f"cut{found['runs']}", 0, None
+            while code is None:
+                process = start(*command, *SMALL, "--run-dir", path, "--resume")
+                may_kill = found["tried"] + kills < wanted
+                try:
+                    code = process.wait(timeout=draw.uniform(0, longest) if may_kill else None)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                    kills += 1
+            found["tried"] += kills
+            found["survived"] += kills if code == 0 and result(path) == result(whole) else 0
+            found["runs"] += 1
+    return found
+
+
+def kills(share: float, draw: random.Random) -> dict[str, Any]:
+    """200 of them, on trainings of every kind."""
+    each = max(1, round(200 * share / len(TRAININGS)))
+    return {name: killed(command, each, draw) for name, command in TRAININGS.items()}
+
+
+def faults(share: float, draw: random.Random) -> dict[str, Any]:
+    """Every call, whatever the share."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "failing.so"
+        compile_it = ["cc", "-shared", "-fPIC", "-o", library, HERE / "failing.c", "-ldl"]
+        subprocess.run(compile_it, check=True)
+        done = subprocess.run(
+            [sys.executable, HERE / "faults.py", folder],
+            env=os.environ | {"LD_PRELOAD": str(library)},
+            capture_output=True,
+            text=True,
+        )
+        tried = sum(entry.name.isdecimal() for entry in Path(folder).iterdir()) - 1
+    return {"tried": tried, "survived": tried if done.returncode == 0 else tried - 1}
+
+
+def flips(share: float, draw: random.Random) -> dict[str, Any]:
+    """1 000 bits of the newer of two checkpoints."""
+    found = {"tried": 0, "detected": 0}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trees = [{"w": np.arange(500, dtype=np.float32) + epoch, "n": np.int32(epoch)} for epoch in (1, 2)]
+        for epoch, tree in enumerate(trees, 1):
+            checkpoints.save(folder, epoch, tree, "hash")
+        files = [file for file in (folder / "2").rglob("*") if file.is_file() and file.stat().st_size]
+        for _ in range(max(1, round(1000 * share))):
+            file = draw.choice(files)
+            intact = file.read_bytes()
+            damaged = bytearray(intact)
+            damaged[draw.randrange(len(intact))] ^= 1 << draw.randrange(8)
+            file.write_bytes(damaged)
+            loaded = checkpoints.load(folder, trees[0], "hash")
+            found["tried"] += 1
+            found["detected"] += loaded is not None and loaded.epoch == 1
+            file.write_bytes(intact)
+    return found
+
+
+def some_value(draw: random.Random, now: Any) -> str:
+    """A value as somebody might write it behind `--set K=`, in place of what is there now."""
+    if isinstance(now, (int, float)) and draw.random() < 0.5:
+        near = now * draw.choice([0.5, 1, 2, 3]) + draw.choice([-1, 0, 0, 1])
+        return json.dumps(type(now)(near))
+    number = draw.choice([0, 1, -1, 2, 7, 0.5, 1e-9, 1e30, 2**31, 2**63, 10**40])
+    text = draw.choice(
+        ["", "tanh", "none", "../x", "\x1b[31m", "ä", "'", '"', "[", "nan", "inf", "true", "x" * 300]
+    )
+    several = [number, draw.choice([8, -3, "a", None]), []]
+    return draw.choice([str(number), text, json.dumps(text), json.dumps(several), "[]", "{}", "{a = 1}"])
+
+
+def configurations(share: float, draw: random.Random) -> dict[str, Any]:
+    """5 000 command lines; no jax is needed to refuse one, and a plan compiles nothing."""
+    found: dict[str, Any] = {"tried": 0, "without_a_bug": 0, "codes": {}, "bugs": []}
+    resolved = [one for preset in config.presets() for one in config.serving(preset)]
+    for _ in range(max(1, round(5000 * share))):
+        one = draw.choice(resolved)
+        settings = config.flat(one.experiment)
+        paths = draw.sample(sorted(settings), draw.randint(1, 2))
+        lines = (f"{path}={some_value(draw, settings[path])}" for path in paths)
+        sets = [part for line in lines for part in ("--set", line)]
+        argv = [one.command, one.preset, "--dry-run", *sets]
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.run(argv)
+        found["tried"] += 1
+        found["codes"][code] = found["codes"].get(code, 0) + 1
+        if code in (0, 2, errors.InputError.exit_code) and "Traceback" not in said.getvalue():
+            found["without_a_bug"] += 1
+        else:
+            found["bugs"].append({"argv": argv, "said": said.getvalue()[-500:]})
+    return found
+
+
+def term(share: float, draw: random.Random) -> dict[str, Any]:
+    """Every default preset, a few times each."""
+    found: dict[str, Any] = {}
+    for preset, command in DEFAULTS.items():
+        found[preset] = {"seconds": [], "checkpointed": 0}
+        for _ in range(max(1, round(3 * share))):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "run"
+                process = start(command, preset, "-q", "--run-dir", path)
+                while not (path / "metrics.jsonl").is_file():
+                    time.sleep(0.1)
+                time.sleep(draw.uniform(0, 5))
+                began = time.perf_counter()
+                process.send_signal(signal.SIGTERM)
+                code = process.wait()
+                found[preset]["seconds"].append(time.perf_counter() - began)
+                epoch, _ = checkpoints.fingerprint(path / "checkpoints")
+                last = rundir.read_metrics(path)[-1]["epoch"]
+                found[preset]["checkpointed"] += code == 75 and epoch == last
+    return found
+
+
+def soak(share: float, draw: random.Random) -> dict[str, Any]:
+    """2 000 epochs of MAESN on the point."""
+    epochs, found, compilations = max(20, round(2000 * share)), {}, 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        settings = ["--set", f"training.epochs={epochs}", "--set", "training.checkpoint_every=50"]
+        options = {"stderr": subprocess.PIPE, "env": os.environ | {"JAX_LOG_COMPILES": "1"}}
+        process = start("meta-train", "point/smoke", *settings, "--run-dir", path, **options)
+        assert process.stderr
+        for line in process.stderr:
+            compilations += "Compiling" in line
+            shown = re.match(r"epoch (\d+)/", line)
+            if shown and process.poll() is None:
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                now = {
+                    "epoch": int(shown[1]),
+                    "rss_mib": int(status.split("VmRSS:")[1].split()[0]) / 1024,
+                    "files": len(os.listdir(f"/proc/{process.pid}/fd")),
+                    "compilations": compilations,
+                }
+                if "start" not in found and now["epoch"] >= epochs // 10:
+                    found["start"] = now
+                found["end"] = now
+        found["code"] = process.wait()
+    return found
+
+
+PARTS: dict[str, Callable[[float, random.Random], dict[str, Any]]] = {
+    "kills": kills,
+    "faults": faults,
+    "flips": flips,
+    "configurations": configurations,
+    "term": term,
+    "soak": soak,
+}
+
+
+def table(document: dict[str, Any]) -> str:
+    """What was found, as markdown."""
+    rows = [("what", "held", "tried")]
+    if found := document.get("kills"):
+        rows += [(f"kills of `{name}`", one["survived"], one["tried"]) for name, one in found.items()]
+        rows.append(
+            ("kills, all", *(sum(one[key] for one in found.values()) for key in ("survived", "tried")))
+        )
+    if found := document.get("faults"):
+        rows.append(("calls of the system that fail, every one", found["survived"], found["tried"]))
+    if found := document.get("flips"):
+        rows.append(("bits of a checkpoint that flip", found["detected"], found["tried"]))
+    if found := document.get("configurations"):
+        rows.append(("configurations without a bug", found["without_a_bug"], found["tried"]))
+    for preset, one in document.get("term", {}).items():
+        seconds = f"{max(one['seconds']):.1f} s at most"
+        rows.append((f"TERM to exit of `{preset}`, {seconds}", one["checkpointed"], len(one["seconds"])))
+    if found := document.get("soak"):
+        first, last = found["start"], found["end"]
+        for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
+            grown = f"{first[name]:.0f} -> {last[name]:.0f} {unit}"
+            rows.append((f"soak, epoch {first['epoch']} to {last['epoch']}", grown, ""))
+    lines = [rows[0], ("---",) * 3, *rows[1:]]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def main() -> None:
+    """Measure what is asked for, and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--share", type=float, default=1.0, help="of the numbers above")
+    parser.add_argument("-o", type=Path, default=HERE, metavar="FOLDER", help="where the files go")
+    asked = parser.parse_args()
+    file = asked.o / "reliability.json"
+    document = json.loads(file.read_text()) if file.exists() else {}
+    for part in asked.parts:
+        document[part] = PARTS[part](asked.share, random.Random(0))
+        document["provenance"] = {
+            "command": " ".join(["python experiments/results/reliability/measure.py", *sys.argv[1:]]),
+            "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
+            "python": platform.python_version(),
+        }
+        file.write_text(json.dumps(document, indent=1) + "\n")
+        file.with_suffix(".md").write_text(table(document))
+        print(part, document[part] if part != "configurations" else document[part]["codes"], file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
