@@ -1,7 +1,7 @@
 #!/bin/sh
 # MAESN as it was published: meta-trained dense on 100 tasks, adapted to sparse test goals, beside its baselines
-# LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit with imitation
-# to all episodes so far.  Three seeds; writes the files beside this script.
+# LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
+# to all episodes so far (which leaves MAML, that has none, as it was).  Three seeds; writes the files beside this script.
 # On two cores: a wheeled preset some minutes, pusher and ant_goal an hour and more each.
 #
 #   sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn wheeled@maesn ant_goal/maesn ...
@@ -16,7 +16,7 @@ arm() { # ARM [hmrl's options]
   shift
   hmrl meta-train "$preset" --num-seeds 3 --run-dir "$out/$name/$arm" --resume "$@"
   hmrl eval "$out/$name/$arm" --adapt-steps 10 --episodes 50 --json --set evaluation.rule=refit \
-    --set evaluation.imitation_steps=200 >"$out/$name/$arm/refit.json"
+    >"$out/$name/$arm/refit.json"
   hmrl eval "$out/$name/$arm" --adapt-steps 10 --episodes 50
   mkdir -p "$here/$name/$arm"
   for file in config.toml provenance.json metrics.jsonl eval/test-sparse.json refit.json; do
