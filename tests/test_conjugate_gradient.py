@@ -45,7 +45,7 @@ def test_remembers_the_newest_products_first():
 
 def test_the_preconditioner_is_limited_memory_bfgs():
     """Against the product form of the inverse, H = V^T H V + s s^T / (s^T y) from the oldest pair on."""
-    directions = RNG.normal(size=(3, 8)).astype(np.float32)
+    directions = np.random.default_rng(2).normal(size=(3, 8)).astype(np.float32)
     memory = Memory(jnp.array(directions), jnp.array(directions @ MATRIX))
     newest, image = np.float64(directions[0]), np.float64(MATRIX @ directions[0])
     inverse = np.eye(8) * (newest @ image) / (image @ image)
@@ -59,9 +59,10 @@ def test_the_preconditioner_is_limited_memory_bfgs():
 
 
 def test_what_is_remembered_saves_products():
-    conditions = np.diag(np.logspace(-3, 2, 30)).astype(np.float32)
-    basis = np.linalg.qr(RNG.normal(size=(30, 30)))[0].astype(np.float32)
-    matrix, target = basis @ conditions @ basis.T, RNG.normal(size=30).astype(np.float32)
+    rng = np.random.default_rng(1)
+    basis = np.linalg.qr(rng.normal(size=(30, 30)))[0].astype(np.float32)
+    matrix, target = (basis * np.logspace(-2, 1, 30)) @ basis.T, rng.normal(size=30)
+    matrix, target = matrix.astype(np.float32), target.astype(np.float32)
     memory = conjugate_gradient.empty(30, 30)
     errors = []
     for _ in range(4):

@@ -417,7 +417,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         ("maesn", ["algorithm.tasks_per_update=9"], "tasks_per_update: found 9; must be at most .*, 4"),
         ("diayn", ["algorithm.buffer_capacity=10"], "buffer_capacity: found 10; must hold one update, 24"),
         ("maml", ["algorithm.hidden=[0]"], "algorithm.hidden.0: found 0"),
-        ("maml", ["algorithm.hidden=[65536, 65536, 65536]"], "the state would take 32 GiB"),
+        ("maml", ["algorithm.hidden=[65536, 65536, 65536]"], "the state would take 1312 GiB"),
     ],
 )
 def test_sizes_that_cannot_work_are_refused_before_anything_is_compiled(algorithm, sets, complaint):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hmrl_cli import adaptation, devices, meta_gradient, networks
+from hmrl_cli import adaptation, devices, meta_gradient, networks, trust_region
 from hmrl_cli.algorithms import maesn, maml
 from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
@@ -231,7 +231,8 @@ def test_a_fallback_holds_one_action_for_an_episode():
 @pytest.mark.parametrize(("algorithm", "outer"), [("maml", "clipped"), ("maesn", "trust_region")])
 def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, monkeypatch):
     agent = learner(algorithm, inner_steps=2)
-    agent = agent._replace(config=agent.config.model_copy(update={"tasks_per_update": 4, "outer": outer}))
+    settings = {"tasks_per_update": 4, "outer": outer, "trust_region": trust_region.Config(cg_iterations=3)}
+    agent = agent._replace(config=agent.config.model_copy(update=settings))
     state = agent.init(jax.random.key(0))
 
     def step(_):
