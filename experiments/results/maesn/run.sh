@@ -2,7 +2,7 @@
 # MAESN as it was published: meta-trained dense on 100 tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  Three seeds; writes the files beside this script.
-# On two cores: a wheeled preset some minutes, pusher and ant_goal an hour and more each.
+# On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, pusher and ant_goal an hour and more each.
 #
 #   sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn wheeled@maesn ant_goal/maesn ...
 set -eu
