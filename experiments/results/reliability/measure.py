@@ -2,16 +2,12 @@
 
     python experiments/results/reliability/measure.py [--parts PART...] [--share SHARE]
 
-**kills**: `kill -9` at random times of trainings of every kind, each resumed until it ends; survived are
-those whose run then equals, byte for byte, one that was never killed. **faults**: every call of a short run
-that writes, forces to disk or renames fails once (`faults.py`). **flips**: one random bit of one file of a
-checkpoint is turned; detected are those after which the checkpoint before it is used. **configurations**:
-random settings of every preset on the command line; refused or planned, but never a bug. **term**: seconds
-from TERM to the exit of trainings with default presets, and whether the checkpoint is that of the last
-epoch. **soak**: a training of many epochs, its memory, open files and compilations after a tenth of them
-and in the end.
+**faults**: every call of a short run that writes, forces to disk or renames fails once (`faults.py`).
+**flips**: one random bit of one file of a checkpoint is turned; detected are those after which the checkpoint
+before it is used.  **configurations**: random settings of every preset on the command line; refused or
+planned, but never a bug.
 
-`--share` does a part of the work, such as 0.02 of the kills.
+`--share` does a part of the work, such as 0.02 of the settings.
 """
 
 from __future__ import annotations
@@ -23,82 +19,17 @@ import json
 import os
 import platform
 import random
-import re
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, cli, config, errors, rundir
+from hmrl_cli import checkpoints, cli, config, errors
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
-HMRL = Path(sys.executable).parent / "hmrl"
-SMALL = ("--set", "training.epochs=12", "--set", "training.checkpoint_every=2", "-q")
-TRAININGS = {
-    "diayn": ("pretrain-skills", "point/smoke"),
-    "vic": ("pretrain-skills", "point/smoke", "--set", "algorithm.name=vic"),
-    "maesn": ("meta-train", "point/smoke"),
-    "maml": ("meta-train", "point/smoke", "--set", "algorithm.name=maml"),
-    "ppo": ("meta-train", "sparse_point/ppo", "--set", "bonus.name=rnd"),
-    "sac": ("meta-train", "sparse_point/sac", "--set", "algorithm.gradient_steps=4"),
-    "rl2": ("meta-train", "sparse_point/rl2", "--set", "algorithm.trials_per_update=8"),
-    "pearl": ("meta-train", "sparse_point/pearl", "--set", "algorithm.gradient_steps=2"),
-}
-DEFAULTS = {
-    "wheeled/diayn": "pretrain-skills",
-    "ant_goal/diayn_ppo": "pretrain-skills",
-    "point/maml": "meta-train",
-    "wheeled/maesn": "meta-train",
-    "ant_goal/maesn": "meta-train",
-    "sparse_point/pearl": "meta-train",
-}
-
-
-def start(*command: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """`hmrl`, in a process of its own."""
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "text": True}
-    return subprocess.Popen([HMRL, *command], **(silent | options))
-
-
-def result(path: Path) -> Any:
-    """What must not depend on how often a run was interrupted."""
-    return checkpoints.fingerprint(path / "checkpoints"), (path / "metrics.jsonl").read_bytes()
-
-
-def killed(command: Sequence[str], wanted: int, draw: random.Random) -> dict[str, int]:
-    """Kill and resume until so many kills have hit; each run counts for those that hit it."""
-    found = {"tried": 0, "survived": 0, "runs": 0}
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole"
-        began = time.perf_counter()
-        assert start(*command, *SMALL, "--run-dir", whole).wait() == 0
-        longest = time.perf_counter() - began
-        while found["tried"] < wanted:
-            path, kills, code = Path(folder) / f"cut{found['runs']}", 0, None
-            while code is None:
-                process = start(*command, *SMALL, "--run-dir", path, "--resume")
-                may_kill = found["tried"] + kills < wanted
-                try:
-                    code = process.wait(timeout=draw.uniform(0, longest) if may_kill else None)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    kills += 1
-            found["tried"] += kills
-            found["survived"] += kills if code == 0 and result(path) == result(whole) else 0
-            found["runs"] += 1
-    return found
-
-
-def kills(share: float, draw: random.Random) -> dict[str, Any]:
-    """200 of them, on trainings of every kind."""
-    each = max(1, round(200 * share / len(TRAININGS)))
-    return {name: killed(command, each, draw) for name, command in TRAININGS.items()}
 
 
 def faults(share: float, draw: random.Random) -> dict[str, Any]:
@@ -176,87 +107,22 @@ def configurations(share: float, draw: random.Random) -> dict[str, Any]:
     return found
 
 
-def term(share: float, draw: random.Random) -> dict[str, Any]:
-    """Every default preset, a few times each."""
-    found: dict[str, Any] = {}
-    for preset, command in DEFAULTS.items():
-        found[preset] = {"seconds": [], "checkpointed": 0}
-        for _ in range(max(1, round(3 * share))):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "run"
-                process = start(command, preset, "-q", "--run-dir", path)
-                while not (path / "metrics.jsonl").is_file():
-                    time.sleep(0.1)
-                time.sleep(draw.uniform(0, 5))
-                began = time.perf_counter()
-                process.send_signal(signal.SIGTERM)
-                code = process.wait()
-                found[preset]["seconds"].append(time.perf_counter() - began)
-                epoch, _ = checkpoints.fingerprint(path / "checkpoints")
-                last = rundir.read_metrics(path)[-1]["epoch"]
-                found[preset]["checkpointed"] += code == 75 and epoch == last
-    return found
-
-
-def soak(share: float, draw: random.Random) -> dict[str, Any]:
-    """2 000 epochs of MAESN on the point."""
-    epochs, found, compilations = max(20, round(2000 * share)), {}, 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run"
-        settings = ["--set", f"training.epochs={epochs}", "--set", "training.checkpoint_every=50"]
-        options = {"stderr": subprocess.PIPE, "env": os.environ | {"JAX_LOG_COMPILES": "1"}}
-        process = start("meta-train", "point/smoke", *settings, "--run-dir", path, **options)
-        assert process.stderr
-        for line in process.stderr:
-            compilations += "Compiling" in line
-            shown = re.match(r"epoch (\d+)/", line)
-            if shown and process.poll() is None:
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                now = {
-                    "epoch": int(shown[1]),
-                    "rss_mib": int(status.split("VmRSS:")[1].split()[0]) / 1024,
-                    "files": len(os.listdir(f"/proc/{process.pid}/fd")),
-                    "compilations": compilations,
-                }
-                if "start" not in found and now["epoch"] >= epochs // 10:
-                    found["start"] = now
-                found["end"] = now
-        found["code"] = process.wait()
-    return found
-
-
 PARTS: dict[str, Callable[[float, random.Random], dict[str, Any]]] = {
-    "kills": kills,
     "faults": faults,
     "flips": flips,
     "configurations": configurations,
-    "term": term,
-    "soak": soak,
 }
 
 
 def table(document: dict[str, Any]) -> str:
     """What was found, as markdown."""
     rows = [("what", "held", "tried")]
-    if found := document.get("kills"):
-        rows += [(f"kills of `{name}`", one["survived"], one["tried"]) for name, one in found.items()]
-        rows.append(
-            ("kills, all", *(sum(one[key] for one in found.values()) for key in ("survived", "tried")))
-        )
     if found := document.get("faults"):
         rows.append(("calls of the system that fail, every one", found["survived"], found["tried"]))
     if found := document.get("flips"):
         rows.append(("bits of a checkpoint that flip", found["detected"], found["tried"]))
     if found := document.get("configurations"):
         rows.append(("configurations without a bug", found["without_a_bug"], found["tried"]))
-    for preset, one in document.get("term", {}).items():
-        seconds = f"{max(one['seconds']):.1f} s at most"
-        rows.append((f"TERM to exit of `{preset}`, {seconds}", one["checkpointed"], len(one["seconds"])))
-    if found := document.get("soak"):
-        first, last = found["start"], found["end"]
-        for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
-            grown = f"{first[name]:.0f} -> {last[name]:.0f} {unit}"
-            rows.append((f"soak, epoch {first['epoch']} to {last['epoch']}", grown, ""))
     lines = [rows[0], ("---",) * 3, *rows[1:]]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
