@@ -91,6 +91,12 @@ def advantages(transitions: Transition, discount: float, gae_lambda: float) -> t
     return whiten(advantage, transitions.valid, noise), starts
 
 
+def mean_reward(episodes: Episodes) -> Array:
+    """Of a step that counts, over all episodes: []."""
+    steps = episodes.transitions
+    return jnp.sum(steps.reward * steps.valid) / jnp.maximum(steps.valid.sum(), 1.0)
+
+
 def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
     """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
 

@@ -48,6 +48,9 @@ class Config(Strict):
         "log_prob", description="what an inner step of the policy ascends: A log pi, or ProMP's A pi / pi_old"
     )
     step_decay: float = Field(1.0, gt=0, le=1, description="factor on the step size after each inner update")
+    scale_by_reward: bool = Field(
+        False, description="whether inner steps are in proportion to the size of the mean reward of a step"
+    )
     first_order: bool = Field(False, description="no derivative through the inner direction")
     learn_step_size: bool = Field(
         False, description="whether the outer step moves the step sizes, one for each array and inner update"
@@ -272,8 +275,14 @@ class MetaGradient(NamedTuple):
         )
 
     def _adapt(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
-        """The inner update number `count`; those beyond the trained ones go as far as the last of these."""
+        """The inner update number `count`; those beyond the trained ones go as far as the last of these.
+
+        Advantages tell which way to go, and not how far: where the reward is a negative distance r, the slope
+        of r is as steep at every distance.  That of -r^2 / 2 is in proportion to the distance.
+        """
         factor = self.config.step_decay**count
+        if self.config.scale_by_reward:
+            factor *= jnp.abs(adaptation.mean_reward(episodes))
         step_size = jax.tree.map(
             lambda size: size[jnp.minimum(count, len(size) - 1)] * factor, meta.step_size
         )

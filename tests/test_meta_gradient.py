@@ -94,6 +94,27 @@ def test_several_inner_steps_are_the_same_steps_in_a_row():
     np.testing.assert_allclose(agent.outputs(meta, batch).mean[0, -1], expected.mean, atol=1e-5)
 
 
+@pytest.mark.parametrize("algorithm", ["maml", "maesn"])
+def test_a_step_scaled_by_the_reward_goes_as_far_as_there_is_to_go(algorithm):
+    agent = learner(algorithm, 1)
+    meta, batch = gather(agent)
+    start = agent._start(meta, None if batch.rows is None else batch.rows[0])
+    episodes = jax.tree.map(lambda x: x[0, 0], batch.phases)
+    steps = episodes.transitions
+
+    def moved(agent, worth):
+        # equal advantages, whatever the rewards
+        paid = episodes._replace(transitions=steps._replace(reward=jnp.full_like(steps.reward, worth)))
+        new = agent._adapt(meta, start, jnp.int32(0), paid)
+        return ravel_pytree(jax.tree.map(jnp.subtract, new, start))[0]
+
+    scaled = agent._replace(config=agent.config.model_copy(update={"scale_by_reward": True}))
+    assert np.abs(moved(agent, -1.0)).max() > 1e-3
+    np.testing.assert_array_equal(moved(agent, -3.0), moved(agent, -1.0))
+    for worth in (-3.0, 0.5, 0.0):
+        np.testing.assert_allclose(moved(scaled, worth), abs(worth) * moved(agent, -1.0), atol=1e-6)
+
+
 def test_training_draws_each_task_of_the_table_at_most_once_an_update():
     agent = learner("maesn", 1)
     state = agent.init(jax.random.key(0))

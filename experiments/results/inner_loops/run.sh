@@ -1,6 +1,6 @@
 #!/bin/sh
-# Ways to meta-train MAML on 2-D navigation, at equal episodes and outer steps: first order, ProMP, several inner steps.
-# Three seeds each; writes the files beside this script.
+# Ways to meta-train MAML on 2-D navigation, at equal episodes and outer steps: first order, ProMP, several inner steps,
+# steps in proportion to the mean reward.  Three seeds each; writes the files beside this script.
 #
 #   sh experiments/results/inner_loops/run.sh [FOLDER]
 set -eu
@@ -19,14 +19,20 @@ arm() { # ARM [hmrl's options]
   done
 }
 
-one='--set algorithm.inner_steps=1 --set algorithm.learn_step_size=false --set algorithm.outer_loss="last"'
+plain='--set algorithm.scale_by_reward=false --set algorithm.inner_lr=0.1'
+once='--set algorithm.inner_steps=1 --set algorithm.learn_step_size=false --set algorithm.outer_loss="last"'
 trpo='--set algorithm.outer="trust_region" --set algorithm.inner_surrogate="log_prob"'
-arm trpo_1 $one $trpo
-arm trpo_1_first_order $one $trpo --set algorithm.first_order=true
-arm promp_1 $one
-arm promp_3
-arm promp_3_last --set 'algorithm.outer_loss="last"'
-arm promp_3_first_order --set algorithm.first_order=true
-arm promp_3_fixed_sizes --set algorithm.learn_step_size=false
-arm trpo_3 $trpo
+arm trpo_1 $plain $once $trpo
+arm trpo_1_first_order $plain $once $trpo --set algorithm.first_order=true
+arm trpo_1_scaled $once $trpo
+arm promp_1 $plain $once
+arm promp_1_scaled $once
+arm trpo_3 $plain $trpo
+arm trpo_3_scaled $trpo
+arm promp_3 $plain
+arm promp_3_last $plain --set 'algorithm.outer_loss="last"'
+arm promp_3_first_order $plain --set algorithm.first_order=true
+arm promp_3_fixed_sizes $plain --set algorithm.learn_step_size=false
+arm promp_3_scaled
+arm promp_3_scaled_first_order --set algorithm.first_order=true
 python "$here/gather.py" "$out" "$here"
