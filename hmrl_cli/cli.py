@@ -11,19 +11,17 @@ import contextlib
 import enum
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, TextIO
 
 import typer
 
 import hmrl_cli
-from hmrl_cli import config, exports, progress, rundir, runtime
+from hmrl_cli import config, exports, interruption, progress, rundir, runtime
 from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
@@ -86,7 +84,7 @@ TasksFile = Annotated[
 
 def main() -> None:
     """Entry point of `hmrl`."""
-    sys.exit(run(sys.argv[1:]))
+    interruption.leave(run(sys.argv[1:]))
 
 
 def run(argv: Sequence[str]) -> int:
@@ -235,7 +233,9 @@ def _train(
 ) -> None:
     if path is not None and not resume and os.path.lexists(path):
         raise rundir.taken(path)
-    with shown_progress as shows:
+    # a plan is made in seconds, and stops at once
+    caught = contextlib.nullcontext(lambda: None) if dry_run else interruption.stop_signals()
+    with shown_progress as shows, caught as stop:
         _prepare(shows)
         from hmrl_cli import experiment
 
@@ -245,7 +245,7 @@ def _train(
         else:
             argv = ["hmrl", *sys.argv[1:]]
             with rundir.open_run(resolved, path, resume, argv, shows.note) as run_directory:
-                result = _train_in(run_directory, resolved, resume, shows)
+                result = _train_in(run_directory, resolved, resume, shows, stop)
     if as_json:
         _out_json(result)
     elif dry_run:
@@ -255,7 +255,11 @@ def _train(
 
 
 def _train_in(
-    run_directory: rundir.RunDir, resolved: config.Resolved, resume: bool, shows: progress.Progress
+    run_directory: rundir.RunDir,
+    resolved: config.Resolved,
+    resume: bool,
+    shows: progress.Progress,
+    stop: Callable[[], int | None],
 ) -> dict[str, Any]:
     """Train, unless that has been done; what to print."""
     from hmrl_cli import experiment
@@ -264,29 +268,9 @@ def _train_in(
         shows.note("the run is complete already")
         summary = run_directory.status.get("summary", {})
     else:
-        with _stop_signals() as stop:
-            summary = experiment.train(resolved, run_directory, resume, shows, stop)
+        summary = experiment.train(resolved, run_directory, resume, shows, stop)
         run_directory.complete(summary)
     return {"run": str(run_directory.path), "state": "complete", "epoch": run_directory.epoch, **summary}
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Catch the signals that ask to stop; yields what tells the first one that came."""
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and received:
-            raise KeyboardInterrupt  # asked twice: do not wait for the end of the epoch
-        received.append(number)
-
-    wanted = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
-    before = {number: signal.signal(number, handle) for number in wanted}
-    try:
-        yield lambda: received[0] if received else None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # Results.

@@ -48,17 +48,15 @@ class StorageError(HmrlError):
 
 
 class Interrupted(HmrlError):
-    """A signal ended the run after a checkpoint."""
+    """A signal ended the run, after a checkpoint of what had been trained."""
 
     exit_code = 75
 
     def __init__(self, epoch: int, signal_number: int) -> None:
-        """Of the checkpointed epoch and the signal; Ctrl-C has an exit code of its own, 130."""
+        """Of the checkpointed epoch, 0 before the first, and the signal; that of Ctrl-C exits with 130."""
         name = signal.Signals(signal_number).name
-        super().__init__(
-            f"interrupted by {name}; the checkpoint of epoch {epoch} is safe\n"
-            "to continue: the same command with --resume"
-        )
+        kept = f"; the checkpoint of epoch {epoch} is safe" if epoch else " before the first epoch"
+        super().__init__(f"interrupted by {name}{kept}\nto continue: the same command with --resume")
         if signal_number == signal.SIGINT:
             self.exit_code = 130
 

@@ -13,6 +13,7 @@ from hmrl_cli import config, evaluation, exports, film, loop, report, rundir
 from hmrl_cli.config import Experiment, Resolved
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.exploration import bonus
+from hmrl_cli.interruption import unless_stopped
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.skills import lift, repeat
 from hmrl_cli.types import Continuous, Learner, SkillLearner, SkillLibrary, TaskFamily
@@ -146,14 +147,15 @@ def train(
         run: the open run directory.
         resume: continue from the newest intact checkpoint.
         progress: is told how it goes.
-        stop: the number of a signal that asked to stop, or None; looked at after every epoch.
+        stop: the number of a signal that asked to stop, or None; looked at while compiling and after
+            every epoch.
 
     Returns:
         the last epoch's metrics, and the diagnostics of a skill run.
 
     Raises:
         Diverged: a parameter or a metric is not finite.
-        Interrupted: `stop` asked for it; a checkpoint was written.
+        Interrupted: `stop` asked for it; a checkpoint was written of what had been trained.
         InputError: the skills or every checkpoint cannot be used.
     """
     experiment = resolved.experiment
@@ -173,7 +175,7 @@ def train(
             rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
 
     progress.phase("compiling")
-    epoch = _compile_epoch(experiment, parts, keys, state, skills)
+    epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, start)
     progress.phase("training")
     after_epoch = _Recorder(run, parts, skills, progress, stop)
     state = loop.fit(

@@ -1,4 +1,4 @@
-"""The shell scripts of `experiments/batch`: beside stand-ins for hmrl and Slurm, and, where it is installed, in Slurm."""
+"""The shell scripts of `experiments/batch`, beside stand-ins for hmrl and Slurm, and in a real Slurm."""
 
 import os
 import shutil

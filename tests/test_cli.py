@@ -240,19 +240,6 @@ def test_refusals(hmrl, argv, code, expected):
     assert "\x1b" not in done.err
 
 
-def test_signals_only_set_a_flag():
-    before = signal.getsignal(signal.SIGTERM)
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
-        with cli._stop_signals() as stop:
-            assert stop() is None
-            os.kill(os.getpid(), number)
-            assert stop() == number
-    with cli._stop_signals(), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 # Results and listings.
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,23 @@ class Dies(Silent):
             raise RuntimeError("power cut")
 
 
+class Stops(Silent):
+    """Asks to stop, as TERM does, once this phase or epoch has been seen."""
+
+    def __init__(self, after):
+        self.after, self.asked = after, None
+
+    def phase(self, name):
+        self._see(name)
+
+    def epoch(self, epoch, total, metrics, steps_per_second):
+        self._see(epoch)
+
+    def _see(self, what):
+        if what == self.after:
+            self.asked = signal.SIGTERM
+
+
 def resolve(algorithm, *sets, skills=None):
     smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2"]
     smaller += [*SETTINGS.get(algorithm, ()), *sets]
@@ -108,11 +126,16 @@ def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
     assert content(path) == content(runs / algorithm)
 
 
-def test_a_signal_ends_a_run_after_a_checkpoint(runs, tmp_path):
+def test_a_signal_ends_a_run_and_what_was_trained_is_kept(runs, tmp_path):
     resolved = resolve("maml", "training.num_seeds=2")
-    with pytest.raises(Interrupted) as caught:
-        train(tmp_path / "run", resolved, stop=lambda: 15)
-    assert caught.value.exit_code == 75 and (tmp_path / "run" / "checkpoints" / "1").is_dir()
+    path = tmp_path / "run"
+    for after, epochs in (("compiling", []), (1, [1]), ("compiling", [1]), (3, [3, 2])):
+        stops = Stops(after)
+        with pytest.raises(Interrupted, match="epoch") as caught:
+            train(path, resolved, resume=path.exists(), progress=stops, stop=lambda stops=stops: stops.asked)
+        assert caught.value.exit_code == 75
+        assert checkpoints.epochs(path / "checkpoints") == epochs
+        assert ("before the first epoch" in str(caught.value)) == (epochs == [])
     train(tmp_path / "run", resolved, resume=True)
     assert content(tmp_path / "run") == content(runs / "maml")
 
