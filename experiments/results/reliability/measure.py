@@ -2,12 +2,16 @@
 
     python experiments/results/reliability/measure.py [--parts PART...] [--share SHARE]
 
-**faults**: every call of a short run that writes, forces to disk or renames fails once (`faults.py`).
-**flips**: one random bit of one file of a checkpoint is turned; detected are those after which the checkpoint
-before it is used.  **configurations**: random settings of every preset on the command line; refused or
-planned, but never a bug.
+**kills**: `kill -9` at random times of trainings of every kind, each resumed until it ends; survived are
+those whose run then equals, byte for byte, one that was never killed. **faults**: every call of a short run
+that writes, forces to disk or renames fails once (`faults.py`). **flips**: one random bit of one file of a
+checkpoint is turned; detected are those after which the checkpoint before it is used. **configurations**:
+random settings of every preset on the command line; refused or planned, but never a bug. **term**: seconds
+from TERM to the exit of trainings with default presets, while they compile (without a cache) and while they
+train, and whether the checkpoint is that of the last epoch. **soak**: a training of many epochs, the most
+memory, open files and compilations in its second tenth and in its last.
 
-`--share` does a part of the work, such as 0.02 of the settings.
+`--share` does a part of the work, such as 0.02 of the kills.
 """
 
 from __future__ import annotations
@@ -19,17 +23,89 @@ import json
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, cli, config, errors
+from hmrl_cli import checkpoints, cli, config, errors, rundir
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
+HMRL = Path(sys.executable).parent / "hmrl"
+SMALL = ("training.epochs=40", "training.updates_per_epoch=1", "training.checkpoint_every=2")
+TRAININGS = {
+    "diayn": ("pretrain-skills", "point/smoke"),
+    "vic": ("pretrain-skills", "point/smoke", "algorithm.name=vic", "algorithm.observe=identity"),
+    "maesn": ("meta-train", "point/smoke"),
+    "maml": ("meta-train", "point/smoke", "algorithm.name=maml"),
+    "ppo": ("meta-train", "sparse_point/ppo", "bonus.name=rnd"),
+    "sac": ("meta-train", "sparse_point/sac", "algorithm.gradient_steps=4"),
+    "rl2": ("meta-train", "sparse_point/rl2", "algorithm.trials_per_update=8"),
+    "pearl": ("meta-train", "sparse_point/pearl", "algorithm.gradient_steps=2"),
+}
+DEFAULTS = {
+    "wheeled/diayn": "pretrain-skills",
+    "ant_goal/diayn_ppo": "pretrain-skills",
+    "point/maml": "meta-train",
+    "wheeled/maesn": "meta-train",
+    "ant_goal/maesn": "meta-train",
+    "sparse_point/pearl": "meta-train",
+}
+
+
+def start(command: str, preset: str, run: Path, sets: Sequence[str] = (), **options: Any) -> subprocess.Popen:
+    """A training, in a process of its own."""
+    argv = [HMRL, command, preset, "-q", "--run-dir", run, "--resume"]
+    argv += [part for line in sets for part in ("--set", line)]
+    return subprocess.Popen(argv, **({"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | options))
+
+
+def result(path: Path) -> Any:
+    """What must not depend on how often a run was interrupted."""
+    return checkpoints.fingerprint(path / "checkpoints"), (path / "metrics.jsonl").read_bytes()
+
+
+def killed(training: Sequence[str], wanted: int, draw: random.Random) -> dict[str, int]:
+    """Kill and resume until so many kills have hit; a run survives all of its own or none."""
+    command, preset, *sets = training
+    found = {"tried": 0, "survived": 0, "runs": 0}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for warm in ("first", "whole"):  # the second compiles nothing, as those that are killed
+            began = time.perf_counter()
+            code = start(command, preset, folder / warm, [*sets, *SMALL]).wait()
+            assert code == 0, f"{preset} {sets} ended with {code}"
+            longest = time.perf_counter() - began
+        while found["tried"] < wanted:
+            path, kills, code = folder / f"cut{found['runs']}", 0, None
+            while code is None:
+                process = start(command, preset, path, [*sets, *SMALL])
+                may_kill = found["tried"] + kills < wanted
+                try:
+                    code = process.wait(timeout=draw.uniform(0, longest) if may_kill else None)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                    kills += 1
+            found["tried"] += kills
+            found["survived"] += kills if code == 0 and result(path) == result(folder / "whole") else 0
+            found["runs"] += 1
+    return found
+
+
+def kills(share: float, draw: random.Random) -> dict[str, Any]:
+    """200 of them, on trainings of every kind."""
+    each = max(1, round(200 * share / len(TRAININGS)))
+    found = {}
+    for name, training in TRAININGS.items():
+        found[name] = killed(training, each, draw)
+        print(name, found[name], file=sys.stderr)
+    return found
 
 
 def faults(share: float, draw: random.Random) -> dict[str, Any]:
@@ -107,22 +183,102 @@ def configurations(share: float, draw: random.Random) -> dict[str, Any]:
     return found
 
 
+def told_to_stop(command: str, preset: str, compiling: bool, draw: random.Random) -> dict[str, Any]:
+    """Send TERM while a training compiles, or within its first epochs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        process = start(command, preset, path, env=os.environ | {"HMRL_CACHE_DIR": folder})
+        while not (path / ("config.toml" if compiling else "metrics.jsonl")).is_file():
+            time.sleep(0.1)
+        time.sleep(draw.uniform(0, 5))
+        trained = (path / "metrics.jsonl").is_file()
+        began = time.perf_counter()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait()
+        seconds = time.perf_counter() - began
+        kept = checkpoints.epochs(path / "checkpoints")[:1]
+        recorded = rundir.read_metrics(path)[-1:] if (path / "metrics.jsonl").is_file() else []
+    checkpointed = kept == [line["epoch"] for line in recorded]
+    return {"seconds": seconds, "code": code, "training": trained, "checkpointed": checkpointed}
+
+
+def term(share: float, draw: random.Random) -> dict[str, Any]:
+    """Every default preset, once compiling and three times training."""
+    found: dict[str, Any] = {}
+    for preset, command in DEFAULTS.items():
+        times = [True, *[False] * max(1, round(3 * share))]
+        found[preset] = [told_to_stop(command, preset, compiling, draw) for compiling in times]
+        print(preset, found[preset], file=sys.stderr)
+    return found
+
+
+def watched(process: subprocess.Popen, run: Path, log: Path) -> Iterator[dict[str, Any]]:
+    """What a process holds, at most once a second, for as long as it runs."""
+    held = Path(f"/proc/{process.pid}")
+    while process.poll() is None:
+        time.sleep(1)
+        with contextlib.suppress(OSError, IndexError):  # it may end at any time, and begins without metrics
+            yield {
+                "epoch": json.loads((run / "metrics.jsonl").read_bytes().splitlines()[-2])["epoch"],
+                "rss_mib": int((held / "status").read_text().split("VmRSS:")[1].split()[0]) / 1024,
+                "files": len(os.listdir(held / "fd")),
+                "compilations": log.read_text().count("Compiling"),
+            }
+
+
+def soak(share: float, draw: random.Random) -> dict[str, Any]:
+    """2 000 epochs of MAESN on the point."""
+    epochs, found = max(20, round(2000 * share)), {}
+    with tempfile.TemporaryDirectory() as name:
+        run, log = Path(name) / "run", Path(name) / "log"
+        with log.open("w") as file:
+            environment = os.environ | {"JAX_LOG_COMPILES": "1"}
+            sets = [f"training.epochs={epochs}", "training.checkpoint_every=10"]
+            process = start("meta-train", "point/smoke", run, sets, stderr=file, env=environment)
+            seen = list(watched(process, run, log))
+    found["code"] = process.returncode
+    tenths = {"start": (0.1, 0.2), "end": (0.9, 1.0)}
+    for when, (low, high) in tenths.items():
+        there = [now for now in seen if low * epochs <= now["epoch"] <= high * epochs]
+        found[when] = {name: max(now[name] for now in there) for name in there[0]}
+    return found
+
+
 PARTS: dict[str, Callable[[float, random.Random], dict[str, Any]]] = {
+    "kills": kills,
     "faults": faults,
     "flips": flips,
     "configurations": configurations,
+    "term": term,
+    "soak": soak,
 }
 
 
 def table(document: dict[str, Any]) -> str:
     """What was found, as markdown."""
     rows = [("what", "held", "tried")]
-    if found := document.get("faults"):
-        rows.append(("calls of the system that fail, every one", found["survived"], found["tried"]))
-    if found := document.get("flips"):
-        rows.append(("bits of a checkpoint that flip", found["detected"], found["tried"]))
-    if found := document.get("configurations"):
-        rows.append(("configurations without a bug", found["without_a_bug"], found["tried"]))
+    if found := document.get("kills"):
+        rows += [(f"kills of `{name}`", one["survived"], one["tried"]) for name, one in found.items()]
+        total = (sum(one[key] for one in found.values()) for key in ("survived", "tried"))
+        rows.append(("kills, all", *total))
+    for part, held, what in (
+        ("faults", "survived", "calls of the system that fail, every one"),
+        ("flips", "detected", "bits of a checkpoint that flip"),
+        ("configurations", "without_a_bug", "configurations without a bug"),
+    ):
+        if found := document.get(part):
+            rows.append((what, found[held], found["tried"]))
+    for preset, times in document.get("term", {}).items():
+        for phase, training in (("compiling", False), ("training", True)):
+            if some := [one for one in times if one["training"] == training]:
+                held = sum(one["code"] == 75 and one["checkpointed"] for one in some)
+                slowest = max(one["seconds"] for one in some)
+                rows.append((f"TERM to `{preset}` {phase}, exit in {slowest:.1f} s", held, len(some)))
+    if found := document.get("soak"):
+        first, last = found["start"], found["end"]
+        for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
+            grown = f"{first[name]:.0f} -> {last[name]:.0f} {unit}"
+            rows.append((f"soak, {last['epoch']} epochs", grown, ""))
     lines = [rows[0], ("---",) * 3, *rows[1:]]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
