@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -384,22 +385,28 @@ def test_the_package_offers_the_commands_as_functions(tmp_path):
         hmrl_cli.pretrain_skills("point/smoke", *small, run_dir=skills)
 
 
-def test_divergence_names_the_leaf_and_keeps_the_run(monkeypatch, tmp_path):
+def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, tmp_path):
+    """An environment that gives NaN from the third epoch on."""
+    path, resolved = tmp_path / "run", resolve("maml", "training.num_seeds=2")
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(path, resolved, progress=Dies(3))
+    train_on = partial(train, path, resolved, resume=True)
     original = config.plugin("families", "point").make
 
     def poisoned(settings):
         family = original(settings)
         return family._replace(step=lambda *a: family.step(*a)._replace(reward=jnp.float32(jnp.nan)))
 
-    monkeypatch.setattr(config.plugin("families", "point"), "make", poisoned)
-    experiment.make_family.cache_clear()
-    try:
-        with pytest.raises(Diverged, match="is not finite in epoch 1") as caught:
-            train(tmp_path / "run", resolve("maml"))
-    finally:
+    with monkeypatch.context() as patch:
+        patch.setattr(config.plugin("families", "point"), "make", poisoned)
         experiment.make_family.cache_clear()
-    assert caught.value.exit_code == 76
-    assert rundir.read(tmp_path / "run").status["state"] == "diverged"
+        with pytest.raises(Diverged, match="optimizer/direction") as caught:
+            train_on()
+    experiment.make_family.cache_clear()
+    assert caught.value.exit_code == 76 and "epoch 3" in str(caught.value)
+    assert rundir.read(path).status["state"] == "diverged"
+    train_on()
+    assert content(path) == content(runs / "maml")
 
 
 def test_skills_are_diagnosed_and_drawn(runs):

@@ -1,0 +1,62 @@
+"""What `experiments/results/reliability` counts: a little of it always, all of it under `make test-slow`."""
+
+import importlib.util
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "experiments/results/reliability"
+
+
+@pytest.fixture(scope="module")
+def measure():
+    spec = importlib.util.spec_from_file_location("measure", FOLDER / "measure.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SHARES = [0.02, pytest.param(1.0, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_flipped_bits_are_detected(measure, share):
+    found = measure.flips(share, random.Random(1))
+    assert found["detected"] == found["tried"] == 1000 * share
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_configurations_are_planned_or_refused(measure, share):
+    found = measure.configurations(share, random.Random(1))
+    assert found["bugs"] == []
+    assert found["without_a_bug"] == found["tried"] == 5000 * share
+
+
+ALL = ("diayn", "vic", "maesn", "maml", "ppo", "sac", "rl2", "pearl")
+
+
+@pytest.mark.parametrize(
+    ("training", "number"),
+    [("maml", 2), *(pytest.param(name, 25, marks=pytest.mark.slow) for name in ALL)],
+)
+def test_kills_are_survived(measure, training, number):
+    """Of real trainings; `test_rundir` kills a stand-in at more places."""
+    found = measure.killed(measure.TRAININGS[training], number, random.Random(1))
+    assert found["survived"] == found["tried"] == number
+    assert set(measure.TRAININGS) == set(ALL)
+
+
+@pytest.mark.slow
+def test_a_long_training_holds_no_more_in_the_end(measure):
+    found = measure.soak(1.0, random.Random(1))
+    assert found["code"] == 0
+    assert found["end"]["compilations"] == found["start"]["compilations"]
+    assert found["end"]["files"] <= found["start"]["files"]
+    assert found["end"]["rss_mib"] < 1.1 * found["start"]["rss_mib"]
+
+
+def test_the_table_is_of_what_was_counted(measure):
+    document = json.loads((FOLDER / "reliability.json").read_text())
+    assert (FOLDER / "reliability.md").read_text() == measure.table(document)
