@@ -107,6 +107,8 @@ class RunDir:
             raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
         lock = _take_lock(path)
         try:
+            for stale in _half_written(path):
+                stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
                 if {entry.name for entry in path.iterdir()} - _BEFORE_CONFIG:
                     raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
@@ -596,6 +598,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _half_written(path: Path) -> list[Path]:
+    """What a killed process left of the files that only the holder of the lock replaces."""
+    names = ("config.toml", "provenance.json", "status.json", "skills.toml")
+    return [left for name in names for left in path.glob(f".{name}.*.tmp")]
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -21,14 +21,18 @@ def failing(tmp_path_factory):
     return library
 
 
-def test_whatever_call_fails_the_run_resumes_as_if_none_had(failing, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "every"),
+    [("fail", 5), ("kill", 5), *(pytest.param(how, 1, marks=pytest.mark.slow) for how in ("fail", "kill"))],
+)
+def test_whatever_call_stops_it_a_run_resumes_as_if_none_had(failing, tmp_path, how, every):
     """Every write, force to disk and rename of a short run, in this package and in the libraries below it."""
     done = subprocess.run(
-        [sys.executable, RELIABILITY / "faults.py", tmp_path],
+        [sys.executable, RELIABILITY / "faults.py", how, tmp_path, str(every)],
         env=os.environ | {"LD_PRELOAD": str(failing)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) > 60
+    assert int(done.stdout) > 60 // every
     assert "Traceback" not in done.stderr

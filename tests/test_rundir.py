@@ -143,8 +143,10 @@ def test_resume_of_a_run_killed_before_it_began(resolved, tmp_path):
     path = tmp_path / "r"
     RunDir.create(path, resolved).close()
     (path / "config.toml").unlink()
+    (path / ".config.toml.123.tmp").write_text("[fam")
     RunDir.resume(path, resolved).close()
     assert (path / "config.toml").is_file()
+    assert not list(path.glob("*.tmp"))
 
 
 def test_resume_refuses_a_foreign_directory(resolved, tmp_path):

@@ -1,4 +1,5 @@
-/* Lets the n-th call that writes, forces to disk or renames fail, whoever in the process makes it.
+/* Lets the n-th call that writes, forces to disk or renames fail, whoever in the process makes it; or kills the
+   process in its place, as kill -9 does.
 
    cc -shared -fPIC -O2 -o failing.so failing.c -ldl;  LD_PRELOAD=failing.so python ...
 
@@ -7,6 +8,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -14,14 +16,22 @@
 #include <sys/uio.h>
 
 static atomic_long left; /* until the call that fails; 0: none will */
+static atomic_int kills; /* whether that call kills */
 
 /* Fail the n-th call from now on; 0: none.  Returns what was left of the number before. */
 long fail_at(long n) { return atomic_exchange(&left, n); }
+
+/* The same, but the n-th call kills the process. */
+long kill_at(long n) {
+  atomic_store(&kills, 1);
+  return fail_at(n);
+}
 
 static int fails(void) {
   long now = atomic_load(&left);
   while (now > 0)
     if (atomic_compare_exchange_weak(&left, &now, now - 1)) {
+      if (now == 1 && atomic_load(&kills)) raise(SIGKILL);
       if (now == 1) errno = EIO;
       return now == 1;
     }

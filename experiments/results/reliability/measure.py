@@ -4,12 +4,13 @@
 
 **kills**: `kill -9` at random times of trainings of every kind, each resumed until it ends; survived are
 those whose run then equals, byte for byte, one that was never killed. **faults**: every call of a short run
-that writes, forces to disk or renames fails once (`faults.py`). **flips**: one random bit of one file of a
-checkpoint is turned; detected are those after which the checkpoint before it is used. **configurations**:
-random settings of every preset on the command line; refused or planned, but never a bug. **term**: seconds
-from TERM to the exit of trainings with default presets, while they compile (without a cache) and while they
-train, and whether the checkpoint is that of the last epoch. **soak**: a training of many epochs, the most
-memory, open files and compilations in its second tenth and in its last.
+that writes, forces to disk or renames fails once, and once the process is killed in its place
+(`faults.py`). **flips**: one random bit of one file of a checkpoint is turned; detected are those after
+which the checkpoint before it is used. **configurations**: random settings of every preset on the command
+line; refused or planned, but never a bug. **term**: seconds from TERM to the exit of trainings with default
+presets, while they compile (without a cache) and while they train, and whether the checkpoint is that of
+the last epoch. **soak**: a training of many epochs, the most memory, open files and compilations in its
+second tenth and in its last.
 
 `--share` does a part of the work, such as 0.02 of the kills.
 """
@@ -92,8 +93,11 @@ def killed(training: Sequence[str], wanted: int, draw: random.Random) -> dict[st
                     process.kill()
                     process.wait()
                     kills += 1
+            is_whole = code == 0 and result(path) == result(folder / "whole")
+            if not is_whole:
+                print(f"{path} was lost after {kills} kills, exit code {code}", file=sys.stderr)
             found["tried"] += kills
-            found["survived"] += kills if code == 0 and result(path) == result(folder / "whole") else 0
+            found["survived"] += kills * is_whole
             found["runs"] += 1
     return found
 
@@ -109,20 +113,23 @@ def kills(share: float, draw: random.Random) -> dict[str, Any]:
 
 
 def faults(share: float, draw: random.Random) -> dict[str, Any]:
-    """Every call, whatever the share."""
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "failing.so"
-        compile_it = ["cc", "-shared", "-fPIC", "-o", library, HERE / "failing.c", "-ldl"]
-        subprocess.run(compile_it, check=True)
-        done = subprocess.run(
-            [sys.executable, HERE / "faults.py", folder],
-            env=os.environ | {"LD_PRELOAD": str(library)},
-            capture_output=True,
-            text=True,
-        )
-        # in the last run no call was left to fail, or it was the one that lost something
-        survived = sum(entry.name.isdecimal() for entry in Path(folder).iterdir()) - 1
-    return {"tried": survived + (done.returncode != 0), "survived": survived}
+    """Every call, whatever the share: first it fails, then it kills."""
+    found = {}
+    for how in ("fail", "kill"):
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder) / "failing.so"
+            compile_it = ["cc", "-shared", "-fPIC", "-o", library, HERE / "failing.c", "-ldl"]
+            subprocess.run(compile_it, check=True)
+            done = subprocess.run(
+                [sys.executable, HERE / "faults.py", how, folder],
+                env=os.environ | {"LD_PRELOAD": str(library)},
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+            # in the last run no call was left, or it was the one that lost something
+            survived = sum(entry.name.isdecimal() for entry in Path(folder).iterdir()) - 1
+        found[how] = {"tried": survived + (done.returncode != 0), "survived": survived}
+    return found
 
 
 def flips(share: float, draw: random.Random) -> dict[str, Any]:
@@ -228,7 +235,7 @@ def watched(process: subprocess.Popen, run: Path, log: Path) -> Iterator[dict[st
 
 def soak(share: float, draw: random.Random) -> dict[str, Any]:
     """2 000 epochs of MAESN on the point."""
-    epochs, found = max(20, round(2000 * share)), {}
+    epochs, found = max(100, round(2000 * share)), {"tenths": []}
     with tempfile.TemporaryDirectory() as name:
         run, log = Path(name) / "run", Path(name) / "log"
         with log.open("w") as file:
@@ -237,10 +244,9 @@ def soak(share: float, draw: random.Random) -> dict[str, Any]:
             process = start("meta-train", "point/smoke", run, sets, stderr=file, env=environment)
             seen = list(watched(process, run, log))
     found["code"] = process.returncode
-    tenths = {"start": (0.1, 0.2), "end": (0.9, 1.0)}
-    for when, (low, high) in tenths.items():
-        there = [now for now in seen if low * epochs <= now["epoch"] <= high * epochs]
-        found[when] = {name: max(now[name] for now in there) for name in there[0]}
+    for tenth in range(1, 10):
+        there = [now for now in seen if now["epoch"] * 10 // epochs == tenth and now["epoch"] < epochs - 5]
+        found["tenths"].append({name: max(now[name] for now in there) for name in there[0]})
     return found
 
 
@@ -261,8 +267,10 @@ def table(document: dict[str, Any]) -> str:
         rows += [(f"kills of `{name}`", one["survived"], one["tried"]) for name, one in found.items()]
         total = (sum(one[key] for one in found.values()) for key in ("survived", "tried"))
         rows.append(("kills, all", *total))
+    for how, what in (("fail", "system calls that fail"), ("kill", "kills at a system call")):
+        if found := document.get("faults"):
+            rows.append((f"{what}, every one", found[how]["survived"], found[how]["tried"]))
     for part, held, what in (
-        ("faults", "survived", "calls of the system that fail, every one"),
         ("flips", "detected", "bits of a checkpoint that flip"),
         ("configurations", "without_a_bug", "configurations without a bug"),
     ):
@@ -275,7 +283,7 @@ def table(document: dict[str, Any]) -> str:
                 slowest = max(one["seconds"] for one in some)
                 rows.append((f"TERM to `{preset}` {phase}, exit in {slowest:.1f} s", held, len(some)))
     if found := document.get("soak"):
-        first, last = found["start"], found["end"]
+        first, last = found["tenths"][0], found["tenths"][-1]
         for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
             grown = f"{first[name]:.0f} -> {last[name]:.0f} {unit}"
             rows.append((f"soak, {last['epoch']} epochs", grown, ""))
