@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from hmrl_cli.errors import Interrupted
 
@@ -52,7 +50,7 @@ def unless_stopped(work: Callable[[], Result], stop: Callable[[], int | None], e
         epoch: of the last checkpoint; 0: none.
 
     Raises:
-        Interrupted: `stop` asked for it; the work goes on until `leave`.
+        Interrupted: `stop` asked for it; the work goes on.
     """
     result: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
@@ -70,11 +68,6 @@ def unless_stopped(work: Callable[[], Result], stop: Callable[[], int | None], e
     return result.result()
 
 
-def leave(code: int) -> NoReturn:
-    """End the process; work that still goes on must not outlive the libraries that it uses."""
-    if any(thread.name == _THREAD for thread in threading.enumerate()):
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+def goes_on() -> bool:
+    """Whether work that was given up on is not done yet; it must not outlive the libraries that it uses."""
+    return any(thread.name == _THREAD for thread in threading.enumerate())

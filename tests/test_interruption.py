@@ -39,7 +39,7 @@ def test_work_that_is_stopped_is_not_waited_for():
 COMPILES = """
 import time
 import jax, jax.numpy as jnp
-from hmrl_cli import errors, interruption
+from hmrl_cli import cli, errors, interruption
 
 def slow(x):
     for i in range(3000):
@@ -55,7 +55,7 @@ with interruption.stop_signals() as stop:
         interruption.unless_stopped(lowered.compile, stop, 0)
     except errors.Interrupted:
         print("left", flush=True)
-interruption.leave(75)
+cli.leave(75)
 """
 
 
