@@ -8,11 +8,20 @@
 # requeues by itself.
 set -u
 time_is_up=
-tell() { kill -s "$1" -- "-$child" 2>/dev/null; } # all processes of the command
+child=
+early= # signals that came before there was anyone to tell
+tell() {
+  if [ "$child" ]; then
+    kill -s "$1" -- "-$child" 2>/dev/null || kill -s "$1" "$child" 2>/dev/null # all processes of the command
+  else
+    early="$early $1"
+  fi
+}
 trap 'time_is_up=1; tell USR1' USR1
 trap 'tell TERM' TERM
 setsid "$@" &
 child=$!
+for signal in $early; do tell "$signal"; done
 while
   wait "$child"
   code=$?
