@@ -163,17 +163,7 @@ def train(
     parts = assemble(experiment, skills_from)
     keys = seed_keys(experiment)
     progress.phase("loading")
-    found = run.load(_shapes(experiment, parts)) if resume else None
-    if found:
-        start, (state, skills) = found.epoch, jax.tree.map(jnp.asarray, found.tree)
-    else:
-        start, skills = 0, _load_skills(experiment, skills_from, parts)
-        state = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))(
-            keys.init, skills
-        )
-        if skills_from:  # evaluation rebuilds the skills from this, wherever their run went
-            rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
-
+    start, state, skills = _restored_or_begun(run, resume, parts, skills_from)
     progress.phase("compiling")
     epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, start)
     progress.phase("training")
@@ -194,6 +184,22 @@ def train(
         progress.phase("diagnosing skills")
         summary["skills"] = diagnose(run.path, experiment, parts, state, skills)
     return summary
+
+
+def _restored_or_begun(
+    run: RunDir, resume: bool, parts: Parts, skills_from: Experiment | None
+) -> tuple[int, State, Params]:
+    """Finished epochs, state and skills, of the newest intact checkpoint or of a run that begins."""
+    experiment = run.experiment
+    found = run.load(_shapes(experiment, parts)) if resume else None
+    if found:
+        return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
+    skills = _load_skills(experiment, skills_from, parts)
+    begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
+    state = begin(seed_keys(experiment).init, skills)
+    if skills_from:  # evaluation rebuilds the skills from this, wherever their run went
+        rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
+    return 0, state, skills
 
 
 class _Recorder:

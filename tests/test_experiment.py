@@ -397,12 +397,13 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
         family = original(settings)
         return family._replace(step=lambda *a: family.step(*a)._replace(reward=jnp.float32(jnp.nan)))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(config.plugin("families", "point"), "make", poisoned)
-        experiment.make_family.cache_clear()
-        with pytest.raises(Diverged, match="optimizer/direction") as caught:
-            train_on()
     experiment.make_family.cache_clear()
+    try:
+        with monkeypatch.context() as patch, pytest.raises(Diverged, match="optimizer/direction") as caught:
+            patch.setattr(config.plugin("families", "point"), "make", poisoned)
+            train_on()
+    finally:
+        experiment.make_family.cache_clear()
     assert caught.value.exit_code == 76 and "epoch 3" in str(caught.value)
     assert rundir.read(path).status["state"] == "diverged"
     train_on()

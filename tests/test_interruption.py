@@ -37,7 +37,6 @@ def test_work_that_is_stopped_is_not_waited_for():
 
 
 COMPILES = """
-import time
 import jax, jax.numpy as jnp
 from hmrl_cli import cli, errors, interruption
 
@@ -46,7 +45,6 @@ def slow(x):
         x = jnp.sin(x) * i + jnp.cumsum(x)
     return x
 
-began = time.perf_counter()
 print("compiling", flush=True)
 lowered = jax.jit(slow).lower(jnp.ones(50))
 with interruption.stop_signals() as stop:

@@ -86,9 +86,8 @@ def in_a_process(work: Callable[..., bool], *arguments: Any) -> bool:
 
 def main(how: str, folder: Path, every: int = 1) -> None:
     """Stop and resume until no call is left."""
-    importlib.import_module(
-        "orbax.checkpoint"
-    )  # once for all processes, and with it jax, which warns of forks
+    # once for all processes, and with it jax, which warns of forks
+    importlib.import_module("orbax.checkpoint")
     warnings.filterwarnings("ignore", "os.fork")
     stops = {"fail": fails, "kill": is_killed}[how]
     in_a_process(resumed, folder / "whole")

@@ -37,6 +37,7 @@ from hmrl_cli import checkpoints, cli, config, errors, rundir
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
+COMMAND = "python experiments/results/reliability/measure.py"
 HMRL = Path(sys.executable).parent / "hmrl"
 SMALL = ("training.epochs=40", "training.updates_per_epoch=1", "training.checkpoint_every=2")
 TRAININGS = {
@@ -302,8 +303,8 @@ def main() -> None:
     document = json.loads(file.read_text()) if file.exists() else {}
     for part in asked.parts:
         document[part] = PARTS[part](asked.share, random.Random(0))
-        document["provenance"] = {
-            "command": " ".join(["python experiments/results/reliability/measure.py", *sys.argv[1:]]),
+        document.setdefault("provenance", {})[part] = {
+            "command": f"{COMMAND} --parts {part} --share {asked.share}",
             "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
             "python": platform.python_version(),
         }
