@@ -53,7 +53,7 @@ def meta_train(
 
 
 def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
-    """Adapt to held-out tasks, as `hmrl eval` does; settings are those of `experiment.evaluate`."""
+    """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `experiment.evaluate`."""
     from hmrl_cli import experiment, progress, runtime
 
     runtime.prepare()

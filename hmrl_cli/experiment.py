@@ -147,8 +147,8 @@ def train(
         run: the open run directory.
         resume: continue from the newest intact checkpoint.
         progress: is told how it goes.
-        stop: the number of a signal that asked to stop, or None; looked at while compiling and after
-            every epoch.
+        stop: the number of a signal that asked to stop, or None; looked at after every epoch, and while
+            epochs are compiled and skills diagnosed.
 
     Returns:
         the last epoch's metrics, and the diagnostics of a skill run.
@@ -182,7 +182,8 @@ def train(
     summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
     if isinstance(parts.make_learner(None), SkillLearner):
         progress.phase("diagnosing skills")
-        summary["skills"] = diagnose(run.path, experiment, parts, state, skills)
+        trained = Trained(experiment, parts, experiment.training.epochs, state, skills)
+        summary["skills"] = diagnose(run.path, trained, stop)
     return summary
 
 
@@ -246,27 +247,35 @@ def evaluate(
     split: Split = "test",
     tasks_file: Path | None = None,
     reward: Reward = "sparse",
-    adapt_steps: int | None = None,
-    episodes: int | None = None,
-    num_tasks: int | None = None,
     sets: Sequence[str] = (),
     progress: Progress,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Adapt a run's meta-parameters to held-out tasks, or diagnose the skills of a skill run.
+
+    Args:
+        path: the run directory.
+        split: which tasks.
+        tasks_file: in place of the split.
+        reward: to adapt to.
+        sets: lines of TOML, of the [evaluation] table.
+        progress: is told how it goes.
+        settings: of the [evaluation] table by their names, on top; None is as in the run.
 
     Returns:
         the document that is also written to `eval/<split>-<reward>.json` of the run.
 
     Raises:
+        ConfigError: a setting cannot be.
         InputError: the run, its checkpoint or the task file cannot be used.
     """
     progress.phase("loading")
-    experiment, parts, epoch, state, skills = open_trained(path, reward, progress)
+    trained = open_trained(path, reward, progress)
+    experiment, parts, epoch, state, skills = trained
     if isinstance(parts.make_learner(None), SkillLearner):
-        return {"schema": 1, "run": str(path), **diagnose(path, experiment, parts, state, skills)}
-    given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    flags = {name: value for name, value in given.items() if value is not None}
-    budget = config.with_evaluation(experiment, sets, flags).evaluation
+        return {"schema": 1, "run": str(path), **diagnose(path, trained)}
+    given = {name: value for name, value in settings.items() if value is not None}
+    budget = config.with_evaluation(experiment, sets, given).evaluation
     tasks = _tasks(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
@@ -445,13 +454,15 @@ def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:
     return jax.tree.map(lambda x: x[seed], tree)
 
 
-def diagnose(
-    path: Path, experiment: Experiment, parts: Parts, state: State, skills: Params
-) -> dict[str, Any]:
+def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lambda: None) -> dict[str, Any]:
     """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
 
     The picture shows the paths of all seeds, the page plays every skill of the first one.
+
+    Raises:
+        Interrupted: `stop` asked for it; nothing was written.
     """
+    experiment, parts, epoch, state, skills = trained
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -461,11 +472,15 @@ def diagnose(
             run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
         )
 
-    numbers, paths, films = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
-    document = {name: np.asarray(value).tolist() for name, value in numbers.items()}
+    def all_seeds() -> Any:
+        found = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
+        return jax.tree.map(np.asarray, found)
+
+    numbers, paths, films = unless_stopped(all_seeds, stop, epoch)
+    document = {name: value.tolist() for name, value in numbers.items()}
     rundir.write_json(path / "skills.json", document)
-    rundir.write_text(path / "skills.svg", report.paths_svg(np.asarray(paths), "skills"))
-    first = jax.tree.map(lambda x: np.asarray(x[0]), films)
+    rundir.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
+    first = jax.tree.map(lambda x: x[0], films)
     page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
     rundir.write_text(path / "skills.html", page)
     return document

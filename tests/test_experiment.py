@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 from functools import partial
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, experiment, render, report, rundir, viewer
+from hmrl_cli import checkpoints, config, experiment, interruption, render, report, rundir, viewer
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
 from hmrl_cli.progress import Silent
 from hmrl_cli.types import AdaptState
@@ -209,6 +210,8 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         ConfigError, match=r"imitation_steps: found 2; must be 0 unless evaluation\.rule is ref"
     ):
         experiment.evaluate(runs / "maesn", sets=["evaluation.imitation_steps=2"], progress=Silent())
+    with pytest.raises(ConfigError, match="speed"):
+        experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
 
 def test_what_has_no_inner_loop_adapts_in_no_other_way():
@@ -419,6 +422,15 @@ def test_skills_are_diagnosed_and_drawn(runs):
     assert "diayn: skills" in page and page.count('"label":"skill ') == 4
     result = experiment.evaluate(runs / "diayn", progress=Silent())
     assert result["accuracy"] == numbers["accuracy"]
+
+
+def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
+    trained = experiment.open_trained(runs / "diayn", "sparse", Silent())
+    with pytest.raises(Interrupted, match="checkpoint of epoch 4 is safe"):
+        experiment.diagnose(tmp_path, trained, stop=lambda: signal.SIGTERM)
+    while interruption.goes_on():
+        time.sleep(0.1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path):

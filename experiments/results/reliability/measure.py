@@ -3,14 +3,15 @@
     python experiments/results/reliability/measure.py [--parts PART...] [--share SHARE]
 
 **kills**: `kill -9` at random times of trainings of every kind, each resumed until it ends; survived are
-those whose run then equals, byte for byte, one that was never killed. **faults**: every call of a short run
-that writes, forces to disk or renames fails once, and once the process is killed in its place
+those whose run then equals, byte for byte, one that was never killed. **evaluations**: the same of `hmrl
+eval`, which must leave the run as it was and either the whole document or none. **faults**: every call of a
+short run that writes, forces to disk or renames fails once, and once the process is killed in its place
 (`faults.py`). **flips**: one random bit of one file of a checkpoint is turned; detected are those after
 which the checkpoint before it is used. **configurations**: random settings of every preset on the command
 line; refused or planned, but never a bug. **term**: seconds from TERM to the exit of trainings with default
-presets, while they compile (without a cache) and while they train, and whether the checkpoint is that of
-the last epoch. **soak**: a training of many epochs, the least memory, open files and compilations that it
-holds in each tenth but the first.
+presets, while they compile (without a cache), while they train and while skills are diagnosed, and whether
+the checkpoint is that of the last epoch. **soak**: a training of many epochs, the least memory, open files
+and compilations that it holds in each tenth but the first.
 
 `--share` does a part of the work, such as 0.02 of the kills.
 """
@@ -113,6 +114,38 @@ def kills(share: float, draw: random.Random) -> dict[str, Any]:
     return found
 
 
+def evaluations(share: float, draw: random.Random) -> dict[str, int]:
+    """50 kills; survived are those that leave the run as it was, and no half of a document."""
+    found, wanted = {"tried": 0, "survived": 0}, max(1, round(50 * share))
+    with tempfile.TemporaryDirectory() as name:
+        run = Path(name) / "run"
+        assert start("meta-train", "point/smoke", run).wait() == 0
+        evaluate = [HMRL, "eval", run]
+        documents, longest = [], 0.0
+        for _ in ("compiles", "compiles nothing"):
+            began = time.perf_counter()
+            subprocess.run(evaluate, capture_output=True, check=True)
+            longest = time.perf_counter() - began
+            documents.append((run / "eval/test-sparse.json").read_bytes())
+        assert documents[0] == documents[1]
+        trained = result(run)
+        while found["tried"] < wanted:
+            (run / "eval/test-sparse.json").unlink(missing_ok=True)
+            process = subprocess.Popen(evaluate, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=draw.uniform(0, longest))
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+                found["tried"] += 1
+                left = [file.read_bytes() for file in (run / "eval").glob("*.json")]
+                found["survived"] += left in ([], documents[:1]) and result(run) == trained
+        subprocess.run(evaluate, capture_output=True, check=True)
+        if (run / "eval/test-sparse.json").read_bytes() != documents[0]:
+            found["survived"] = 0
+    return found
+
+
 def faults(share: float, draw: random.Random) -> dict[str, Any]:
     """Every call, whatever the share: first it fails, then it kills."""
     found = {}
@@ -191,15 +224,22 @@ def configurations(share: float, draw: random.Random) -> dict[str, Any]:
     return found
 
 
-def told_to_stop(command: str, preset: str, compiling: bool, draw: random.Random) -> dict[str, Any]:
-    """Send TERM while a training compiles, or within its first epochs."""
+def told_to_stop(command: str, preset: str, phase: str, draw: random.Random) -> dict[str, Any]:
+    """Send TERM while a training compiles, within its first epochs, or while its skills are diagnosed."""
+    sets = ["training.epochs=1"] if phase == "diagnosing" else []
+    begins = {
+        "compiling": "config.toml",
+        "training": "metrics.jsonl",
+        "diagnosing": "checkpoints/1/manifest.json",
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
-        process = start(command, preset, path, env=os.environ | {"HMRL_CACHE_DIR": folder})
-        while not (path / ("config.toml" if compiling else "metrics.jsonl")).is_file():
+        process = start(command, preset, path, sets, env=os.environ | {"HMRL_CACHE_DIR": folder})
+        while not (path / begins[phase]).is_file():
             time.sleep(0.1)
         time.sleep(draw.uniform(0, 5))
-        trained = (path / "metrics.jsonl").is_file()
+        if phase == "compiling" and (path / "metrics.jsonl").is_file():
+            phase = "training"
         began = time.perf_counter()
         process.send_signal(signal.SIGTERM)
         code = process.wait()
@@ -207,15 +247,16 @@ def told_to_stop(command: str, preset: str, compiling: bool, draw: random.Random
         kept = checkpoints.epochs(path / "checkpoints")[:1]
         recorded = rundir.read_metrics(path)[-1:] if (path / "metrics.jsonl").is_file() else []
     checkpointed = kept == [line["epoch"] for line in recorded]
-    return {"seconds": seconds, "code": code, "training": trained, "checkpointed": checkpointed}
+    return {"seconds": seconds, "code": code, "phase": phase, "checkpointed": checkpointed}
 
 
 def term(share: float, draw: random.Random) -> dict[str, Any]:
-    """Every default preset, once compiling and three times training."""
+    """Every default preset, once compiling, three times training, and once while skills are diagnosed."""
     found: dict[str, Any] = {}
     for preset, command in DEFAULTS.items():
-        times = [True, *[False] * max(1, round(3 * share))]
-        found[preset] = [told_to_stop(command, preset, compiling, draw) for compiling in times]
+        phases = ["compiling", *["training"] * max(1, round(3 * share))]
+        phases += ["diagnosing"] if command == "pretrain-skills" else []
+        found[preset] = [told_to_stop(command, preset, phase, draw) for phase in phases]
         print(preset, found[preset], file=sys.stderr)
     return found
 
@@ -253,6 +294,7 @@ def soak(share: float, draw: random.Random) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[float, random.Random], dict[str, Any]]] = {
     "kills": kills,
+    "evaluations": evaluations,
     "faults": faults,
     "flips": flips,
     "configurations": configurations,
@@ -268,6 +310,8 @@ def table(document: dict[str, Any]) -> str:
         rows += [(f"kills of `{name}`", one["survived"], one["tried"]) for name, one in found.items()]
         total = (sum(one[key] for one in found.values()) for key in ("survived", "tried"))
         rows.append(("kills, all", *total))
+    if found := document.get("evaluations"):
+        rows.append(("kills of `hmrl eval`", found["survived"], found["tried"]))
     for how, what in (("fail", "system calls that fail"), ("kill", "kills at a system call")):
         if found := document.get("faults"):
             rows.append((f"{what}, every one", found[how]["survived"], found[how]["tried"]))
@@ -278,8 +322,8 @@ def table(document: dict[str, Any]) -> str:
         if found := document.get(part):
             rows.append((what, found[held], found["tried"]))
     for preset, times in document.get("term", {}).items():
-        for phase, training in (("compiling", False), ("training", True)):
-            if some := [one for one in times if one["training"] == training]:
+        for phase in ("compiling", "training", "diagnosing"):
+            if some := [one for one in times if one["phase"] == phase]:
                 held = sum(one["code"] == 75 and one["checkpointed"] for one in some)
                 slowest = max(one["seconds"] for one in some)
                 rows.append((f"TERM to `{preset}` {phase}, exit in {slowest:.1f} s", held, len(some)))
