@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hmrl_cli import adaptation, clipped, networks, refit, trust_region
+from hmrl_cli import adaptation, clipped, moments, networks, refit, trust_region
 from hmrl_cli.adaptation import Episodes
 from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
@@ -63,6 +63,9 @@ class Config(Strict):
     clipped: ClippedConfig = Field(ClippedConfig(), description="ProMP's steps")
     hidden: networks.Hidden = Field((100, 100), strict=False, description="units per hidden layer")
     activation: networks.Activation = Field("relu", description="between layers")
+    normalize_observations: bool = Field(
+        False, description="whether the policy sees observations by their running mean and spread"
+    )
     init_std: float = Field(1.0, gt=0, le=10, description="action standard deviation at the start")
     discount: float = Field(0.99, ge=0, le=1, description="gamma, per decision")
     gae_lambda: float = Field(1.0, ge=0, le=1, description="lambda of the advantage estimate")
@@ -144,6 +147,10 @@ class MetaGradient(NamedTuple):
         divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
         outer, settings = self._outer
         new, optimizer, info = outer.step(meta, optimizer, outputs, loss, divergence, settings, mean)
+        if self.config.normalize_observations:
+            steps = batch.phases.transitions
+            observed = moments.absorb(new.policy["observed"], steps.obs, steps.valid, mean)
+            new = new._replace(policy=new.policy | {"observed": observed})
         metrics = {
             "return_before": batch.phases.returned[:, 0].mean(),
             "return_after": batch.phases.returned[:, -1].mean(),
@@ -389,6 +396,8 @@ def make(
         init_std=config.init_std,
         output_scale=OUTPUT_SCALE,
     )
+    if config.normalize_observations:
+        policy = networks.normalizing(policy, family.obs_size)
     meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
     episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)
     return MetaLearner(meta.init, meta.step, episodes * family.horizon, meta.adapt, meta.behaviour)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.lazy import jnp
 
@@ -15,7 +16,7 @@ LIMIT = 10.0  # of what was normalised
 class Moments(NamedTuple):
     """Running mean and variance of vectors."""
 
-    seen: Array  # []  vectors
+    seen: Array  # []  vectors, of a device
     mean: Array  # [size]
     variance: Array  # [size]
 
@@ -30,13 +31,19 @@ def normalize(moments: Moments, x: Array) -> Array:
     return jnp.clip((x - moments.mean) / jnp.sqrt(moments.variance + 1e-6), -LIMIT, LIMIT)
 
 
-def absorb(moments: Moments, x: Array, valid: Array) -> Moments:
-    """The moments with the vectors x [..., size] for which valid [...] is 1 taken in (Chan et al. 1979)."""
+def absorb(
+    moments: Moments, x: Array, valid: Array, over_devices: Callable[[Any], Any] = lambda tree: tree
+) -> Moments:
+    """The moments with the vectors x [..., size] for which valid [...] is 1 taken in (Chan et al. 1979).
+
+    `over_devices` is the mean over devices that each have a share of the vectors; none: there is one.
+    """
     weight = valid[..., None]
     axes = tuple(range(valid.ndim))
-    count = valid.sum()
-    mean = jnp.sum(weight * x, axis=axes) / jnp.maximum(count, 1.0)
-    variance = jnp.sum(weight * (x - mean) ** 2, axis=axes) / jnp.maximum(count, 1.0)
+    count, summed = over_devices((valid.sum(), jnp.sum(weight * x, axis=axes)))
+    mean = summed / jnp.maximum(count, 1.0)
+    deviations = over_devices(jnp.sum(weight * (x - mean) ** 2, axis=axes))
+    variance = deviations / jnp.maximum(count, 1.0)
     total = moments.seen + count
     share = count / total
     shift = mean - moments.mean

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli import moments
 from hmrl_cli.distributions import Categorical, Gaussian, Policy, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, nn
 from hmrl_cli.types import Action, Continuous, Discrete
@@ -105,6 +106,19 @@ def policy(
         if isinstance(action, Discrete):
             return Categorical(out)
         return Gaussian(out, jnp.broadcast_to(params["log_std"], out.shape))
+
+    return Network(init, apply)
+
+
+def normalizing(policy: Network, obs_size: int) -> Network:
+    """A policy that sees observations by their moments, `params["observed"]`, which no gradient moves."""
+
+    def init(key: Key) -> Params:
+        return {"policy": policy.init(key), "observed": moments.initial(obs_size)}
+
+    def apply(params: Params, obs: Array, latent: Array | None = None) -> Policy:
+        observed = jax.lax.stop_gradient(params["observed"])
+        return policy.apply(params["policy"], moments.normalize(observed, obs), latent)
 
     return Network(init, apply)
 

@@ -248,12 +248,45 @@ def test_a_fallback_holds_one_action_for_an_episode():
     assert (np.ptp(run(0.0).transitions.action, axis=1) > 0).all()
 
 
+@pytest.mark.parametrize("outer", ["trust_region", "clipped"])
+@pytest.mark.parametrize("algorithm", [maml, maesn])
+def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
+    settings = SMALL | dict(normalize_observations=True, outer=outer, learn_step_size=True)
+    if algorithm is maesn:
+        settings["num_train_tasks"] = 3
+    agent = algorithm.build(algorithm.Config(**settings), FAMILY).step.__self__
+    before = agent.init(jax.random.key(0))
+    state, _ = jax.jit(agent.step)(jax.random.key(1), before)
+    moved = ravel_pytree(state.meta.policy["policy"])[0] - ravel_pytree(before.meta.policy["policy"])[0]
+    assert jnp.abs(moved).max() > 1e-4
+    task_key, key = jax.random.split(jax.random.key(1))
+    rows, tasks = agent._draw_tasks(task_key, before.tasks)
+    seen = jax.vmap(partial(agent._gather, before.meta))(jax.random.split(key, 3), rows, tasks).phases
+    obs, observed = seen.transitions.obs, state.meta.policy["observed"]
+    np.testing.assert_allclose(observed.mean, obs.mean(axis=(0, 1, 2, 3)), atol=1e-3)
+    np.testing.assert_allclose(observed.variance, obs.var(axis=(0, 1, 2, 3)), rtol=1e-2)
+    assert observed.seen == pytest.approx(obs[..., 0].size, rel=1e-4)
+    # the policy does not see by how much, and where, observations are moved
+    acts = jax.jit(agent.policy.apply)
+    latent = jnp.ones((*obs.shape[:-1], 2)) if algorithm is maesn else None
+    scaled = observed._replace(mean=3.0 * observed.mean + 1.0, variance=9.0 * observed.variance)
+    other = state.meta.policy | {"observed": scaled}
+    one, same = acts(state.meta.policy, obs, latent), acts(other, 3.0 * obs + 1.0, latent)
+    np.testing.assert_allclose(one.mean, same.mean, atol=1e-4)
+
+
 @pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_devices.py, which gives it two devices")
-@pytest.mark.parametrize(("algorithm", "outer"), [("maml", "clipped"), ("maesn", "trust_region")])
-def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, monkeypatch):
+@pytest.mark.parametrize(
+    ("algorithm", "outer", "normalize"),
+    [("maml", "clipped", False), ("maesn", "trust_region", False), ("maesn", "clipped", True)],
+)
+def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, normalize, monkeypatch):
     agent = learner(algorithm, inner_steps=2)
     settings = {"tasks_per_update": 4, "outer": outer, "trust_region": trust_region.Config(cg_iterations=3)}
+    settings["normalize_observations"] = normalize
     agent = agent._replace(config=agent.config.model_copy(update=settings))
+    if normalize:
+        agent = agent._replace(policy=networks.normalizing(agent.policy, FAMILY.obs_size))
     state = agent.init(jax.random.key(0))
 
     def step(_):
@@ -265,4 +298,7 @@ def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, mon
     assert len(shared[1]["loss"].devices()) == 2 and len(alone[1]["loss"].devices()) == 1
     moved = jax.tree.map(lambda new, old: jnp.abs(new - old).max(), alone[0].meta, state.meta)
     assert max(jax.tree.leaves(moved)) > 1e-3
+    if normalize:  # each device counts what it has seen
+        for policy in (shared[0].meta.policy, alone[0].meta.policy):
+            policy["observed"] = policy["observed"]._replace(seen=None)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), shared, alone)
