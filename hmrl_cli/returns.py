@@ -64,16 +64,23 @@ def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-
     features = jnp.concatenate([o, o**2, t, t**2, t**3], axis=1)
     weight = valid.reshape(-1) / jnp.maximum(valid.sum(), 1.0)
     centre = weight @ features
-    centred = features - centre[None]
-    scale = jnp.sqrt(weight @ centred**2)[None]
-    # a feature that never varies says no more than the constant does
-    x = jnp.where(scale > 1e-6, centred / jnp.maximum(scale, 1e-6), 0.0)
+    centred = features - centre
+    centred -= weight @ centred  # what the rounding of a large mean has left
+    scale = jnp.sqrt(weight @ centred**2)
+    # a feature that varies by no more than its rounding says nothing that the constant does not
+    varies = scale > 1e-5 * (jnp.abs(centre) + 1e-1)
+    x = jnp.where(varies, centred / jnp.where(varies, scale, 1.0), 0.0)
     y = returns.reshape(-1)
     mean = weight @ y
     weighted = x * weight[:, None]
-    gram = weighted.T @ x + ridge * jnp.eye(x.shape[1])
+    gram, moment = weighted.T @ x, weighted.T @ (y - mean)
     solve = one_at_a_time(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
-    return (mean + x @ solve(gram, weighted.T @ (y - mean))).reshape(returns.shape)
+    unit = jnp.eye(x.shape[1])
+    coefficients = solve(gram + ridge * unit, moment)
+    # where features all but depend on each other, rounding can outweigh the ridge
+    safe = solve(gram + 100.0 * ridge * unit, moment)
+    coefficients = jnp.where(jnp.isfinite(coefficients).all(), coefficients, safe)
+    return (mean + x @ coefficients).reshape(returns.shape)
 
 
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:

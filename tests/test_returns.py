@@ -54,6 +54,18 @@ def test_what_happens_after_the_end_does_not_move_the_baseline():
     np.testing.assert_allclose(other[valid > 0], linear_baseline(obs, returns, valid)[valid > 0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("jitter", [0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3])
+def test_the_baseline_of_bodies_that_hardly_move_is_finite(jitter):
+    """As of a pusher's blocks at rest: many features, a few of which tell all of them."""
+    rng = np.random.default_rng(0)
+    for places in rng.uniform(-3.0, 3.0, size=(5, 26)):
+        moves = rng.normal(size=(20, 50, 2)) @ rng.normal(size=(2, 26))
+        obs = jnp.array(places + jitter * moves, jnp.float32)
+        returns = jnp.array(rng.normal(-50.0, 10.0, size=(20, 50)), jnp.float32)
+        values = linear_baseline(obs, returns, jnp.ones((20, 50)))
+        assert jnp.abs(values - returns.mean()).max() < 30.0  # NaN is not less
+
+
 def test_the_baseline_of_a_constant_observation_is_finite():
     values = linear_baseline(jnp.full((3, 5, 2), 4.0), jnp.ones((3, 5)), jnp.ones((3, 5)))
     np.testing.assert_allclose(values, 1.0, rtol=1e-4)
