@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from hmrl_cli import config, evaluation
+from hmrl_cli import config, evaluation, returns
 from hmrl_cli.families import _goals, _physics
 from hmrl_cli.types import TaskFamily
 
@@ -148,6 +148,16 @@ def test_velocity_is_that_of_the_position(name):
 @each(NAMES)
 def test_a_thousand_random_steps_stay_finite(name):
     assert all(np.isfinite(leaf).all() for leaf in record(name))
+
+
+@each(NAMES)
+def test_the_baseline_of_a_few_episodes_is_finite(name):
+    """Also of those in which nothing is driven, and of the many features of a body that hardly moves."""
+    seen = record(name)
+    obs, reward = seen.obs.reshape(80, 4, 50, -1), seen.reward.reshape(80, 4, 50)  # four pieces of one lane
+    discounted = jax.vmap(jax.vmap(returns.discounted))(reward, jnp.full_like(reward, 0.99))
+    values = jax.jit(jax.vmap(returns.linear_baseline))(obs, discounted, jnp.ones_like(discounted))
+    assert jnp.isfinite(values).all()
 
 
 @each(NAMES)
