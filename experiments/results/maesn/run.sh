@@ -28,7 +28,7 @@ for preset in $presets; do
   name=${preset%/maesn}
   arm maesn
   arm latent_space --set algorithm.inner_steps=0
-  arm maml --set algorithm.name=maml --set algorithm.num_train_tasks=100
+  arm maml --set algorithm.name=maml
   hmrl report "$out/$name/maesn" "$out/$name/latent_space" "$out/$name/maml" -o "$here/$name/curves.svg"
   python "$here/../exploration.py" "$here/$name/exploration" "$out/$name/maesn" "$out/$name/latent_space" "$out/$name/maml"
 done
