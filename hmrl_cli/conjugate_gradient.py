@@ -29,9 +29,16 @@ def empty(size: int, pairs: int) -> Memory:
 
 
 def solve(
-    product: Callable[[Array], Array], target: Array, iterations: int, memory: Memory
+    product: Callable[[Array], Array],
+    target: Array,
+    iterations: int,
+    memory: Memory,
+    free: Array | float = 1.0,
 ) -> tuple[Array, Array, Memory]:
     """x [n] with product(x) close to target, for a symmetric positive definite product.
+
+    x is 0 where `free` [n] is 0, and elsewhere, where it is 1, the solution among such x.  What is remembered
+    would otherwise leave something there, of systems in which it was not.
 
     Returns x, the residual target - product(x) but for rounding, and the memory with the new pairs.
 
@@ -47,12 +54,12 @@ def solve(
         length = jnp.where(active, size / jnp.where(active, curvature, 1.0), 0.0)
         solution += length * direction
         residual -= length * image
-        scaled = precondition(memory, residual)
+        scaled = free * precondition(memory, free * residual)
         new_size = residual @ scaled
         growth = jnp.where(active, new_size / jnp.where(active, size, 1.0), 0.0)
         return (solution, residual, scaled + growth * direction, new_size), Memory(direction, image)
 
-    first = precondition(memory, target)
+    first = free * precondition(memory, free * target)
     start = (jnp.zeros_like(target), target, first, target @ first)
     (solution, residual, _, _), pairs = jax.lax.scan(iterate, start, None, iterations)
 

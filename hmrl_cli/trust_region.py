@@ -136,7 +136,11 @@ def _natural_direction(
         curved = jax.jvp(slope, (old,), (jvp(unravel(vector)),))[1]
         return ravel_pytree(mean(vjp(curved)))[0] + config.cg_damping * vector
 
-    direction, rest, memory = conjugate_gradient.solve(fisher_product, flat, config.cg_iterations, memory)
+    # what no episode of this step depends on, such as the latent of a task not met, stays where it is
+    free = (flat != 0.0).astype(flat.dtype)
+    direction, rest, memory = conjugate_gradient.solve(
+        fisher_product, flat, config.cg_iterations, memory, free
+    )
     curvature = direction @ (flat - rest)  # F x = g - r
     residual = jnp.linalg.norm(rest) / (jnp.linalg.norm(flat) + 1e-20)
     return old, old_loss, _Way(unravel(direction), curvature, residual), memory

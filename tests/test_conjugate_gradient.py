@@ -43,6 +43,16 @@ def test_remembers_the_newest_products_first():
     np.testing.assert_array_equal(later.direction[1:], memory.direction[:3])
 
 
+def test_what_is_held_is_not_moved_by_what_is_remembered():
+    memory = conjugate_gradient.solve(product, TARGET, 3, conjugate_gradient.empty(8, 4))[2]
+    free = np.array([1, 1, 0, 1, 0, 1, 1, 1], np.float32)
+    solution, _, _ = conjugate_gradient.solve(product, free * TARGET, 12, memory, free)
+    among = free.astype(bool)
+    assert not solution[~among].any()
+    expected = np.linalg.solve(MATRIX[np.ix_(among, among)], TARGET[among])
+    np.testing.assert_allclose(solution[among], expected, rtol=1e-3, atol=1e-4)
+
+
 def test_the_preconditioner_is_limited_memory_bfgs():
     """Against the product form of the inverse, H = V^T H V + s s^T / (s^T y) from the oldest pair on."""
     directions = np.random.default_rng(2).normal(size=(3, 8)).astype(np.float32)

@@ -123,6 +123,20 @@ def test_training_draws_each_task_of_the_table_at_most_once_an_update():
     np.testing.assert_array_equal(tasks, state.tasks[rows])
 
 
+@pytest.mark.parametrize("outer", ["trust_region", "clipped"])
+def test_the_latent_of_a_task_that_is_not_met_stays(outer):
+    """Of the trust region, whatever its conjugate gradients remember; of Adam, but for its momentum."""
+    agent = maesn.build(maesn.Config(num_train_tasks=9, outer=outer, **SMALL), FAMILY).step.__self__
+    state, step = agent.init(jax.random.key(0)), jax.jit(agent.step)
+    for key in jax.random.split(jax.random.key(1), 5):
+        before, (state, _) = state, step(key, state)
+        rows, _ = agent._draw_tasks(jax.random.split(jax.random.clone(key))[0], before.tasks)
+        moved = jnp.abs(state.meta.latents.mean - before.meta.latents.mean).max(axis=1)
+        assert (moved[rows] > 0).all()
+        others = jnp.delete(moved, rows)
+        assert (others == 0).all() if outer == "trust_region" else others.max() < 0.1
+
+
 def test_at_test_time_the_latent_starts_at_its_prior():
     agent = learner("maesn", 1)
     state = agent.init(jax.random.key(0))
