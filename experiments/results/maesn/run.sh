@@ -1,5 +1,5 @@
 #!/bin/sh
-# MAESN as it was published: meta-trained dense on 100 tasks, adapted to sparse test goals, beside its baselines
+# MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  Three seeds; writes the files beside this script.
 # On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, pusher and ant_goal an hour and more each.
