@@ -30,7 +30,8 @@ arm hmrl --skills "$skills" --set hierarchy.steps_per_skill=$k
 arm maesn_repeat --set training.action_repeat=$k
 # a controller that has learned nothing: one update that may not move it
 arm skills_only --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
-  --set training.updates_per_epoch=1 --set algorithm.trust_region.max_divergence=1e-12
+  --set training.updates_per_epoch=1 --set 'algorithm.outer="trust_region"' \
+  --set algorithm.trust_region.max_divergence=1e-12
 arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
 arm hmrl_maml --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
 python "$here/gather.py" "$out" "$here/$family"
