@@ -62,26 +62,26 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
-    from hmrl_cli import experiment, progress, runtime
+    from hmrl_cli import frozen, progress, runtime
 
     runtime.prepare()
-    return experiment.export(Path(run_dir), Path(out), progress.Silent())
+    return frozen.export(Path(run_dir), Path(out), progress.Silent())
 
 
 def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
     """The exported skills of one seed: `library.policy(library.params, obs, skill)`, a distribution."""
-    from hmrl_cli import experiment, runtime
+    from hmrl_cli import frozen, runtime
 
     runtime.prepare()
-    return experiment.load_skills(Path(path), seed)
+    return frozen.load_skills(Path(path), seed)
 
 
 def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
     """The exported policy of one seed: key of an episode -> key, observation -> action or skill."""
-    from hmrl_cli import experiment, runtime
+    from hmrl_cli import frozen, runtime
 
     runtime.prepare()
-    return experiment.load_policy(Path(path), seed)
+    return frozen.load_policy(Path(path), seed)
 
 
 def _train(

@@ -303,9 +303,9 @@ def export(
     exports.card_path(out)
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
-        from hmrl_cli import experiment
+        from hmrl_cli import frozen
 
-        card = experiment.export(run_dir, out, shows)
+        card = frozen.export(run_dir, out, shows)
     if as_json:
         _out_json({"file": str(out), "card": str(exports.card_path(out)), **card})
     else:

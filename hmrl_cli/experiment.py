@@ -7,97 +7,32 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import config, evaluation, exports, film, loop, report, rundir
+from hmrl_cli import config, evaluation, exports, film, frozen, loop, report, rundir
+from hmrl_cli.assembly import (
+    Parts,
+    Trained,
+    assemble,
+    make_family,
+    open_trained,
+    seed_keys,
+    skills_experiment,
+    state_shapes,
+)
 from hmrl_cli.config import Experiment, Resolved
-from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
-from hmrl_cli.exploration import bonus
+from hmrl_cli.errors import ConfigError, Diverged, Interrupted
 from hmrl_cli.interruption import unless_stopped
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.skills import lift, repeat
-from hmrl_cli.types import Continuous, Learner, SkillLearner, SkillLibrary, TaskFamily
+from hmrl_cli.task_files import split_name, tasks_of
+from hmrl_cli.types import Continuous
 
 if TYPE_CHECKING:
     from hmrl_cli.progress import Progress
     from hmrl_cli.rundir import RunDir
-    from hmrl_cli.types import Array, Key, Params, Reward, Split, State
+    from hmrl_cli.types import Key, Params, Reward, Split, State
 
 SKILL_EPISODES = 8  # of each skill, for its diagnostics
-MAX_TASK = 1e6  # no family's units are that small
-
-
-class Parts(NamedTuple):
-    """What an experiment is made of."""
-
-    family: TaskFamily  # plain: neither lifted nor held
-    act_on: Callable[[Params], TaskFamily]  # the family as the learner meets it, over skill parameters
-    make_learner: Callable[[Params], Any]  # a Learner over skill parameters, None where there are none
-    skill_learner: SkillLearner | None  # the one whose frozen skills are acted through
-    steps_per_update: int  # environment steps of one update of one seed
-    held: int  # environment steps of one decision
-
-
-@functools.cache
-def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
-    """The family of a configuration, with another reward if one is given.
-
-    Tracing physics costs seconds.  Equal families are one object whose functions are traced once,
-    however many programs of the process use them.
-    """
-    if reward is not None:
-        family_config = family_config.model_copy(update={"reward": reward})
-    family = config.plugin("families", family_config.name).make(family_config)
-    return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
-
-
-def assemble(
-    experiment: Experiment, skills_from: Experiment | None = None, reward: Reward | None = None
-) -> Parts:
-    """Put family, skills and algorithm together; nothing is compiled.
-
-    Args:
-        experiment: what to run.
-        skills_from: the experiment that trained the skills, for one with a hierarchy.
-        reward: in place of the configured one.
-
-    Raises:
-        ConfigError: the parts do not fit.
-    """
-    family = make_family(experiment.family, reward)
-    build = config.plugin("algorithms", experiment.algorithm.name).build
-    hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
-    acts = hierarchy is not None and hierarchy.use == "act"
-    if hierarchy and skills_from:
-        held = hierarchy.steps_per_skill if acts else held
-        skill_learner = config.plugin("algorithms", skills_from.algorithm.name).build(
-            skills_from.algorithm, make_family(skills_from.family)
-        )
-
-    def act_on(skills: Params) -> TaskFamily:
-        if acts and hierarchy and skill_learner:
-            return lift(family, skill_learner.skills(skills), held, stochastic=hierarchy.stochastic)
-        return repeat(family, held) if held > 1 else family
-
-    def make_learner(skills: Params) -> Learner:
-        met = act_on(skills)
-        if experiment.bonus:
-            made = config.plugin("bonuses", experiment.bonus.name).make(experiment.bonus, met)
-            met = bonus(met, made)
-        return build(experiment.algorithm, met)
-
-    try:
-        # the skills' parameters are not looked at before an episode is run
-        learner = make_learner(None)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    steps = learner.steps_per_update * held
-    if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
-        raise ConfigError(
-            f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
-            f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO"
-        )
-    return Parts(family, act_on, make_learner, skill_learner, steps, held)
 
 
 def check(resolved: Resolved) -> dict[str, Any]:
@@ -107,9 +42,9 @@ def check(resolved: Resolved) -> dict[str, Any]:
         ConfigError, InputError: it could not start.
     """
     experiment = resolved.experiment
-    skills_from = _skills_experiment(experiment)
+    skills_from = skills_experiment(experiment)
     parts = assemble(experiment, skills_from)
-    shapes = _shapes(experiment, parts)
+    shapes = state_shapes(experiment, parts)
     _check_begin(experiment, parts, shapes[1])
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
@@ -159,7 +94,7 @@ def train(
         InputError: the skills or every checkpoint cannot be used.
     """
     experiment = resolved.experiment
-    skills_from = _skills_experiment(experiment)
+    skills_from = skills_experiment(experiment)
     parts = assemble(experiment, skills_from)
     keys = seed_keys(experiment)
     progress.phase("loading")
@@ -180,7 +115,7 @@ def train(
     # from every device to the first; a large replay buffer is on one, and not copied
     state = jax.tree.map(lambda x: x if len(x.devices()) == 1 else jnp.asarray(np.asarray(x)), state)
     summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
-    if isinstance(parts.make_learner(None), SkillLearner):
+    if parts.learns_skills:
         progress.phase("diagnosing skills")
         trained = Trained(experiment, parts, experiment.training.epochs, state, skills)
         summary["skills"] = diagnose(run.path, trained, stop)
@@ -192,7 +127,7 @@ def _restored_or_begun(
 ) -> tuple[int, State, Params]:
     """Finished epochs, state and skills, of the newest intact checkpoint or of a run that begins."""
     experiment = run.experiment
-    found = run.load(_shapes(experiment, parts)) if resume else None
+    found = run.load(state_shapes(experiment, parts)) if resume else None
     if found:
         return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
     skills = _load_skills(experiment, skills_from, parts)
@@ -272,11 +207,11 @@ def evaluate(
     progress.phase("loading")
     trained = open_trained(path, reward, progress)
     experiment, parts, epoch, state, skills = trained
-    if isinstance(parts.make_learner(None), SkillLearner):
+    if parts.learns_skills:
         return {"schema": 1, "run": str(path), **diagnose(path, trained)}
     given = {name: value for name, value in settings.items() if value is not None}
     budget = config.with_evaluation(experiment, sets, given).evaluation
-    tasks = _tasks(parts.family, split, budget.num_tasks, tasks_file)
+    tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
@@ -289,7 +224,7 @@ def evaluate(
         tasks,
         budget,
     )
-    name = _split_name(split, tasks_file)
+    name = split_name(split, tasks_file)
     document = {
         "schema": 1,
         "run": str(path),
@@ -332,126 +267,6 @@ def _experience(parts: Parts, budget: config.Evaluation) -> list[int]:
     """Environment steps of a task that an adaptation has seen before each column, [K + 1]."""
     episodes = budget.episodes if parts.make_learner(None).pools_episodes else 1
     return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
-
-
-class Trained(NamedTuple):
-    """A run as its newest intact checkpoint has it."""
-
-    experiment: Experiment
-    parts: Parts
-    epoch: int
-    state: State  # leaves [S, ...]
-    skills: Params  # leaves [S, ...], or None
-
-
-def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
-    """Read a run as its newest intact checkpoint has it.
-
-    `reward` is what a meta-run meets; skills know no reward, and keep the family they were learned in.
-
-    Raises:
-        InputError: the run or every checkpoint cannot be used.
-    """
-    experiment = rundir.read(path).experiment
-    skills_from = config.load(path / "skills.toml") if experiment.hierarchy else None
-    parts = assemble(
-        experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
-    )
-    found = rundir.read_checkpoint(path, _shapes(experiment, parts))
-    if found.note:
-        progress.note(found.note)
-    return Trained(experiment, parts, found.epoch, *jax.tree.map(jnp.asarray, found.tree))
-
-
-def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
-    """Write the frozen skills of a skill run, or the policy of a meta-run before any adaptation, to hand on.
-
-    Args:
-        path: the run directory.
-        out: the file of the arrays, NAME.safetensors; the card becomes NAME.json beside it.
-        progress: is told how it goes.
-
-    Returns:
-        the card.
-
-    Raises:
-        ConfigError: the name does not end as it must.
-        InputError: the run or every checkpoint cannot be used.
-        StorageError: the files cannot be written.
-    """
-    card_file = exports.card_path(out)
-    progress.phase("loading")
-    trained = open_trained(path, "sparse", progress)
-    skills_from = config.load(path / "skills.toml") if trained.experiment.hierarchy else None
-    frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
-    kind = _kind(trained.parts)
-    data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
-    rundir.write_bytes(out, data)
-    rundir.write_json(card_file, card)
-    return card
-
-
-def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
-    """The skills of one seed of an export: its row, 0 the first.
-
-    Raises:
-        InputError: the export cannot be used, or has no such seed.
-    """
-    card = exports.read_card(path, "skills")
-    params = _row(path, card, _read_export(path, card), seed)
-    return assemble(card.experiment).make_learner(None).skills(params)
-
-
-def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
-    """The policy of one seed of an export, before any adaptation: key of an episode -> key, obs -> decision.
-
-    The decision is an action, or, over skills, the choice of one.
-
-    Raises:
-        InputError: the export cannot be used, or has no such seed.
-    """
-    card = exports.read_card(path, "policy")
-    found = _row(path, card, _read_export(path, card), seed)
-    learner = assemble(card.experiment, card.skills_from).make_learner(found["skills"])
-
-    def episode(key: Key) -> Callable[[Key, Array], Array]:
-        behave = learner.behaviour(key, found["policy"])
-        return lambda key, obs: behave(key, obs)[0]
-
-    return episode
-
-
-def _kind(parts: Parts) -> exports.Kind:
-    return "skills" if isinstance(parts.make_learner(None), SkillLearner) else "policy"
-
-
-def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params], Any]:
-    """What an export holds of all seeds' state and skills, leaves [S, ...]."""
-    if _kind(parts) == "skills":
-        return lambda state, skills: parts.make_learner(None).freeze(state)
-
-    def one_seed(key: Key, state: State, skills: Params) -> Any:
-        task = parts.family.sample(key, "train")  # not met: no update is made
-        unadapted = config.Evaluation(adapt_steps=0, episodes=1)
-        adapted, _ = parts.make_learner(skills).adapt(key, state, task, unadapted)
-        return {"policy": adapted, "skills": skills}
-
-    keys = seed_keys(experiment).evaluate
-    return lambda state, skills: jax.vmap(one_seed)(keys, state, skills)
-
-
-def _read_export(path: Path, card: exports.Card) -> Any:
-    parts = assemble(card.experiment, card.skills_from)
-    freeze = _freezing(card.experiment, parts)
-    template = jax.eval_shape(freeze, *_shapes(card.experiment, parts))
-    return jax.tree.map(jnp.asarray, exports.read(path, card, template))
-
-
-def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:
-    number = card.experiment.training.num_seeds
-    if not 0 <= seed < number:
-        raise InputError(f"{path}: found seed {seed}; must be from 0 to {number - 1}")
-    return jax.tree.map(lambda x: x[seed], tree)
 
 
 def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lambda: None) -> dict[str, Any]:
@@ -506,7 +321,7 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
     family_config = config.family_of(name)
     families = {reward: make_family(family_config, reward) for reward in ("dense", "sparse")}
     family = families["dense"]
-    tasks = _tasks(family, split, config.Evaluation().num_tasks, tasks_file)
+    tasks = tasks_of(family, split, config.Evaluation().num_tasks, tasks_file)
     return {
         "name": family.name,
         "obs_size": family.obs_size,
@@ -516,83 +331,9 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
         },
         "horizon": family.horizon,
         "num_tasks": len(tasks),
-        "split": _split_name(split, tasks_file),
+        "split": split_name(split, tasks_file),
         **{reward: evaluation.reference_lines(family, tasks) for reward, family in families.items()},
     }
-
-
-def read_array(path: Path, name: str) -> Any:
-    """An array of numbers from a user's `.npz` file.
-
-    Raises:
-        InputError: names the file and what is wrong with it.
-    """
-    wanted = f"must be written by numpy.savez(FILE, {name}=array)"
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            names = list(file)
-            array = file[name] if name in names else None
-    except Exception as error:  # a damaged archive fails in a dozen ways, none of them ours
-        raise InputError(f"{path}: cannot be read as .npz ({type(error).__name__})\n{wanted}") from None
-    if array is None:
-        raise InputError(f"{path}: holds no array {name!r}, only {', '.join(names) or 'nothing'}\n{wanted}")
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise InputError(f"{path}: {name} has dtype {getattr(array, 'dtype', 'none')}; must be numbers")
-    return array
-
-
-def read_tasks(path: Path, family: TaskFamily) -> Array:
-    """Tasks of a user's `.npz` file, array `tasks`, one row each: [num_tasks, task_size].
-
-    Raises:
-        InputError: names the file, and the row or the shape that is wrong.
-    """
-    tasks = read_array(path, "tasks")
-    if tasks.ndim != 2 or tasks.shape[1] != family.task_size or not len(tasks):
-        raise InputError(
-            f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {family.task_size})"
-        )
-    bad = ~(np.abs(tasks) < MAX_TASK).all(axis=1)  # NaN is not less than anything
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(
-            f"{path}: row {row} of tasks is {tasks[row].tolist()}; must be finite, below {MAX_TASK:g}"
-        )
-    tasks = jnp.asarray(tasks, jnp.float32)
-    if family.is_task and not (fits := jax.vmap(family.is_task)(tasks)).all():
-        row = int(fits.argmin())
-        raise InputError(f"{path}: row {row} of tasks is {tasks[row].tolist()}, no task of {family.name}")
-    return tasks
-
-
-def _tasks(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | None) -> Array:
-    if tasks_file is not None:
-        return read_tasks(tasks_file, family)
-    return evaluation.sample_tasks(family, split, num_tasks)
-
-
-def _split_name(split: Split, tasks_file: Path | None) -> str:
-    """What a document calls its tasks; the prefix keeps a user's file apart from the splits."""
-    return f"tasks-{tasks_file.stem}" if tasks_file else split
-
-
-def seed_keys(experiment: Experiment) -> loop.Streams:
-    """Keys of every seed of an experiment, leaves [S]."""
-    training = experiment.training
-    return loop.streams(range(training.seed, training.seed + training.num_seeds))
-
-
-def _shapes(experiment: Experiment, parts: Parts) -> Any:
-    """Shapes of what a checkpoint holds: (state, skills), leaves [S, ...]."""
-
-    def init(key: Any) -> Any:
-        skills = None
-        if parts.skill_learner:
-            init_key, key = jax.random.split(key)
-            skills = parts.skill_learner.freeze(parts.skill_learner.init(init_key))
-        return parts.make_learner(skills).init(key), skills
-
-    return jax.eval_shape(jax.vmap(init), seed_keys(experiment).init)
 
 
 def _begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
@@ -630,42 +371,15 @@ def _compile_epoch(
     return epoch.lower(keys.train, state, skills).compile()
 
 
-def _skills_experiment(experiment: Experiment) -> Experiment | None:
-    """How the skills of an experiment were trained.
-
-    Raises:
-        InputError: they cannot be acted through.
-    """
-    if experiment.hierarchy is None:
-        return None
-    source = experiment.hierarchy.skills
-    if exports.is_export(source):
-        trained = exports.read_card(Path(source), "skills").experiment
-    else:
-        trained = rundir.read(Path(source)).experiment
-    if trained.hierarchy is not None or trained.training.action_repeat != 1:
-        raise InputError(
-            f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
-        )
-    theirs, ours = (dict(e.family) for e in (trained, experiment))
-    for field in sorted(theirs.keys() - {"horizon", "reward"}):
-        if theirs[field] != ours[field]:
-            raise InputError(
-                f"hierarchy.skills: {source} was trained with family.{field} = {theirs[field]!r}; "
-                f"must be as here, {ours[field]!r}"
-            )
-    return trained
-
-
 def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: Parts) -> Params:
     """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn."""
     if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
         return None
     source = Path(experiment.hierarchy.skills)
     if exports.is_export(source):
-        params = _read_export(source, exports.read_card(source, "skills"))
+        params = frozen.read(source, exports.read_card(source, "skills"))
     else:
-        found = rundir.read_checkpoint(source, _shapes(skills_from, assemble(skills_from)))
+        found = rundir.read_checkpoint(source, state_shapes(skills_from, assemble(skills_from)))
         params = parts.skill_learner.freeze(found.tree[0])
     chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import evaluation, experiment
+from hmrl_cli import assembly, evaluation, task_files
 from hmrl_cli.errors import InputError
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.types import SkillLearner, TaskFamily
@@ -34,7 +34,7 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
         InputError: the run is none of skills, or the file cannot be used.
     """
     progress.phase("loading")
-    trained = experiment.open_trained(path, "sparse", progress)
+    trained = assembly.open_trained(path, "sparse", progress)
     learner = trained.parts.make_learner(None)
     if not isinstance(learner, SkillLearner):
         raise InputError(f"{path}: is a run of meta-train; must be one of pretrain-skills to imitate")
@@ -45,7 +45,7 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
     def one_seed(key: Key, state: State) -> tuple[Array, Array]:
         return match(key, family, learner, state, obs)
 
-    keys = experiment.seed_keys(trained.experiment).evaluate
+    keys = assembly.seed_keys(trained.experiment).evaluate
     log_q, distance = map(np.asarray, jax.jit(jax.vmap(one_seed))(keys, trained.state))
     chosen = log_q.argmax(axis=-1)
     return {
@@ -81,7 +81,7 @@ def read_trajectory(file: Path, family: TaskFamily) -> Array:
     Raises:
         InputError: names the file and what is wrong.
     """
-    obs = experiment.read_array(file, "obs")
+    obs = task_files.read_array(file, "obs")
     if obs.ndim != 2 or obs.shape[1] != family.obs_size or not 2 <= len(obs) <= family.horizon + 1:
         raise InputError(
             f"{file}: obs has shape {obs.shape}; must be (from 2 to {family.horizon + 1}, "

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, evaluation, experiment, rundir
+from hmrl_cli import assembly, config, evaluation, rundir
 from hmrl_cli.film import Film, frame, page
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
-from hmrl_cli.types import EnvState, SkillLearner, TaskFamily
+from hmrl_cli.types import EnvState, TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.experiment import Trained
+    from hmrl_cli.assembly import Trained
     from hmrl_cli.progress import Progress
     from hmrl_cli.types import Array, Key, Reward, Split, Task
 
@@ -66,7 +66,7 @@ def render_family(
         out: where to; None is NAME.html, with a dash for a slash.
         progress: is told how it goes.
     """
-    family = experiment.make_family(config.family_of(name), reward)
+    family = assembly.make_family(config.family_of(name), reward)
     tasks = evaluation.sample_tasks(family, split, num_tasks)
     progress.phase("filming")
     keys = jax.random.split(jax.random.key(0), num_tasks)
@@ -96,11 +96,11 @@ def render_run(
         InputError: the run or its checkpoint cannot be used.
     """
     progress.phase("loading")
-    trained = experiment.open_trained(path, reward, progress)
+    trained = assembly.open_trained(path, reward, progress)
     tasks = evaluation.sample_tasks(trained.parts.family, split, num_tasks)
     progress.phase("filming")
-    key = experiment.seed_keys(trained.experiment).evaluate[0]
-    if isinstance(trained.parts.make_learner(None), SkillLearner):
+    key = assembly.seed_keys(trained.experiment).evaluate[0]
+    if trained.parts.learns_skills:
         family = trained.parts.act_on(None)
         films, labels = _film_skills(key, trained, tasks[0])
     else:

@@ -32,6 +32,7 @@ RANKS = [
         "progress",
         "runtime",
     },
+    {"assembly", "frozen", "task_files"},
     {"experiment", "imitation", "render"},
     {"cli", "__main__"},
 ]

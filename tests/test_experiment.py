@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, experiment, interruption, render, report, rundir, viewer
+from hmrl_cli import (
+    assembly,
+    checkpoints,
+    config,
+    experiment,
+    interruption,
+    render,
+    report,
+    rundir,
+    task_files,
+    viewer,
+)
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
 from hmrl_cli.progress import Silent
 from hmrl_cli.types import AdaptState
@@ -230,12 +241,12 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
     finally:
         hidden.rename(runs / "diayn")
     assert np.shape(result["per_task"]["return"]) == (3, 2, 3)
-    parts = experiment.assemble(rundir.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
-    shapes = experiment._shapes(rundir.read(hmrl).experiment, parts)
+    parts = assembly.assemble(rundir.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
+    shapes = assembly.state_shapes(rundir.read(hmrl).experiment, parts)
     _, skills = rundir.read_checkpoint(hmrl, shapes).tree
     trained = rundir.read(runs / "diayn").experiment
-    source = experiment.assemble(trained)
-    state, _ = rundir.read_checkpoint(runs / "diayn", experiment._shapes(trained, source)).tree
+    source = assembly.assemble(trained)
+    state, _ = rundir.read_checkpoint(runs / "diayn", assembly.state_shapes(trained, source)).tree
     for own, original in zip(
         jax.tree.leaves(skills), jax.tree.leaves(source.make_learner(None).freeze(state)), strict=True
     ):
@@ -268,7 +279,7 @@ def test_the_users_tasks_are_met(runs, tmp_path):
 def test_bad_task_files_are_refused_by_name(arrays, complaint, tmp_path):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(InputError, match=complaint) as caught:
-        experiment.read_tasks(tmp_path / "bad.npz", toys.walker())
+        task_files.read_tasks(tmp_path / "bad.npz", toys.walker())
     assert "bad.npz" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
 
 
@@ -284,12 +295,12 @@ def test_bad_task_files_are_refused_by_name(arrays, complaint, tmp_path):
     ],
 )
 def test_rows_that_are_no_task_are_refused(name, rows, complaint, tmp_path):
-    family = experiment.make_family(config.family_of(name))
+    family = assembly.make_family(config.family_of(name))
     np.savez(tmp_path / "tasks.npz", tasks=rows[:-1])
-    assert experiment.read_tasks(tmp_path / "tasks.npz", family).shape == (len(rows) - 1, family.task_size)
+    assert task_files.read_tasks(tmp_path / "tasks.npz", family).shape == (len(rows) - 1, family.task_size)
     np.savez(tmp_path / "tasks.npz", tasks=rows)
     with pytest.raises(InputError, match=complaint):
-        experiment.read_tasks(tmp_path / "tasks.npz", family)
+        task_files.read_tasks(tmp_path / "tasks.npz", family)
 
 
 def test_files_that_are_no_archive_are_refused(tmp_path):
@@ -302,7 +313,7 @@ def test_files_that_are_no_archive_are_refused(tmp_path):
     for content in contents:
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(InputError, match=r"bad.npz: "):
-            experiment.read_tasks(tmp_path / "bad.npz", toys.walker())
+            task_files.read_tasks(tmp_path / "bad.npz", toys.walker())
 
 
 def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):
@@ -341,9 +352,9 @@ def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     skills = rundir.read(runs / "diayn_ppo")
     hidden = ("algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
     start = resolve("ppo", 'hierarchy.use="start"', *hidden, skills=runs / "diayn_ppo")
-    parts = experiment.assemble(start.experiment, skills.experiment)
+    parts = assembly.assemble(start.experiment, skills.experiment)
     assert parts.held == 1 and parts.act_on(None).horizon == 6
-    trained = experiment.open_trained(runs / "diayn_ppo", "sparse", Silent())
+    trained = assembly.open_trained(runs / "diayn_ppo", "sparse", Silent())
     frozen = jax.tree.map(lambda x: x[0], trained.parts.make_learner(None).freeze(trained.state))
     state = jax.jit(lambda key: experiment._begin(start.experiment, parts, key, frozen))(jax.random.key(0))
     library, obs = parts.skill_learner.skills(frozen), jnp.array([0.3, -0.2])
@@ -400,13 +411,13 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
         family = original(settings)
         return family._replace(step=lambda *a: family.step(*a)._replace(reward=jnp.float32(jnp.nan)))
 
-    experiment.make_family.cache_clear()
+    assembly.make_family.cache_clear()
     try:
         with monkeypatch.context() as patch, pytest.raises(Diverged, match="optimizer/direction") as caught:
             patch.setattr(config.plugin("families", "point"), "make", poisoned)
             train_on()
     finally:
-        experiment.make_family.cache_clear()
+        assembly.make_family.cache_clear()
     assert caught.value.exit_code == 76 and "epoch 3" in str(caught.value)
     assert rundir.read(path).status["state"] == "diverged"
     train_on()
@@ -425,7 +436,7 @@ def test_skills_are_diagnosed_and_drawn(runs):
 
 
 def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
-    trained = experiment.open_trained(runs / "diayn", "sparse", Silent())
+    trained = assembly.open_trained(runs / "diayn", "sparse", Silent())
     with pytest.raises(Interrupted, match="checkpoint of epoch 4 is safe"):
         experiment.diagnose(tmp_path, trained, stop=lambda: signal.SIGTERM)
     while interruption.goes_on():

@@ -35,10 +35,10 @@ def copy(made, tmp_path, name="skills"):
 
 
 def test_skills_come_back_bit_for_bit(made):
-    from hmrl_cli import experiment
+    from hmrl_cli import assembly
     from hmrl_cli.progress import Silent
 
-    trained = experiment.open_trained(made / "skills", "sparse", Silent())
+    trained = assembly.open_trained(made / "skills", "sparse", Silent())
     learner = trained.parts.make_learner(None)
     for seed in (0, 1):
         library = hmrl_cli.load_skills(made / "skills.safetensors", seed)
@@ -74,11 +74,11 @@ def test_an_export_stands_in_for_its_run(made, tmp_path):
 
 
 def test_a_policy_over_skills_acts_as_its_run_does(made):
-    from hmrl_cli import experiment
+    from hmrl_cli import assembly
     from hmrl_cli.progress import Silent
 
     policy = hmrl_cli.load_policy(made / "hmrl.safetensors", seed=1)
-    trained = experiment.open_trained(made / "hmrl", "sparse", Silent())
+    trained = assembly.open_trained(made / "hmrl", "sparse", Silent())
     state, skills = jax.tree.map(lambda x: x[1], (trained.state, trained.skills))
     learner = trained.parts.make_learner(skills)
     task, obs = jnp.zeros(trained.parts.family.task_size), jnp.zeros(trained.parts.family.obs_size)

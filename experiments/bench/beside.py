@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import config, experiment, loop
+from hmrl_cli import assembly, config, loop
 from hmrl_cli.lazy import jax, jnp
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,7 +91,7 @@ class Trained:
         """Compile."""
         self.preset, self.sets = preset, list(sets)
         self.experiment = config.resolve(command, preset, sets).experiment
-        self.parts = experiment.assemble(self.experiment)
+        self.parts = assembly.assemble(self.experiment)
         self.learner = self.parts.make_learner(None)
         self.calls = self.experiment.training.updates_per_epoch
         self.steps = self.parts.steps_per_update * self.calls

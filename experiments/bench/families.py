@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import config, evaluation, experiment, runtime
+from hmrl_cli import assembly, config, evaluation, runtime
 from hmrl_cli.families import _physics
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
@@ -122,7 +122,7 @@ def reference(name: str) -> dict[str, Any]:
     """Reference lines on the test split, with the settings of a family's default or of a preset."""
     lines: dict[str, Any] = {"name": name}
     for reward in ("dense", "sparse"):
-        family = experiment.make_family(config.family_of(name), reward)
+        family = assembly.make_family(config.family_of(name), reward)
         tasks = evaluation.sample_tasks(family, "test", TASKS)
         found = evaluation.reference_lines(family, tasks)
         lines[reward] = {key: found[key] for key in ("flat", "feasible")}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import config, runtime
-from hmrl_cli.experiment import make_family
+from hmrl_cli.assembly import make_family
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hmrl_cli import config, experiment, runtime
+from hmrl_cli import assembly, config, runtime
 from hmrl_cli.lazy import jax, jnp, np
 
 AWAY = 50.0  # m; so far that the ant never arrives
@@ -17,7 +17,7 @@ AWAY = 50.0  # m; so far that the ant never arrives
 def main(folder: Path) -> None:
     """Write the files."""
     runtime.prepare()
-    family = experiment.make_family(config.family_of("ant_goal"), "sparse")
+    family = assembly.make_family(config.family_of("ant_goal"), "sparse")
     controller = family.controller
 
     def walk(key: jax.Array, goal: jax.Array) -> jax.Array:
