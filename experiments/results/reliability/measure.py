@@ -328,10 +328,10 @@ def table(document: dict[str, Any]) -> str:
                 slowest = max(one["seconds"] for one in some)
                 rows.append((f"TERM to `{preset}` {phase}, exit in {slowest:.1f} s", held, len(some)))
     if found := document.get("soak"):
-        first, last = found["tenths"][0], found["tenths"][-1]
+        first, last = found["tenths"][0]["epoch"], found["tenths"][-1]["epoch"]
         for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
-            grown = f"{first[name]:.0f} -> {last[name]:.0f} {unit}"
-            rows.append((f"soak, epochs {first['epoch']} to {last['epoch']}", grown, ""))
+            course = ", ".join(f"{tenth[name]:.0f}" for tenth in found["tenths"])
+            rows.append((f"soak, epochs {first} to {last}, {unit}", course, ""))
     lines = [rows[0], ("---",) * 3, *rows[1:]]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
