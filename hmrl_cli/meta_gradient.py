@@ -221,7 +221,8 @@ class MetaGradient(NamedTuple):
 
         def update(acting: AdaptState, count: Array, episodes: Episodes, memory: Any) -> AdaptState:
             if budget.rule == "refit":
-                return refit.refit(start, memory, self.policy, budget.imitation_steps)
+                refit_key = jax.random.fold_in(key, budget.adapt_steps + 1 + count)
+                return refit.refit(refit_key, start, memory, self.policy, budget.imitation_steps)
             return self._adapt(state.meta, acting, count, episodes)
 
         def one_step(now: tuple[AdaptState, Any], count: Array) -> Any:

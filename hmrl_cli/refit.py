@@ -23,10 +23,11 @@ from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
     from hmrl_cli.adaptation import Episodes
-    from hmrl_cli.types import Array, Params
+    from hmrl_cli.types import Array, Key, Params
 
 SELECTIVITY = 10.0  # log of the weight of the best episode over that of an average one
 IMITATION_RATE = 1e-2  # Adam
+IMITATED = 8  # episodes that a gradient step looks at
 
 
 class Memory(NamedTuple):
@@ -74,10 +75,11 @@ def worth(memory: Memory) -> Array:
     return jax.nn.softmax(jnp.where(memory.kept > 0, log_weight, -jnp.inf))
 
 
-def refit(start: AdaptState, memory: Memory, policy: Network, imitation_steps: int) -> AdaptState:
+def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitation_steps: int) -> AdaptState:
     """The latent and the policy that the episodes speak for.
 
     Args:
+        key: for the episodes to imitate.
         start: what acted before any episode; where both begin.
         memory: of all episodes so far.
         policy: pi(a | o, z).
@@ -89,7 +91,7 @@ def refit(start: AdaptState, memory: Memory, policy: Network, imitation_steps: i
         latent = posterior(latent, memory.latent, weight)
     params = start.params
     if imitation_steps:
-        params = imitate(params, memory, weight, policy, imitation_steps)
+        params = imitate(key, params, memory, weight, policy, imitation_steps)
     return AdaptState(params, latent)
 
 
@@ -106,22 +108,26 @@ def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
     return Gaussian(mean, 0.5 * jnp.log(variance))
 
 
-def imitate(params: Params, memory: Memory, weight: Array, policy: Network, steps: int) -> Params:
-    """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam."""
+def imitate(key: Key, params: Params, memory: Memory, weight: Array, policy: Network, steps: int) -> Params:
+    """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam.
+
+    Each step draws a few episodes in proportion to their weights: most of a memory has next to none.
+    """
     adam = optax.adam(IMITATION_RATE)
-    latent = memory.latent
-    if latent is not None:
-        latent = jnp.broadcast_to(latent[:, None], (*memory.valid.shape, latent.shape[-1]))
-    share = memory.valid * weight[:, None]
-    share /= jnp.maximum(share.sum(), 1e-8)
 
-    def loss(params: Params) -> Array:
-        return -jnp.sum(share * policy.apply(params, memory.obs, latent).log_prob(memory.action))
+    def loss(params: Params, drawn: Memory) -> Array:
+        latent = drawn.latent
+        if latent is not None:
+            latent = jnp.broadcast_to(latent[:, None], (*drawn.valid.shape, latent.shape[-1]))
+        log_prob = policy.apply(params, drawn.obs, latent).log_prob(drawn.action)
+        return -jnp.sum(drawn.valid * log_prob) / jnp.maximum(drawn.valid.sum(), 1.0)
 
-    def descend(carry: tuple, _: None) -> tuple[tuple, None]:
+    def descend(carry: tuple, rows: Array) -> tuple[tuple, None]:
         params, optimizer = carry
-        updates, optimizer = adam.update(jax.grad(loss)(params), optimizer)
+        drawn = jax.tree.map(lambda x: x[rows], memory)
+        updates, optimizer = adam.update(jax.grad(loss)(params, drawn), optimizer)
         return (optax.apply_updates(params, updates), optimizer), None
 
-    (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), None, steps)
+    rows = jax.random.categorical(key, jnp.log(weight), shape=(steps, IMITATED))
+    (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), rows)
     return params

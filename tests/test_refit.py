@@ -45,9 +45,9 @@ def test_the_posterior_is_the_prior_and_the_weighted_latents():
 def test_imitation_does_as_the_best_episode_did():
     net = make_policy(2, Discrete(4), (8,), latent_size=2)
     start = AdaptState(net.init(jax.random.key(0)), PRIOR)
-    new = refit.refit(start, memory([-9.0, -9.0, -1.0, -9.0]), net, 100)
+    new = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 100)
     assert net.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
-    still = refit.refit(start, memory([-9.0, -9.0, -1.0, -9.0]), net, 0)
+    still = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 0)
     jax.tree.map(np.testing.assert_array_equal, still.params, start.params)
 
 
