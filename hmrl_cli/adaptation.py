@@ -31,6 +31,7 @@ class Episodes(NamedTuple):
     transitions: Transition  # leaves [N, T, ...]
     noise: Array | None  # [N, L]  z = mean + std * noise, one z per episode
     latent: Array | None  # [N, L]  z
+    own: Array  # [N]  1 where the policy chose the actions, 0 where one was held
     advantage: Array  # [N, T]  whitened, 0 where not valid
     start_advantage: Array  # [N]  whitened advantage of the first step, the episode's as a whole
     returned: Array  # [N]  undiscounted
@@ -58,19 +59,21 @@ def collect(
     noise = latent_noise(noise_key, state.latent, num_episodes)
     latent = draw_latent(state.latent, noise)
 
-    def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState]:
-        act = acting(policy, state.params, z)
+    def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState, Array]:
+        held = None
         if fallback is not None:
             hold_key, key = jax.random.split(key)
-            act = holding(hold_key, act, family.action, fallback)
-        return unroll(key, act, family, task)
+            held = hold(hold_key, family.action, fallback)
+        own = jnp.float32(1.0) if held is None else 1.0 - held[0]
+        return *unroll(key, acting(policy, state.params, z, held), family, task), own
 
-    transitions, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
+    transitions, final, own = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
     advantage, start_advantage = advantages(transitions, discount, gae_lambda)
     return Episodes(
         transitions=transitions,
         noise=noise,
         latent=latent,
+        own=own,
         advantage=advantage,
         start_advantage=start_advantage,
         returned=transitions.reward.sum(axis=1),
@@ -97,36 +100,32 @@ def mean_reward(episodes: Episodes) -> Array:
     return jnp.sum(steps.reward * steps.valid) / jnp.maximum(steps.valid.sum(), 1.0)
 
 
-def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
-    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
+def acting(
+    policy: Network, params: Params, z: Array | None, held: tuple[Array, Array] | None = None
+) -> Callable[[Key, Array], tuple[Array, Array]]:
+    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action, or what is held (`hold`)."""
 
     def act(key: Key, obs: Array) -> tuple[Array, Array]:
         pi = policy.apply(params, obs, z)
         action = pi.sample(key)
+        if held is not None:
+            action = jnp.where(held[0], held[1], action)
         return action, pi.log_prob(action)
 
     return act
 
 
-def holding(
-    key: Key, act: Callable[[Key, Array], tuple[Array, Array]], action: Action, share: Array
-) -> Callable[[Key, Array], tuple[Array, Array]]:
-    """`act`, or with probability `share` [] one evenly drawn action at every step of the episode.
+def hold(key: Key, action: Action, share: Array) -> tuple[Array, Array]:
+    """Whether an episode holds one action [], with probability `share` [], and an evenly drawn one.
 
-    Through skills, that is a skill held from start to end.  The log probability stays the policy's own.
+    Through skills, that is a skill held from start to end.
     """
     whether_key, what_key = jax.random.split(key)
-    holds = jax.random.bernoulli(whether_key, share)
     if isinstance(action, Discrete):
         held = jax.random.randint(what_key, (), 0, action.size)
     else:
         held = jax.random.uniform(what_key, (action.size,), minval=-1.0, maxval=1.0)
-
-    def chosen(key: Key, obs: Array) -> tuple[Array, Array]:
-        own, log_prob = act(key, obs)
-        return jnp.where(holds, held, own), log_prob
-
-    return chosen
+    return jax.random.bernoulli(whether_key, share), held
 
 
 def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:
@@ -155,6 +154,7 @@ def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Sur
     "ratio" -mean_t A_t pi / pi_old (Rothfuss et al. 2019, eq. 8): the same gradient, but its derivative,
     which the outer step passes through, is the one of low variance that knows how episodes are drawn.
     For the latent, its score function with z held: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al. 2018).
+    Neither had a say in an episode that held an action: it tells them nothing.
     """
     loss = jnp.float32(0.0)
     if moving.params is not None:
@@ -162,11 +162,13 @@ def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Sur
         z = spread_latent(episodes.latent, steps.obs.shape[1])
         worth = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
         if form == "ratio":
-            # by its own value: exactly the policy that acted, and 1 whoever chose the action
-            worth = jnp.exp(worth - jax.lax.stop_gradient(worth))
-        loss -= jnp.sum(worth * episodes.advantage) / jnp.maximum(steps.valid.sum(), 1.0)
+            worth = jnp.exp(worth - steps.log_prob)
+        valid = steps.valid * episodes.own[:, None]
+        loss -= jnp.sum(worth * episodes.advantage * valid) / jnp.maximum(valid.sum(), 1.0)
     if moving.latent is not None:
-        loss -= jnp.mean(jax.vmap(moving.latent.log_prob)(episodes.latent) * episodes.start_advantage)
+        worth = jax.vmap(moving.latent.log_prob)(episodes.latent)
+        own = episodes.own
+        loss -= jnp.sum(worth * episodes.start_advantage * own) / jnp.maximum(own.sum(), 1.0)
     return loss
 
 

@@ -7,9 +7,9 @@ the policies that collected for an inner update in place, is in the loss.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hmrl_cli import learning_rate
 from hmrl_cli.config import Strict
@@ -24,11 +24,18 @@ class Config(Strict):
 
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam, at the start")
     target_kl: float | None = Field(
-        None, gt=0, description="mean KL of an update that the learning rate adapts to; none: it stays"
+        None,
+        gt=0,
+        description="mean KL before an update's last step, which the learning rate adapts to; none: it stays",
     )
     epochs: int = Field(5, gt=0, le=1000, description="gradient steps on each batch of episodes")
     clip: float = Field(0.3, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
     kl_weight: float = Field(5e-4, ge=0, description="on the divergence before each inner update")
+
+    @model_validator(mode="after")
+    def _moves_before_its_last_step(self) -> Self:
+        learning_rate.check(self.target_kl, self.epochs, "epochs")
+        return self
 
 
 class State(NamedTuple):
@@ -86,6 +93,8 @@ def step(
         params, moments = carry
         now, slope = mean(jax.value_and_grad(of_params, has_aux=True)(params))
         updates, moments = adam.update(slope, moments)
+        # what the loss does not depend on, such as latents of tasks that were not met, has no momentum either
+        updates = jax.tree.map(lambda update, x: jnp.where(x == 0, 0.0, update), updates, slope)
         return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), now
 
     (params, moments), (losses, moved) = jax.lax.scan(descend, (params, state.adam), None, config.epochs)

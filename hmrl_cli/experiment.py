@@ -265,7 +265,7 @@ def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -
 
 def _experience(parts: Parts, budget: config.Evaluation) -> list[int]:
     """Environment steps of a task that an adaptation has seen before each column, [K + 1]."""
-    episodes = budget.episodes if parts.make_learner(None).pools_episodes else 1
+    episodes = {"all": budget.episodes, "one": 1, "none": 0}[parts.make_learner(None).learns_from]
     return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
 
 

@@ -13,6 +13,14 @@ NOTCH = 1.5
 LIMITS = (1e-5, 1e-2)
 
 
+def check(target: float | None, steps: int, name: str) -> None:
+    """Raise ValueError where a target is set and nothing is moved when the divergence is last looked at."""
+    if target is not None and steps < 2:
+        raise ValueError(
+            f"{name}: found {steps}; must be at least 2, for target_kl is of all but the last step"
+        )
+
+
 def adapted(rate: Array, kl: Array, target: float | None) -> Array:
     """The next learning rate: lower after an update of more than twice `target`, higher below half of it.
 

@@ -8,9 +8,9 @@ al. 2017), and the policy follows the sum.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hmrl_cli import learning_rate, networks, returns
 from hmrl_cli.config import Strict
@@ -31,7 +31,7 @@ class Config(Strict):
     target_kl: float | None = Field(
         None,
         gt=0,
-        description="KL of an update that the learning rate adapts to; none: it stays",
+        description="mean KL over the last pass, that the learning rate adapts to; none: it stays",
     )
     epochs: int = Field(4, gt=0, le=1000, description="passes over each batch of episodes")
     minibatches: int = Field(8, gt=0, le=10_000, description="gradient steps of a pass")
@@ -40,6 +40,11 @@ class Config(Strict):
     clip: float = Field(0.2, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
     entropy_coefficient: float = Field(1e-3, ge=0, le=10, description="weight of the policy's entropy")
     max_gradient_norm: float = Field(1.0, gt=0, description="longer gradients are shortened to this")
+
+    @model_validator(mode="after")
+    def _moves_before_its_last_step(self) -> Self:
+        learning_rate.check(self.target_kl, self.epochs * self.minibatches, "epochs * minibatches")
+        return self
 
 
 class State(NamedTuple):
@@ -104,7 +109,7 @@ class PPO(NamedTuple):
         state, metrics = in_minibatches(
             key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )
-        kl = metrics.pop("kl")[-1].mean()  # of the last pass, when all of the update has happened
+        kl = metrics.pop("kl")[-1].mean()  # of the last pass, before each of its steps
         rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
         metrics = jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": rate}
         return state._replace(learning_rate=rate), metrics

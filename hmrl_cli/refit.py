@@ -9,7 +9,7 @@ things are fitted anew, from where meta-training left them:
 * the policy, by imitation of the good episodes (self-imitation; Oh et al. 2018, 1806.05635), if asked for.
 
 Whoever acted in an episode can be imitated, so one that held a random action or skill (`collect`'s fallback)
-is as good as one of the policy's own.
+is as good as one of the policy's own; without imitation, its latent had no part in how it went.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Memory(NamedTuple):
     obs: Array  # [M, T, obs_size]
     action: Array  # [M, T, action_size], or [M, T] int32
     valid: Array  # [M, T]  1 where the step counts
+    own: Array  # [M]  1 where the policy chose the actions
     returned: Array  # [M]
     kept: Array  # [M]  1 where there is an episode
 
@@ -59,20 +60,22 @@ def remember(memory: Memory, episodes: Episodes, count: Array) -> Memory:
 def _of(episodes: Episodes) -> Memory:
     steps = episodes.transitions
     kept = jnp.ones_like(episodes.returned)
-    return Memory(episodes.latent, steps.obs, steps.action, steps.valid, episodes.returned, kept)
+    return Memory(
+        episodes.latent, steps.obs, steps.action, steps.valid, episodes.own, episodes.returned, kept
+    )
 
 
 def worth(memory: Memory) -> Array:
     """Weights [M] of the episodes, summing to 1: w ~ exp(s (R - max R) / (max R - mean R)).
 
-    Returns that are all alike give even weights; a few that stand out get nearly all.
+    Returns that are all alike give even weights, a few that stand out nearly all; without episodes, zeros.
     """
     mean = jnp.sum(memory.returned * memory.kept) / jnp.maximum(memory.kept.sum(), 1.0)
     best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
     # what float32 sums leave of equal returns is no difference
     spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
     log_weight = jnp.maximum(SELECTIVITY * (memory.returned - best) / spread, -50.0)
-    return jax.nn.softmax(jnp.where(memory.kept > 0, log_weight, -jnp.inf))
+    return jax.nn.softmax(log_weight, where=memory.kept > 0)
 
 
 def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitation_steps: int) -> AdaptState:
@@ -85,6 +88,8 @@ def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitatio
         policy: pi(a | o, z).
         imitation_steps: gradient steps of the policy; 0: it stays.
     """
+    if not imitation_steps:
+        memory = memory._replace(kept=memory.kept * memory.own)
     weight = worth(memory)
     latent = start.latent
     if latent is not None and memory.latent is not None:
@@ -98,10 +103,10 @@ def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitatio
 def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
     """The latent distribution [L] after latents [M, L] of weights [M].
 
-    The weights count as 1 / sum w^2 episodes, the prior as one; its variance is part of the new one.
+    The weights count as 1 / sum w^2 episodes, the prior as one; its variance is part of the new one.  Without
+    weights, the prior.
     """
-    episodes = 1.0 / jnp.sum(weight**2)
-    share = episodes / (episodes + 1.0)
+    share = weight.sum() / (1.0 + jnp.sum(weight**2))  # 0 where nothing weighs
     mean = (1.0 - share) * prior.mean + share * weight @ latents
     scatter = share * weight @ (latents - mean) ** 2 + (1.0 - share) * (prior.mean - mean) ** 2
     variance = scatter + (1.0 - share) * jnp.exp(2 * prior.log_std)

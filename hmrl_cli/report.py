@@ -195,7 +195,8 @@ def _draw_curves(axis: Any, measure: str, documents: Sequence[tuple[str, dict[st
 def _updates(documents: Sequence[dict[str, Any]]) -> str:
     """What is counted along the curves of some evaluations, and its price where it is the same for all."""
     prices = {document["env_steps"][1] for document in documents if len(document["steps"]) > 1}
-    return f"updates, of {prices.pop():,} environment steps each" if len(prices) == 1 else "updates"
+    price = prices.pop() if len(prices) == 1 else 0
+    return f"updates, of {price:,} environment steps each" if price else "updates"
 
 
 def paths_svg(paths: Any, of: str) -> str:

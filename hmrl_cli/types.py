@@ -166,8 +166,8 @@ class MetaLearner(NamedTuple):
     # a fresh state whose policy is the best of some skills, as `SkillLearner.fold` writes one of them;
     # None: it does not start from skills
     start: Callable[[Key, State, SkillLibrary, Callable[[Array], Any]], State] | None = None
-    # whether the N episodes between two updates are experience of one adaptation, or one each of N
-    pools_episodes: bool = True
+    # how many of the N episodes between two updates are experience of one adaptation
+    learns_from: Literal["all", "one", "none"] = "all"
 
 
 class SkillLearner(NamedTuple):

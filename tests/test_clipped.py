@@ -40,3 +40,9 @@ def test_the_learning_rate_follows_how_far_an_update_went(target, change):
     )
     assert info.divergence > 0
     np.testing.assert_allclose(state.learning_rate, 0.004 * change, rtol=1e-5)
+
+
+def test_a_target_needs_a_step_to_be_seen():
+    with pytest.raises(ValueError, match="epochs: found 1; must be at least 2"):
+        clipped.Config(target_kl=0.01, epochs=1)
+    clipped.Config(epochs=1)

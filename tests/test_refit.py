@@ -19,7 +19,8 @@ def memory(returned, kept=None, latent=None):
     kept = jnp.ones(number) if kept is None else jnp.array(kept, jnp.float32)
     obs = jnp.ones((number, 3, 2))
     action = jnp.tile(jnp.arange(number)[:, None] % 4, (1, 3))
-    return refit.Memory(latent, obs, action, jnp.ones((number, 3)), jnp.array(returned, jnp.float32), kept)
+    valid, own = jnp.ones((number, 3)), jnp.ones(number)
+    return refit.Memory(latent, obs, action, valid, own, jnp.array(returned, jnp.float32), kept)
 
 
 def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
@@ -40,6 +41,21 @@ def test_the_posterior_is_the_prior_and_the_weighted_latents():
     np.testing.assert_allclose(jnp.exp(2 * got.log_std), [scatter, 1 / 3], rtol=1e-5)
     one = refit.posterior(PRIOR, latents, jnp.array([0.0, 1.0]))
     np.testing.assert_allclose(one.mean, [2.0, 0.0], atol=1e-6)  # half way to the only one that counts
+
+
+def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
+    net = make_policy(2, Discrete(4), (8,), latent_size=2)
+    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
+    latent = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, -2.0]])
+    seen = memory([-9.0, -9.0, -1.0], latent=latent)
+
+    def fitted(own, steps=0):
+        return refit.refit(jax.random.key(1), start, seen._replace(own=jnp.array(own)), net, steps).latent
+
+    np.testing.assert_allclose(fitted([1.0, 1.0, 0.0]).mean, [1 / 3, 1 / 3], atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, fitted([0.0, 0.0, 0.0]), PRIOR)
+    # whoever imitates it acts as it did under its latent
+    np.testing.assert_allclose(fitted([1.0, 1.0, 0.0], steps=1).mean, [1.0, -1.0], atol=0.01)
 
 
 def test_imitation_does_as_the_best_episode_did():

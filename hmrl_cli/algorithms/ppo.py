@@ -135,4 +135,4 @@ def build(config: Config, family: TaskFamily) -> MetaLearner:
     agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
     learner = FromScratch(config, family, agent)
     adapt, behaviour = _scratch.measuring(learner.acting, learner.params, family)
-    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start)
+    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start, learns_from="none")

@@ -251,6 +251,4 @@ def build(config: Config, family: TaskFamily) -> MetaLearner:
     """RL^2 on a family, plain or lifted."""
     learner = make(config, family)
     steps = config.trials_per_update * config.episodes_per_trial * family.horizon
-    return MetaLearner(
-        learner.init, learner.step, steps, learner.adapt, learner.behaviour, pools_episodes=False
-    )
+    return MetaLearner(learner.init, learner.step, steps, learner.adapt, learner.behaviour, learns_from="one")

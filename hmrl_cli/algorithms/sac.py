@@ -114,4 +114,4 @@ def build(config: Config, family: TaskFamily) -> MetaLearner:
     replay.must_hold(config.buffer_capacity, steps)
     learner = FromScratch(config, family, sac.make(family.obs_size, family.action, config.sac))
     adapt, behaviour = _scratch.measuring(learner.acting, lambda state: state.agent.policy, family)
-    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour)
+    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learns_from="none")
