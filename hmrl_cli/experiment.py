@@ -216,14 +216,7 @@ def evaluate(
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
     keys = seed_keys(experiment).evaluate
-    curves = evaluation.adaptation_curves(
-        keys,
-        parts.make_learner,
-        state,
-        skills,
-        tasks,
-        budget,
-    )
+    curves = evaluation.adaptation_curves(keys, parts.make_learner, state, skills, tasks, budget)
     name = split_name(split, tasks_file)
     document = {
         "schema": 1,

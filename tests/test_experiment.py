@@ -225,6 +225,14 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
 
+@pytest.mark.parametrize(("name", "counted"), [("maml", 5), ("rl2", 1), ("ppo", 0)])
+def test_only_episodes_that_are_learned_from_are_counted(name, counted):
+    parts = assembly.assemble(resolve(name).experiment)
+    budget = config.Evaluation(adapt_steps=2, episodes=5)
+    steps = counted * parts.family.horizon
+    assert experiment._experience(parts, budget) == [0, steps, 2 * steps]
+
+
 def test_what_has_no_inner_loop_adapts_in_no_other_way():
     with pytest.raises(ConfigError, match=r"fallback: found 0\.3, but ppo has no inner loop; must be 0\.0"):
         resolve("ppo", "evaluation.fallback=0.3")

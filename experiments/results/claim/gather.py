@@ -2,7 +2,7 @@
 
 python experiments/results/claim/gather.py FOLDER OUT
 
-Arms that FOLDER does not hold stay as OUT/claim.json has them.
+Arms that have not run are left out.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ def cell(values: dict[str, list[float]]) -> str:
 
 def main(folder: Path, out: Path) -> None:
     """Write both files."""
-    gathered = out / "claim.json"
-    known = json.loads(gathered.read_text()) if gathered.exists() else {}
-    for arm in ARMS:
-        if files := sorted((folder / arm).glob("*-*.json")):
-            known[arm] = {file.stem: condensed(json.loads(file.read_text())) for file in files}
-    document = {arm: known[arm] for arm in ARMS if arm in known}
-    gathered.write_text(json.dumps(document) + "\n")
+    document = {
+        arm: {
+            file.stem: condensed(json.loads(file.read_text()))
+            for file in sorted((folder / arm).glob("*-*.json"))
+        }
+        for arm in ARMS
+        if (folder / arm).exists()
+    }
+    (out / "claim.json").write_text(json.dumps(document) + "\n")
     heads = ["goals", "adaptation", "arm", "success at the last step", "goal ever reached"]
     lines = [heads, ["---"] * len(heads)]
     for split in ("test", "hidden"):
