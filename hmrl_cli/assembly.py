@@ -152,6 +152,7 @@ class Trained(NamedTuple):
     epoch: int
     state: State  # leaves [S, ...]
     skills: Params  # leaves [S, ...], or None
+    arrays_sha256: str  # of the checkpoint
 
 
 def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
@@ -163,11 +164,12 @@ def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
         InputError: the run or every checkpoint cannot be used.
     """
     experiment = rundir.read(path).experiment
-    skills_from = config.load(path / "skills.toml") if experiment.hierarchy else None
+    skills_from = rundir.read_skills(path)
     parts = assemble(
         experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
     )
     found = rundir.read_checkpoint(path, state_shapes(experiment, parts))
     if found.note:
         progress.note(found.note)
-    return Trained(experiment, parts, found.epoch, *jax.tree.map(jnp.asarray, found.tree))
+    state, skills = jax.tree.map(jnp.asarray, found.tree)
+    return Trained(experiment, parts, found.epoch, state, skills, found.arrays_sha256)

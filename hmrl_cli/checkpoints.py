@@ -39,6 +39,7 @@ class Checkpoint(NamedTuple):
     """A restored state."""
 
     epoch: int
+    arrays_sha256: str
     tree: Any  # as the template, with numpy leaves
     note: str  # what was wrong with newer checkpoints; empty when nothing was
 
@@ -57,14 +58,14 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
     final = folder / str(epoch)
     try:
         for stale in folder.glob(".*.tmp"):
-            shutil.rmtree(stale)
+            _remove(stale)
         arrays = flatten(jax.device_get(tree))
         _write_arrays(temporary / "tree", arrays)
         _write_manifest(temporary, epoch, arrays, config_hash)
-        if final.exists():
-            shutil.rmtree(final)
+        if os.path.lexists(final):
+            _remove(final)
         temporary.rename(final)
-        _sync(folder)
+        sync(folder)
         for old in epochs(folder)[KEEP:]:
             shutil.rmtree(folder / str(old))
     except Exception as error:  # Orbax wraps a full disk in errors of many types
@@ -97,7 +98,7 @@ def load(folder: Path, template: Any, config_hash: str) -> Checkpoint | None:
         structure = jax.tree.structure(template)
         tree = jax.tree.unflatten(structure, [arrays[path] for path in flatten(template)])
         note = f"{'; '.join(problems)}; using checkpoint {epoch}" if problems else ""
-        return Checkpoint(epoch, tree, note)
+        return Checkpoint(epoch, manifest["arrays_sha256"], tree, note)
     if problems:
         raise InputError(f"{folder}: {'; '.join(problems)}\nno intact checkpoint is left; train again")
     return None
@@ -129,6 +130,14 @@ def flatten(tree: Any) -> Arrays:
     flat = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     assert len(flat) == len(leaves), "two leaves of the state have the same path"
     return flat
+
+
+def _remove(entry: Path) -> None:
+    """A folder with all it holds, or whatever else has the name."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:
@@ -164,10 +173,10 @@ def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
 
 def _write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) -> None:
     """Hash every file, force it to the disk, and write the manifest last."""
-    files = {}
+    files: dict[str, str] = {}
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         files[file.relative_to(path).as_posix()] = file_sha256(file)
-        _sync(file)
+        sync(file)
     manifest = {
         "schema": SCHEMA,
         "epoch": epoch,
@@ -179,7 +188,7 @@ def _write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) ->
     file = path / "manifest.json"
     file.write_text(json.dumps({"sha256": _json_sha256(manifest), "manifest": manifest}, indent=1))
     for entry in [file, *(p for p in path.rglob("*") if p.is_dir()), path]:
-        _sync(entry)
+        sync(entry)
 
 
 def _verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
@@ -187,19 +196,37 @@ def _verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
     try:
         document = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         manifest = document["manifest"]
-        intact = document["sha256"] == _json_sha256(manifest)
+        intact = document["sha256"] == _json_sha256(manifest) and _has_the_form(manifest)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _Damaged("manifest.json is missing or unreadable") from error
-    if not intact or manifest["schema"] != SCHEMA or manifest["epoch"] != epoch:
+    if not intact or manifest["epoch"] != epoch:
         raise _Damaged("manifest.json is not what was written")
     for name, expected in manifest["files"].items():
         try:
-            found = file_sha256(path / name)
-        except OSError as error:
+            found = file_sha256(_inside(path, name))
+        except (OSError, ValueError) as error:  # a name may hold what no path may
             raise _Damaged(f"{name} is missing or unreadable") from error
         if found != expected:
             raise _Damaged(f"{name} is not what was written")
     return manifest
+
+
+def _has_the_form(manifest: Mapping[str, Any]) -> bool:
+    """Whether all is there that is looked at here; raises KeyError or TypeError where it is not."""
+    files, described = manifest["files"], manifest["leaves"]
+    return (
+        (manifest["schema"], type(files), type(described)) == (SCHEMA, dict, dict)
+        and all(isinstance(leaf, dict) and {*leaf} == {"shape", "dtype"} for leaf in described.values())
+        and {"epoch", "config_hash", "arrays_sha256"} <= {*manifest}
+    )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The regular file of that name within the folder, which no link leads out of."""
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise _Damaged(f"{name} is no file of the checkpoint")
+    return file
 
 
 def _check_config(path: Path, manifest: Mapping[str, Any], config_hash: str) -> None:
@@ -267,8 +294,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    """Force a file or the entries of a folder to the disk."""
+def sync(path: Path) -> None:
+    """Force a file or the entries of a folder to the disk.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import json
 import os
 import sys
@@ -99,8 +100,10 @@ def leave(code: int) -> NoReturn:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code; nothing that goes wrong leaves a traceback."""
-    if sys.stdout is None:  # closed by whoever started this process
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    debug = "--debug" in argv
     try:
         code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
@@ -113,13 +116,14 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
-    except OSError as error:  # a full disk behind stdout; files of a run have errors of their own
-        _discard_stdout()
-        return _explain(
-            StorageError(f"{error.filename or 'stdout'}: {error.strerror}"), debug="--debug" in argv
-        )
+    except OSError as error:  # files of a run have errors of their own
+        if error.errno == errno.ENAMETOOLONG:
+            name = shown(str(error.filename))
+            return _explain(ConfigError(f"found {name}; must be a name that a file can have"), debug)
+        _discard_stdout()  # a full disk behind it
+        return _explain(StorageError(f"{error.filename or 'stdout'}: {error.strerror}"), debug)
     except Exception as error:
-        return _explain(error, debug="--debug" in argv)
+        return _explain(error, debug)
 
 
 def _explain(error: Exception, debug: bool) -> int:

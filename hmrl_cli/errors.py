@@ -62,16 +62,20 @@ class Interrupted(HmrlError):
 
 
 class Diverged(HmrlError):
-    """A parameter or a metric is not finite."""
+    """A parameter, a metric or a result is not finite."""
 
     exit_code = 76
 
-    def __init__(self, what: str, epoch: int) -> None:
-        """Of what is not finite, as in "params/policy/kernel", and the epoch it happened in."""
-        super().__init__(
-            f"diverged: {what} is not finite in epoch {epoch}; the last finite checkpoint is kept\n"
-            "to try again: a smaller learning rate or another --seed"
-        )
+    def __init__(self, what: str, epoch: int | None = None) -> None:
+        """Of what is not finite, as in "params/policy/kernel", and the epoch; None: after training."""
+        if epoch is None:
+            outcome = "; nothing was written\nto try again: an earlier epoch, or smaller steps"
+        else:
+            outcome = (
+                f" in epoch {epoch}; the last finite checkpoint is kept\n"
+                "to try again: a smaller learning rate or another --seed"
+            )
+        super().__init__(f"diverged: {what} is not finite{outcome}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

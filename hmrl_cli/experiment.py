@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import config, evaluation, exports, film, frozen, loop, report, rundir
+from hmrl_cli import checkpoints, config, evaluation, exports, film, frozen, loop, report, rundir
 from hmrl_cli.assembly import (
     Parts,
     Trained,
@@ -114,10 +114,11 @@ def train(
     )
     # from every device to the first; a large replay buffer is on one, and not copied
     state = jax.tree.map(lambda x: x if len(x.devices()) == 1 else jnp.asarray(np.asarray(x)), state)
-    summary: dict[str, Any] = {"metrics": after_epoch.last or rundir.read_metrics(run.path)[-1]}
+    summary: dict[str, Any] = {"metrics": after_epoch.last or _last_metrics(run)}
     if parts.learns_skills:
         progress.phase("diagnosing skills")
-        trained = Trained(experiment, parts, experiment.training.epochs, state, skills)
+        _, digest = checkpoints.fingerprint(run.path / "checkpoints")
+        trained = Trained(experiment, parts, experiment.training.epochs, state, skills, digest)
         summary["skills"] = diagnose(run.path, trained, stop)
     return summary
 
@@ -136,6 +137,11 @@ def _restored_or_begun(
     if skills_from:  # evaluation rebuilds the skills from this, wherever their run went
         rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
     return 0, state, skills
+
+
+def _last_metrics(run: RunDir) -> dict[str, Any]:
+    """Of a run that had been trained to its end before it was resumed."""
+    return {name: value for name, value in rundir.read_metrics(run.path)[-1].items() if name != "epoch"}
 
 
 class _Recorder:
@@ -203,12 +209,19 @@ def evaluate(
     Raises:
         ConfigError: a setting cannot be.
         InputError: the run, its checkpoint or the task file cannot be used.
+        Diverged: a result is not finite.
+        RunDirError: it is a skill run that is still being trained.
+        StorageError: the result cannot be written; this is tried before anything is computed.
     """
     progress.phase("loading")
+    experiment = rundir.read(path).experiment
+    rundir.check_writable(path)
+    if experiment.algorithm.command == "pretrain-skills":
+        with rundir.held(path):  # its training ends with writing the same files
+            trained = open_trained(path, reward, progress)
+            return {"schema": 1, "run": str(path), **diagnose(path, trained)}
     trained = open_trained(path, reward, progress)
-    experiment, parts, epoch, state, skills = trained
-    if parts.learns_skills:
-        return {"schema": 1, "run": str(path), **diagnose(path, trained)}
+    parts = trained.parts
     given = {name: value for name, value in settings.items() if value is not None}
     budget = config.with_evaluation(experiment, sets, given).evaluation
     tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
@@ -216,14 +229,17 @@ def evaluate(
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
     keys = seed_keys(experiment).evaluate
-    curves = evaluation.adaptation_curves(keys, parts.make_learner, state, skills, tasks, budget)
+    learner_over = parts.make_learner
+    curves = evaluation.adaptation_curves(keys, learner_over, trained.state, trained.skills, tasks, budget)
+    _check_finite(returns=curves.returned, reference_lines=[*lines["per_task"].values()])
     name = split_name(split, tasks_file)
     document = {
         "schema": 1,
         "run": str(path),
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
-        "epoch": epoch,
+        "epoch": trained.epoch,
+        "arrays_sha256": trained.arrays_sha256,
         "split": name,
         "reward": reward,
         "num_seeds": experiment.training.num_seeds,
@@ -244,7 +260,7 @@ def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -
     Raises:
         InputError: the run or every checkpoint cannot be used.
     """
-    experiment, parts, _, state, skills = open_trained(path, "sparse", progress)
+    experiment, parts, _, state, skills, _ = open_trained(path, "sparse", progress)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -268,9 +284,10 @@ def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lamb
     The picture shows the paths of all seeds, the page plays every skill of the first one.
 
     Raises:
+        Diverged: a number is not finite; nothing was written.
         Interrupted: `stop` asked for it; nothing was written.
     """
-    experiment, parts, epoch, state, skills = trained
+    experiment, parts, epoch, state, skills, digest = trained
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -285,13 +302,23 @@ def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lamb
         return jax.tree.map(np.asarray, found)
 
     numbers, paths, films = unless_stopped(all_seeds, stop, epoch)
-    document = {name: value.tolist() for name, value in numbers.items()}
+    _check_finite(**numbers)
+    found = {name: value.tolist() for name, value in numbers.items()}
+    document = {"epoch": epoch, "arrays_sha256": digest, **found}
     rundir.write_json(path / "skills.json", document)
     rundir.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
     first = jax.tree.map(lambda x: x[0], films)
     page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
     rundir.write_text(path / "skills.html", page)
     return document
+
+
+def _check_finite(**results: Any) -> None:
+    """Raise Diverged with the name of a result, [seed, ...], that is not finite, and where."""
+    for name, value in results.items():
+        bad = np.argwhere(~np.isfinite(value))
+        if len(bad):
+            raise Diverged(f"{name.replace('_', ' ')}{bad[0].tolist()}")
 
 
 def _skill_labels(document: dict[str, Any]) -> list[str]:

@@ -37,7 +37,7 @@ def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
     card_file = exports.card_path(out)
     progress.phase("loading")
     trained = open_trained(path, "sparse", progress)
-    skills_from = config.load(path / "skills.toml") if trained.experiment.hierarchy else None
+    skills_from = rundir.read_skills(path)
     frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
     kind: exports.Kind = "skills" if trained.parts.learns_skills else "policy"
     data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)

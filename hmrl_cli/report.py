@@ -32,8 +32,13 @@ BUDGET = {
 
 
 def evaluations(path: Path) -> list[dict[str, Any]]:
-    """The evaluation documents of a run, the test split first, the others by name."""
+    """The evaluation documents of a run, the test split first, the others by name.
+
+    Raises:
+        InputError: one is damaged, or of an earlier epoch than the run has reached.
+    """
     documents = []
+    reached = rundir.read(path).status.get("epoch")  # None where only the results were kept
     for file in sorted((path / "eval").glob("*.json")):
         try:
             document = json.loads(file.read_text(encoding="utf-8"))
@@ -41,6 +46,11 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
             document = None
         if not _is_evaluation(document):
             raise InputError(f"{file}: is no evaluation of this version; to write it anew: hmrl eval {path}")
+        if reached is not None and document["epoch"] != reached:
+            raise InputError(
+                f"{file}: is of epoch {document['epoch']}, and the run has reached {reached}\n"
+                f"to write it anew: hmrl eval {path}"
+            )
         documents.append(document)
     return sorted(documents, key=lambda document: document["split"] != "test")
 
@@ -52,7 +62,7 @@ def _is_evaluation(document: Any) -> bool:
         return (
             document["schema"] == 1
             and all(isinstance(x, float) for x in parts)
-            and {*BUDGET, "env_steps"} <= {*document}
+            and {*BUDGET, "env_steps", "epoch"} <= {*document}
         )
     except (KeyError, TypeError, IndexError):
         return False
@@ -164,18 +174,22 @@ def curves_svg(run_paths: Sequence[Path]) -> str:
     protocols: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
     for path in run_paths:
         for document in evaluations(path):
-            # a dollar sign would begin a formula
-            named = (path.name.replace("$", r"\$"), document)
+            named = (_plain(path.name), document)
             protocols.setdefault((document["split"], document["reward"]), []).append(named)
     figure, axes = _figure(len(MIDDLE), len(protocols))
     for column, (protocol, documents) in enumerate(protocols.items()):
         for axis, measure in zip(axes[:, column], MIDDLE, strict=True):
             _draw_curves(axis, measure, documents)
             axis.set_ylabel(measure if column == 0 else "")
-        axes[0][column].set_title(" goals, ".join(protocol) + " reward")
+        axes[0][column].set_title(_plain(" goals, ".join(protocol)) + " reward")
         axes[-1][column].set_xlabel(_updates([document for _, document in documents]))
     axes[0][0].legend(fontsize="small")
     return _svg(figure)
+
+
+def _plain(text: str) -> str:
+    """Text in which no dollar sign begins a formula."""
+    return text.replace("$", r"\$")
 
 
 def _draw_curves(axis: Any, measure: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> None:

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import hmrl_cli
 from hmrl_cli import checkpoints, config, exports
+from hmrl_cli.board import Board
 from hmrl_cli.errors import ConfigError, Diverged, InputError, RunDirError, StorageError, shown
 from hmrl_cli.lazy import jax, np
 
@@ -68,7 +69,7 @@ class RunDir:
         self._config_hash = config.config_hash(experiment)
         self._lock = lock
         self._metrics: int | None = None
-        self._board: Any = None
+        self._board: Board | None = None
         self._board_works = True
         self.epoch = int(self.status.get("epoch", 0))
 
@@ -86,6 +87,7 @@ class RunDir:
                 path.mkdir()
             except FileExistsError:
                 raise taken(path) from None
+            checkpoints.sync(path.parent)
         return cls._start(path, resolved, argv, _take_lock(path))
 
     @classmethod
@@ -105,15 +107,15 @@ class RunDir:
         """
         if not path.is_dir():
             raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
+        if not (path / "config.toml").is_file() and _holds_more_than_a_beginning(path):
+            raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
         lock = _take_lock(path)
         try:
             for stale in _half_written(path):
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
-                if {entry.name for entry in path.iterdir()} - _BEFORE_CONFIG:
-                    raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
                 return cls._start(path, resolved, argv, lock)  # killed before it had begun
-            different = config.difference(resolved.experiment, _load_config(path))
+            different = config.difference(resolved.experiment, _load_config(path / "config.toml"))
             if different:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
@@ -144,7 +146,8 @@ class RunDir:
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
         """Note what could keep the resumed run from being exact; refuse other skills."""
         before, now = _read_json(self.path / "provenance.json"), provenance(resolved, argv)
-        if before.get("skills") != now["skills"]:
+        theirs, ours = before.get("skills") or {}, now["skills"] or {}
+        if any(theirs[key] != ours.get(key) for key in theirs if key in ours) or bool(theirs) != bool(ours):
             raise InputError(
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
                 "must be the skills it began with; to start another run: --name NAME"
@@ -181,7 +184,7 @@ class RunDir:
     def close(self) -> None:
         """Close the files and let go of the lock; closing twice does no harm."""
         if self._board is not None:
-            with contextlib.suppress(Exception):  # TensorBoard is never a reason to fail
+            with contextlib.suppress(OSError):  # TensorBoard is never a reason to fail
                 self._board.close()
         for descriptor in (self._metrics, self._lock):
             if descriptor is not None and descriptor >= 0:
@@ -214,20 +217,16 @@ class RunDir:
         with _writing(self.path / "metrics.jsonl") as path:
             if self._metrics is None:
                 self._metrics = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+                checkpoints.sync(path.parent)
             _write_all(self._metrics, line)
-        self._record_on_board(epoch, values)
+        self._on_board(epoch, lambda board: board.add(epoch, values))
 
-    def _record_on_board(self, epoch: int, values: Mapping[str, Any]) -> None:
+    def _on_board(self, epoch: int, do: Callable[[Board], None]) -> None:
         if not self._board_works:
             return
         try:
-            if self._board is None:
-                from tensorboardX import SummaryWriter
-
-                self._board = SummaryWriter(str(self.path / "tb"), purge_step=epoch)
-            for name, value in values.items():
-                for index, scalar in enumerate(value.reshape(-1)):
-                    self._board.add_scalar(name if value.ndim == 0 else f"{name}/{index}", scalar, epoch)
+            self._board = self._board or Board(self.path / "tb", epoch)
+            do(self._board)
         except Exception as error:  # TensorBoard is never a reason to fail
             self._board_works = False
             self.event(f"no TensorBoard from epoch {epoch} on: {error}")
@@ -251,6 +250,7 @@ class RunDir:
         if self._metrics is not None:  # the lines a checkpoint stands on must outlive it
             with _writing(self.path / "metrics.jsonl"):
                 os.fsync(self._metrics)
+            self._on_board(epoch, Board.flush)
         checkpoints.save(self.path / "checkpoints", epoch, tree, self._config_hash)
         self.epoch = epoch
         self._write_status("running")
@@ -294,12 +294,14 @@ class RunDir:
                         if epoch is None or epoch > self.epoch:
                             break
                         last, size = epoch, size + len(line)
-                if size < path.stat().st_size:
-                    os.truncate(path, size)
-        if last != self.epoch:
+        if last != self.epoch:  # nothing is cut then: what comes after a damaged line may be all there is
             raise InputError(
-                f"{path}: ends at epoch {last}; must reach epoch {self.epoch}, as the checkpoint does"
+                f"{path}: ends at epoch {last}, or the next line is damaged\n"
+                f"must reach epoch {self.epoch}, as the checkpoint does"
             )
+        with _writing(path):
+            if path.exists() and size < path.stat().st_size:
+                os.truncate(path, size)
 
     def complete(self, summary: Mapping[str, Any]) -> None:
         """Mark the run as trained to its end.
@@ -406,9 +408,9 @@ def _newest_equal(name: str, experiment: config.Experiment) -> Path | None:
 # Reading.
 
 
-def _load_config(path: Path) -> config.Experiment:
+def _load_config(file: Path) -> config.Experiment:
     try:
-        return config.load(path / "config.toml")
+        return config.load(file)
     except ConfigError as error:
         raise InputError(str(error)) from None
 
@@ -421,11 +423,27 @@ def read(path: Path) -> Info:
     """
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
-    experiment = _load_config(path)
+    experiment = _load_config(path / "config.toml")
     status = _read_json(path / "status.json")
     if status.get("state") == "running" and not _is_locked(path):
         status["state"] = "killed"
     return Info(path, experiment, status, _read_json(path / "provenance.json"))
+
+
+def read_skills(path: Path) -> config.Experiment | None:
+    """How the skills were trained that a run acts through; None where it acts through none.
+
+    Raises:
+        InputError: it cannot be read, or is not what the run began with.
+    """
+    info = read(path)
+    if info.experiment.hierarchy is None:
+        return None
+    trained = _load_config(path / "skills.toml")
+    expected = (info.provenance.get("skills") or {}).get("config_hash")  # older runs have none
+    if expected and config.config_hash(trained) != expected:
+        raise InputError(f"{path / 'skills.toml'}: is not of the skills that this run began with")
+    return trained
 
 
 def read_checkpoint(path: Path, template: Any) -> checkpoints.Checkpoint:
@@ -543,19 +561,18 @@ def _git_commit() -> str | None:
 def _skills_fingerprint(skills: str) -> dict[str, Any]:
     if exports.is_export(skills):
         card = exports.read_card(Path(skills), "skills")
-        file = exports.card_path(Path(skills))
         return {
             "run": skills,
             "epoch": card.epoch,
             "arrays_sha256": card.sha256,
-            "config_sha256": checkpoints.file_sha256(file),
+            "config_hash": config.config_hash(card.experiment),
         }
     epoch, digest = checkpoints.fingerprint(Path(skills) / "checkpoints")
     return {
         "run": skills,
         "epoch": epoch,
         "arrays_sha256": digest,
-        "config_sha256": checkpoints.file_sha256(Path(skills) / "config.toml"),
+        "config_hash": config.config_hash(read(Path(skills)).experiment),
     }
 
 
@@ -595,9 +612,26 @@ def write_bytes(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            checkpoints.sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a folder that nothing can be written into.
+
+    Raises:
+        StorageError: it is one.
+    """
+    if not os.access(path, os.W_OK):
+        raise StorageError(f"{path}: cannot be written to, and the result has its place there")
+
+
+def _holds_more_than_a_beginning(path: Path) -> bool:
+    """Whether there is something that no run leaves which was killed before it had a config.toml."""
+    names = {entry.name for entry in path.iterdir()} - {left.name for left in _half_written(path)}
+    return bool(names - _BEFORE_CONFIG)
 
 
 def _half_written(path: Path) -> list[Path]:
@@ -648,8 +682,25 @@ def _creating(path: Path) -> Iterator[None]:
         raise kind(f"{path}: cannot be created: {error.strerror or error}") from error
 
 
-def _take_lock(path: Path) -> int:
-    """Lock a run directory; the system lets go of the lock when the process ends, however it ends."""
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Nobody else writes to the run directory meanwhile.
+
+    Raises:
+        RunDirError: somebody does already, or it cannot be locked.
+    """
+    lock = _take_lock(path, "to read it: once that has ended")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take_lock(path: Path, instead: str = "to start another run: --name NAME") -> int:
+    """Lock a run directory; the system lets go of the lock when the process ends, however it ends.
+
+    `instead` tells what else to do where another process has locked it.
+    """
     with _creating(path / "lock"):
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -659,9 +710,7 @@ def _take_lock(path: Path) -> int:
     except BlockingIOError:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
         os.close(descriptor)
-        raise RunDirError(
-            f"{path}: process {holder or '?'} is writing to it\nto start another run: --name NAME"
-        ) from None
+        raise RunDirError(f"{path}: process {holder or '?'} is writing to it\n{instead}") from None
     except OSError as error:
         os.close(descriptor)
         raise StorageError(f"{path / 'lock'}: cannot be written: {error.strerror}") from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Split, TaskFamily
 
 MAX_TASK = 1e6  # no family's units are that small
+MAX_BYTES = 2**30  # of all arrays of a file, unpacked
 
 
 def read_array(path: Path, name: str) -> Any:
@@ -24,8 +25,12 @@ def read_array(path: Path, name: str) -> Any:
     wanted = f"must be written by numpy.savez(FILE, {name}=array)"
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > MAX_BYTES:
+                raise InputError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes; must be smaller")
             names = list(file)
             array = file[name] if name in names else None
+    except InputError:
+        raise
     except Exception as error:  # a damaged archive fails in a dozen ways, none of them ours
         raise InputError(f"{path}: cannot be read as .npz ({type(error).__name__})\n{wanted}") from None
     if array is None:
@@ -46,7 +51,8 @@ def read_tasks(path: Path, family: TaskFamily) -> Array:
         raise InputError(
             f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {family.task_size})"
         )
-    bad = ~(np.abs(tasks) < MAX_TASK).all(axis=1)  # NaN is not less than anything
+    # NaN is not less than anything, and the least integer has no absolute value among integers
+    bad = ~(np.abs(tasks.astype(np.float64)) < MAX_TASK).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(

@@ -108,7 +108,7 @@ def hmrl(fakes, capsys):
         code = cli.run(argv)
         captured = capsys.readouterr()
         if code not in (0, 1):
-            assert 1 <= len(captured.err.splitlines()[-2:]) <= 2
+            assert 1 <= len(_error(captured.err)) <= 2
             assert "Traceback" not in captured.err
         return SimpleNamespace(code=code, out=captured.out, err=captured.err, error=_error(captured.err))
 
@@ -120,6 +120,27 @@ def _error(err):
     lines = err.splitlines()
     starts = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     return lines[starts[0] :] if starts else []
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("meta-train", LONG),
+        ("meta-train", f"{LONG}.toml"),
+        ("meta-train", "room/tiny", "--skills", LONG),
+        ("meta-train", "room/tiny", "--run-dir", LONG),
+        ("eval", LONG),
+        ("show", LONG),
+        ("render", LONG),
+        ("imitate", LONG, LONG),
+    ],
+)
+def test_names_that_no_file_can_have_are_refused(hmrl, argv):
+    done = hmrl(*argv)
+    assert done.code in (2, 65, 73) and "disk" not in done.err
 
 
 # Training.
@@ -534,3 +555,10 @@ def test_every_error_has_its_own_exit_code():
         "Interrupted": 75,
         "Diverged": 76,
     }
+
+
+def test_nothing_is_lost_on_a_closed_stderr(fakes, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.run(["meta-train", "room/tiny"]) == 0
+    sys.stderr.close()
+    assert capsys.readouterr().out == "runs/room-tiny-seed0\n"

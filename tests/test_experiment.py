@@ -1,6 +1,7 @@
 """The main job on the kinematic point, as small as it goes: train, die, resume, evaluate, report."""
 
 import json
+import resource
 import shutil
 import signal
 import time
@@ -16,6 +17,7 @@ from hmrl_cli import (
     assembly,
     checkpoints,
     config,
+    evaluation,
     experiment,
     interruption,
     render,
@@ -24,9 +26,9 @@ from hmrl_cli import (
     task_files,
     viewer,
 )
-from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
 from hmrl_cli.progress import Silent
-from hmrl_cli.types import AdaptState
+from hmrl_cli.types import Adaptation, AdaptState
 from tests import toys
 
 COMMANDS = {
@@ -73,6 +75,17 @@ class Dies(Silent):
     def epoch(self, epoch, total, metrics, steps_per_second):
         if epoch == self.last:
             raise RuntimeError("power cut")
+
+
+class Fills(Silent):
+    """Leaves no room on the disk, as it were, from an epoch on."""
+
+    def __init__(self, epoch):
+        self.first = epoch
+
+    def epoch(self, epoch, total, metrics, steps_per_second):
+        if epoch == self.first:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 class Stops(Silent):
@@ -137,6 +150,19 @@ def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
     assert len((path / "metrics.jsonl").read_bytes().splitlines()) == 3  # one beyond the checkpoint
     train(path, resolved, resume=True)
     assert content(path) == content(runs / algorithm)
+
+
+def test_a_run_ends_as_any_other_after_a_full_disk(runs, tmp_path):
+    resolved, limits = resolve("maml", "training.num_seeds=2"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "run"
+    try:
+        with pytest.raises(StorageError, match="cannot be written") as caught:
+            train(path, resolved, progress=Fills(3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.exit_code == 74 and checkpoints.epochs(path / "checkpoints") == [2]
+    train(path, resolved, resume=True)
+    assert content(path) == content(runs / "maml")
 
 
 def test_a_signal_ends_a_run_and_what_was_trained_is_kept(runs, tmp_path):
@@ -280,6 +306,7 @@ def test_the_users_tasks_are_met(runs, tmp_path):
         ({"tasks": np.zeros((0, 2))}, r"shape \(0, 2\)"),
         ({"tasks": np.array([["a", "b"]])}, "dtype <U1; must be numbers"),
         ({"tasks": np.array([[0.0, 1.0], [np.nan, 0.0]])}, r"row 1 of tasks is \[nan, 0.0\]; must be finite"),
+        ({"tasks": np.array([[0, -(2**63)]])}, "row 0 .* must be finite"),
         ({"tasks": np.array([[0.0, 1e300]])}, "row 0 .* must be finite, below 1e\\+06"),
         ({"tasks": np.array([[None, None]])}, "cannot be read"),
     ],
@@ -322,6 +349,13 @@ def test_files_that_are_no_archive_are_refused(tmp_path):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(InputError, match=r"bad.npz: "):
             task_files.read_tasks(tmp_path / "bad.npz", toys.walker())
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "bomb.npz", tasks=np.zeros((1000, 2)))
+    monkeypatch.setattr(task_files, "MAX_BYTES", 16_000)
+    with pytest.raises(InputError, match=r"bomb.npz: unpacks to more than 16,000 bytes"):
+        task_files.read_tasks(tmp_path / "bomb.npz", toys.walker())
 
 
 def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):
@@ -432,8 +466,24 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
     assert content(path) == content(runs / "maml")
 
 
+def test_a_result_that_is_not_finite_is_not_written(monkeypatch, runs):
+    bad = np.zeros((2, 3, 2))
+    bad[1, 2, 0] = np.nan
+    monkeypatch.setattr(evaluation, "adaptation_curves", lambda *_: Adaptation(bad, bad, bad))
+    with pytest.raises(Diverged, match=r"returns\[1, 2, 0\] is not finite; nothing was written"):
+        experiment.evaluate(runs / "maml", split="train", reward="dense", num_tasks=3, progress=Silent())
+    assert not (runs / "maml" / "eval" / "train-dense.json").exists()
+
+
+def test_skills_are_not_diagnosed_while_they_are_trained(runs):
+    with rundir.held(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
+        experiment.evaluate(runs / "diayn", progress=Silent())
+
+
 def test_skills_are_diagnosed_and_drawn(runs):
     numbers = json.loads((runs / "diayn" / "skills.json").read_text())
+    digest = checkpoints.fingerprint(runs / "diayn" / "checkpoints")
+    assert (numbers["epoch"], numbers["arrays_sha256"]) == digest
     assert np.shape(numbers["displacement"]) == (2, 4) and 0 <= numbers["accuracy"][0] <= 1
     picture = (runs / "diayn" / "skills.svg").read_text()
     assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
@@ -468,6 +518,12 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     assert (
         page == report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "s.html").read_text()
     )
+    status = runs / "maml" / "status.json"
+    before = status.read_text()
+    rundir.write_json(status, {**json.loads(before), "epoch": 5})
+    with pytest.raises(InputError, match="is of epoch 4, and the run has reached 5"):
+        report.compare([runs / "maml"])
+    status.write_text(before)
     experiment.evaluate(runs / "maesn", split="test", num_tasks=2, progress=Silent())
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         report.compare([runs / "maml", runs / "maesn"])

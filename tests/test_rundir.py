@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -238,6 +239,28 @@ def test_replaced_as_a_whole(tmp_path, monkeypatch):
         assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
 
 
+def test_a_replaced_file_is_forced_to_disk_with_its_folder(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(checkpoints, "sync", synced.append)
+    rundir.write_json(tmp_path / "status.json", {})
+    assert synced == [tmp_path]
+
+
+def test_a_folder_of_something_else_is_not_touched(resolved, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RunDirError, match="must be a run directory, or a new name"):
+        RunDir.resume(tmp_path, resolved)
+    assert not (tmp_path / "lock").exists()
+
+
+def test_where_nothing_can_be_written(resolved, tmp_path, monkeypatch):
+    with pytest.raises(RunDirError, match="cannot be created"):
+        RunDir.create(rundir.Path("/proc/run"), resolved)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(StorageError, match="cannot be written to"):
+        rundir.check_writable(tmp_path)
+
+
 # Checkpoints.
 
 
@@ -335,6 +358,35 @@ def test_every_bit_of_the_manifest_counts(tmp_path):
             assert checkpoints.load(tmp_path, template, "hash").tree["w"].tolist() == [1, 2]
 
 
+HOSTILE = {
+    "a file above": lambda manifest: manifest["files"].update({"../secret": checkpoints.sha256(b"secret")}),
+    "a file elsewhere": lambda manifest: manifest["files"].update({"/etc/hostname": "0"}),
+    "a device": lambda manifest: manifest["files"].update({"/dev/zero": "0"}),
+    "a link": lambda manifest: manifest["files"].update({"link": checkpoints.sha256(b"secret")}),
+    "no name": lambda manifest: manifest["files"].update({"\0": "0"}),
+    "a missing key": lambda manifest: manifest.pop("leaves"),
+    "another kind": lambda manifest: manifest.update(files=[]),
+    "a leaf that is none": lambda manifest: manifest["leaves"].update(w=[1]),
+    "another schema": lambda manifest: manifest.update(schema=2),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
+def test_a_manifest_leads_to_nothing_but_its_checkpoint(tmp_path, change):
+    """Not even one that vouches for itself."""
+    folder, tree = tmp_path / "checkpoints", {"w": np.float32([1, 2])}
+    checkpoints.save(folder, 1, tree, "hash")
+    (tmp_path / "checkpoints" / "secret").write_text("secret")
+    (folder / "1" / "link").symlink_to(folder / "secret")
+    file = folder / "1" / "manifest.json"
+    manifest = json.loads(file.read_text())["manifest"]
+    change(manifest)
+    digest = checkpoints.sha256(json.dumps(manifest, sort_keys=True).encode())
+    file.write_text(json.dumps({"sha256": digest, "manifest": manifest}))
+    with pytest.raises(InputError, match="checkpoint 1 is damaged"):
+        checkpoints.load(folder, tree, "hash")
+
+
 def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
     path = tmp_path / "r"
     with RunDir.create(path, resolved) as run:
@@ -355,11 +407,12 @@ def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
 def test_stray_entries_and_unfinished_saves_are_passed_over(tmp_path):
     for name in ("notes", "12.orbax-checkpoint-tmp", ".9.tmp", "007", "-3", "²"):
         (tmp_path / name).mkdir()
-    (tmp_path / "99").write_text("a file")
+    for name in ("99", ".8.tmp", "1"):
+        (tmp_path / name).write_text("a file")
     assert checkpoints.load(tmp_path, TREE, "hash") is None
     checkpoints.save(tmp_path, 1, {"w": np.float32(1)}, "hash")
     assert checkpoints.epochs(tmp_path) == [1]
-    assert not (tmp_path / ".9.tmp").exists()
+    assert not (tmp_path / ".9.tmp").exists() and not (tmp_path / ".8.tmp").exists()
     assert (tmp_path / "notes").exists()
 
 
@@ -430,6 +483,17 @@ def test_lost_metrics_are_an_error(resolved, tmp_path):
         run.load(TREE)
 
 
+def test_a_damaged_line_costs_no_other(resolved, tmp_path):
+    path = tmp_path / "r"
+    with RunDir.create(path, resolved) as run:
+        trained(run, 3)
+    lines = (path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (path / "metrics.jsonl").write_bytes(lines[0] + b"?" + lines[1] + lines[2])
+    with pytest.raises(InputError, match="or the next line is damaged"), RunDir.resume(path, resolved) as run:
+        run.load(TREE)
+    assert (path / "metrics.jsonl").read_bytes().endswith(lines[2])
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, np.float32([0, -np.inf])])
 def test_a_metric_that_is_not_finite_diverges(resolved, tmp_path, bad):
     with pytest.raises(Diverged, match="metric loss"), RunDir.create(tmp_path / "r", resolved) as run:
@@ -438,10 +502,25 @@ def test_a_metric_that_is_not_finite_diverges(resolved, tmp_path, bad):
 
 
 def test_tensorboard_is_never_fatal(resolved, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "tensorboardX.record_writer", None)
     with RunDir.create(tmp_path / "r", resolved) as run:
         trained(run, 2)
     assert (tmp_path / "r" / "events.log").read_text().count("no TensorBoard from epoch 1") == 1
+
+
+def test_tensorboard_gives_up_on_a_full_disk(resolved, tmp_path):
+    """In the thread that trains: one of its own could die, and leave the training to wait for it."""
+    metrics = {f"metric{number}": number for number in range(20)}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+        try:
+            for epoch in range(1, 100):
+                run.record(epoch, metrics)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(rundir.read_metrics(tmp_path / "r")) == 99
+    assert (tmp_path / "r" / "events.log").read_text().count("no TensorBoard from epoch") == 1
 
 
 def test_tensorboard_has_the_metrics(resolved, tmp_path):
@@ -492,6 +571,21 @@ def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
     with pytest.raises(InputError) as caught:
         RunDir.resume(tmp_path / "r", resolved)
     assert "has changed since this run began" in message(caught)
+
+
+def test_the_record_of_the_skills_is_checked(preset, tmp_path):
+    skills = finished_skills(preset, tmp_path / "skills")
+    resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
+    RunDir.create(tmp_path / "r", resolved).close()
+    file = tmp_path / "r" / "skills.toml"
+    with pytest.raises(InputError, match=r"skills.toml"):
+        rundir.read_skills(tmp_path / "r")
+    trained = rundir.read(tmp_path / "skills").experiment
+    file.write_text(config.to_toml(trained))
+    assert rundir.read_skills(tmp_path / "r") == trained
+    file.write_text(file.read_text().replace("seed = 0", "seed = 1"))
+    with pytest.raises(InputError, match="is not of the skills that this run began with"):
+        rundir.read_skills(tmp_path / "r")
 
 
 # Interrupted in every way, in processes of their own.
