@@ -66,6 +66,25 @@ SETTINGS = {
 }
 
 
+# the algorithms whose runs take longest to compile, and two ways of standing on skills
+_ON_PPO = ("algorithm.observe=identity", "algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
+SLOW = {
+    "vic": _ON_PPO,
+    "dads": _ON_PPO,
+    "metra": _ON_PPO,
+    "csf": _ON_PPO,
+    "pearl": (
+        "algorithm.tasks_per_update=2",
+        "algorithm.gradient_steps=2",
+        "algorithm.buffer_capacity=200",
+        "algorithm.context_size=20",
+        "algorithm.sac.hidden=[16]",
+    ),
+    "maesn": ("hierarchy.steps_per_skill=2",),
+    "ppo": ('hierarchy.use="start"', *_ON_PPO[1:]),
+}
+
+
 class Dies(Silent):
     """Ends the process, as it were, right after the metrics of an epoch were written."""
 
@@ -105,13 +124,13 @@ class Stops(Silent):
             self.asked = signal.SIGTERM
 
 
-def resolve(algorithm, *sets, skills=None):
+def resolve(algorithm, *sets, skills=None, command=None):
     smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2"]
     smaller += [*SETTINGS.get(algorithm, ()), *sets]
     if algorithm != "diayn":
         smaller.append(f"algorithm.name={algorithm}")
     flags = {"hierarchy.skills": str(skills)} if skills else {}
-    return config.resolve(COMMANDS[algorithm], "point/smoke", smaller, flags)
+    return config.resolve(command or COMMANDS[algorithm], "point/smoke", smaller, flags)
 
 
 def train(path, resolved, resume=False, progress=None, stop=lambda: None):
@@ -150,6 +169,19 @@ def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
     assert len((path / "metrics.jsonl").read_bytes().splitlines()) == 3  # one beyond the checkpoint
     train(path, resolved, resume=True)
     assert content(path) == content(runs / algorithm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", SLOW)
+def test_any_algorithm_goes_on_exactly(algorithm, runs, tmp_path):
+    skills = {"maesn": runs / "diayn", "ppo": runs / "diayn_ppo"}.get(algorithm)
+    command = config.plugin("algorithms", algorithm).Config.command
+    resolved = resolve(algorithm, *SLOW[algorithm], command=command, skills=skills)
+    train(tmp_path / "whole", resolved)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(tmp_path / "cut", resolved, progress=Dies(3))
+    train(tmp_path / "cut", resolved, resume=True)
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
 def test_a_run_ends_as_any_other_after_a_full_disk(runs, tmp_path):

@@ -1,8 +1,9 @@
-"""Gather FOLDER/ARM/SPLIT-RULE.json, what `hmrl eval --json` said, into OUT/claim.json and OUT.md.
+"""Gather `hmrl eval --json` of the flat arms and of those over a library into OUT/LIBRARY/claim.{json,md}.
 
-python experiments/results/claim/gather.py FOLDER OUT
+    python experiments/results/claim/gather.py FOLDER LIBRARY OUT
 
-Arms that have not run are left out.
+The documents are FOLDER/ARM/SPLIT-RULE.json and FOLDER/LIBRARY/ARM/SPLIT-RULE.json.  Arms that have not run
+are left out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ARMS = ("maml_repeat", "maesn_repeat", "skills_only", "hmrl_maml", "hmrl")
+FLAT = ("maml_repeat", "maesn_repeat")
+OVER_SKILLS = ("skills_only", "hmrl_maml", "hmrl")
 MEASURES = ("success", "reached", "return")
 
 
@@ -30,16 +32,17 @@ def cell(values: dict[str, list[float]]) -> str:
     return f"{values['mean'][-1]:.2f} [{values['low'][-1]:.2f}, {values['high'][-1]:.2f}]"
 
 
-def main(folder: Path, out: Path) -> None:
+def main(folder: Path, library: str, out: Path) -> None:
     """Write both files."""
+    arms = [folder / arm for arm in FLAT] + [folder / library / arm for arm in OVER_SKILLS]
     document = {
-        arm: {
-            file.stem: condensed(json.loads(file.read_text()))
-            for file in sorted((folder / arm).glob("*-*.json"))
+        arm.name: {
+            file.stem: condensed(json.loads(file.read_text())) for file in sorted(arm.glob("*-*.json"))
         }
-        for arm in ARMS
-        if (folder / arm).exists()
+        for arm in arms
+        if arm.exists()
     }
+    out = out / library
     (out / "claim.json").write_text(json.dumps(document) + "\n")
     heads = ["goals", "adaptation", "arm", "success at the last step", "goal ever reached"]
     lines = [heads, ["---"] * len(heads)]
@@ -49,8 +52,8 @@ def main(folder: Path, out: Path) -> None:
                 found = evaluations[f"{split}-{rule}"]
                 lines.append([split, rule, f"`{arm}`", cell(found["success"]), cell(found["reached"])])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    out.with_suffix(".md").write_text(text + "\n")
+    (out / "claim.md").write_text(text + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Does the combination pay?  Every arm, meta-trained dense, then adapted to sparse goals of the training distribution
 # (test) and outside of it (hidden), by its own inner update and by exploring: refit, imitation and a fallback.
-# Writes FAMILY/ and FAMILY.md beside this script.  On two cores: wheeled some twenty minutes, ant_goal an hour.
+# Writes FAMILY/ARM and FAMILY/LIBRARY beside this script, LIBRARY the name of the directory SKILLS, whose arms alone
+# run for a second library.  On two cores: wheeled some twenty minutes, ant_goal an hour.
 #
 #   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER]     # wheeled or ant_goal; SKILLS: a run of 3 seeds
 set -eu
-here=$(dirname "$0")
+here=$(dirname "$0")/$1
 family=$1
 skills=$2
+library=$(basename "$skills")
 out=${3:-runs/claim}/$family
 k=5
 
@@ -15,25 +17,27 @@ arm() { # ARM [hmrl's options]
   arm=$1
   shift
   hmrl meta-train "$family/explore" --num-seeds 3 --run-dir "$out/$arm" --resume "$@"
-  mkdir -p "$here/$family/$arm"
+  mkdir -p "$here/$arm"
   for file in config.toml provenance.json metrics.jsonl; do
-    cp "$out/$arm/$file" "$here/$family/$arm"
+    cp "$out/$arm/$file" "$here/$arm"
   done
   for split in test hidden; do
+    [ -s "$out/$arm/$split-explore.json" ] && continue
     hmrl eval "$out/$arm" --split $split --json >"$out/$arm/$split-own.json"
     hmrl eval "$out/$arm" --split $split --json --set evaluation.rule=refit --set evaluation.fallback=0.3 \
       --set evaluation.imitation_steps=200 >"$out/$arm/$split-explore.json"
   done
 }
 
-arm hmrl --skills "$skills" --set hierarchy.steps_per_skill=$k
+arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
 arm maesn_repeat --set training.action_repeat=$k
 # a controller that has learned nothing: one update that may not move it
-arm skills_only --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
+arm "$library/skills_only" --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
   --set training.updates_per_epoch=1 --set 'algorithm.outer="trust_region"' \
   --set algorithm.trust_region.max_divergence=1e-12
-arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
-arm hmrl_maml --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
-python "$here/gather.py" "$out" "$here/$family"
+arm "$library/hmrl_maml" --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
+arm "$library/hmrl" --skills "$skills" --set hierarchy.steps_per_skill=$k
+python "$here/../gather.py" "$out" "$library" "$here"
 # how they explore before any update
-python "$here/../exploration.py" "$here/$family/exploration" "$out/hmrl" "$out/maesn_repeat" "$out/maml_repeat"
+python "$here/../../exploration.py" "$here/exploration" "$out/maesn_repeat" "$out/maml_repeat"
+python "$here/../../exploration.py" "$here/$library/exploration" "$out/$library/hmrl"

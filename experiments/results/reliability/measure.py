@@ -57,6 +57,9 @@ DEFAULTS = {
     "point/maml": "meta-train",
     "wheeled/maesn": "meta-train",
     "ant_goal/maesn": "meta-train",
+    "pusher/maesn": "meta-train",
+    "ant_maze/ppo": "meta-train",
+    "sparse_point/rl2": "meta-train",
     "sparse_point/pearl": "meta-train",
 }
 
@@ -333,7 +336,8 @@ def table(document: dict[str, Any]) -> str:
             course = ", ".join(f"{tenth[name]:.0f}" for tenth in found["tenths"])
             rows.append((f"soak, epochs {first} to {last}, {unit}", course, ""))
     lines = [rows[0], ("---",) * 3, *rows[1:]]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    head = f"By `{COMMAND}`; reliability.json says what each part ran on.\n\n"
+    return head + "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
 def main() -> None:
@@ -345,12 +349,15 @@ def main() -> None:
     asked = parser.parse_args()
     file = asked.o / "reliability.json"
     document = json.loads(file.read_text()) if file.exists() else {}
+    describe = ["git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=40"]
+    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip() or None
     for part in asked.parts:
         document[part] = PARTS[part](asked.share, random.Random(0))
         document.setdefault("provenance", {})[part] = {
             "command": f"{COMMAND} --parts {part} --share {asked.share}",
             "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
             "python": platform.python_version(),
+            "commit": commit,
         }
         file.write_text(json.dumps(document, indent=1) + "\n")
         file.with_suffix(".md").write_text(table(document))

@@ -4,7 +4,7 @@
 #   sh experiments/results/wheeled_skills/run.sh [FOLDER]
 set -eu
 here=$(dirname "$0")
-out=${1:-runs/wheeled-skills}
+out=${1:-runs/skills/wheeled/diayn}
 hmrl pretrain-skills wheeled/diayn --num-seeds 3 --run-dir "$out" --resume
 mkdir -p "$here/skills"
 cp "$out/skills.json" "$out/skills.svg" "$here"
