@@ -13,8 +13,8 @@ from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.networks import Network
 from hmrl_cli.returns import discounted, gae, linear_baseline, whiten
-from hmrl_cli.rollout import unroll
-from hmrl_cli.types import Action, AdaptState, Discrete, EnvState, TaskFamily, Transition
+from hmrl_cli.rollout import Held, unroll
+from hmrl_cli.types import AdaptState, Discrete, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, Task
@@ -25,13 +25,20 @@ Surrogate = Literal["log_prob", "ratio"]
 MISFIT = 1e-4  # of the mean return: what the baseline's float32 fit leaves of equal returns
 
 
+class Fallback(NamedTuple):
+    """How often an episode holds one random action, so that something is found the policy would not find."""
+
+    share: Array  # []  of the episodes
+    late: Array  # []  of these, do so from a random step on: where the policy has led (Ecoffet et al. 2021)
+
+
 class Episodes(NamedTuple):
     """N episodes of one task under one AdaptState, with what the losses need of them."""
 
     transitions: Transition  # leaves [N, T, ...]
     noise: Array | None  # [N, L]  z = mean + std * noise, one z per episode
     latent: Array | None  # [N, L]  z
-    own: Array  # [N]  1 where the policy chose the actions, 0 where one was held
+    own: Array  # [N]  1 where the policy chose all actions, 0 where one was held
     advantage: Array  # [N, T]  whitened, 0 where not valid
     start_advantage: Array  # [N]  whitened advantage of the first step, the episode's as a whole
     returned: Array  # [N]  undiscounted
@@ -49,23 +56,20 @@ def collect(
     num_episodes: int,
     discount: float,
     gae_lambda: float,
-    fallback: Array | None = None,
+    fallback: Fallback | None = None,
 ) -> Episodes:
-    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes.
-
-    With probability `fallback` [] an episode holds one random action instead; None: never.
-    """
+    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
     noise_key, episode_key = jax.random.split(key)
     noise = latent_noise(noise_key, state.latent, num_episodes)
     latent = draw_latent(state.latent, noise)
 
     def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState, Array]:
-        held = None
+        held, own = None, jnp.float32(1.0)
         if fallback is not None:
             hold_key, key = jax.random.split(key)
-            held = hold(hold_key, family.action, fallback)
-        own = jnp.float32(1.0) if held is None else 1.0 - held[0]
-        return *unroll(key, acting(policy, state.params, z, held), family, task), own
+            held = hold(hold_key, family, fallback)
+            own = jnp.float32(held.start >= family.horizon)
+        return *unroll(key, acting(policy, state.params, z), family, task, held), own
 
     transitions, final, own = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
     advantage, start_advantage = advantages(transitions, discount, gae_lambda)
@@ -100,32 +104,27 @@ def mean_reward(episodes: Episodes) -> Array:
     return jnp.sum(steps.reward * steps.valid) / jnp.maximum(steps.valid.sum(), 1.0)
 
 
-def acting(
-    policy: Network, params: Params, z: Array | None, held: tuple[Array, Array] | None = None
-) -> Callable[[Key, Array], tuple[Array, Array]]:
-    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action, or what is held (`hold`)."""
+def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
+    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
 
     def act(key: Key, obs: Array) -> tuple[Array, Array]:
-        pi = policy.apply(params, obs, z)
-        action = pi.sample(key)
-        if held is not None:
-            action = jnp.where(held[0], held[1], action)
-        return action, pi.log_prob(action)
+        return policy.apply(params, obs, z).sample_with_log_prob(key)
 
     return act
 
 
-def hold(key: Key, action: Action, share: Array) -> tuple[Array, Array]:
-    """Whether an episode holds one action [], with probability `share` [], and an evenly drawn one.
+def hold(key: Key, family: TaskFamily, fallback: Fallback) -> Held:
+    """An evenly drawn action that one episode holds, from its start, from a random step on, or never.
 
-    Through skills, that is a skill held from start to end.
+    Through skills, that is a skill.
     """
-    whether_key, what_key = jax.random.split(key)
-    if isinstance(action, Discrete):
-        held = jax.random.randint(what_key, (), 0, action.size)
-    else:
-        held = jax.random.uniform(what_key, (action.size,), minval=-1.0, maxval=1.0)
-    return jax.random.bernoulli(whether_key, share), held
+    whether_key, late_key, start_key, what_key = jax.random.split(key, 4)
+    late = jax.random.bernoulli(late_key, fallback.late)
+    start = jnp.where(late, jax.random.randint(start_key, (), 0, family.horizon), 0)
+    start = jnp.where(jax.random.bernoulli(whether_key, fallback.share), start, family.horizon)
+    if isinstance(family.action, Discrete):
+        return Held(start, jax.random.randint(what_key, (), 0, family.action.size))
+    return Held(start, jax.random.uniform(what_key, (family.action.size,), minval=-1.0, maxval=1.0))
 
 
 def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:

@@ -91,6 +91,12 @@ class Evaluation(Strict):
         lt=1,
         description="share of the episodes before an update that hold one random action, or skill",
     )
+    late_fallback: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of these that hold it from a random decision on only, where the policy has led",
+    )
     latent_std: float = pydantic.Field(
         default=1.0, gt=0, le=100, description="spread of the exploration latent at the start"
     )
@@ -563,7 +569,7 @@ def _check_evaluation(experiment: Experiment) -> None:
     """Replacing updates takes an algorithm that makes them."""
     found, plain = experiment.evaluation, Evaluation()
     if not getattr(plugin("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
-        for field in ("rule", "imitation_steps", "fallback", "latent_std"):
+        for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std"):
             if getattr(found, field) != getattr(plain, field):
                 raise ConfigError(
                     f"evaluation.{field}: found {shown(getattr(found, field))}, but "
@@ -634,8 +640,22 @@ def flat(experiment: Experiment) -> dict[str, Any]:
 
 def config_hash(experiment: Experiment) -> str:
     """SHA-256 of the experiment, the same for equal ones."""
-    dump = tree(experiment)
-    return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()
+    return _hash(tree(experiment))
+
+
+def file_hash(path: Path) -> str:
+    """`config_hash` of the experiment that `to_toml` wrote, by whatever version.
+
+    It is that of what the file says: a setting that came later does not make another experiment of it.
+
+    Raises:
+        ConfigError: the file is no TOML.
+    """
+    return _hash(_read_toml(path, str(path)))
+
+
+def _hash(tables: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
 def difference(one: Experiment, other: Experiment) -> str | None:

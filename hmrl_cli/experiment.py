@@ -246,7 +246,7 @@ def evaluate(
         "num_tasks": len(tasks),
         "episodes": budget.episodes,
         "env_steps": _experience(parts, budget),
-        "adaptation": budget.model_dump(include={"rule", "imitation_steps", "fallback", "latent_std"}),
+        "adaptation": budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}),
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }

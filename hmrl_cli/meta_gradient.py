@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from hmrl_cli import adaptation, clipped, moments, networks, refit, trust_region
-from hmrl_cli.adaptation import Episodes
+from hmrl_cli.adaptation import Episodes, Fallback
 from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
 from hmrl_cli.devices import in_shares
@@ -214,9 +214,10 @@ class MetaGradient(NamedTuple):
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
 
         def run(acting: AdaptState, count: Array) -> Episodes:
-            fallback = (
-                jnp.where(count < budget.adapt_steps, budget.fallback, 0.0) if budget.fallback else None
-            )
+            fallback = None
+            if budget.fallback:
+                share = jnp.where(count < budget.adapt_steps, budget.fallback, 0.0)
+                fallback = Fallback(share, jnp.float32(budget.late_fallback))
             return self._collect(jax.random.fold_in(key, count), acting, task, budget.episodes, fallback)
 
         def update(acting: AdaptState, count: Array, episodes: Episodes, memory: Any) -> AdaptState:
@@ -268,7 +269,7 @@ class MetaGradient(NamedTuple):
         return AdaptState(meta.policy, latent)
 
     def _collect(
-        self, key: Key, state: AdaptState, task: Task, num_episodes: int, fallback: Array | None = None
+        self, key: Key, state: AdaptState, task: Task, num_episodes: int, fallback: Fallback | None = None
     ) -> Episodes:
         return adaptation.collect(
             key,

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
+
+
+class Held(NamedTuple):
+    """An action that an episode holds from a step on, to its end."""
+
+    start: Array  # []  the horizon or more: never
+    action: Array  # [action_size], or [] int32
 
 
 def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> EnvState:
@@ -27,8 +34,11 @@ def unroll(
     policy: Callable[[Key, Array], tuple[Array, Array]],
     family: TaskFamily,
     task: Task,
+    held: Held | None = None,
 ) -> tuple[Transition, EnvState]:
     """One episode of `task` under `policy(key, obs) -> (action, log_prob)`.
+
+    What is held takes the place of the policy's actions; `log_prob` stays that of the policy's own.
 
     Returns the transitions, leaves [horizon, ...], and the state after the last step.
     """
@@ -36,6 +46,8 @@ def unroll(
 
     def one_step(state: EnvState, t: Array) -> tuple[EnvState, Transition]:
         action, log_prob = policy(jax.random.fold_in(policy_key, t), state.obs)
+        if held is not None:
+            action = jnp.where(t >= held.start, held.action, action)
         new = advance(family, state, action, task)
         transition = Transition(
             obs=state.obs,

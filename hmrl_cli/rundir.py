@@ -66,7 +66,6 @@ class RunDir:
         self.path = path
         self.experiment = experiment
         self._tell = tell
-        self._config_hash = config.config_hash(experiment)
         self._lock = lock
         self._metrics: int | None = None
         self._board: Board | None = None
@@ -146,8 +145,7 @@ class RunDir:
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
         """Note what could keep the resumed run from being exact; refuse other skills."""
         before, now = _read_json(self.path / "provenance.json"), provenance(resolved, argv)
-        theirs, ours = before.get("skills") or {}, now["skills"] or {}
-        if any(theirs[key] != ours.get(key) for key in theirs if key in ours) or bool(theirs) != bool(ours):
+        if _identity(before.get("skills")) != _identity(now["skills"]):
             raise InputError(
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
                 "must be the skills it began with; to start another run: --name NAME"
@@ -251,7 +249,7 @@ class RunDir:
             with _writing(self.path / "metrics.jsonl"):
                 os.fsync(self._metrics)
             self._on_board(epoch, Board.flush)
-        checkpoints.save(self.path / "checkpoints", epoch, tree, self._config_hash)
+        checkpoints.save(self.path / "checkpoints", epoch, tree, _config_hash(self.path))
         self.epoch = epoch
         self._write_status("running")
 
@@ -262,7 +260,7 @@ class RunDir:
             InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
             StorageError: the disk is broken.
         """
-        found = checkpoints.load(self.path / "checkpoints", template, self._config_hash)
+        found = checkpoints.load(self.path / "checkpoints", template, _config_hash(self.path))
         self.epoch = found.epoch if found else 0
         self._cut_metrics()
         self.event(f"resumed from checkpoint {self.epoch}" if found else "resumed from the start")
@@ -415,6 +413,10 @@ def _load_config(file: Path) -> config.Experiment:
         raise InputError(str(error)) from None
 
 
+def _config_hash(path: Path) -> str:
+    return config.file_hash(path / "config.toml")
+
+
 def read(path: Path) -> Info:
     """What a run directory tells; a run that was killed has the state "killed".  Needs no jax.
 
@@ -441,7 +443,7 @@ def read_skills(path: Path) -> config.Experiment | None:
         return None
     trained = _load_config(path / "skills.toml")
     expected = (info.provenance.get("skills") or {}).get("config_hash")  # older runs have none
-    if expected and config.config_hash(trained) != expected:
+    if expected and config.file_hash(path / "skills.toml") != expected:
         raise InputError(f"{path / 'skills.toml'}: is not of the skills that this run began with")
     return trained
 
@@ -452,7 +454,8 @@ def read_checkpoint(path: Path, template: Any) -> checkpoints.Checkpoint:
     Raises:
         InputError: there is none, or it does not fit the template.
     """
-    found = checkpoints.load(path / "checkpoints", template, config.config_hash(read(path).experiment))
+    read(path)
+    found = checkpoints.load(path / "checkpoints", template, _config_hash(path))
     if found is None:
         raise InputError(f"{path}: has no checkpoint yet; must be a run that has reached one")
     return found
@@ -558,6 +561,11 @@ def _git_commit() -> str | None:
     return None
 
 
+def _identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """What makes skills the same, whatever version recorded them."""
+    return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
+
+
 def _skills_fingerprint(skills: str) -> dict[str, Any]:
     if exports.is_export(skills):
         card = exports.read_card(Path(skills), "skills")
@@ -565,6 +573,7 @@ def _skills_fingerprint(skills: str) -> dict[str, Any]:
             "run": skills,
             "epoch": card.epoch,
             "arrays_sha256": card.sha256,
+            "config_sha256": checkpoints.file_sha256(exports.card_path(Path(skills))),
             "config_hash": config.config_hash(card.experiment),
         }
     epoch, digest = checkpoints.fingerprint(Path(skills) / "checkpoints")
@@ -572,6 +581,7 @@ def _skills_fingerprint(skills: str) -> dict[str, Any]:
         "run": skills,
         "epoch": epoch,
         "arrays_sha256": digest,
+        "config_sha256": checkpoints.file_sha256(Path(skills) / "config.toml"),
         "config_hash": config.config_hash(read(Path(skills)).experiment),
     }
 

@@ -560,6 +560,19 @@ def test_skills_are_checked(preset, tmp_path):
     assert "is a run of meta-train" in refusal(str(tmp_path / "meta"))
 
 
+def test_a_run_of_before_there_was_a_setting_is_read_and_resumed(resolved, tmp_path):
+    path = tmp_path / "r"
+    RunDir.create(path, resolved).close()
+    text = (path / "config.toml").read_text()
+    (path / "config.toml").write_text("".join(x for x in text.splitlines(True) if "latent_std" not in x))
+    with RunDir.resume(path, resolved) as run:
+        trained(run, 2)
+    assert rundir.read_checkpoint(path, TREE).epoch == 2
+    (path / "config.toml").write_text(text.replace("seed = 0", "seed = 1"))
+    with pytest.raises(InputError, match="another configuration"):
+        rundir.read_checkpoint(path, TREE)
+
+
 def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
     skills = finished_skills(preset, tmp_path / "skills")
     resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})

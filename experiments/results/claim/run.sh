@@ -13,6 +13,13 @@ library=$(basename "$skills")
 out=${3:-runs/claim}/$family
 k=5
 
+measured() { # ARM NAME [hmrl's options]: once
+  file=$out/$1/$2.json
+  run=$out/$1
+  shift 2
+  [ -s "$file" ] || hmrl eval "$run" --json "$@" >"$file"
+}
+
 arm() { # ARM [hmrl's options]
   arm=$1
   shift
@@ -22,10 +29,10 @@ arm() { # ARM [hmrl's options]
     cp "$out/$arm/$file" "$here/$arm"
   done
   for split in test hidden; do
-    [ -s "$out/$arm/$split-explore.json" ] && continue
-    hmrl eval "$out/$arm" --split $split --json >"$out/$arm/$split-own.json"
-    hmrl eval "$out/$arm" --split $split --json --set evaluation.rule=refit --set evaluation.fallback=0.3 \
-      --set evaluation.imitation_steps=200 >"$out/$arm/$split-explore.json"
+    measured "$arm" $split-own --split $split
+    # half of the fallback's episodes hold a skill from the start, half from where the policy has led
+    measured "$arm" $split-explore --split $split --set evaluation.rule=refit --set evaluation.imitation_steps=200 \
+      --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
   done
 }
 
