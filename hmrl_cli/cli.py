@@ -509,6 +509,21 @@ def render(
 # Looking things up.
 
 
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show versions, devices, the cache of compiled programs and the room on the disk."""
+    cache_problem = runtime.prepare()
+    from hmrl_cli import doctor as doctors
+
+    found = doctors.examine(cache_problem)
+    if as_json:
+        _out_json(found)
+        return
+    sections = ((name, section) for name, section in found.items() if isinstance(section, Mapping))
+    rows = [[name, key, _value(value)] for name, section in sections for key, value in section.items()]
+    _out_table(("", "what", "found"), rows)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[

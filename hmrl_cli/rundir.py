@@ -525,20 +525,22 @@ def provenance(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]
         "origins": dict(resolved.origins),
         "config_hash": config.config_hash(resolved.experiment),
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
-        "versions": _versions(),
-        "machine": _machine(),
+        "versions": versions(),
+        "machine": machine(),
         "git": _git_commit(),
         "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the libraries that a result can depend on."""
     libraries = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")
     versions = {name: importlib.metadata.version(name) for name in libraries}
     return {"hmrl": hmrl_cli.__version__, "python": platform.python_version(), **versions}
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What of the machine a result can depend on; initialises jax."""
     # Bits of a result depend on the number of cores, for sums are then taken in another order.
     affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
     return {

@@ -33,7 +33,7 @@ RANKS = [
         "runtime",
     },
     {"assembly", "frozen", "task_files"},
-    {"experiment", "imitation", "render"},
+    {"experiment", "imitation", "render", "doctor"},
     {"cli", "__main__"},
 ]
 NUMERICAL = {
