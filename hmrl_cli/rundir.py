@@ -60,11 +60,17 @@ class RunDir:
     """
 
     def __init__(
-        self, path: Path, experiment: config.Experiment, lock: int, tell: Callable[[str], None] = _tell_nobody
+        self,
+        path: Path,
+        experiment: config.Experiment,
+        config_hash: str,
+        lock: int,
+        tell: Callable[[str], None] = _tell_nobody,
     ) -> None:
         """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
         self.path = path
         self.experiment = experiment
+        self._config_hash = config_hash
         self._tell = tell
         self._lock = lock
         self._metrics: int | None = None
@@ -119,7 +125,7 @@ class RunDir:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
                 )
-            run = cls(path, resolved.experiment, lock, tell)
+            run = cls(path, resolved.experiment, _config_hash(path), lock, tell)
             run._compare_provenance(resolved, argv)
         except BaseException:
             os.close(lock)
@@ -133,7 +139,7 @@ class RunDir:
             with _creating(path):
                 (path / "checkpoints").mkdir(exist_ok=True)
                 write_json(path / "provenance.json", provenance(resolved, argv))
-                run = cls(path, resolved.experiment, lock)
+                run = cls(path, resolved.experiment, config.config_hash(resolved.experiment), lock)
                 run._write_status("running")
                 run.event(f"created by hmrl {hmrl_cli.__version__}")
                 write_text(path / "config.toml", config.to_toml(resolved.experiment))
@@ -249,7 +255,7 @@ class RunDir:
             with _writing(self.path / "metrics.jsonl"):
                 os.fsync(self._metrics)
             self._on_board(epoch, Board.flush)
-        checkpoints.save(self.path / "checkpoints", epoch, tree, _config_hash(self.path))
+        checkpoints.save(self.path / "checkpoints", epoch, tree, self._config_hash)
         self.epoch = epoch
         self._write_status("running")
 
@@ -260,7 +266,7 @@ class RunDir:
             InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
             StorageError: the disk is broken.
         """
-        found = checkpoints.load(self.path / "checkpoints", template, _config_hash(self.path))
+        found = checkpoints.load(self.path / "checkpoints", template, self._config_hash)
         self.epoch = found.epoch if found else 0
         self._cut_metrics()
         self.event(f"resumed from checkpoint {self.epoch}" if found else "resumed from the start")
