@@ -2,14 +2,17 @@
 # Does the combination pay?  Every arm, meta-trained dense, then adapted to sparse goals of the training distribution
 # (test) and outside of it (hidden), by its own inner update and by exploring: refit, imitation and a fallback.
 # Writes FAMILY/ARM and FAMILY/LIBRARY beside this script, LIBRARY the name of the directory SKILLS, whose arms alone
-# run for a second library.  On two cores: wheeled some twenty minutes, ant_goal an hour.
+# run for a second library.  On two cores: wheeled half an hour with five seeds, ant_goal an hour with three.
 #
-#   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER]     # wheeled or ant_goal; SKILLS: a run of 3 seeds
+# There are as many seeds as the library has.
+#
+#   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER]     # FAMILY: wheeled or ant_goal
 set -eu
 here=$(dirname "$0")/$1
 family=$1
 skills=$2
 library=$(basename "$skills")
+seeds=$(sed -n 's/^num_seeds = //p' "$skills/config.toml")
 out=${3:-runs/claim}/$family
 k=5
 
@@ -23,7 +26,7 @@ measured() { # ARM NAME [hmrl's options]: once
 arm() { # ARM [hmrl's options]
   arm=$1
   shift
-  hmrl meta-train "$family/explore" --num-seeds 3 --run-dir "$out/$arm" --resume "$@"
+  hmrl meta-train "$family/explore" --num-seeds "$seeds" --run-dir "$out/$arm" --resume "$@"
   mkdir -p "$here/$arm"
   for file in config.toml provenance.json metrics.jsonl; do
     cp "$out/$arm/$file" "$here/$arm"
@@ -48,3 +51,6 @@ python "$here/../gather.py" "$out" "$library" "$here"
 # how they explore before any update
 python "$here/../../exploration.py" "$here/exploration" "$out/maesn_repeat" "$out/maml_repeat"
 python "$here/../../exploration.py" "$here/$library/exploration" "$out/$library/hmrl"
+# adaptation by exploring, which was measured last
+hmrl report "$out/$library/hmrl" "$out/maesn_repeat" "$out/maml_repeat" "$out/$library/skills_only" \
+  -o "$here/$library/curves.svg"
