@@ -153,7 +153,7 @@ def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Sur
     "ratio" -mean_t A_t pi / pi_old (Rothfuss et al. 2019, eq. 8): the same gradient, but its derivative,
     which the outer step passes through, is the one of low variance that knows how episodes are drawn.
     For the latent, its score function with z held: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al. 2018).
-    Neither had a say in an episode that held an action: it tells them nothing.
+    An episode that held an action, if only at its end, does not speak for either, and is left out.
     """
     loss = jnp.float32(0.0)
     if moving.params is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, exports, loop, rundir
+from hmrl_cli import config, loop, rundir
 from hmrl_cli.config import Experiment
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.exploration import bonus
@@ -126,10 +126,7 @@ def skills_experiment(experiment: Experiment) -> Experiment | None:
     if experiment.hierarchy is None:
         return None
     source = experiment.hierarchy.skills
-    if exports.is_export(source):
-        trained = exports.read_card(Path(source), "skills").experiment
-    else:
-        trained = rundir.read(Path(source)).experiment
+    trained = rundir.trained_as(source)
     if trained.hierarchy is not None or trained.training.action_repeat != 1:
         raise InputError(
             f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"

@@ -27,8 +27,9 @@ class Board:
         folder.mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"  # what TensorBoard looks for
         self._writer = RecordWriter(str(folder / name))
-        self._write(Event(file_version="brain.Event:2"))
-        self._write(Event(step=first_epoch, session_log=SessionLog(status=SessionLog.START)))
+        now = time.time()
+        self._write(Event(wall_time=now, file_version="brain.Event:2"))
+        self._write(Event(wall_time=now, step=first_epoch, session_log=SessionLog(status=SessionLog.START)))
 
     def add(self, epoch: int, values: Mapping[str, Any]) -> None:
         """Write the metrics of an epoch, numpy arrays [] or [seed, ...], a curve for each number."""

@@ -204,7 +204,7 @@ def _verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
     for name, expected in manifest["files"].items():
         try:
             found = file_sha256(_inside(path, name))
-        except (OSError, ValueError) as error:  # a name may hold what no path may
+        except (OSError, ValueError, RuntimeError) as error:  # no path, or a link to itself
             raise _Damaged(f"{name} is missing or unreadable") from error
         if found != expected:
             raise _Damaged(f"{name} is not what was written")

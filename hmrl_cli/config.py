@@ -580,6 +580,10 @@ def _check_evaluation(experiment: Experiment) -> None:
             f"evaluation.imitation_steps: found {found.imitation_steps}; "
             "must be 0 unless evaluation.rule is refit"
         )
+    if found.late_fallback and not found.fallback:
+        raise ConfigError(
+            f"evaluation.late_fallback: found {found.late_fallback}; must be 0 without evaluation.fallback"
+        )
 
 
 def _takes_bonus(algorithm: str) -> bool:

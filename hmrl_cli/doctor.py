@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ def examine(cache_problem: str = "") -> dict[str, Any]:
         cache_problem: why there is no cache of compiled programs, as `runtime.prepare` says.
     """
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    programs = [file.stat().st_size for file in Path(cache).rglob("*-cache")] if cache else []
+    programs = _sizes(Path(cache)) if cache else []
     runs = rundir.RUNS.absolute()
     there = next(folder for folder in (runs, *runs.parents) if folder.is_dir())
     return {
@@ -36,3 +37,11 @@ def examine(cache_problem: str = "") -> dict[str, Any]:
             "free_gib": shutil.disk_usage(there).free / 2**30,
         },
     }
+
+
+def _sizes(cache: Path) -> list[int]:
+    sizes = []
+    for file in cache.rglob("*-cache"):
+        with contextlib.suppress(FileNotFoundError):  # another process prunes
+            sizes.append(file.stat().st_size)
+    return sizes

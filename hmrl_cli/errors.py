@@ -69,7 +69,7 @@ class Diverged(HmrlError):
     def __init__(self, what: str, epoch: int | None = None) -> None:
         """Of what is not finite, as in "params/policy/kernel", and the epoch; None: after training."""
         if epoch is None:
-            outcome = "; nothing was written\nto try again: an earlier epoch, or smaller steps"
+            outcome = ", and was not written\nto try again: other settings, or another --seed"
         else:
             outcome = (
                 f" in epoch {epoch}; the last finite checkpoint is kept\n"

@@ -117,8 +117,8 @@ def train(
     summary: dict[str, Any] = {"metrics": after_epoch.last or _last_metrics(run)}
     if parts.learns_skills:
         progress.phase("diagnosing skills")
-        _, digest = checkpoints.fingerprint(run.path / "checkpoints")
-        trained = Trained(experiment, parts, experiment.training.epochs, state, skills, digest)
+        last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints")
+        trained = Trained(experiment, parts, last_epoch, state, skills, digest)
         summary["skills"] = diagnose(run.path, trained, stop)
     return summary
 
@@ -133,10 +133,7 @@ def _restored_or_begun(
         return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
     skills = _load_skills(experiment, skills_from, parts)
     begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
-    state = begin(seed_keys(experiment).init, skills)
-    if skills_from:  # evaluation rebuilds the skills from this, wherever their run went
-        rundir.write_text(run.path / "skills.toml", config.to_toml(skills_from))
-    return 0, state, skills
+    return 0, begin(seed_keys(experiment).init, skills), skills
 
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:
@@ -211,7 +208,7 @@ def evaluate(
         InputError: the run, its checkpoint or the task file cannot be used.
         Diverged: a result is not finite.
         RunDirError: it is a skill run that is still being trained.
-        StorageError: the result cannot be written; this is tried before anything is computed.
+        StorageError: the result cannot be written; missing permission is noticed before anything is computed.
     """
     progress.phase("loading")
     experiment = rundir.read(path).experiment
@@ -229,29 +226,38 @@ def evaluate(
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
     keys = seed_keys(experiment).evaluate
-    learner_over = parts.make_learner
-    curves = evaluation.adaptation_curves(keys, learner_over, trained.state, trained.skills, tasks, budget)
+    curves = evaluation.adaptation_curves(
+        keys, parts.make_learner, trained.state, trained.skills, tasks, budget
+    )
     _check_finite(returns=curves.returned, reference_lines=[*lines["per_task"].values()])
     name = split_name(split, tasks_file)
     document = {
         "schema": 1,
         "run": str(path),
-        "family": experiment.family.name,
-        "algorithm": experiment.algorithm.name,
-        "epoch": trained.epoch,
-        "arrays_sha256": trained.arrays_sha256,
+        **_protocol(trained, budget),
         "split": name,
         "reward": reward,
-        "num_seeds": experiment.training.num_seeds,
         "num_tasks": len(tasks),
-        "episodes": budget.episodes,
-        "env_steps": _experience(parts, budget),
-        "adaptation": budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}),
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }
     rundir.write_json(path / "eval" / f"{name}-{reward}.json", document)
     return document
+
+
+def _protocol(trained: Trained, budget: config.Evaluation) -> dict[str, Any]:
+    """The part of an evaluation document that tells what was evaluated, and how it adapts."""
+    experiment = trained.experiment
+    return {
+        "family": experiment.family.name,
+        "algorithm": experiment.algorithm.name,
+        "epoch": trained.epoch,
+        "arrays_sha256": trained.arrays_sha256,
+        "num_seeds": experiment.training.num_seeds,
+        "episodes": budget.episodes,
+        "env_steps": _experience(trained.parts, budget),
+        "adaptation": budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}),
+    }
 
 
 def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
@@ -260,14 +266,15 @@ def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -
     Raises:
         InputError: the run or every checkpoint cannot be used.
     """
-    experiment, parts, _, state, skills, _ = open_trained(path, "sparse", progress)
+    trained = open_trained(path, "sparse", progress)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
-        family, learner = parts.act_on(skills), parts.make_learner(skills)
+        family, learner = trained.parts.act_on(skills), trained.parts.make_learner(skills)
         task = family.sample(key, "train")
         return evaluation.explored(key, learner, family, state, task, draws=draws, episodes=episodes)
 
-    numbers, paths = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
+    keys = seed_keys(trained.experiment).evaluate
+    numbers, paths = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
     found = {name: np.asarray(value).tolist() for name, value in numbers.items()}
     return found, report.paths_svg(np.asarray(paths), "draws")
 

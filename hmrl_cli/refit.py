@@ -9,7 +9,7 @@ things are fitted anew, from where meta-training left them:
 * the policy, by imitation of the good episodes (self-imitation; Oh et al. 2018, 1806.05635), if asked for.
 
 Whoever acted in an episode can be imitated, so one that held a random action or skill (`collect`'s fallback)
-is as good as one of the policy's own; without imitation, its latent had no part in how it went.
+is as good as one of the policy's own; without imitation it is left out, for it does not speak for its latent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Memory(NamedTuple):
     obs: Array  # [M, T, obs_size]
     action: Array  # [M, T, action_size], or [M, T] int32
     valid: Array  # [M, T]  1 where the step counts
-    own: Array  # [M]  1 where the policy chose the actions
+    own: Array  # [M]  1 where the policy chose all actions
     returned: Array  # [M]
     kept: Array  # [M]  1 where there is an episode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import json
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import rundir
+from hmrl_cli import checkpoints, rundir
 from hmrl_cli.errors import ConfigError, InputError
 
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
@@ -35,10 +36,10 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
     """The evaluation documents of a run, the test split first, the others by name.
 
     Raises:
-        InputError: one is damaged, or of an earlier epoch than the run has reached.
+        InputError: one is damaged, or of another checkpoint than the newest of the run.
     """
     documents = []
-    reached = rundir.read(path).status.get("epoch")  # None where only the results were kept
+    newest = _newest(path)
     for file in sorted((path / "eval").glob("*.json")):
         try:
             document = json.loads(file.read_text(encoding="utf-8"))
@@ -46,13 +47,22 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
             document = None
         if not _is_evaluation(document):
             raise InputError(f"{file}: is no evaluation of this version; to write it anew: hmrl eval {path}")
-        if reached is not None and document["epoch"] != reached:
+        if newest and newest != (document["epoch"], document.get("arrays_sha256", newest[1])):
+            split = document["split"]
+            tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
             raise InputError(
-                f"{file}: is of epoch {document['epoch']}, and the run has reached {reached}\n"
-                f"to write it anew: hmrl eval {path}"
+                f"{file}: is of epoch {document['epoch']}, and not of the newest checkpoint, {newest[0]}\n"
+                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}"
             )
         documents.append(document)
     return sorted(documents, key=lambda document: document["split"] != "test")
+
+
+def _newest(path: Path) -> tuple[int, str] | None:
+    """Epoch and hash of what `hmrl eval` would evaluate; None where only results were kept."""
+    with contextlib.suppress(InputError):
+        return checkpoints.fingerprint(path / "checkpoints")
+    return None
 
 
 def _is_evaluation(document: Any) -> bool:

@@ -2,6 +2,7 @@
 
 config.toml       the resolved configuration: running it again repeats the run
 provenance.json   versions, devices, cores, seeds, command line, the skills the run stands on
+skills.toml       how these were trained
 metrics.jsonl     one line per epoch, the source of truth; nothing in it depends on the clock
 tb/               the same for TensorBoard
 checkpoints/      see checkpoints.py
@@ -36,7 +37,7 @@ from hmrl_cli.lazy import jax, np
 RUNS = Path("runs")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
-_BEFORE_CONFIG = {"lock", "provenance.json", "status.json", "events.log", "checkpoints"}
+_BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
 
 
 class Info(NamedTuple):
@@ -139,6 +140,9 @@ class RunDir:
             with _creating(path):
                 (path / "checkpoints").mkdir(exist_ok=True)
                 write_json(path / "provenance.json", provenance(resolved, argv))
+                hierarchy = resolved.experiment.hierarchy
+                if hierarchy:  # evaluation rebuilds the skills from this, wherever their run went
+                    write_text(path / "skills.toml", config.to_toml(trained_as(hierarchy.skills)))
                 run = cls(path, resolved.experiment, config.config_hash(resolved.experiment), lock)
                 run._write_status("running")
                 run.event(f"created by hmrl {hmrl_cli.__version__}")
@@ -420,7 +424,10 @@ def _load_config(file: Path) -> config.Experiment:
 
 
 def _config_hash(path: Path) -> str:
-    return config.file_hash(path / "config.toml")
+    try:
+        return config.file_hash(path / "config.toml")
+    except ConfigError as error:
+        raise InputError(str(error)) from None
 
 
 def read(path: Path) -> Info:
@@ -460,7 +467,6 @@ def read_checkpoint(path: Path, template: Any) -> checkpoints.Checkpoint:
     Raises:
         InputError: there is none, or it does not fit the template.
     """
-    read(path)
     found = checkpoints.load(path / "checkpoints", template, _config_hash(path))
     if found is None:
         raise InputError(f"{path}: has no checkpoint yet; must be a run that has reached one")
@@ -489,16 +495,26 @@ def check_skills(experiment: config.Experiment) -> None:
     if experiment.hierarchy is None:
         return
     skills = experiment.hierarchy.skills
-    if exports.is_export(skills):
-        trained = exports.read_card(Path(skills), "skills").experiment
-    else:
-        trained = _finished_skills(skills)
+    if not exports.is_export(skills):
+        _check_finished(skills)
+    trained = trained_as(skills)
     theirs, ours = (getattr(e.family, "name", None) for e in (trained, experiment))
     if theirs != ours:
         raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
 
 
-def _finished_skills(skills: str) -> config.Experiment:
+def trained_as(skills: str) -> config.Experiment:
+    """How the skills were trained that `hierarchy.skills` names.
+
+    Raises:
+        InputError: it is neither a run directory nor an export of skills.
+    """
+    if exports.is_export(skills):
+        return exports.read_card(Path(skills), "skills").experiment
+    return read(Path(skills)).experiment
+
+
+def _check_finished(skills: str) -> None:
     if not Path(skills).is_dir():
         raise InputError(
             f"hierarchy.skills: found {shown(skills)}, which is no directory\n"
@@ -513,7 +529,6 @@ def _finished_skills(skills: str) -> config.Experiment:
             f"hierarchy.skills: {skills} is {info.status.get('state', 'not started')}; must be complete\n"
             "to finish it: the command that began it, with --resume"
         )
-    return info.experiment
 
 
 # Provenance.
@@ -533,7 +548,7 @@ def provenance(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
         "versions": versions(),
         "machine": machine(),
-        "git": _git_commit(),
+        "git": git_commit(),
         "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
     }
 
@@ -558,7 +573,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Commit of the checkout the package runs from; None when it is installed."""
     root = Path(hmrl_cli.__file__).parent.parent
     if not (root / ".git").exists():
@@ -637,13 +652,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a folder that nothing can be written into.
+    """Refuse a run whose permissions let no evaluation be written into it.
 
     Raises:
         StorageError: it is one.
     """
-    if not os.access(path, os.W_OK):
-        raise StorageError(f"{path}: cannot be written to, and the result has its place there")
+    for folder in (path, path / "eval"):
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise StorageError(f"{folder}: cannot be written to, and the result has its place there")
 
 
 def _holds_more_than_a_beginning(path: Path) -> bool:

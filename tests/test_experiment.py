@@ -1,6 +1,7 @@
 """The main job on the kinematic point, as small as it goes: train, die, resume, evaluate, report."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -263,10 +264,12 @@ def test_an_evaluation_tells_everything_the_contract_asks(runs):
 
 def test_an_evaluation_may_adapt_in_another_way(runs):
     rule = ["evaluation.rule=refit", "evaluation.fallback=0.5", "evaluation.imitation_steps=2"]
+    rule.append("evaluation.late_fallback=0.5")
     result = experiment.evaluate(runs / "maesn", num_tasks=2, adapt_steps=2, sets=rule, progress=Silent())
     assert result["adaptation"] == {
         "rule": "refit",
         "imitation_steps": 2,
+        "late_fallback": 0.5,
         "fallback": 0.5,
         "latent_std": 1.0,
     }
@@ -279,6 +282,8 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         ConfigError, match=r"imitation_steps: found 2; must be 0 unless evaluation\.rule is ref"
     ):
         experiment.evaluate(runs / "maesn", sets=["evaluation.imitation_steps=2"], progress=Silent())
+    with pytest.raises(ConfigError, match=r"late_fallback: found 0.5; must be 0 without evaluation.fallback"):
+        experiment.evaluate(runs / "maesn", sets=["evaluation.late_fallback=0.5"], progress=Silent())
     with pytest.raises(ConfigError, match="speed"):
         experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
@@ -502,9 +507,18 @@ def test_a_result_that_is_not_finite_is_not_written(monkeypatch, runs):
     bad = np.zeros((2, 3, 2))
     bad[1, 2, 0] = np.nan
     monkeypatch.setattr(evaluation, "adaptation_curves", lambda *_: Adaptation(bad, bad, bad))
-    with pytest.raises(Diverged, match=r"returns\[1, 2, 0\] is not finite; nothing was written"):
+    with pytest.raises(Diverged, match=r"returns\[1, 2, 0\] is not finite, and was not written"):
         experiment.evaluate(runs / "maml", split="train", reward="dense", num_tasks=3, progress=Silent())
     assert not (runs / "maml" / "eval" / "train-dense.json").exists()
+
+
+def test_nothing_is_computed_that_cannot_be_written(monkeypatch, runs):
+    (runs / "maml" / "eval").mkdir(exist_ok=True)
+    locked = str(runs / "maml" / "eval")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != locked)  # root may write anywhere
+    monkeypatch.setattr(assembly, "assemble", None)
+    with pytest.raises(StorageError, match="eval: cannot be written to"):
+        experiment.evaluate(runs / "maml", progress=Silent())
 
 
 def test_skills_are_not_diagnosed_while_they_are_trained(runs):
@@ -550,12 +564,12 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     assert (
         page == report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "s.html").read_text()
     )
-    status = runs / "maml" / "status.json"
-    before = status.read_text()
-    rundir.write_json(status, {**json.loads(before), "epoch": 5})
-    with pytest.raises(InputError, match="is of epoch 4, and the run has reached 5"):
+    newest = runs / "maml" / "checkpoints" / "4"
+    newest.rename(tmp_path / "4")
+    with pytest.raises(InputError, match="is of epoch 4, and not of the newest checkpoint, 2") as caught:
         report.compare([runs / "maml"])
-    status.write_text(before)
+    assert str(caught.value).endswith("--split test --reward sparse")
+    (tmp_path / "4").rename(newest)
     experiment.evaluate(runs / "maesn", split="test", num_tasks=2, progress=Silent())
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         report.compare([runs / "maml", runs / "maesn"])

@@ -42,6 +42,9 @@ def main(folder: Path, library: str, out: Path) -> None:
         for arm in arms
         if arm.exists()
     }
+    for rule in ("own", "explore"):
+        ways = [arm[name]["adaptation"] for arm in document.values() for name in arm if rule in name]
+        assert all(way == ways[0] for way in ways), f"arms adapt in different ways: {ways}"
     out = out / library
     (out / "claim.json").write_text(json.dumps(document) + "\n")
     heads = ["goals", "adaptation", "arm", "success at the last step", "goal ever reached"]

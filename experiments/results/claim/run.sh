@@ -20,7 +20,9 @@ measured() { # ARM NAME [hmrl's options]: once
   file=$out/$1/$2.json
   run=$out/$1
   shift 2
-  [ -s "$file" ] || hmrl eval "$run" --json "$@" >"$file"
+  [ -e "$file" ] && return
+  hmrl eval "$run" --json "$@" >"$file.part"
+  mv "$file.part" "$file"
 }
 
 arm() { # ARM [hmrl's options]

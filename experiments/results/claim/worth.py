@@ -24,7 +24,7 @@ FAR = 1000.0  # m
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Means over seeds, skills and episodes that reach the ring; the return also of each skill."""
+    """Means over seeds, skills and episodes; those of returns, and of each skill, where it reaches the ring."""
     trained = assembly.open_trained(run, "sparse", Silent())
     settings = trained.experiment.family
     family = assembly.make_family(settings.model_copy(update={"reward": "sparse", "horizon": HORIZON}))

@@ -349,15 +349,13 @@ def main() -> None:
     asked = parser.parse_args()
     file = asked.o / "reliability.json"
     document = json.loads(file.read_text()) if file.exists() else {}
-    describe = ["git", "-C", HERE, "describe", "--always", "--dirty", "--abbrev=40"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip() or None
     for part in asked.parts:
         document[part] = PARTS[part](asked.share, random.Random(0))
         document.setdefault("provenance", {})[part] = {
             "command": f"{COMMAND} --parts {part} --share {asked.share}",
             "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
             "python": platform.python_version(),
-            "commit": commit,
+            "commit": rundir.git_commit(),
         }
         file.write_text(json.dumps(document, indent=1) + "\n")
         file.with_suffix(".md").write_text(table(document))
