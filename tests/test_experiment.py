@@ -568,7 +568,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     newest.rename(tmp_path / "4")
     with pytest.raises(InputError, match="is of epoch 4, and not of the newest checkpoint, 2") as caught:
         report.compare([runs / "maml"])
-    assert str(caught.value).endswith("--split test --reward sparse")
+    assert str(caught.value).endswith(" --reward sparse")
     (tmp_path / "4").rename(newest)
     experiment.evaluate(runs / "maesn", split="test", num_tasks=2, progress=Silent())
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
