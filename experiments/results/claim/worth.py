@@ -24,7 +24,7 @@ FAR = 1000.0  # m
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Means over seeds, skills and episodes; of returns those that reach the ring, and also for each skill."""
+    """Means over seeds, skills and episodes; of returns, those that reach the ring, and for each skill."""
     trained = assembly.open_trained(run, "sparse", Silent())
     settings = trained.experiment.family
     family = assembly.make_family(settings.model_copy(update={"reward": "sparse", "horizon": HORIZON}))
