@@ -20,7 +20,7 @@ wait $flat || { cat "$out/maesn.log" >&2; exit 1; }
 trap - EXIT
 
 for split in test hidden; do
-  echo "$([ $split = test ] && echo 3/4 || echo 4/4)  Sparse reward, $split goals, explored by what went well and held skills" >&2
+  echo "$([ $split = test ] && echo 3/4 || echo 4/4)  Exploring for $split goals, with sparse reward" >&2
   hmrl eval "$out/hmrl" "$out/maesn" --split $split --reward sparse --set evaluation.rule=refit \
     --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5 >/dev/null
 done
