@@ -1,10 +1,9 @@
 #!/bin/sh
 # Does the combination pay?  Every arm, meta-trained dense, then adapted to sparse goals of the training distribution
 # (test) and outside of it (hidden), by its own inner update and by exploring: refit, imitation and a fallback.
-# Writes FAMILY/ARM and FAMILY/LIBRARY beside this script, LIBRARY the name of the directory SKILLS, whose arms alone
-# run for a second library.  On two cores: wheeled half an hour with five seeds, ant_goal an hour with three.
-#
-# There are as many seeds as the library has.
+# Writes FAMILY/ARM and FAMILY/LIBRARY beside this script, LIBRARY the name of the directory SKILLS.  There are as many
+# seeds as the library has; for a second library of as many, its arms alone run.  On two cores: wheeled with five seeds
+# some forty minutes, ant_goal with three an hour and more.
 #
 #   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER]     # FAMILY: wheeled or ant_goal
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The full skills of the wheeled robot, five seeds: writes the files beside this script.  Five minutes on two fast cores.
+# The full skills of the wheeled robot, five seeds: writes the files beside this script.  Some minutes on two cores.
 #
 #   sh experiments/results/wheeled_skills/run.sh [FOLDER]
 set -eu
