@@ -92,11 +92,11 @@ def _train(
     run_dir: Path | str | None,
     resume: bool,
 ) -> Path:
-    from hmrl_cli import config, experiment, progress, rundir, runtime
+    from hmrl_cli import config, experiment, progress, records, rundir, runtime
 
     runtime.prepare()
     resolved = config.resolve(command, preset, list(sets), flags)
-    rundir.check_skills(resolved.experiment)
+    records.check_skills(resolved.experiment)
     experiment.check(resolved)
     with rundir.open_run(resolved, None if run_dir is None else Path(run_dir), resume) as run:
         if not run.is_complete:

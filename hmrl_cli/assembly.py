@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, loop, rundir
+from hmrl_cli import config, loop, records
 from hmrl_cli.config import Experiment
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.exploration import bonus
@@ -126,7 +126,7 @@ def skills_experiment(experiment: Experiment) -> Experiment | None:
     if experiment.hierarchy is None:
         return None
     source = experiment.hierarchy.skills
-    trained = rundir.trained_as(source)
+    trained = records.trained_as(source)
     if trained.hierarchy is not None or trained.training.action_repeat != 1:
         raise InputError(
             f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
@@ -160,12 +160,12 @@ def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
     Raises:
         InputError: the run or every checkpoint cannot be used.
     """
-    experiment = rundir.read(path).experiment
-    skills_from = rundir.read_skills(path)
+    experiment = records.read(path).experiment
+    skills_from = records.read_skills(path)
     parts = assemble(
         experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
     )
-    found = rundir.read_checkpoint(path, state_shapes(experiment, parts))
+    found = records.read_checkpoint(path, state_shapes(experiment, parts))
     if found.note:
         progress.note(found.note)
     state, skills = jax.tree.map(jnp.asarray, found.tree)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.errors import InputError, StorageError
+from hmrl_cli.files import file_sha256, sync
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
@@ -282,26 +283,3 @@ def _json_sha256(value: Any) -> str:
 def sha256(data: bytes) -> str:
     """SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the content of a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Force a file or the entries of a folder to the disk.
-
-    Raises:
-        OSError: the disk is full or broken.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

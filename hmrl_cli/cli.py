@@ -22,7 +22,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 import hmrl_cli
-from hmrl_cli import config, exports, interruption, progress, rundir, runtime
+from hmrl_cli import config, exports, interruption, progress, records, rundir, runtime
 from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
@@ -227,7 +227,7 @@ def meta_train(
 def _resolve(command: str, preset: str, sets: list[str] | None, flags: Mapping[str, Any]) -> config.Resolved:
     given = {path: value for path, value in flags.items() if value is not None}
     resolved = config.resolve(command, preset, sets or [], given)
-    rundir.check_skills(resolved.experiment)
+    records.check_skills(resolved.experiment)
     return resolved
 
 
@@ -303,7 +303,7 @@ def export(
 
     What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
     """
-    rundir.read(run_dir)
+    records.read(run_dir)
     exports.card_path(out)
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
@@ -329,7 +329,7 @@ def imitate(
     One line for each seed: the skill that the discriminator finds, how far it stays from the trajectory, and
     how far the skills do on average.
     """
-    rundir.read(run_dir)
+    records.read(run_dir)
     if not trajectory.is_file():
         raise InputError(f"{shown(str(trajectory))}: is no file; must be an .npz of observations")
     with _progress(quiet=False, verbose=False) as shows:
@@ -372,7 +372,7 @@ def evaluate(
     """
     _check_tasks_file(tasks)
     for run_directory in run_dirs:
-        rundir.read(run_directory)
+        records.read(run_directory)
     results = []
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
@@ -424,7 +424,7 @@ def _interval(measure: Mapping[str, Any], index: int) -> str:
 def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
     """Compare evaluated runs, with intervals."""
     for run_directory in run_dirs:
-        rundir.read(run_directory)
+        records.read(run_directory)
     from hmrl_cli import report as reports
 
     result = reports.compare(run_dirs)
@@ -448,7 +448,7 @@ def report(
     It is self-contained; stdout is its path.
     """
     for run_directory in run_dirs:
-        rundir.read(run_directory)
+        records.read(run_directory)
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
     runtime.prepare()
@@ -482,7 +482,7 @@ def render(
     """
     is_run = Path(what).is_dir()
     if is_run:
-        rundir.read(Path(what))
+        records.read(Path(what))
     else:
         config.family_of(what)
     if out is not None and out.suffix != ".html":
@@ -643,7 +643,7 @@ def show(
     if not Path(what).is_dir():
         _show_preset(what, as_json)
         return
-    info = rundir.read(Path(what))
+    info = records.read(Path(what))
     origins = info.provenance.get("origins", {})
     if as_json:
         settings = config.flat(info.experiment)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import rundir
+from hmrl_cli import provenance, rundir
 
 
 def examine(cache_problem: str = "") -> dict[str, Any]:
@@ -23,8 +23,8 @@ def examine(cache_problem: str = "") -> dict[str, Any]:
     there = next(folder for folder in (runs, *runs.parents) if folder.is_dir())
     return {
         "schema": 1,
-        "versions": rundir.versions(),
-        "machine": rundir.machine(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
         "cache": {
             "folder": cache,
             "problem": cache_problem,

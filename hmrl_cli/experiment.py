@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import checkpoints, config, evaluation, exports, film, frozen, loop, report, rundir
+from hmrl_cli import checkpoints, config, evaluation, exports, files, film, frozen, loop, records, report
 from hmrl_cli.assembly import (
     Parts,
     Trained,
@@ -138,7 +138,7 @@ def _restored_or_begun(
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:
     """Of a run that had been trained to its end before it was resumed."""
-    return {name: value for name, value in rundir.read_metrics(run.path)[-1].items() if name != "epoch"}
+    return {name: value for name, value in records.read_metrics(run.path)[-1].items() if name != "epoch"}
 
 
 class _Recorder:
@@ -211,10 +211,10 @@ def evaluate(
         StorageError: the result cannot be written; missing permission is noticed before anything is computed.
     """
     progress.phase("loading")
-    experiment = rundir.read(path).experiment
-    rundir.check_writable(path)
+    experiment = records.read(path).experiment
+    files.check_writable(path)
     if experiment.algorithm.command == "pretrain-skills":
-        with rundir.held(path):  # its training ends with writing the same files
+        with files.held(path):  # its training ends with writing the same files
             trained = open_trained(path, reward, progress)
             return {"schema": 1, "run": str(path), **diagnose(path, trained)}
     trained = open_trained(path, reward, progress)
@@ -241,7 +241,7 @@ def evaluate(
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }
-    rundir.write_json(path / "eval" / f"{name}-{reward}.json", document)
+    files.write_json(path / "eval" / f"{name}-{reward}.json", document)
     return document
 
 
@@ -312,11 +312,11 @@ def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lamb
     _check_finite(**numbers)
     found = {name: value.tolist() for name, value in numbers.items()}
     document = {"epoch": epoch, "arrays_sha256": digest, **found}
-    rundir.write_json(path / "skills.json", document)
-    rundir.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
+    files.write_json(path / "skills.json", document)
+    files.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
     first = jax.tree.map(lambda x: x[0], films)
     page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
-    rundir.write_text(path / "skills.html", page)
+    files.write_text(path / "skills.html", page)
     return document
 
 
@@ -406,7 +406,7 @@ def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: 
     if exports.is_export(source):
         params = frozen.read(source, exports.read_card(source, "skills"))
     else:
-        found = rundir.read_checkpoint(source, state_shapes(skills_from, assemble(skills_from)))
+        found = records.read_checkpoint(source, state_shapes(skills_from, assemble(skills_from)))
         params = parts.skill_learner.freeze(found.tree[0])
     chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import config, exports, rundir
+from hmrl_cli import config, exports, files, records
 from hmrl_cli.assembly import Parts, assemble, open_trained, seed_keys, state_shapes
 from hmrl_cli.config import Experiment
 from hmrl_cli.errors import InputError
@@ -37,12 +37,12 @@ def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
     card_file = exports.card_path(out)
     progress.phase("loading")
     trained = open_trained(path, "sparse", progress)
-    skills_from = rundir.read_skills(path)
+    skills_from = records.read_skills(path)
     frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
     kind: exports.Kind = "skills" if trained.parts.learns_skills else "policy"
     data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
-    rundir.write_bytes(out, data)
-    rundir.write_json(card_file, card)
+    files.write_bytes(out, data)
+    files.write_json(card_file, card)
     return card
 
 

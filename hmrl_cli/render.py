@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import assembly, config, evaluation, rundir
+from hmrl_cli import assembly, config, evaluation, files
 from hmrl_cli.film import Film, frame, page
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
@@ -75,7 +75,7 @@ def render_family(
     )
     labels = [f"{split} task {i + 1}: scripted controller" for i in range(num_tasks)]
     out = out or Path(f"{name.replace('/', '-')}.html")
-    rundir.write_text(out, page(f"{name}: scripted controller", family, films, labels))
+    files.write_text(out, page(f"{name}: scripted controller", family, films, labels))
     return out
 
 
@@ -107,7 +107,7 @@ def render_run(
         family = trained.parts.family
         films, labels = _film_adaptation(key, trained, tasks, split)
     out = out or path / "render.html"
-    rundir.write_text(out, page(path.resolve().name, family, films, labels))
+    files.write_text(out, page(path.resolve().name, family, films, labels))
     return out
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, rundir
+from hmrl_cli import checkpoints, files
 from hmrl_cli.errors import ConfigError, InputError
 
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
@@ -143,7 +143,7 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
         raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
     evaluated = [path for path in run_paths if evaluations(path)]
     if out.suffix == ".svg":
-        rundir.write_text(out, curves_svg(evaluated or run_paths))
+        files.write_text(out, curves_svg(evaluated or run_paths))
         return out
     pictures = [path / "skills.svg" for path in run_paths if (path / "skills.svg").is_file()]
     if not evaluated and not pictures:
@@ -162,7 +162,7 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>hmrl report</title><style>{STYLE}</style><h1>hmrl report</h1>{''.join(parts)}</html>\n"
     )
-    rundir.write_text(out, page)
+    files.write_text(out, page)
     return out
 
 

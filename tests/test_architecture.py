@@ -21,6 +21,8 @@ RANKS = [
     set(),  # building blocks: every module that is not named here
     set(PLUGINS),
     {
+        "records",
+        "provenance",
         "rundir",
         "checkpoints",
         "exports",

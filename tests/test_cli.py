@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hmrl_cli
-from hmrl_cli import cli, config, progress, rundir, runtime
+from hmrl_cli import cli, config, progress, records, runtime
 from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted, MissingDependency
 
 PRESET = """
@@ -150,13 +150,13 @@ def test_stdout_ends_with_the_run_directory(hmrl, fakes):
     done = hmrl("meta-train", "room/tiny")
     assert (done.code, done.out) == (0, "runs/room-tiny-seed0\n")
     assert "library noise" in done.err and "epoch 2/2" in done.err
-    assert rundir.read(Path("runs/room-tiny-seed0")).status["state"] == "complete"
+    assert records.read(Path("runs/room-tiny-seed0")).status["state"] == "complete"
     quiet = hmrl(
         "meta-train", "room/tiny", "-q", "--seed", "3", "--num-seeds", "2", "--set", "family.horizon=7"
     )
     assert quiet.out == "runs/room-tiny-seed3\n"
     assert quiet.err == "library noise\n"
-    info = rundir.read(Path("runs/room-tiny-seed3"))
+    info = records.read(Path("runs/room-tiny-seed3"))
     assert info.provenance["seeds"] == [3, 4]
     assert info.provenance["origins"]["training.num_seeds"] == "--num-seeds"
     assert info.experiment.family.horizon == 7
@@ -207,7 +207,7 @@ def test_exit_codes(hmrl, fakes, error, code, state):
     done = hmrl("meta-train", "room/tiny", "--name", "r")
     assert (done.code, done.out) == (code, "")
     assert 1 <= len(done.error) <= 2
-    assert rundir.read(Path("runs/r")).status["state"] == state
+    assert records.read(Path("runs/r")).status["state"] == state
     fakes.fails = None
 
 

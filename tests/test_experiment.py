@@ -20,7 +20,9 @@ from hmrl_cli import (
     config,
     evaluation,
     experiment,
+    files,
     interruption,
+    records,
     render,
     report,
     rundir,
@@ -312,12 +314,12 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
     finally:
         hidden.rename(runs / "diayn")
     assert np.shape(result["per_task"]["return"]) == (3, 2, 3)
-    parts = assembly.assemble(rundir.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
-    shapes = assembly.state_shapes(rundir.read(hmrl).experiment, parts)
-    _, skills = rundir.read_checkpoint(hmrl, shapes).tree
-    trained = rundir.read(runs / "diayn").experiment
+    parts = assembly.assemble(records.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
+    shapes = assembly.state_shapes(records.read(hmrl).experiment, parts)
+    _, skills = records.read_checkpoint(hmrl, shapes).tree
+    trained = records.read(runs / "diayn").experiment
     source = assembly.assemble(trained)
-    state, _ = rundir.read_checkpoint(runs / "diayn", assembly.state_shapes(trained, source)).tree
+    state, _ = records.read_checkpoint(runs / "diayn", assembly.state_shapes(trained, source)).tree
     for own, original in zip(
         jax.tree.leaves(skills), jax.tree.leaves(source.make_learner(None).freeze(state)), strict=True
     ):
@@ -420,7 +422,7 @@ def test_a_learner_from_scratch_explores_through_skills(runs, tmp_path):
     sets = ("hierarchy.steps_per_skill=2", "bonus.name=icm", "algorithm.ppo.minibatches=4")
     resolved = resolve("ppo", *sets, skills=runs / "diayn")
     train(tmp_path / "run", resolved)
-    assert rundir.read(tmp_path / "run").experiment.bonus.name == "icm"
+    assert records.read(tmp_path / "run").experiment.bonus.name == "icm"
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])["bonus"] > 0
     result = experiment.evaluate(tmp_path / "run", num_tasks=2, adapt_steps=2, progress=Silent())
     assert np.shape(result["per_task"]["return"]) == (1, 2, 3)
@@ -428,7 +430,7 @@ def test_a_learner_from_scratch_explores_through_skills(runs, tmp_path):
 
 def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     """Its first policy is one of the skills, folded, and it is an ordinary run from then on."""
-    skills = rundir.read(runs / "diayn_ppo")
+    skills = records.read(runs / "diayn_ppo")
     hidden = ("algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
     start = resolve("ppo", 'hierarchy.use="start"', *hidden, skills=runs / "diayn_ppo")
     parts = assembly.assemble(start.experiment, skills.experiment)
@@ -471,7 +473,7 @@ def test_the_package_offers_the_commands_as_functions(tmp_path):
     skills = hmrl_cli.pretrain_skills("point/smoke", *small, run_dir=tmp_path / "skills")
     lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")
     run = hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=tmp_path / "run")
-    assert rundir.read(run).status["state"] == "complete"
+    assert records.read(run).status["state"] == "complete"
     assert hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=run, resume=True) == run
     assert hmrl_cli.evaluate(run, split="train", adapt_steps=1)["split"] == "train"
     with pytest.raises(RunDirError, match="never overwritten"):
@@ -498,7 +500,7 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
     finally:
         assembly.make_family.cache_clear()
     assert caught.value.exit_code == 76 and "epoch 3" in str(caught.value)
-    assert rundir.read(path).status["state"] == "diverged"
+    assert records.read(path).status["state"] == "diverged"
     train_on()
     assert content(path) == content(runs / "maml")
 
@@ -522,7 +524,7 @@ def test_nothing_is_computed_that_cannot_be_written(monkeypatch, runs):
 
 
 def test_skills_are_not_diagnosed_while_they_are_trained(runs):
-    with rundir.held(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
+    with files.held(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
         experiment.evaluate(runs / "diayn", progress=Silent())
 
 
@@ -590,7 +592,7 @@ def test_sizes_that_cannot_work_are_refused_before_anything_is_compiled(algorith
 
 
 def test_skills_of_another_body_are_refused(runs):
-    config_of_another = rundir.read(runs / "diayn").experiment.family
+    config_of_another = records.read(runs / "diayn").experiment.family
     assert config_of_another.sparse_radius != 0.2
     with pytest.raises(InputError, match=r"trained with family.sparse_radius = 0.1; must be as here, 0.2"):
         experiment.check(

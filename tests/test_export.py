@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 import hmrl_cli
-from hmrl_cli import config, exports, rundir
+from hmrl_cli import config, exports, records
 from hmrl_cli.config import Evaluation
 from hmrl_cli.errors import ConfigError, InputError
 
@@ -58,7 +58,7 @@ def test_a_card_says_what_a_file_holds(made):
     assert {name: list(array.shape) for name, array in arrays.items()} == {
         name: leaf["shape"] for name, leaf in card["arrays"].items()
     }
-    assert config.from_tree(card["config"], "card") == rundir.read(made / "skills").experiment
+    assert config.from_tree(card["config"], "card") == records.read(made / "skills").experiment
 
 
 def test_an_export_stands_in_for_its_run(made, tmp_path):

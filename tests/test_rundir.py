@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import checkpoints, config, rundir
+from hmrl_cli import checkpoints, config, files, records, rundir
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
 from hmrl_cli.rundir import RunDir
 
@@ -80,7 +80,7 @@ def test_create_writes_what_a_run_depends_on(resolved):
     with rundir.open_run(resolved, None, resume=False, argv=["hmrl", "meta-train"]) as run:
         assert str(run.path) == "runs/tiny-seed0"
         assert config.load(run.path / "config.toml") == resolved.experiment
-        info = rundir.read(run.path)
+        info = records.read(run.path)
         assert info.status["state"] == "running"
         assert info.provenance["versions"]["jax"] == jax.__version__
         assert info.provenance["origins"]["training.epochs"].startswith("preset ")
@@ -88,7 +88,7 @@ def test_create_writes_what_a_run_depends_on(resolved):
         assert info.provenance["seeds"] == [0]
         assert set(info.provenance["machine"]) == {"platform", "devices", "cores", "affinity", "xla_flags"}
         run.complete({"success": 1.0})
-    assert rundir.read(run.path).status["summary"] == {"success": 1.0}
+    assert records.read(run.path).status["summary"] == {"success": 1.0}
 
 
 def test_never_overwritten(resolved, tmp_path):
@@ -189,7 +189,7 @@ def test_how_it_ended(resolved, tmp_path, error, state):
     with pytest.raises(type(error)), RunDir.create(tmp_path / "r", resolved) as run:
         trained(run, 2)
         raise error
-    status = rundir.read(tmp_path / "r").status
+    status = records.read(tmp_path / "r").status
     assert (status["state"], status["epoch"], status["epochs"]) == (state, 2, 4)
     assert "stopped: " in (tmp_path / "r" / "events.log").read_text()
 
@@ -197,8 +197,8 @@ def test_how_it_ended(resolved, tmp_path, error, state):
 HOLD = """
 import sys, time
 from pathlib import Path
-from hmrl_cli import rundir
-fd = rundir._take_lock(Path(sys.argv[1]))
+from hmrl_cli import files, records, rundir
+fd = files.take_lock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
 """
@@ -214,16 +214,16 @@ def test_one_writer(resolved, tmp_path):
         with pytest.raises(RunDirError) as caught:
             RunDir.resume(path, resolved)
         assert f"process {holder.pid} is writing" in message(caught)
-        assert rundir.read(path).status["state"] == "running"
+        assert records.read(path).status["state"] == "running"
         holder.kill()
         holder.wait()
-    assert rundir.read(path).status["state"] == "killed"
+    assert records.read(path).status["state"] == "killed"
     RunDir.resume(path, resolved).close()  # a killed holder's lock is free at once
 
 
 def test_replaced_as_a_whole(tmp_path, monkeypatch):
     path = tmp_path / "status.json"
-    rundir.write_json(path, {"epoch": 1})
+    files.write_json(path, {"epoch": 1})
 
     def broken(*args):
         raise OSError(errno.EIO, "Input/output error")
@@ -234,15 +234,15 @@ def test_replaced_as_a_whole(tmp_path, monkeypatch):
             if call == "replace":
                 patch.setattr("pathlib.Path.replace", broken)
             with pytest.raises(StorageError, match="Input/output error"):
-                rundir.write_json(path, {"epoch": 2})
+                files.write_json(path, {"epoch": 2})
         assert json.loads(path.read_text()) == {"epoch": 1}
         assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
 
 
 def test_a_replaced_file_is_forced_to_disk_with_its_folder(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(checkpoints, "sync", synced.append)
-    rundir.write_json(tmp_path / "status.json", {})
+    monkeypatch.setattr(files, "sync", synced.append)
+    files.write_json(tmp_path / "status.json", {})
     assert synced == [tmp_path]
 
 
@@ -271,7 +271,7 @@ def test_checkpoints_are_byte_exact(resolved, tmp_path):
         found = run.load(template)
         assert (found.epoch, found.note) == (3, "")
         same(found.tree, TREE)
-    same(rundir.read_checkpoint(tmp_path / "r", template).tree, TREE)
+    same(records.read_checkpoint(tmp_path / "r", template).tree, TREE)
 
 
 def test_jax_arrays_are_saved_from_the_device(tmp_path):
@@ -358,7 +358,7 @@ def test_every_bit_of_the_manifest_counts(tmp_path):
 HOSTILE = {
     "a file above": lambda manifest: manifest["files"].update({"../secret": checkpoints.sha256(b"secret")}),
     "a file elsewhere": lambda manifest: manifest["files"].update(
-        {str(rundir.Path(__file__)): checkpoints.file_sha256(rundir.Path(__file__))}
+        {str(rundir.Path(__file__)): files.file_sha256(rundir.Path(__file__))}
     ),
     "a link to itself": lambda manifest: manifest["files"].update({"loop": "0"}),
     "a device": lambda manifest: manifest["files"].update({"/dev/zero": "0"}),
@@ -398,7 +398,7 @@ def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
         found = run.load(TREE)
         assert found.epoch == run.epoch == 2
         assert told == [found.note]
-        assert len(rundir.read_metrics(path)) == 2
+        assert len(records.read_metrics(path)) == 2
         trained(run, 3)
         assert checkpoints.epochs(path / "checkpoints") == [3, 2]
     assert "damaged" in (path / "events.log").read_text()
@@ -457,10 +457,10 @@ def test_metrics_are_cut_at_the_checkpoint(resolved, tmp_path):
     shutil.rmtree(path / "checkpoints" / "4")
     with (path / "metrics.jsonl").open("ab") as file:
         file.write(b'{"epoch": 5, "los')
-    assert [line["epoch"] for line in rundir.read_metrics(path)] == [1, 2, 3, 4]
+    assert [line["epoch"] for line in records.read_metrics(path)] == [1, 2, 3, 4]
     with RunDir.resume(path, resolved) as run:
         assert run.load(TREE).epoch == 3
-        assert len(rundir.read_metrics(path)) == 3
+        assert len(records.read_metrics(path)) == 3
         trained(run, 4)
     assert (path / "metrics.jsonl").read_bytes() == expected
 
@@ -499,7 +499,7 @@ def test_a_damaged_line_costs_no_other(resolved, tmp_path):
 def test_a_metric_that_is_not_finite_diverges(resolved, tmp_path, bad):
     with pytest.raises(Diverged, match="metric loss"), RunDir.create(tmp_path / "r", resolved) as run:
         run.record(1, {"loss": bad})
-    assert rundir.read(tmp_path / "r").status["state"] == "diverged"
+    assert records.read(tmp_path / "r").status["state"] == "diverged"
 
 
 def test_tensorboard_is_never_fatal(resolved, tmp_path, monkeypatch):
@@ -520,7 +520,7 @@ def test_tensorboard_gives_up_on_a_full_disk(resolved, tmp_path):
                 run.record(epoch, metrics)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert len(rundir.read_metrics(tmp_path / "r")) == 99
+    assert len(records.read_metrics(tmp_path / "r")) == 99
     assert (tmp_path / "r" / "events.log").read_text().count("no TensorBoard from epoch") == 1
 
 
@@ -546,12 +546,12 @@ def test_skills_are_checked(preset, tmp_path):
     def refusal(skills):
         experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills}).experiment
         with pytest.raises(InputError) as caught:
-            rundir.check_skills(experiment)
+            records.check_skills(experiment)
         return message(caught)
 
     good = finished_skills(preset, tmp_path / "good")
     experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": good}).experiment
-    rundir.check_skills(experiment)
+    records.check_skills(experiment)
     assert "is no directory" in refusal("nowhere")
     assert "config.toml" in refusal(str(tmp_path))
     assert "must be complete" in refusal(finished_skills(preset, tmp_path / "half", complete=False))
@@ -568,17 +568,17 @@ def test_a_run_of_before_there_was_a_setting_is_read_and_resumed(resolved, tmp_p
     (path / "config.toml").write_text("".join(x for x in text.splitlines(True) if "latent_std" not in x))
     with RunDir.resume(path, resolved) as run:
         trained(run, 2)
-    assert rundir.read_checkpoint(path, TREE).epoch == 2
+    assert records.read_checkpoint(path, TREE).epoch == 2
     (path / "config.toml").write_text(text.replace("seed = 0", "seed = 1"))
     with pytest.raises(InputError, match="another configuration"):
-        rundir.read_checkpoint(path, TREE)
+        records.read_checkpoint(path, TREE)
 
 
 def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
     skills = finished_skills(preset, tmp_path / "skills")
     resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
     with RunDir.create(tmp_path / "r", resolved) as run:
-        assert rundir.read(run.path).provenance["skills"]["epoch"] == 1
+        assert records.read(run.path).provenance["skills"]["epoch"] == 1
     RunDir.resume(tmp_path / "r", resolved).close()
     shutil.rmtree(skills)
     finished_skills(preset, tmp_path / "skills", ["training.seed=1"])
@@ -592,13 +592,13 @@ def test_the_record_of_the_skills_is_checked(preset, tmp_path):
     resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
     RunDir.create(tmp_path / "r", resolved).close()
     file = tmp_path / "r" / "skills.toml"
-    assert rundir.read_skills(tmp_path / "r") == rundir.read(tmp_path / "skills").experiment
+    assert records.read_skills(tmp_path / "r") == records.read(tmp_path / "skills").experiment
     file.write_text(file.read_text().replace("seed = 0", "seed = 1"))
     with pytest.raises(InputError, match="is not of the skills that this run began with"):
-        rundir.read_skills(tmp_path / "r")
+        records.read_skills(tmp_path / "r")
     file.unlink()
     with pytest.raises(InputError, match=r"skills.toml"):
-        rundir.read_skills(tmp_path / "r")
+        records.read_skills(tmp_path / "r")
 
 
 # Interrupted in every way, in processes of their own.
@@ -655,15 +655,15 @@ def test_killed_and_resumed_is_as_never_killed(preset, tmp_path):
     assert train_in_a_process(preset, "whole") == (0, "runs/whole\n")
     code, out = train_in_a_process(preset, "cut", stop_at=8, by=signal.SIGKILL)
     assert (code, out) == (-signal.SIGKILL, "")
-    assert rundir.read(tmp_path / "runs" / "cut").status["state"] == "killed"
+    assert records.read(tmp_path / "runs" / "cut").status["state"] == "killed"
     code, out = train_in_a_process(preset, "cut", "--resume", stop_at=20, by=signal.SIGTERM)
     assert (code, out) == (75, "")
-    assert rundir.read(tmp_path / "runs" / "cut").status["state"] == "interrupted"
+    assert records.read(tmp_path / "runs" / "cut").status["state"] == "interrupted"
     assert train_in_a_process(preset, "cut", "--resume") == (0, "runs/cut\n")
     whole, cut = tmp_path / "runs" / "whole", tmp_path / "runs" / "cut"
     assert (whole / "metrics.jsonl").read_bytes() == (cut / "metrics.jsonl").read_bytes()
     assert checkpoints.fingerprint(whole / "checkpoints") == checkpoints.fingerprint(cut / "checkpoints")
-    assert rundir.read(whole).status["summary"] == rundir.read(cut).status["summary"]
+    assert records.read(whole).status["summary"] == records.read(cut).status["summary"]
 
 
 @pytest.mark.slow
@@ -704,5 +704,5 @@ def test_any_failing_call_leaves_a_run_that_resumes(resolved, tmp_path, monkeypa
         with RunDir.resume(path, resolved) as run:
             run.load({"w": np.float32([0])})
             trained(run, 2, {"w": np.float32([1])})
-        assert [line["epoch"] for line in rundir.read_metrics(path)] == [1, 2]
+        assert [line["epoch"] for line in records.read_metrics(path)] == [1, 2]
     assert fails_at > 1

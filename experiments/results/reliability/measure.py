@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, cli, config, errors, rundir
+from hmrl_cli import checkpoints, cli, config, errors, provenance, records
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -248,7 +248,7 @@ def told_to_stop(command: str, preset: str, phase: str, draw: random.Random) -> 
         code = process.wait()
         seconds = time.perf_counter() - began
         kept = checkpoints.epochs(path / "checkpoints")[:1]
-        recorded = rundir.read_metrics(path)[-1:] if (path / "metrics.jsonl").is_file() else []
+        recorded = records.read_metrics(path)[-1:] if (path / "metrics.jsonl").is_file() else []
     checkpointed = kept == [line["epoch"] for line in recorded]
     return {"seconds": seconds, "code": code, "phase": phase, "checkpointed": checkpointed}
 
@@ -355,7 +355,7 @@ def main() -> None:
             "command": f"{COMMAND} --parts {part} --share {asked.share}",
             "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
             "python": platform.python_version(),
-            "commit": rundir.git_commit(),
+            "commit": provenance.git_commit(),
         }
         file.write_text(json.dumps(document, indent=1) + "\n")
         file.with_suffix(".md").write_text(table(document))

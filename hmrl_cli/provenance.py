@@ -1,0 +1,97 @@
+"""What a result can depend on beside its configuration: versions, machine, commit, skills."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hmrl_cli
+from hmrl_cli import checkpoints, config, exports, files, records
+from hmrl_cli.lazy import jax
+
+
+def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
+    """Everything outside the configuration that a result can depend on; initialises jax."""
+    training, hierarchy = resolved.experiment.training, resolved.experiment.hierarchy
+    return {
+        "schema": 1,
+        "created": now(),
+        "argv": list(argv),
+        "command": resolved.command,
+        "preset": resolved.preset,
+        "origins": dict(resolved.origins),
+        "config_hash": config.config_hash(resolved.experiment),
+        "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "versions": versions(),
+        "machine": machine(),
+        "git": git_commit(),
+        "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that a result can depend on."""
+    libraries = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")
+    versions = {name: importlib.metadata.version(name) for name in libraries}
+    return {"hmrl": hmrl_cli.__version__, "python": platform.python_version(), **versions}
+
+
+def machine() -> dict[str, Any]:
+    """What of the machine a result can depend on; initialises jax."""
+    # Bits of a result depend on the number of cores, for sums are then taken in another order.
+    affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
+    return {
+        "platform": platform.platform(),
+        "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        "cores": os.cpu_count(),
+        "affinity": sorted(affinity),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout the package runs from; None when it is installed."""
+    root = Path(hmrl_cli.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return None
+
+
+def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """What makes skills the same, whatever version recorded them."""
+    return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
+
+
+def _skills_fingerprint(skills: str) -> dict[str, Any]:
+    if exports.is_export(skills):
+        card = exports.read_card(Path(skills), "skills")
+        return {
+            "run": skills,
+            "epoch": card.epoch,
+            "arrays_sha256": card.sha256,
+            "config_sha256": files.file_sha256(exports.card_path(Path(skills))),
+            "config_hash": config.config_hash(card.experiment),
+        }
+    epoch, digest = checkpoints.fingerprint(Path(skills) / "checkpoints")
+    return {
+        "run": skills,
+        "epoch": epoch,
+        "arrays_sha256": digest,
+        "config_sha256": files.file_sha256(Path(skills) / "config.toml"),
+        "config_hash": config.config_hash(records.read(Path(skills)).experiment),
+    }
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
