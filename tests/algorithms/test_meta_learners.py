@@ -28,7 +28,7 @@ def adapted_returns(learner, updates):
     @jax.jit
     def run():
         state = learner.init(jax.random.key(0))
-        step_keys = jax.random.split(jax.random.key(1), updates)
+        step_keys = jax.random.split(jax.random.key(3), updates)
         state, _ = jax.lax.scan(lambda state, key: learner.step(key, state), state, step_keys)
         angles = jnp.linspace(0, 2 * jnp.pi, 8, endpoint=False)
         tasks = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
