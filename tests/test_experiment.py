@@ -34,6 +34,8 @@ from hmrl_cli.progress import Silent
 from hmrl_cli.types import Adaptation, AdaptState
 from tests import toys
 
+pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
+
 COMMANDS = {
     "diayn": "pretrain-skills",
     "diayn_ppo": "pretrain-skills",

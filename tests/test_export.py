@@ -14,6 +14,8 @@ from hmrl_cli import config, exports, records
 from hmrl_cli.config import Evaluation
 from hmrl_cli.errors import ConfigError, InputError
 
+pytestmark = pytest.mark.xdist_group("export")  # one process, which trains `made` once
+
 TINY = ("training.epochs = 1", "training.updates_per_epoch = 1", "training.num_seeds = 2")
 
 
