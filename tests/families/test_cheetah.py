@@ -17,6 +17,8 @@ from hmrl_cli.families import _cheetah, _physics, cheetah_hurdles, half_cheetah_
 from hmrl_cli.rollout import advance
 from tests.families.test_contract import energy
 
+pytestmark = pytest.mark.xdist_group("cheetah")  # one process, which compiles `record` once
+
 FAMILIES = {
     "half_cheetah_vel": half_cheetah_vel,
     "half_cheetah_dir": half_cheetah_dir,

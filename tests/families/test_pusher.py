@@ -14,6 +14,8 @@ import pytest
 from hmrl_cli.families import _physics, pusher
 from hmrl_cli.rollout import advance
 
+pytestmark = pytest.mark.xdist_group("pusher")  # one process, which compiles `record` once
+
 STEPS = 50
 BLOCK_RADIUS, FINGER_RADIUS, FINGER = 0.05, 0.03, 0.045  # m, the last from the middle of the gripper
 BLOCK_MASS = 0.1
