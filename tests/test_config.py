@@ -380,6 +380,27 @@ def test_any_configuration_resolves_or_is_refused(presets, lines):
         tomllib.loads(config.to_toml(resolved.experiment))
 
 
+REAL = [one for preset in config.presets() for one in config.serving(preset)]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(data=st.data())
+def test_any_setting_of_a_preset_resolves_or_is_refused(data):
+    """Of every preset that the package has, and every setting it knows."""
+    one = data.draw(st.sampled_from(REAL))
+    known = config.flat(one.experiment)
+    paths = data.draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True))
+    now = st.sampled_from([*known.values()])  # what another setting has
+    sets = [f"{path} = {json.dumps(data.draw(VALUES | now))}" for path in paths]
+    try:
+        resolved = config.resolve(one.command, one.preset, sets)
+    except HmrlError as error:
+        assert error.exit_code == 2
+        assert len(str(error).split("\n")) <= 2
+    else:
+        tomllib.loads(config.to_toml(resolved.experiment))
+
+
 def test_fields_for_listings():
     rows = {row.name: row for row in config.fields(Learn)}
     assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain"}
