@@ -8,7 +8,7 @@ tb/               the same for TensorBoard
 checkpoints/      see checkpoints.py
 status.json       state and epoch, replaced as a whole
 events.log        what happened when
-lock              files.held (flock) by the one process that writes
+lock              held (flock) by the one process that writes
 """
 
 from __future__ import annotations
@@ -389,8 +389,8 @@ def auto_name(resolved: config.Resolved) -> str:
 
 def _newest_equal(name: str, experiment: config.Experiment) -> Path | None:
     pattern = re.compile(re.escape(name) + r"(-\d+)?")
-    files = [file for file in RUNS.glob(f"{name}*/config.toml") if pattern.fullmatch(file.parent.name)]
-    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+    found = [file for file in RUNS.glob(f"{name}*/config.toml") if pattern.fullmatch(file.parent.name)]
+    for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
             if config.load(file) == experiment:
                 return file.parent
