@@ -164,10 +164,10 @@ def test_a_pipeline_that_slurm_stops_and_requeues_ends_as_one_that_was_never_sto
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     long = tmp_path / "long.toml"
-    long.write_text('extends = "point/smoke"\n[training]\nepochs = 10000\ncheckpoint_every = 500\n')
+    long.write_text('extends = "point/smoke"\n[training]\nepochs = 5000\ncheckpoint_every = 500\n')
     subprocess.run(["sh", BATCH / "pipeline.sh", tmp_path / "whole", "3", long, long], check=True)
-    # the shortest limit there is; the signal comes some 25 seconds after the start
-    limits = ["--array=3", "--time=1", "--signal=B:USR1@35", f"--output={tmp_path}/job.log"]
+    # the signal comes some 55 seconds after the start, before which a slow machine has compiled
+    limits = ["--array=3", "--time=2", "--signal=B:USR1@65", f"--output={tmp_path}/job.log"]
     submitted(*limits, BATCH / "seeds.sbatch", tmp_path / "cut", long, long)
     log = (tmp_path / "job.log").read_text()
     assert "exit code 75 when the time was up" in log
