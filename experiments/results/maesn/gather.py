@@ -2,9 +2,10 @@
 
     python experiments/results/maesn/gather.py FOLDER
 
-`own`: by the algorithm's own update; `refit`: by a refit of the latent.  `recovered` is the fraction of the
-way from flat to feasible after the last update, `best` the largest after any.  `published` is that of Gupta
-et al. 2018 (1802.07245), read off their figures, after 100 updates of 50 episodes.
+`own`: by the algorithm's own update; `refit`: by a refit of the latent; `imitation`: by that and imitation.
+`updates` says how many of how many episodes each.  `recovered` is the fraction of the way from flat to
+feasible after the last update, `best` the largest after any.  `published` is that of Gupta et al. 2018
+(1802.07245), read off their figures, after 100 updates of 10,000 environment steps.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ARMS = ("maesn", "latent_space", "maml")
+ARMS = ("maesn", "maesn_long", "hmrl", "latent_space", "maml")
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
-RULES = {"own": "test-sparse.json", "refit": "refit.json"}
-HEADS = ("preset", "arm", "adapts by", "return", "flat .. feasible", "recovered", "best", "published")
+RULES = {"own": "test-sparse.json", "refit": "refit.json", "imitation": "imitation.json"}
+HEADS = ("preset", "arm", "adapts by", "updates", "return", "flat .. feasible", "recovered", "best", "published")
 HEADS += ("success", "reached", "KL of the latents, a seed each")
 
 
@@ -37,6 +38,7 @@ def row(folder: Path, preset: str, arm: str, rule: str) -> list[str]:
         f"`{preset}`",
         f"`{arm}`",
         rule,
+        f"{found['steps'][-1]} of {found['episodes']}",
         interval(found["return"], "iqm", 1),
         f"{found['flat']:.1f} .. {found['feasible']:.1f}",
         interval(found["fraction"], "iqm", 2),
@@ -56,7 +58,7 @@ def main(folder: Path) -> None:
         row(folder, run.parent.name, run.name, rule)
         for run in runs
         for rule in RULES
-        if (run.name, rule) != ("maml", "refit")
+        if (run / RULES[rule]).exists() and (run.name, rule) != ("maml", "refit")
     ]
     lines = [list(HEADS), ["---"] * len(HEADS), *rows]
     (folder / "maesn.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines))

@@ -1,10 +1,12 @@
 #!/bin/sh
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
-# to all episodes so far (which leaves MAML, that has none, as it was).  Three seeds; writes the files beside this script.
-# On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, pusher and ant_goal an hour and more each.
+# to all episodes so far (which leaves MAML, that has none, as it was).  On the pusher, MAESN also trains three times as
+# long, and then imitates, too, the best of up to 2,000 episodes; on the ant, with SKILLS, it also trains over these.
+# Three seeds; writes the files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice
+# that, ant_goal an hour and more, pusher two.
 #
-#   sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn wheeled@maesn ant_goal/maesn ...
+#   [SKILLS=RUN_DIR] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/maesn}
@@ -12,16 +14,25 @@ out=${1:-runs/maesn}
 presets=${*:-wheeled/maesn wheeled@maesn ant_goal/maesn ant_goal@maesn pusher/maesn pusher@maesn}
 
 arm() { # ARM [hmrl's options]
-  arm=$1
+  run=$out/$name/$1
+  kept=$here/$name/$1
   shift
-  hmrl meta-train "$preset" --num-seeds 3 --run-dir "$out/$name/$arm" --resume "$@"
-  hmrl eval "$out/$name/$arm" --adapt-steps 10 --episodes 50 --json --set evaluation.rule=refit \
-    >"$out/$name/$arm/refit.json"
-  hmrl eval "$out/$name/$arm" --adapt-steps 10 --episodes 50
-  mkdir -p "$here/$name/$arm"
-  for file in config.toml provenance.json metrics.jsonl eval/test-sparse.json refit.json; do
-    cp "$out/$name/$arm/$file" "$here/$name/$arm"
+  mkdir -p "$kept"
+  hmrl meta-train "$preset" --num-seeds 3 --run-dir "$run" --resume "$@"
+  case $run in
+  *_long) refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200 ;;
+  esac
+  refit refit --adapt-steps 10 --episodes 50
+  hmrl eval "$run" --adapt-steps 10 --episodes 50 # the last, for reports show the last evaluation
+  for file in config.toml provenance.json metrics.jsonl eval/test-sparse.json; do
+    cp "$run/$file" "$kept"
   done
+}
+
+refit() { # NAME [hmrl's options]
+  file=$kept/$1.json
+  shift
+  hmrl eval "$run" --json --set evaluation.rule=refit "$@" >"$file"
 }
 
 for preset in $presets; do
@@ -29,7 +40,11 @@ for preset in $presets; do
   arm maesn
   arm latent_space --set algorithm.inner_steps=0
   arm maml --set algorithm.name=maml
-  hmrl report "$out/$name/maesn" "$out/$name/latent_space" "$out/$name/maml" -o "$here/$name/curves.svg"
-  python "$here/../exploration.py" "$here/$name/exploration" "$out/$name/maesn" "$out/$name/latent_space" "$out/$name/maml"
+  case $name in
+  pusher) arm maesn_long --set training.epochs=600 ;;
+  ant_goal) [ -z "${SKILLS:-}" ] || arm hmrl --skills "$SKILLS" --set hierarchy.steps_per_skill=5 ;;
+  esac
+  hmrl report "$out/$name"/* -o "$here/$name/curves.svg"
+  python "$here/../exploration.py" "$here/$name/exploration" "$out/$name"/*
 done
 python "$here/gather.py" "$here"
