@@ -13,26 +13,31 @@ out=${1:-runs/maesn}
 [ $# -eq 0 ] || shift
 presets=${*:-wheeled/maesn wheeled@maesn ant_goal/maesn ant_goal@maesn pusher/maesn pusher@maesn}
 
-arm() { # ARM [hmrl's options]
+trained() { # ARM [hmrl's options]
   run=$out/$name/$1
   kept=$here/$name/$1
   shift
-  mkdir -p "$kept"
   hmrl meta-train "$preset" --num-seeds 3 --run-dir "$run" --resume "$@"
-  case $run in
-  *_long) refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200 ;;
-  esac
-  refit refit --adapt-steps 10 --episodes 50
-  hmrl eval "$run" --adapt-steps 10 --episodes 50 # the last, for reports show the last evaluation
-  for file in config.toml provenance.json metrics.jsonl eval/test-sparse.json; do
-    cp "$run/$file" "$kept"
-  done
+  mkdir -p "$kept"
+  cp "$run/config.toml" "$run/provenance.json" "$run/metrics.jsonl" "$kept"
 }
 
 refit() { # NAME [hmrl's options]
-  file=$kept/$1.json
+  file=$1.json
   shift
-  hmrl eval "$run" --json --set evaluation.rule=refit "$@" >"$file"
+  hmrl eval "$run" --json --set evaluation.rule=refit "$@" >"$run/$file"
+  cp "$run/$file" "$kept"
+}
+
+evaluated() { # by its own update last, for reports show the last evaluation
+  refit refit --adapt-steps 10 --episodes 50
+  hmrl eval "$run" --adapt-steps 10 --episodes 50
+  cp "$run/eval/test-sparse.json" "$kept"
+}
+
+arm() { # ARM [hmrl's options]
+  trained "$@"
+  evaluated
 }
 
 for preset in $presets; do
@@ -41,7 +46,11 @@ for preset in $presets; do
   arm latent_space --set algorithm.inner_steps=0
   arm maml --set algorithm.name=maml
   case $name in
-  pusher) arm maesn_long --set training.epochs=600 ;;
+  pusher)
+    trained maesn_long --set training.epochs=600
+    refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200
+    evaluated
+    ;;
   ant_goal) [ -z "${SKILLS:-}" ] || arm hmrl --skills "$SKILLS" --set hierarchy.steps_per_skill=5 ;;
   esac
   hmrl report "$out/$name"/* -o "$here/$name/curves.svg"
