@@ -18,7 +18,7 @@ def measure():
     return module
 
 
-SHARES = [0.02, pytest.param(1.0, marks=pytest.mark.slow)]
+SHARES = [0.01, pytest.param(1.0, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -39,7 +39,7 @@ ALL = ("diayn", "vic", "maesn", "maml", "ppo", "sac", "rl2", "pearl")
 
 @pytest.mark.parametrize(
     ("training", "number"),
-    [("maml", 2), *(pytest.param(name, 25, marks=pytest.mark.slow) for name in ALL)],
+    [("maml", 1), *(pytest.param(name, 25, marks=pytest.mark.slow) for name in ALL)],
 )
 def test_kills_are_survived(measure, training, number):
     """Of real trainings; `test_rundir` kills a stand-in at more places."""

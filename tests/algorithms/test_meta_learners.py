@@ -40,14 +40,18 @@ def adapted_returns(learner, updates):
     return np.asarray(run().returned).mean(axis=0)
 
 
-@pytest.mark.parametrize(("family", "margin"), [(plain, 4.0), (lifted, 2.0)])
+@pytest.mark.parametrize(
+    ("family", "margin"), [(plain, 4.0), pytest.param(lifted, 2.0, marks=pytest.mark.slow)]
+)
 def test_maml_adapts_in_one_step(family, margin):
     config = maml.Config(hidden=(32,), inner_lr=0.3, tasks_per_update=10)
     before, after = adapted_returns(maml.build(config, family()), 30)
     assert after > before + margin
 
 
-@pytest.mark.parametrize(("family", "margin"), [(plain, 1.5), (lifted, 0.5)])
+@pytest.mark.parametrize(
+    ("family", "margin"), [pytest.param(plain, 1.5, marks=pytest.mark.slow), (lifted, 0.5)]
+)
 def test_maesn_adapts_its_latent_in_one_step(family, margin):
     config = maesn.Config(hidden=(32,), num_train_tasks=20, tasks_per_update=10, mean_step_size=1.0)
     before, after = adapted_returns(maesn.build(config, family()), 60)
