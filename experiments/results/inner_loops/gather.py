@@ -1,5 +1,7 @@
 """Gather FOLDER/ARM/test.json, what `hmrl eval --json` said, into OUT/inner_loops.json and .md.
 
+Arms that FOLDER does not have keep what OUT says of them.
+
     python experiments/results/inner_loops/gather.py FOLDER OUT
 
 Returns are means over seeds and tasks after each number of updates, with a 95 % bootstrap interval after
@@ -34,8 +36,11 @@ def summary(run: Path) -> dict[str, Any]:
 
 def main(folder: Path, out: Path) -> None:
     """Write both files."""
-    document = {file.parent.name: summary(file.parent) for file in sorted(folder.glob("*/test.json"))}
-    (out / "inner_loops.json").write_text(json.dumps(document) + "\n")
+    gathered = out / "inner_loops.json"
+    kept = json.loads(gathered.read_text()) if gathered.exists() else {}
+    measured = {file.parent.name: summary(file.parent) for file in folder.glob("*/test.json")}
+    document = dict(sorted((kept | measured).items()))
+    gathered.write_text(json.dumps(document) + "\n")
     steps = len(next(iter(document.values()))["mean"])
     lines = [["arm", *map(str, range(steps)), "interval of the last"], ["---"] * (steps + 2)]
     for arm, found in document.items():
