@@ -7,8 +7,9 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/skills}
 [ $# -eq 0 ] || shift
-presets=${*:-wheeled/diayn_ppo wheeled/vic wheeled/vic_fixed wheeled/dads ant_goal/diayn_stay ant_goal/diayn_free
-  ant_goal/metra ant_goal/csf pusher/diayn_ppo half_cheetah_vel/diayn_ppo half_cheetah_dir/diayn_ppo}
+presets=${*:-wheeled/diayn_ppo wheeled/vic wheeled/vic_fixed wheeled/dads ant_goal/diayn_stay ant_goal/diayn_places
+  ant_goal/diayn_free ant_goal/metra ant_goal/csf pusher/diayn_ppo half_cheetah_vel/diayn_ppo
+  half_cheetah_dir/diayn_ppo}
 
 for preset in $presets; do
   hmrl pretrain-skills "$preset" --num-seeds 3 --run-dir "$out/$preset" --resume
