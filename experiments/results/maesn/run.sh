@@ -2,11 +2,11 @@
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  On the pusher, MAESN also trains three times as
-# long, and then imitates, too, the best of up to 2,000 episodes; on the ant, with SKILLS, it also trains over these.
+# long, and then imitates, too, the best of up to 2,000 episodes; on the ant it also trains over each library of SKILLS.
 # Three seeds; writes the files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice
 # that, ant_goal an hour and more, pusher two.
 #
-#   [SKILLS=RUN_DIR] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
+#   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/maesn}
@@ -51,7 +51,11 @@ for preset in $presets; do
     refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200
     evaluated
     ;;
-  ant_goal) [ -z "${SKILLS:-}" ] || arm hmrl --skills "$SKILLS" --set hierarchy.steps_per_skill=5 ;;
+  ant_goal)
+    for skills in ${SKILLS:-}; do
+      arm "hmrl_$(basename "$skills")" --skills "$skills" --set hierarchy.steps_per_skill=5
+    done
+    ;;
   esac
   hmrl report "$out/$name"/* -o "$here/$name/curves.svg"
   python "$here/../exploration.py" "$here/$name/exploration" "$out/$name"/*
