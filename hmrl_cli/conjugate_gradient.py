@@ -23,18 +23,21 @@ class Memory(NamedTuple):
     image: Array  # [M, n]  the product with it
 
 
-def empty(size: int, pairs: int) -> Memory:
-    """Nothing yet: vectors of this size, and room for so many pairs."""
-    return Memory(*jnp.zeros((2, pairs, size)))
+def empty(size: int, pairs: int) -> Memory | None:
+    """Nothing yet: vectors of this size, and room for so many pairs; None without room.
+
+    Not arrays of no elements: over those jaxlib 0.11.2 crashes where there are several devices.
+    """
+    return Memory(*jnp.zeros((2, pairs, size))) if pairs else None
 
 
 def solve(
     product: Callable[[Array], Array],
     target: Array,
     iterations: int,
-    memory: Memory,
+    memory: Memory | None,
     free: Array | float = 1.0,
-) -> tuple[Array, Array, Memory]:
+) -> tuple[Array, Array, Memory | None]:
     """x [n] with product(x) close to target, for a symmetric positive definite product.
 
     x is 0 where `free` [n] is 0, and elsewhere, where it is 1, the solution among such x.  What is remembered
@@ -62,6 +65,8 @@ def solve(
     first = free * precondition(memory, free * target)
     start = (jnp.zeros_like(target), target, first, target @ first)
     (solution, residual, _, _), pairs = jax.lax.scan(iterate, start, None, iterations)
+    if memory is None:
+        return solution, residual, None
 
     def remember(new: Array, old: Array) -> Array:
         return jnp.concatenate([new[::-1], old])[: len(old)]
@@ -69,12 +74,12 @@ def solve(
     return solution, residual, jax.tree.map(remember, pairs, memory)
 
 
-def precondition(memory: Memory, vector: Array) -> Array:
+def precondition(memory: Memory | None, vector: Array) -> Array:
     """The approximate inverse times a vector [n]: the two loops of limited-memory BFGS.
 
     Exact on what the newest pair spans; the vector itself where nothing is remembered.
     """
-    if not len(memory.direction):
+    if memory is None:
         return vector
     curvature = jnp.sum(memory.direction * memory.image, axis=1)
     known = curvature > 1e-20

@@ -47,20 +47,20 @@ class Info(NamedTuple):
     cg_residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
 
 
-def init(params: Params, config: Config) -> Memory:
+def init(params: Params, config: Config) -> Memory | None:
     """No step has been made."""
     return conjugate_gradient.empty(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
 
 
 def step(
     params: Params,
-    memory: Memory,
+    memory: Memory | None,
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
     mean: Callable[[Any], Any] = lambda tree: tree,
-) -> tuple[Params, Memory, Info]:
+) -> tuple[Params, Memory | None, Info]:
     """One natural-gradient step with a backtracking line search.
 
     Args:
@@ -110,13 +110,13 @@ class _Way(NamedTuple):
 
 def _natural_direction(
     params: Params,
-    memory: Memory,
+    memory: Memory | None,
     outputs: Callable[[Params], Any],
     loss: Callable[[Params, Any], Array],
     divergence: Callable[[Any, Any], Array],
     config: Config,
     mean: Callable[[Any], Any],
-) -> tuple[Any, Array, _Way, Memory]:
+) -> tuple[Any, Array, _Way, Memory | None]:
     """Outputs and loss at `params`, the way downhill from there, and what was learned of the curvature."""
     from jax.flatten_util import ravel_pytree  # lazily, as all of jax
 
