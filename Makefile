@@ -37,10 +37,10 @@ families: $(VENV)/installed
 	$(BIN)/python experiments/bench/families.py -o $(FAMILIES)
 	$(BIN)/python experiments/bench/families.py --table $(FAMILIES) README.md
 
-# Needs uv on the PATH. Both supported Pythons, hashes, no registry address.
+# Needs uv on the PATH. The same versions for both supported Pythons, hashes, no registry address.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	  --fork-strategy fewest --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
