@@ -2,10 +2,10 @@
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher and
-# at the authors' time scale; on the pusher it then imitates, too, the best of up to 2,000 episodes.  On the ant it also
-# trains over each library of SKILLS.  Three seeds; writes the files beside this script.  On two cores: wheeled a quarter
-# of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher two; the long trainings of ant_goal@maesn and
-# pusher@maesn take minutes on a GPU, and hours there.
+# at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes.  On the ant it
+# also trains over each library of SKILLS.  Three seeds; writes the files beside this script.  On two cores: wheeled a
+# quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher two; the long trainings of
+# ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
 #   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
 set -eu
@@ -41,23 +41,19 @@ arm() { # ARM [hmrl's options]
   evaluated
 }
 
-long() { # EPOCHS
-  trained maesn_long --set training.epochs="$1"
-  case $name in
-  pusher*) refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200 ;;
-  esac
-  evaluated
-}
-
 for preset in $presets; do
   name=${preset%/maesn}
   arm maesn
   arm latent_space --set algorithm.inner_steps=0
   arm maml --set algorithm.name=maml
   case $name in
-  pusher) long 600 ;;
-  pusher@maesn) long 625 ;; # a million steps a task, as the authors had
-  ant_goal@maesn) long 877 ;; # 1.4 million
+  pusher)
+    trained maesn_long --set training.epochs=600
+    refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200
+    evaluated
+    ;;
+  pusher@maesn) arm maesn_long --set training.epochs=625 ;;   # a million steps a task, as the authors had
+  ant_goal@maesn) arm maesn_long --set training.epochs=877 ;; # 1.4 million
   ant_goal)
     for skills in ${SKILLS:-}; do
       arm "hmrl_$(basename "$skills")" --skills "$skills" --set hierarchy.steps_per_skill=5
