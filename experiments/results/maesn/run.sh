@@ -52,7 +52,7 @@ for preset in $presets; do
     refit imitation --adapt-steps 100 --episodes 20 --set evaluation.imitation_steps=200
     evaluated
     ;;
-  pusher@maesn) arm maesn_long --set training.epochs=625 ;;   # a million steps a task, as the authors had
+  pusher@maesn) arm maesn_long --set training.epochs=625 ;; # a million steps a task
   ant_goal@maesn) arm maesn_long --set training.epochs=877 ;; # 1.4 million
   ant_goal)
     for skills in ${SKILLS:-}; do
