@@ -57,7 +57,8 @@ class Peer:
             text=True,
             env=os.environ | dict(variables or {}),
         )
-        self.compile_s = self._read()["compile_s"]
+        first = self._read()
+        self.compile_s, self.versions = first["compile_s"], first.get("versions", {})
 
     def _read(self) -> dict[str, Any]:
         """The next line of JSON; libraries print other lines."""

@@ -1,15 +1,20 @@
-"""This project's MAML-TRPO and the loop of pytorch-maml-rl, side by side, in one run.
+"""This project's MAML-TRPO, pytorch-maml-rl and its loop on NumPy, side by side, in one run.
 
     python experiments/bench/maml.py [-o FILE.json] [--parts PART...] [--ours PRESET] [--no-peer]
+                                     [--checkout DIR --checkout-python PYTHON]
 
-The peer is `peers/numpy_maml.py`: what that loop computes and how, on NumPy, in a process of its own; it says
-there what differs.  Both learn the 2-D navigation of `hmrl_cli/families/point.py` with the settings that
-pytorch-maml-rl has for it (`SETTINGS`): 20 tasks of 20 episodes of 100 steps before and after one inner step,
-a policy of 64 x 64 tanh units, exact second-order derivatives, ten iterations of the conjugate gradient.
+Peers run in processes of their own.  "numpy" is `peers/numpy_maml.py`: what the loop of pytorch-maml-rl
+computes and how, in few lines; it says there what differs.  "torch-N" is pytorch-maml-rl itself
+(`peers/torch_maml.py`) with N processes that sample, from a checkout that you have, with an interpreter that
+has PyTorch, gym 0.21 and a NumPy before 2.  All learn 2-D navigation with the settings that pytorch-maml-rl
+has for it (`SETTINGS`): 20 tasks of 20 episodes of 100 steps before and after one inner step, a policy of
+64 x 64 tanh units, exact second-order derivatives, ten iterations of the conjugate gradient.  HMRL and
+"numpy" learn that of `hmrl_cli/families/point.py`, in which an action of 1 moves the point by 0.1; in that of
+pytorch-maml-rl an action of 0.1 does, and its policy starts with the same noise of 1.
 
 **speed**: seconds of one meta-iteration and of sampling alone (one phase: the episodes of all tasks before
-adaptation), in turn, with compilation apart: HMRL as the peer does it ("hmrl"), with half the products of the
-conjugate gradient, preconditioned by those of earlier iterations ("remembering"), and the peer.
+adaptation), in turn, with compilation apart: HMRL as the peers do it ("hmrl"), with half the products of the
+conjugate gradient, preconditioned by those of earlier iterations ("remembering"), and the peers.
 "of_ceiling" is the share of the fastest product of square float32 matrices that a meta-iteration reaches: the
 FLOP of its matrix products are counted analytically (`iteration_flop`: XLA's own count takes the body of a
 loop once), with one candidate of the line search, so that further ones count as time lost.
@@ -21,7 +26,7 @@ physics under random actions for several numbers of environments, in turn.
 and over five iterations, reaches `--target`: these three, and HMRL with a preset of its own (`--ours`,
 "best"), each for `--cap` seconds at most.  Compilation is told apart.
 
-The peer's products of matrices use one core by default (`--peer-threads`): they are small, and with two the
+The peers' products of matrices use one core by default (`--peer-threads`): they are small, and with two the
 cores mostly wait for each other, the more so beside other programs.
 """
 
@@ -33,7 +38,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +71,7 @@ SETTINGS = {  # of pytorch-maml-rl's configuration of 2-D navigation, with an in
 
 
 class Peer(beside.Peer):
-    """The loop of pytorch-maml-rl on NumPy."""
-
-    def __init__(self, settings: dict[str, Any], threads: int) -> None:
-        """Start, with so many threads for the products of matrices."""
-        numpy = beside.version("numpy")
-        python = beside.environment(f"numpy-{numpy}", [f"numpy=={numpy}"])
-        names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-        script = beside.PEERS / "numpy_maml.py"
-        super().__init__(python, script, settings, {name: str(threads) for name in names})
+    """An implementation that does one meta-iteration at a time."""
 
     def iterate(self) -> tuple[float, dict[str, float]]:
         """Seconds of one meta-iteration, and what it did."""
@@ -84,6 +81,32 @@ class Peer(beside.Peer):
     def sample(self) -> float:
         """Seconds of one phase's episodes."""
         return self.ask("sample")["seconds"]
+
+
+MakePeer = Callable[[dict[str, Any]], Peer]  # settings -> a peer that has started
+
+
+def peers(
+    threads: int, checkout: Path | None, python: Path | None, workers: Sequence[int]
+) -> dict[str, MakePeer]:
+    """The loop on NumPy and, from a checkout, pytorch-maml-rl with each of these numbers of workers."""
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+    variables = {name: str(threads) for name in names}
+
+    def on_numpy(settings: dict[str, Any]) -> Peer:
+        numpy = beside.version("numpy")
+        own = beside.environment(f"numpy-{numpy}", [f"numpy=={numpy}"])
+        return Peer(own, beside.PEERS / "numpy_maml.py", settings, variables)
+
+    def on_torch(workers: int, settings: dict[str, Any]) -> Peer:
+        found = variables | {"PYTHONPATH": str(checkout)}
+        own = python or Path(sys.executable)
+        return Peer(own, beside.PEERS / "torch_maml.py", settings | {"workers": workers}, found)
+
+    made: dict[str, MakePeer] = {"numpy": on_numpy}
+    if checkout:
+        made |= {f"torch-{count}": functools.partial(on_torch, count) for count in workers}
+    return made
 
 
 class Ours(beside.Trained):
@@ -177,13 +200,20 @@ def iteration_flop(settings: dict[str, Any], observed: int = 2, actions: int = 2
     return sampling + loss + gradient + settings["cg_iterations"] * fisher + loss
 
 
-def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -> dict[str, Any]:
-    """Time both in turn; `threads` of the peer, None without it."""
+def start_all(peers: dict[str, MakePeer], settings: dict[str, Any]) -> tuple[dict[str, Side], dict[str, Any]]:
+    """Start the peers, and tell the versions that they report."""
+    started = {name: make(settings) for name, make in peers.items()}
+    return dict(started), {name: peer.versions for name, peer in started.items()}
+
+
+def measure_speed(settings: dict[str, Any], repeats: int, peers: dict[str, MakePeer]) -> dict[str, Any]:
+    """Time all in turn."""
     sides = trpo_sides(settings)
-    if threads:
-        sides["peer"] = Peer(settings, threads)
+    started, versions = start_all(peers, settings)
+    sides |= started
     ceiling = beside.matrix_ceiling()
     for side in sides.values():  # warms up
+        side.iterate()
         side.sample()
     rows = []
     for _ in range(repeats):
@@ -210,15 +240,17 @@ def measure_speed(settings: dict[str, Any], repeats: int, threads: int | None) -
         shares = [flop / row[name]["iteration_s"] / row["ceiling_flop_per_s"] for row in rows]
         document["sides"][name] |= {"gflop": 1e-9 * flop, "flop_counted": "analytically"}
         document["sides"][name]["of_ceiling"] = spread(shares)
-    if threads:
-        document["peer_threads"] = threads
-        document["times_as_fast"] = {
+    document["peers"] = versions
+    document["times_as_fast"] = {
+        peer: {
             name: {
-                key.removesuffix("_s"): spread([row["peer"][key] / row[name][key] for row in rows])
+                key.removesuffix("_s"): spread([row[peer][key] / row[name][key] for row in rows])
                 for key in names
             }
             for name in ("hmrl", "remembering")
         }
+        for peer in peers
+    }
     return document | {"repetitions": rows}
 
 
@@ -239,21 +271,20 @@ def train_until(side: Side, seed: int, target: float, cap: float) -> dict[str, A
 
 
 def measure_training(
-    settings: dict[str, Any], preset: str, seeds: int, target: float, cap: float, threads: int | None
+    settings: dict[str, Any], preset: str, seeds: int, target: float, cap: float, peers: dict[str, MakePeer]
 ) -> dict[str, Any]:
     """Seconds of training until the target, every side in turn for each seed."""
-    sides = trpo_sides(settings) | {"best": Ours(preset)}
+    ours = trpo_sides(settings) | {"best": Ours(preset)}
     document: dict[str, Any] = {
         "settings": settings,
         "set": same_settings(settings),
         "preset": preset,
-        "best": config.flat(sides["best"].experiment),
+        "best": config.flat(ours["best"].experiment),
         "target": target,
         "cap_s": cap,
     }
-    if threads:
-        sides["peer"] = Peer(settings, threads)
-        document["peer_threads"] = threads
+    started, document["peers"] = start_all(peers, settings)
+    sides = ours | started
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for seed in range(seeds):
         for name, side in sides.items():
@@ -263,11 +294,17 @@ def measure_training(
     document["sides"] = {
         name: {"compile_s": side.compile_s, "runs": runs[name]} for name, side in sides.items()
     }
-    if threads:
-        document["times_as_fast"] = {
-            name: beside.quality_ratio(runs[name], runs["peer"]) for name in runs if name != "peer"
-        }
+    document["times_as_fast"] = {
+        peer: {name: beside.quality_ratio(runs[name], runs[peer]) for name in ours} for peer in peers
+    }
     return document
+
+
+def pairs(part: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Peer, side and their ratio, or ratios."""
+    for peer, ratios in part["times_as_fast"].items():
+        for name, ratio in ratios.items():
+            yield peer, name, ratio
 
 
 def table(document: dict[str, Any]) -> str:
@@ -279,9 +316,10 @@ def table(document: dict[str, Any]) -> str:
             seconds = f"{row['iteration_s']['median']:12.3f} {row['sampling_s']['median']:12.4f}"
             share = f", {row['of_ceiling']['median']:.0%} of the ceiling" if "of_ceiling" in row else ""
             lines.append(f"  {name:26} {seconds}  compiled in {row['compile_s']:.0f} s{share}")
-        for name, ratios in speed.get("times_as_fast", {}).items():
+        for peer, name, ratios in pairs(speed):
             for what, ratio in ratios.items():
-                text = f"{ratio['median']:.2f} times as fast ({ratio['min']:.2f} to {ratio['max']:.2f})"
+                text = f"{ratio['median']:.2f} times as fast as {peer}"
+                text += f" ({ratio['min']:.2f} to {ratio['max']:.2f})"
                 lines.append(f"  {name + ', ' + what:26} {text}")
     if found := document.get("physics"):
         lines += physics.lines(found)
@@ -291,9 +329,9 @@ def table(document: dict[str, Any]) -> str:
             for run in side["runs"]:
                 text = f"{run['seconds']:9.1f} s" + ("" if run["reached"] else " and not there")
                 lines.append(f"  {name:11} seed {run['seed']:<8} {text}, {run['iterations']} iterations")
-        for name, ratio in training.get("times_as_fast", {}).items():
+        for peer, name, ratio in pairs(training):
             bound = "at least " if ratio["is_lower_bound"] else ""
-            text = f"{bound}{ratio['ratio']:.1f} times as fast"
+            text = f"{bound}{ratio['ratio']:.1f} times as fast as {peer}"
             lines.append(f"  {name:26} {text if ratio['ours_reached'] else 'cut off: no ratio'}")
     return "\n".join(lines)
 
@@ -304,7 +342,14 @@ def main() -> None:
     parser.add_argument("-o", type=Path, help="JSON file to write; parts that are not measured are kept")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--no-peer", action="store_true", help="measure this project alone")
-    parser.add_argument("--peer-threads", type=int, default=1, help="of the peer's products of matrices")
+    parser.add_argument("--peer-threads", type=int, default=1, help="of the peers' products of matrices")
+    parser.add_argument("--checkout", type=Path, metavar="DIR", help="of pytorch-maml-rl, to measure it too")
+    parser.add_argument(
+        "--checkout-python", type=Path, metavar="PYTHON", help="an interpreter with its requirements"
+    )
+    parser.add_argument(
+        "--checkout-workers", type=int, nargs="+", default=[1, 2], metavar="N", help="that sample episodes"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="timed iterations of each side")
     parser.add_argument(
         "--ours", default="point/maml_quick", metavar="PRESET", help="this project's own settings"
@@ -319,12 +364,13 @@ def main() -> None:
     provenance = beside.provenance(
         "maml.py", {name: beside.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
     )
-    threads = None if asked.no_peer else asked.peer_threads
+    checkout = asked.checkout, asked.checkout_python, asked.checkout_workers
+    beside_them = {} if asked.no_peer else peers(asked.peer_threads, *checkout)
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
-        "speed": lambda: measure_speed(SETTINGS, asked.repeats, threads),
+        "speed": lambda: measure_speed(SETTINGS, asked.repeats, beside_them),
         "physics": lambda: physics.measure(Ours("ant_goal/maesn"), asked.repeats),
         "training": lambda: measure_training(
-            SETTINGS, asked.ours, asked.seeds, asked.target, asked.cap, threads
+            SETTINGS, asked.ours, asked.seeds, asked.target, asked.cap, beside_them
         ),
     }
     for part in asked.parts:
