@@ -2,7 +2,8 @@
 
     python experiments/results/maesn/gather.py FOLDER
 
-`own`: by the algorithm's own update; `refit`: by a refit of the latent; `imitation`: by that and imitation.
+`own`: by the algorithm's own update; `refit`: by a refit of the latent; `imitation`: by that and imitation;
+`exploring`: by both, where three of ten episodes before an update hold one random skill, or action.
 `updates` says how many of how many episodes each.  `recovered` is the fraction of the way from flat to
 feasible after the last update, `best` the largest after any.  `published` is that of Gupta et al. 2018
 (1802.07245), read off their figures, after 100 updates of 10,000 environment steps.
@@ -18,6 +19,7 @@ from typing import Any
 ARMS = ("maesn", "hmrl", "latent_space", "maml")  # what their names begin with, in the table's order
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
 RULES = {"own": "test-sparse.json", "refit": "refit.json", "imitation": "imitation.json"}
+RULES |= {"exploring": "exploring.json"}
 HEADS = ("preset", "arm", "adapts by", "updates", "return", "flat .. feasible", "recovered", "best")
 HEADS += ("published", "success", "reached", "KL of the latents, a seed each")
 

@@ -3,7 +3,7 @@
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher and
 # at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes.  On the ant it
-# also trains over each library of SKILLS.  Three seeds; writes the files beside this script.  On two cores: wheeled a
+# also trains over each library of SKILLS, and explores for as many.  Three seeds; writes the files beside this script.  On two cores: wheeled a
 # quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher two; the long trainings of
 # ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
@@ -30,6 +30,11 @@ refit() { # NAME [hmrl's options]
   cp "$run/$file" "$kept"
 }
 
+exploring() { # as the arms of the claim do, for longer
+  refit exploring --adapt-steps 20 --episodes 100 --set evaluation.imitation_steps=200 \
+    --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
+}
+
 evaluated() { # by its own update last, for reports show the last evaluation
   refit refit --adapt-steps 10 --episodes 50
   hmrl eval "$run" --adapt-steps 10 --episodes 50
@@ -43,7 +48,9 @@ arm() { # ARM [hmrl's options]
 
 for preset in $presets; do
   name=${preset%/maesn}
-  arm maesn
+  trained maesn
+  [ "$name" != ant_goal ] || exploring
+  evaluated
   arm latent_space --set algorithm.inner_steps=0
   arm maml --set algorithm.name=maml
   case $name in
@@ -56,7 +63,9 @@ for preset in $presets; do
   ant_goal@maesn) arm maesn_long --set training.epochs=877 ;; # 1.4 million
   ant_goal)
     for skills in ${SKILLS:-}; do
-      arm "hmrl_$(basename "$skills")" --skills "$skills" --set hierarchy.steps_per_skill=5
+      trained "hmrl_$(basename "$skills")" --skills "$skills" --set hierarchy.steps_per_skill=5
+      exploring
+      evaluated
     done
     ;;
   esac
