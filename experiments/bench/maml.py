@@ -86,7 +86,7 @@ class Peer(beside.Peer):
 MakePeer = Callable[[dict[str, Any]], Peer]  # settings -> a peer that has started
 
 
-def peers(
+def known_peers(
     threads: int, checkout: Path | None, python: Path | None, workers: Sequence[int]
 ) -> dict[str, MakePeer]:
     """The loop on NumPy and, from a checkout, pytorch-maml-rl with each of these numbers of workers."""
@@ -365,12 +365,12 @@ def main() -> None:
         "maml.py", {name: beside.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
     )
     checkout = asked.checkout, asked.checkout_python, asked.checkout_workers
-    beside_them = {} if asked.no_peer else peers(asked.peer_threads, *checkout)
+    makers = {} if asked.no_peer else known_peers(asked.peer_threads, *checkout)
     jobs: dict[str, Callable[[], dict[str, Any]]] = {
-        "speed": lambda: measure_speed(SETTINGS, asked.repeats, beside_them),
+        "speed": lambda: measure_speed(SETTINGS, asked.repeats, makers),
         "physics": lambda: physics.measure(Ours("ant_goal/maesn"), asked.repeats),
         "training": lambda: measure_training(
-            SETTINGS, asked.ours, asked.seeds, asked.target, asked.cap, beside_them
+            SETTINGS, asked.ours, asked.seeds, asked.target, asked.cap, makers
         ),
     }
     for part in asked.parts:
