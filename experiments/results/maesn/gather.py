@@ -19,7 +19,7 @@ from typing import Any
 ARMS = ("maesn", "hmrl", "latent_space", "maml")  # what their names begin with, in the table's order
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
 RULES = {"own": "test-sparse.json", "refit": "refit.json", "imitation": "imitation.json"}
-RULES |= {"exploring": "exploring.json"}
+RULES |= {"exploring": "exploring_test.json", "exploring, hidden goals": "exploring_hidden.json"}
 HEADS = ("preset", "arm", "adapts by", "updates", "return", "flat .. feasible", "recovered", "best")
 HEADS += ("published", "success", "reached", "KL of the latents, a seed each")
 

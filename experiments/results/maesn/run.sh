@@ -1,11 +1,11 @@
 #!/bin/sh
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
-# to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher and
-# at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes.  On the ant it
-# also trains over each library of SKILLS, and explores for as many.  Three seeds; writes the files beside this script.  On two cores: wheeled a
-# quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher two; the long trainings of
-# ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
+# to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher
+# and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes.  On the
+# ant it also trains over each library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes the
+# files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour
+# and more, pusher two; the long trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
 #   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
 set -eu
@@ -30,9 +30,11 @@ refit() { # NAME [hmrl's options]
   cp "$run/$file" "$kept"
 }
 
-exploring() { # as the arms of the claim do, for longer
-  refit exploring --adapt-steps 20 --episodes 100 --set evaluation.imitation_steps=200 \
-    --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
+exploring() { # as the arms of the claim do
+  for split in test hidden; do
+    refit exploring_$split --split $split --adapt-steps 10 --episodes 50 --set evaluation.imitation_steps=200 \
+      --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
+  done
 }
 
 evaluated() { # by its own update last, for reports show the last evaluation
