@@ -1,4 +1,4 @@
-"""Gather FOLDER/PRESET/ARM/test-sparse.json and refit.json, what `hmrl eval` said, into FOLDER/maesn.md.
+"""Gather what `hmrl eval` said, FOLDER/PRESET/ARM/test-sparse.json, refit.json and so on, in FOLDER/maesn.md.
 
     python experiments/results/maesn/gather.py FOLDER
 
@@ -54,7 +54,7 @@ def row(folder: Path, preset: str, arm: str, rule: str) -> list[str]:
 
 def main(folder: Path) -> None:
     """Write the table."""
-    runs = sorted(file.parent for file in folder.glob("*/*/test-sparse.json"))
+    runs = sorted(file.parent for file in folder.glob("*/*/metrics.jsonl"))
     runs.sort(key=lambda run: (run.parent.name, [run.name.startswith(arm) for arm in ARMS].index(True)))
     rows = [
         row(folder, run.parent.name, run.name, rule)
