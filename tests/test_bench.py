@@ -130,6 +130,11 @@ def test_the_peer_learns_within_its_trust_region(maml, peer):
     assert np.isfinite(did["return_after"]) and not np.array_equal(before, peer.flat(learner.params))
 
 
+def test_pytorch_maml_rl_is_a_peer_where_there_is_a_checkout(maml, tmp_path):
+    assert list(maml.known_peers(1, None, None, [1, 2])) == ["numpy"]
+    assert list(maml.known_peers(1, tmp_path, None, [1, 2])) == ["numpy", "torch-1", "torch-2"]
+
+
 def test_this_projects_side_of_the_benchmark_of_maml(maml):
     document = maml.measure_speed(maml.SETTINGS | TINY, 1, {})
     for side in ("hmrl", "remembering"):

@@ -1,7 +1,7 @@
 """This project's MAML-TRPO, pytorch-maml-rl and its loop on NumPy, side by side, in one run.
 
     python experiments/bench/maml.py [-o FILE.json] [--parts PART...] [--ours PRESET] [--no-peer]
-                                     [--checkout DIR --checkout-python PYTHON]
+                                     [--checkout DIR --checkout-python PYTHON --checkout-workers N...]
 
 Peers run in processes of their own.  "numpy" is `peers/numpy_maml.py`: what the loop of pytorch-maml-rl
 computes and how, in few lines; it says there what differs.  "torch-N" is pytorch-maml-rl itself
@@ -23,7 +23,7 @@ loop once), with one candidate of the line search, so that further ones count as
 physics under random actions for several numbers of environments, in turn.
 
 **training**: seconds of training from scratch until the return after adaptation, mean over the meta-batch
-and over five iterations, reaches `--target`: these three, and HMRL with a preset of its own (`--ours`,
+and over five iterations, reaches `--target`: all of these, and HMRL with a preset of its own (`--ours`,
 "best"), each for `--cap` seconds at most.  Compilation is told apart.
 
 The peers' products of matrices use one core by default (`--peer-threads`): they are small, and with two the
@@ -374,7 +374,7 @@ def main() -> None:
         ),
     }
     for part in asked.parts:
-        document[part] = jobs[part]() | {"provenance": provenance}
+        document[part] = jobs[part]() | {"peer_threads": asked.peer_threads, "provenance": provenance}
         if asked.o:
             asked.o.write_text(json.dumps(document, indent=1) + "\n")
     print(table(document))

@@ -18,8 +18,13 @@ from typing import Any
 
 ARMS = ("maesn", "hmrl", "latent_space", "maml")  # what their names begin with, in the table's order
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
-RULES = {"own": "test-sparse.json", "refit": "refit.json", "imitation": "imitation.json"}
-RULES |= {"exploring": "exploring_test.json", "exploring, hidden goals": "exploring_hidden.json"}
+RULES = {
+    "own": "test-sparse.json",
+    "refit": "refit.json",
+    "imitation": "imitation.json",
+    "exploring": "exploring_test.json",
+    "exploring, hidden goals": "exploring_hidden.json",
+}
 HEADS = ("preset", "arm", "adapts by", "updates", "return", "flat .. feasible", "recovered", "best")
 HEADS += ("published", "success", "reached", "KL of the latents, a seed each")
 
@@ -54,7 +59,7 @@ def row(folder: Path, preset: str, arm: str, rule: str) -> list[str]:
 
 def main(folder: Path) -> None:
     """Write the table."""
-    runs = sorted(file.parent for file in folder.glob("*/*/metrics.jsonl"))
+    runs = sorted(file.parent for file in folder.glob("*/*/test-sparse.json"))
     runs.sort(key=lambda run: (run.parent.name, [run.name.startswith(arm) for arm in ARMS].index(True)))
     rows = [
         row(folder, run.parent.name, run.name, rule)
