@@ -100,6 +100,12 @@ class Evaluation(Strict):
     latent_std: float = pydantic.Field(
         default=1.0, gt=0, le=100, description="spread of the exploration latent at the start"
     )
+    tune_after: int | None = pydantic.Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="updates by the rule, after which clipped gradient steps tune the policy; none: never",
+    )
 
 
 class Experiment(Strict):
@@ -569,7 +575,7 @@ def _check_evaluation(experiment: Experiment) -> None:
     """Replacing updates takes an algorithm that makes them."""
     found, plain = experiment.evaluation, Evaluation()
     if not getattr(plugin("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
-        for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std"):
+        for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std", "tune_after"):
             if getattr(found, field) != getattr(plain, field):
                 raise ConfigError(
                     f"evaluation.{field}: found {shown(getattr(found, field))}, but "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from hmrl_cli import adaptation, clipped, moments, networks, refit, trust_region
+from hmrl_cli import adaptation, clipped, held_out, moments, networks, trust_region
 from hmrl_cli.adaptation import Episodes, Fallback
 from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.config import Strict
@@ -207,43 +207,13 @@ class MetaGradient(NamedTuple):
         return loss + self.kl_weight * prior_divergence(rows).mean()
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Meet a task that was never trained on: the latent starts at its prior N(0, I).
-
-        The last episodes, which no update follows, are without a fallback.
-        """
+        """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
 
-        def run(acting: AdaptState, count: Array) -> Episodes:
-            fallback = None
-            if budget.fallback:
-                share = jnp.where(count < budget.adapt_steps, budget.fallback, 0.0)
-                fallback = Fallback(share, jnp.float32(budget.late_fallback))
-            return self._collect(jax.random.fold_in(key, count), acting, task, budget.episodes, fallback)
+        def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
+            return self._collect(key, acting, task, budget.episodes, fallback)
 
-        def update(acting: AdaptState, count: Array, episodes: Episodes, memory: Any) -> AdaptState:
-            if budget.rule == "refit":
-                refit_key = jax.random.fold_in(key, budget.adapt_steps + 1 + count)
-                return refit.refit(refit_key, start, memory, self.policy, budget.imitation_steps)
-            return self._adapt(state.meta, acting, count, episodes)
-
-        def one_step(now: tuple[AdaptState, Any], count: Array) -> Any:
-            acting, memory = now
-            episodes = run(acting, count)
-            if budget.rule == "refit":
-                memory = refit.remember(memory, episodes, count)
-            record = Adaptation(episodes.returned.mean(), episodes.success.mean(), episodes.reached.mean())
-            new = jax.lax.cond(
-                count < budget.adapt_steps,
-                lambda: update(acting, count, episodes, memory),
-                lambda: acting,
-            )
-            return (new, memory), record
-
-        memory = None
-        if budget.rule == "refit":
-            memory = refit.empty(jax.eval_shape(run, start, jnp.int32(0)), budget.adapt_steps + 1)
-        (acted, _), records = jax.lax.scan(one_step, (start, memory), jnp.arange(budget.adapt_steps + 1))
-        return acted, records
+        return held_out.adapt(key, start, collect, partial(self._adapt, state.meta), self.policy, budget)
 
     def _prior(self, meta: Meta, std: float) -> Gaussian | None:
         """Where the latent of a new task starts."""

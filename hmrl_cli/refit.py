@@ -133,6 +133,7 @@ def imitate(key: Key, params: Params, memory: Memory, weight: Array, policy: Net
         updates, optimizer = adam.update(jax.grad(loss)(params, drawn), optimizer)
         return (optax.apply_updates(params, updates), optimizer), None
 
-    rows = jax.random.categorical(key, jnp.log(weight), shape=(steps, IMITATED))
+    # by the cumulated weights: a categorical draw would make a random number for every episode of the memory
+    rows = jax.random.choice(key, weight.shape[0], (steps, IMITATED), p=weight)
     (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), rows)
     return params

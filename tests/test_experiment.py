@@ -276,6 +276,7 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         "late_fallback": 0.5,
         "fallback": 0.5,
         "latent_std": 1.0,
+        "tune_after": None,
     }
     episodes, horizon = result["episodes"], 6
     assert result["env_steps"] == [0, episodes * horizon, 2 * episodes * horizon]

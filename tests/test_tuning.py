@@ -1,0 +1,81 @@
+"""Adaptation by reinforcement learning: what a step moves and what it leaves, and that it leads somewhere."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli import adaptation, tuning
+from hmrl_cli.algorithms import maesn
+from hmrl_cli.config import Evaluation
+from hmrl_cli.distributions import Gaussian
+from hmrl_cli.networks import policy as make_policy
+from hmrl_cli.types import AdaptState, Discrete, Transition
+from tests import toys
+
+POLICY = make_policy(2, Discrete(3), (8,), latent_size=2)
+START = AdaptState(POLICY.init(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
+
+
+def episodes(action, advantage, own):
+    """Episodes of one step in the same state, [N]; the policy that acted is START's."""
+    count = len(action)
+    obs, latent = jnp.ones((count, 1, 2)), jnp.zeros((count, 2))
+    action = jnp.array(action)[:, None]
+    ones, flags = jnp.ones((count, 1)), jnp.zeros(count)
+    log_prob = POLICY.apply(START.params, obs, latent[:, None]).log_prob(action)
+    steps = Transition(obs, action, log_prob, ones, ones, ones, obs)
+    own, advantage = jnp.array(own), jnp.array(advantage)
+    return adaptation.Episodes(steps, latent, latent, own, advantage[:, None], advantage, flags, flags, flags)
+
+
+def probabilities(state):
+    return jnp.exp(POLICY.apply(state.params, jnp.ones(2), jnp.zeros(2)).log_probs())
+
+
+def test_a_step_raises_what_was_good_within_its_clip():
+    new, _ = tuning.step(START, tuning.init(START), episodes([0, 1], [1.0, -1.0], [1.0, 1.0]), POLICY)
+    ratio = probabilities(new) / probabilities(START)
+    assert ratio[0] > 1.02 and ratio[1] < 0.98
+    # a step of Adam moves on by what it has gathered after the slope is clipped, but not far
+    assert 1 - 2 * tuning.SETTINGS.clip < ratio[1] and ratio[0] < 1 + 2 * tuning.SETTINGS.clip
+    jax.tree.map(np.testing.assert_array_equal, new.latent, START.latent)
+
+
+def test_an_episode_that_held_an_action_is_left_out():
+    one, _ = tuning.step(START, tuning.init(START), episodes([0, 1], [1.0, -1.0], [1.0, 0.0]), POLICY)
+    other, _ = tuning.step(START, tuning.init(START), episodes([0, 2], [1.0, 3.0], [1.0, 0.0]), POLICY)
+    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+    none, _ = tuning.step(START, tuning.init(START), episodes([0, 1], [1.0, -1.0], [0.0, 0.0]), POLICY)
+    jax.tree.map(np.testing.assert_array_equal, none.params, START.params)
+
+
+@pytest.fixture(scope="module")
+def adapted():
+    """Mean returns after each update, of tasks of a learner that was not trained, by the budget."""
+    family = toys.walker(6)
+    learner = maesn.build(maesn.Config(hidden=(16,), num_train_tasks=4, tasks_per_update=2), family)
+    state = learner.init(jax.random.key(0))
+    tasks = jax.vmap(lambda key: family.sample(key, "test"))(jax.random.split(jax.random.key(1), 8))
+    keys = jax.random.split(jax.random.key(2), 8)
+
+    def returns(**budget):
+        budget = Evaluation(episodes=10, **budget)
+        curves = jax.jit(jax.vmap(lambda key, task: learner.adapt(key, state, task, budget)[1]))(keys, tasks)
+        return curves.returned.mean(axis=0)
+
+    return returns
+
+
+def test_an_untrained_policy_learns_a_task(adapted):
+    returns = adapted(adapt_steps=12, tune_after=0)
+    assert returns[-1] > returns[0] + 2.0
+
+
+def test_tuning_takes_over_after_the_updates_by_the_rule(adapted):
+    refit = {"rule": "refit", "imitation_steps": 5}
+    ruled = adapted(adapt_steps=4, **refit)
+    np.testing.assert_array_equal(adapted(adapt_steps=4, tune_after=4, **refit), ruled)
+    mixed = adapted(adapt_steps=4, tune_after=2, **refit)
+    np.testing.assert_allclose(mixed[:3], ruled[:3], rtol=1e-5)
+    assert abs(mixed[3] - ruled[3]) > 1e-3
