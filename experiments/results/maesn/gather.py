@@ -3,7 +3,8 @@
     python experiments/results/maesn/gather.py FOLDER
 
 `own`: by the algorithm's own update; `refit`: by a refit of the latent; `imitation`: by that and imitation;
-`exploring`: by both, where three of ten episodes before an update hold one random skill, or action.
+`exploring`: by both, where three of ten episodes before an update hold one random skill, or action; `tuned`:
+by both for ten updates, from latents spread three times as wide, then by steps of the policy itself.
 `updates` says how many of how many episodes each.  `recovered` is the fraction of the way from flat to
 feasible after the last update, `best` the largest after any.  `published` is that of Gupta et al. 2018
 (1802.07245), read off their figures, after 100 updates of 10,000 environment steps.
@@ -22,6 +23,7 @@ RULES = {
     "own": "test-sparse.json",
     "refit": "refit.json",
     "imitation": "imitation.json",
+    "tuned": "tuned.json",
     "exploring": "exploring_test.json",
     "exploring, hidden goals": "exploring_hidden.json",
 }

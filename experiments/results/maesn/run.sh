@@ -2,11 +2,11 @@
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher
-# and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, or tunes
-# its policy after that, in 5,000.  On the ant it also trains over each library of SKILLS, and explores as the arms of
-# the claim do.  Three seeds; writes the
-# files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour
-# and more, pusher two; the long trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
+# and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and the
+# one that trained for as long as the others tunes its policy in 5,000.  On the ant it also trains over each library of
+# SKILLS, and explores as the arms of the claim do.  Three seeds; writes the files beside this script.  On two cores:
+# wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher three; the long trainings
+# of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
 #   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
 set -eu
@@ -41,6 +41,7 @@ exploring() { # as the arms of the claim do
 tuned() { # as many updates as MAESN's authors make; what refit and imitation have found is kept by tuning the policy
   refit tuned --adapt-steps 100 --episodes 50 --set evaluation.imitation_steps=200 --set evaluation.latent_std=3 \
     --set evaluation.tune_after=10
+  hmrl report "$run" -o "$here/$name/tuned.svg"
 }
 
 evaluated() { # by its own update last, for reports show the last evaluation

@@ -4,7 +4,7 @@
 # MAESN, a controller from scratch over skills, and HMRL, all of which decide every five steps, are meta-trained dense
 # (the controller from scratch: not at all) and adapt to sparse goals, of the training distribution (test) and outside
 # of it (hidden).  Writes FAMILY/ARM beside this script.  There are as many seeds as the library SKILLS has.  On two
-# cores the wheeled robot takes about an hour with three seeds, the ant some four.
+# cores the wheeled robot takes half an hour with three seeds; the ant, which has not been run, would take hours.
 #
 #   sh experiments/results/tuning/run.sh FAMILY SKILLS [FOLDER]     # FAMILY: wheeled or ant_goal
 set -eu
