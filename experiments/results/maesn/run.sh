@@ -3,10 +3,10 @@
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher
 # and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and the
-# one that trained for as long as the others tunes its policy in 5,000.  On the ant it also trains over each library of
-# SKILLS, and explores as the arms of the claim do.  Three seeds; writes the files beside this script.  On two cores:
-# wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher three; the long trainings
-# of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
+# one that trained for as long as the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On the
+# ant it also trains over each library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes the
+# files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour and
+# more, pusher three; the long trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
 #   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
 set -eu
@@ -38,10 +38,9 @@ exploring() { # as the arms of the claim do
   done
 }
 
-tuned() { # as many updates as MAESN's authors make; what refit and imitation have found is kept by tuning the policy
-  refit tuned --adapt-steps 100 --episodes 50 --set evaluation.imitation_steps=200 --set evaluation.latent_std=3 \
+tuned() { # UPDATES: what refit and imitation have found is kept by tuning the policy; MAESN's authors make 100
+  refit tuned --adapt-steps "$1" --episodes 50 --set evaluation.imitation_steps=200 --set evaluation.latent_std=3 \
     --set evaluation.tune_after=10
-  hmrl report "$run" -o "$here/$name/tuned.svg"
 }
 
 evaluated() { # by its own update last, for reports show the last evaluation
@@ -60,7 +59,10 @@ for preset in $presets; do
   trained maesn
   case $name in
   ant_goal) exploring ;;
-  pusher) tuned ;;
+  pusher)
+    tuned 100
+    hmrl report "$run" -o "$here/$name/tuned.svg"
+    ;;
   esac
   evaluated
   arm latent_space --set algorithm.inner_steps=0
@@ -83,5 +85,10 @@ for preset in $presets; do
   esac
   hmrl report "$out/$name"/* -o "$here/$name/curves.svg"
   python "$here/../exploration.py" "$here/$name/exploration" "$out/$name"/*
+  if [ "$name" = pusher ]; then # a policy that has learned nothing: one update that may not move it
+    trained scratch --set training.epochs=1 --set training.updates_per_epoch=1 \
+      --set algorithm.trust_region.max_divergence=1e-12
+    tuned 40
+  fi
 done
 python "$here/gather.py" "$here"
