@@ -3,12 +3,13 @@
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
 # to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher
 # and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and the
-# one that trained for as long as the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On the
-# ant it also trains over each library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes the
-# files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour and
-# more, pusher three; the long trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
+# one that trained for as long as the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On
+# the ant it also trains over each library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes
+# the files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an
+# hour and more, pusher three; the long trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours
+# there.
 #
-#   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]   # wheeled/maesn ant_goal/maesn ...
+#   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]  # wheeled/maesn ant_goal/maesn ...
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/maesn}
