@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hmrl_cli import loop
+from hmrl_cli.algorithms import maesn
+from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, SkillLibrary, TaskFamily
@@ -128,3 +130,15 @@ def train(learner, epochs, num_seeds=3):
         state, metrics, finite = epoch(keys, state, None)
     assert finite.all() and epoch._cache_size() == 1
     return state, metrics
+
+
+def returns_untrained(**budget):
+    """Mean returns [K + 1] of a MAESN that was not trained, before and after each update, on eight walks."""
+    budget = Evaluation(episodes=10, **budget)
+    family = walker(6)
+    learner = maesn.build(maesn.Config(hidden=(16,), num_train_tasks=4, tasks_per_update=2), family)
+    state = learner.init(jax.random.key(0))
+    tasks = jax.vmap(lambda key: family.sample(key, "test"))(jax.random.split(jax.random.key(1), 8))
+    keys = jax.random.split(jax.random.key(2), 8)
+    curves = jax.jit(jax.vmap(lambda key, task: learner.adapt(key, state, task, budget)[1]))(keys, tasks)
+    return curves.returned.mean(axis=0)
