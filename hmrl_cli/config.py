@@ -572,7 +572,7 @@ def _check_bonus(experiment: Experiment) -> None:
 
 
 def _check_evaluation(experiment: Experiment) -> None:
-    """Replacing updates takes an algorithm that makes them."""
+    """Other updates take an algorithm that makes some, and no setting is without effect."""
     found, plain = experiment.evaluation, Evaluation()
     if not getattr(plugin("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
         for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std", "tune_after"):
@@ -590,6 +590,12 @@ def _check_evaluation(experiment: Experiment) -> None:
         raise ConfigError(
             f"evaluation.late_fallback: found {found.late_fallback}; must be 0 without evaluation.fallback"
         )
+    for field in ("rule", "fallback"):
+        if found.tune_after == 0 and getattr(found, field) != getattr(plain, field):
+            raise ConfigError(
+                f"evaluation.{field}: found {shown(getattr(found, field))}, but no update goes by the rule; "
+                f"must be {shown(getattr(plain, field))} where evaluation.tune_after is 0"
+            )
 
 
 def _takes_bonus(algorithm: str) -> bool:

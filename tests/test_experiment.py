@@ -289,6 +289,11 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         experiment.evaluate(runs / "maesn", sets=["evaluation.imitation_steps=2"], progress=Silent())
     with pytest.raises(ConfigError, match=r"late_fallback: found 0.5; must be 0 without evaluation.fallback"):
         experiment.evaluate(runs / "maesn", sets=["evaluation.late_fallback=0.5"], progress=Silent())
+    with pytest.raises(
+        ConfigError, match=r"fallback: found 0\.5, but no update goes by the rule; must be 0\.0"
+    ):
+        sets = ["evaluation.fallback=0.5", "evaluation.tune_after=0"]
+        experiment.evaluate(runs / "maesn", sets=sets, progress=Silent())
     with pytest.raises(ConfigError, match="speed"):
         experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
