@@ -1,4 +1,4 @@
-"""Gather what `hmrl eval` said, FOLDER/FAMILY/ARM/SPLIT.json, in FOLDER/tuning.md.
+"""Gather what `hmrl eval` said, FOLDER/FAMILY/[LIBRARY/]ARM/SPLIT.json, in FOLDER/tuning.md.
 
     python experiments/results/tuning/gather.py FOLDER
 
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEADS = ("family", "goals", "arm", "seeds", "updates of episodes", "fraction", "success", "reached")
+HEADS = ("family", "goals", "arm", "seeds", "tasks", "updates of episodes", "fraction", "success", "reached")
 MEASURES = {"fraction": "iqm", "success": "mean", "reached": "mean"}
 
 
@@ -24,16 +24,17 @@ def cell(found: dict[str, Any], measure: str, update: int) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def rows(file: Path) -> list[list[str]]:
+def rows(folder: Path, file: Path) -> list[list[str]]:
     """What an arm came to on some goals."""
     found = json.loads(file.read_text())
-    family, arm = file.parts[-3:-1]
+    family, *arm = file.parent.relative_to(folder).parts
     return [
         [
             f"`{family}`",
             file.stem,
-            f"`{arm}`",
+            f"`{'/'.join(arm)}`",
             str(found["num_seeds"]),
+            str(found["num_tasks"]),
             f"{update} of {found['episodes']}",
             *(cell(found, measure, update) for measure in MEASURES),
         ]
@@ -43,9 +44,9 @@ def rows(file: Path) -> list[list[str]]:
 
 def main(folder: Path) -> None:
     """Write the table."""
-    files = [file for split in ("test", "hidden") for file in folder.glob(f"*/*/{split}.json")]
-    files.sort(key=lambda file: (file.parts[-3], file.stem != "test", file.parts[-2]))
-    lines = [list(HEADS), ["---"] * len(HEADS), *(row for file in files for row in rows(file))]
+    files = [file for split in ("test", "hidden") for file in folder.rglob(f"{split}.json")]
+    files.sort(key=lambda file: (file.relative_to(folder).parts[0], file.stem != "test", file.parts))
+    lines = [list(HEADS), ["---"] * len(HEADS), *(row for file in files for row in rows(folder, file))]
     (folder / "tuning.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines))
 
 

@@ -3,38 +3,50 @@
 # imitation and a fallback for the first ten updates, clipped policy-gradient steps for the thirty after them.  Flat
 # MAESN, a controller from scratch over skills, and HMRL, all of which decide every five steps, are meta-trained dense
 # (the controller from scratch: not at all) and adapt to sparse goals, of the training distribution (test) and outside
-# of it (hidden).  Writes FAMILY/ARM beside this script.  There are as many seeds as the library SKILLS has.  On two
-# cores the wheeled robot takes half an hour with three seeds; the ant, which has not been run, would take hours.
+# of it (hidden).  Writes FAMILY/ARM and FAMILY/LIBRARY beside this script, LIBRARY the name of the directory SKILLS;
+# for a second library its arms alone run.  There are as many seeds as the library has.  On two cores and with three
+# seeds the wheeled robot takes half an hour; the ant, with half as many tasks, hours.
 #
-#   sh experiments/results/tuning/run.sh FAMILY SKILLS [FOLDER]     # FAMILY: wheeled or ant_goal
+#   sh experiments/results/tuning/run.sh FAMILY SKILLS FOLDER [hmrl's options over skills]  # FAMILY: wheeled, ant_goal
 set -eu
 here=$(dirname "$0")
 family=$1
 skills=$2
+library=$(basename "$skills")
 seeds=$(sed -n 's/^num_seeds = //p' "$skills/config.toml")
-out=${3:-runs/tuning}/$family
+out=$3/$family
+shift 3
 k=5
+case $family in
+  ant_goal) tasks=20 ;;
+  *) tasks=40 ;;
+esac
 
 arm() { # ARM [hmrl's options]
-  run=$out/$1
-  kept=$here/$family/$1
+  arm=$1
   shift
+  run=$out/$arm
+  kept=$here/$family/$arm
   hmrl meta-train "$family/explore" --num-seeds "$seeds" --run-dir "$run" --resume "$@"
   mkdir -p "$kept"
   cp "$run/config.toml" "$run/provenance.json" "$run/metrics.jsonl" "$kept"
   for split in hidden test; do
-    hmrl eval "$run" --json --split $split --adapt-steps 40 --episodes 50 --set evaluation.rule=refit \
-      --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5 \
-      --set evaluation.tune_after=10 >"$run/$split.json"
-    cp "$run/$split.json" "$kept"
+    file=$run/$split.json
+    [ -e "$file" ] || {
+      hmrl eval "$run" --json --split $split --num-tasks $tasks --adapt-steps 40 --episodes 50 \
+        --set evaluation.rule=refit --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3 \
+        --set evaluation.late_fallback=0.5 --set evaluation.tune_after=10 >"$file.part"
+      mv "$file.part" "$file"
+    }
+    cp "$file" "$kept"
   done
 }
 
-arm hmrl --skills "$skills" --set hierarchy.steps_per_skill=$k
 arm maesn_repeat --set training.action_repeat=$k
+arm "$library/hmrl" --skills "$skills" --set hierarchy.steps_per_skill=$k "$@"
 # a controller that has learned nothing: one update that may not move it
-arm skills_only --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
+arm "$library/skills_only" --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
   --set training.updates_per_epoch=1 --set 'algorithm.outer="trust_region"' \
-  --set algorithm.trust_region.max_divergence=1e-12
-hmrl report "$out/hmrl" "$out/maesn_repeat" "$out/skills_only" -o "$here/$family/curves.svg"
+  --set algorithm.trust_region.max_divergence=1e-12 "$@"
+hmrl report "$out/$library/hmrl" "$out/maesn_repeat" "$out/$library/skills_only" -o "$here/$family/$library/curves.svg"
 python "$here/gather.py" "$here"
