@@ -572,7 +572,7 @@ def _check_bonus(experiment: Experiment) -> None:
 
 
 def _check_evaluation(experiment: Experiment) -> None:
-    """Other updates take an algorithm that makes some, and no setting is without effect."""
+    """Other updates take an algorithm that makes some, and what belongs to an update takes that update."""
     found, plain = experiment.evaluation, Evaluation()
     if not getattr(plugin("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
         for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std", "tune_after"):
