@@ -133,7 +133,9 @@ def _restored_or_begun(
         return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
     skills = _load_skills(experiment, skills_from, parts)
     begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
-    return 0, begin(seed_keys(experiment).init, skills), skills
+    state = begin(seed_keys(experiment).init, skills)
+    # without JAX's weak types, which a checkpoint does not keep: with them a resumed run is another program
+    return 0, jax.tree.map(lambda x: jnp.asarray(x, x.dtype), state), skills
 
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:

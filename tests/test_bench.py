@@ -135,6 +135,7 @@ def test_pytorch_maml_rl_is_a_peer_where_there_is_a_checkout(maml, tmp_path):
     assert list(maml.known_peers(1, tmp_path, None, [1, 2])) == ["numpy", "torch-1", "torch-2"]
 
 
+@pytest.mark.slow
 def test_this_projects_side_of_the_benchmark_of_maml(maml):
     document = maml.measure_speed(maml.SETTINGS | TINY, 1, {})
     for side in ("hmrl", "remembering"):

@@ -166,7 +166,15 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("algorithm", COMMANDS)
-def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
+def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path, monkeypatch):
+    """And is the same program as it was, which a cache of compiled programs holds."""
+    compile_epoch, compiled = experiment._compile_epoch, []
+
+    def seen(*arguments):
+        compiled.append(jax.tree.map(jax.typeof, arguments[2:]))
+        return compile_epoch(*arguments)
+
+    monkeypatch.setattr(experiment, "_compile_epoch", seen)
     resolved = resolve(algorithm, "training.num_seeds=2")
     path = tmp_path / algorithm
     with pytest.raises(RuntimeError, match="power cut"):
@@ -174,6 +182,7 @@ def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
     assert len((path / "metrics.jsonl").read_bytes().splitlines()) == 3  # one beyond the checkpoint
     train(path, resolved, resume=True)
     assert content(path) == content(runs / algorithm)
+    assert compiled[0] == compiled[1]
 
 
 @pytest.mark.slow
@@ -477,9 +486,9 @@ def test_the_plan_counts_environment_steps(runs):
 
 
 def test_the_package_offers_the_commands_as_functions(tmp_path):
-    small = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
+    small = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2", "training.num_seeds=2")
     skills = hmrl_cli.pretrain_skills("point/smoke", *small, run_dir=tmp_path / "skills")
-    lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")
+    lifted = ("hierarchy.steps_per_skill=2",)
     run = hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=tmp_path / "run")
     assert records.read(run).status["state"] == "complete"
     assert hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=run, resume=True) == run

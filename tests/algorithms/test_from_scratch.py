@@ -87,7 +87,8 @@ def test_a_bonus_of_no_weight_changes_nothing_but_what_is_measured():
     assert (weightless["bonus"] > 0).all()
 
 
-@pytest.mark.parametrize("explore", ["counts", pytest.param("icm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("explore", ["counts", "icm"])
 def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
     found, missed = (
         toys.train(learner("sac", toys.chain(), name, **settings), 8)[1]["reached"].mean()

@@ -66,7 +66,10 @@ def met(learner, key, num_episodes=3):
     return state, run(jax.random.split(key, 8), learner.params(state), tasks)
 
 
-@pytest.mark.parametrize("action", [Discrete(2), Continuous(1)], ids=["discrete", "continuous"])
+ACTIONS = [Discrete(2), pytest.param(Continuous(1), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=["discrete", "continuous"])
 def test_a_later_episode_is_better_by_what_was_remembered(action):
     learner = rl2.make(
         rl2.Config(

@@ -34,6 +34,13 @@ def each(names) -> Any:
     return pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in names])
 
 
+def each_recorded(names) -> Any:
+    """As `each`, for tests that read the record: of a body's other families under `make test-slow`."""
+    slow = [n for n in names if n in PHYSICS and n not in BODIES]
+    marks = {n: [pytest.mark.xdist_group(n), *([pytest.mark.slow] if n in slow else [])] for n in names}
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks[n]) for n in names])
+
+
 class Record(NamedTuple):
     """[16, 1000, ...] of every step, under the dense reward, going on after an early end."""
 
@@ -136,7 +143,7 @@ def test_features_are_vectors_of_the_observation(name):
         assert one.features["velocity"](obs).shape == (one.obs_size - len(body),)
 
 
-@each(PHYSICS)
+@each_recorded(PHYSICS)
 def test_velocity_is_that_of_the_position(name):
     run = record(name)
     velocity = family(name).features["velocity"](run.obs[GUIDED, :40])
@@ -145,12 +152,12 @@ def test_velocity_is_that_of_the_position(name):
     assert np.corrcoef(moved.ravel(), velocity[:, 1:].ravel())[0, 1] > 0.9
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_a_thousand_random_steps_stay_finite(name):
     assert all(np.isfinite(leaf).all() for leaf in record(name))
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_the_baseline_of_a_few_episodes_is_finite(name):
     """Also of those in which nothing is driven, and of the many features of a body that hardly moves."""
     seen = record(name)
@@ -160,7 +167,7 @@ def test_the_baseline_of_a_few_episodes_is_finite(name):
     assert jnp.isfinite(values).all()
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_the_scene_shows_bodies_of_the_plane_and_goals(name):
     one, run = family(name), record(name)
     assert {shape.body for shape in one.scene.shapes} <= set(range(-1, run.poses.shape[2]))
@@ -171,7 +178,7 @@ def test_the_scene_shows_bodies_of_the_plane_and_goals(name):
     assert np.abs(away[OTHER_TASK] - away[ONE]).max() > 0.01  # another task, another goal
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_the_task_is_in_the_reward_and_not_in_the_observation(name):
     run = record(name)
     # within the steps that both see alike, unless what is earned depends on more than one step
@@ -181,7 +188,7 @@ def test_the_task_is_in_the_reward_and_not_in_the_observation(name):
     np.testing.assert_allclose(run.obs[ONE, :5], run.obs[OTHER_TASK, :5], atol=1e-3)
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_the_same_key_repeats_an_episode(name):
     run = record(name)
     np.testing.assert_array_equal(run.start[STILL], run.start[STILL_AGAIN])
@@ -197,12 +204,12 @@ def test_another_key_starts_elsewhere(name):
     assert np.abs(obs[0] - obs[1]).max() > 1e-3
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_only_a_family_that_says_so_ends_early(name):
     assert record(name).done.any() == family(name).terminates
 
 
-@each(PHYSICS)
+@each_recorded(PHYSICS)
 def test_a_body_that_nothing_drives_comes_to_rest(name):
     """Nothing feeds it energy: what the reset gave it is used up, on its feet or where it slumped.
 
@@ -213,7 +220,7 @@ def test_a_body_that_nothing_drives_comes_to_rest(name):
     assert np.abs(one.features["velocity"](obs)).max() < 0.1
 
 
-@each(PHYSICS)
+@each_recorded(PHYSICS)
 def test_a_body_that_nothing_drives_gains_no_energy(name):
     """A walker's fall also sets free what the springs of its joints held, within its first second."""
     total = record(name).energy[STILL].sum(axis=-1)
@@ -223,7 +230,7 @@ def test_a_body_that_nothing_drives_gains_no_energy(name):
     assert np.ptp(later[-100:]) < 1.0
 
 
-@each(NAMES)
+@each_recorded(NAMES)
 def test_the_controller_reaches_the_goal_and_stays(name):
     one, run = family(name), record(name)
     assert run.success[GUIDED, one.horizon - 1].mean() >= 0.7
