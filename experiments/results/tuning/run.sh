@@ -6,7 +6,7 @@
 # of it (hidden).  Writes FAMILY/ARM and FAMILY/LIBRARY beside this script, LIBRARY the name of the directory SKILLS;
 # for a second library its arms alone run.  There are as many seeds as the library has.  On two cores and with three
 # seeds the wheeled robot takes half an hour; the ant, with half as many tasks, a quarter of an hour for each arm and
-# split, beside training.  Its flat arm has not been run.
+# split, beside training.
 #
 #   sh experiments/results/tuning/run.sh FAMILY SKILLS FOLDER [hmrl's options over skills]  # FAMILY: wheeled, ant_goal
 set -eu
