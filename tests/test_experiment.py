@@ -486,9 +486,10 @@ def test_the_plan_counts_environment_steps(runs):
 
 
 def test_the_package_offers_the_commands_as_functions(tmp_path):
-    small = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2", "training.num_seeds=2")
-    skills = hmrl_cli.pretrain_skills("point/smoke", *small, run_dir=tmp_path / "skills")
-    lifted = ("hierarchy.steps_per_skill=2",)
+    small = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
+    two = "training.num_seeds=2"  # as `runs` has, whose programs are compiled
+    skills = hmrl_cli.pretrain_skills("point/smoke", *small, two, run_dir=tmp_path / "skills")
+    lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")
     run = hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=tmp_path / "run")
     assert records.read(run).status["state"] == "complete"
     assert hmrl_cli.meta_train("point/smoke", *small, *lifted, skills=skills, run_dir=run, resume=True) == run

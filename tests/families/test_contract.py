@@ -22,23 +22,23 @@ NAMES = config.plugins("families")
 REWARDS = ["dense", "sparse"]
 KINEMATIC = ["point", "sparse_point"]
 PHYSICS = [name for name in NAMES if name not in KINEMATIC]
-BODIES = ["wheeled", "ant_goal", "pusher", "half_cheetah_vel"]  # one family for each body
+SAME_BODY = ["ant_dir", "ant_maze", "ant_vel", "ant_waypoint", "cheetah_hurdles", "half_cheetah_dir"]
+BODIES = [name for name in PHYSICS if name not in SAME_BODY]  # one family for each
 NUM_STEPS = 1000
 ONE, OTHER_TASK, STILL, STILL_AGAIN = 0, 1, 2, 3  # the lanes with a role of their own
 GUIDED = slice(8, 16)
 SEEN = {"pusher": slice(3, None)}  # the part of a task that says where things start, for all to see
 
 
-def each(names) -> Any:
+def each(names, slow=()) -> Any:
     """One test for every family; all tests of a family in one process, which compiles it once."""
-    return pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in names])
+    marks = {n: [pytest.mark.xdist_group(n), *([pytest.mark.slow] if n in slow else [])] for n in names}
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks[n]) for n in names])
 
 
 def each_recorded(names) -> Any:
-    """As `each`, for tests that read the record: of a body's other families under `make test-slow`."""
-    slow = [n for n in names if n in PHYSICS and n not in BODIES]
-    marks = {n: [pytest.mark.xdist_group(n), *([pytest.mark.slow] if n in slow else [])] for n in names}
-    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks[n]) for n in names])
+    """As `each`, for tests that read the record: one family for each body, all under `make test-slow`."""
+    return each(names, slow=SAME_BODY)
 
 
 class Record(NamedTuple):
