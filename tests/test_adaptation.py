@@ -51,11 +51,13 @@ def test_the_parameter_step_is_reinforce(episodes):
     def log_prob(params, obs, z, action):
         return POLICY.apply(params, obs, z).log_prob(action)
 
-    direction = jax.tree.map(jnp.zeros_like, STATE.params)
+    score_of = jax.jit(jax.grad(log_prob))
+    direction = jax.tree.map(np.zeros_like, STATE.params)
     for j in range(9):
         for t in range(5):
-            score = jax.grad(log_prob)(STATE.params, steps.obs[j, t], episodes.latent[j], steps.action[j, t])
-            direction = jax.tree.map(lambda d, s: d + episodes.advantage[j, t] * s / 45, direction, score)  # noqa: B023
+            score = score_of(STATE.params, steps.obs[j, t], episodes.latent[j], steps.action[j, t])
+            worth = np.asarray(episodes.advantage[j, t]) / 45
+            direction = jax.tree.map(lambda d, s: d + worth * np.asarray(s), direction, score)  # noqa: B023
     expected = jax.tree.map(lambda x, d: x + 0.1 * d, STATE.params, direction)
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), new.params, expected)
     assert new.latent is STATE.latent

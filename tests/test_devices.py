@@ -38,6 +38,9 @@ def test_shares_of_two_devices_make_one_mean():
     assert float(found[0]) == 3 and found[1].tolist() == [5, 3]
 
 
+SHARED_TASKS = "test_meta_gradient.py::test_devices_that_share_the_tasks_take_the_step_of_one"
+
+
 def on_two_devices(*tests):
     """Run tests of this folder in a process that has two devices."""
     paths = [str(Path(__file__).parent / test) for test in tests]
@@ -52,10 +55,13 @@ def test_episodes_are_spread_over_devices():
         "test_devices.py::test_rows_are_spread_over_devices_and_come_back_in_order",
         "test_devices.py::test_shares_of_two_devices_make_one_mean",
         "test_loop.py::test_seeds_that_have_a_device_each_are_the_same",
-        "test_meta_gradient.py::test_devices_that_share_the_tasks_take_the_step_of_one",
+        f"{SHARED_TASKS}[maesn-trust_region-True]",
     )
 
 
 @pytest.mark.slow
-def test_a_run_on_two_devices_resumes_exactly():
-    on_two_devices("test_experiment.py::test_a_run_that_died_ends_as_one_that_never_did[diayn_ppo]")
+def test_clipped_steps_are_shared_too_and_a_run_on_two_devices_resumes_exactly():
+    on_two_devices(
+        f"{SHARED_TASKS}[maml-clipped-False]",
+        "test_experiment.py::test_a_run_that_died_ends_as_one_that_never_did[diayn_ppo]",
+    )

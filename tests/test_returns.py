@@ -3,7 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli.returns import discounted, gae, linear_baseline, whiten
+from hmrl_cli import returns
+from hmrl_cli.returns import discounted, gae, whiten
+
+linear_baseline = jax.jit(returns.linear_baseline)
 
 
 def definition(reward, discount, value, bootstrap, lam):

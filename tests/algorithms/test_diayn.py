@@ -49,10 +49,11 @@ def test_two_skills_part_a_corridor_and_reach_log_2():
         start = family.reset(jax.random.key(0), jnp.zeros(1))
         return jax.lax.scan(step, start, None, family.horizon)[1].mean()
 
-    values = jax.vmap(lambda state: (value(state, 0) + value(state, 1)) / 2)(state)
+    values = jax.jit(jax.vmap(lambda state: (value(state, 0) + value(state, 1)) / 2))(state)
     np.testing.assert_allclose(values, np.log(2), rtol=0.02)
 
 
+@pytest.mark.slow
 def test_continuous_skills_are_told_apart_and_entropy_is_held_up():
     learner = diayn.build(diayn.Config(num_skills=4, sac=agent("auto"), **QUICK), toys.walker(10))
     state, metrics = train(learner, 60, num_seeds=2)

@@ -41,6 +41,7 @@ def test_skills_go_their_own_ways():
     assert (apart[:, ~np.eye(4, dtype=bool)] > 1.0).all()
 
 
+@pytest.mark.slow
 def test_discrete_actions_work_too():
     learner = make(toys.corridor(), num_skills=2, discriminate="identity", sharpness=6.0)
     _, metrics = train(learner, 30, num_seeds=2)
@@ -63,7 +64,7 @@ def test_prototypes_start_evenly_around_the_circle():
     )
 
 
-@pytest.mark.parametrize("family", ["walker", "line"])
+@pytest.mark.parametrize("family", ["walker", pytest.param("line", marks=pytest.mark.slow)])
 def test_one_skill_may_stay(family):
     """The last prototype is zero: its skill is rewarded for going nowhere, the others for going."""
     walker = toys.walker(10)

@@ -106,7 +106,10 @@ def test_the_divergence_from_the_prior_is_the_closed_form():
     np.testing.assert_allclose(divergence, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("family", [plain, lifted])
+SLOW_LIFTED = pytest.param(lifted, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("family", [plain, SLOW_LIFTED])
 def test_the_critics_teach_the_encoder_and_the_policy_does_not(family):
     inner, _, _, state, _ = met(family)
     learn = jax.jit(inner._learn)
@@ -128,6 +131,7 @@ def test_the_critics_teach_the_encoder_and_the_policy_does_not(family):
 def test_the_weight_of_the_divergence_grows_to_its_setting():
     _, _, _, state, _ = met(plain)
 
+    @functools.partial(jax.jit, static_argnums=1)
     def weight(updates, warmup):
         inner, _ = bound(plain(), kl_lambda=0.3, kl_warmup=warmup)
         context, some = inner._draw(jax.random.key(3), state)
@@ -189,7 +193,7 @@ def test_steps_after_an_early_end_are_not_kept_and_say_nothing():
     np.testing.assert_array_equal(ours.log_std, theirs.log_std)
 
 
-@pytest.mark.parametrize("family", [plain, lifted])
+@pytest.mark.parametrize("family", [plain, SLOW_LIFTED])
 def test_a_step_gives_back_what_it_was_given(family):
     _, learner, before, after, metrics = met(family)
     assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), after) == jax.tree.map(

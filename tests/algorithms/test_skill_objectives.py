@@ -54,7 +54,10 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if "continuous" in name else []) for name in LEARNERS],
+)
 def test_skills_go_their_own_ways(name):
     module, settings = LEARNERS[name]
     learner = module.build(module.Config(**(QUICK | settings)), WALKER)

@@ -10,11 +10,11 @@ from tests.bonuses.steps import leading_to
 
 def visit(bonus, state, places, valid=1.0):
     steps = leading_to([places])
-    return bonus.learn(jax.random.key(9), state, steps._replace(valid=valid * steps.valid))
+    return jax.jit(bonus.learn)(jax.random.key(9), state, steps._replace(valid=valid * steps.valid))
 
 
 def ask(bonus, state, *places):
-    return bonus.reward(state, leading_to([places]))[0]
+    return jax.jit(bonus.reward)(state, leading_to([places]))[0]
 
 
 @pytest.mark.parametrize("code", ["grid", "simhash"])

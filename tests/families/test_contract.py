@@ -98,9 +98,8 @@ def record(name: str) -> Record:
 
     seeds = jnp.arange(16).at[OTHER_TASK].set(ONE).at[STILL_AGAIN].set(STILL)
     tasks = evaluation.sample_tasks(one, "test", 16)
-    actions = jax.vmap(lambda key: random_actions(key, one.action.size))(
-        jax.random.split(jax.random.key(3), 16)
-    )
+    draw_actions = jax.jit(jax.vmap(lambda key: random_actions(key, one.action.size)))
+    actions = draw_actions(jax.random.split(jax.random.key(3), 16))
     others = jnp.abs(tasks - tasks[ONE]).max(axis=1) > 0
     tasks = tasks.at[OTHER_TASK].set(tasks[others.argmax()]).at[STILL_AGAIN].set(tasks[STILL])
     if name in SEEN:
@@ -115,10 +114,9 @@ def record(name: str) -> Record:
 @pytest.mark.parametrize("reward", REWARDS)
 def test_shapes_and_types_of_a_step_are_those_of_the_reset(name, reward):
     one = family(name, reward)
-    task = one.sample(jax.random.key(0), "train")
+    task = jax.eval_shape(lambda: one.sample(jax.random.key(0), "train"))
     start = jax.eval_shape(one.reset, jax.random.key(0), task)
-    action = jnp.zeros(one.action.size)
-    after = jax.eval_shape(one.step, start, action, task)
+    after = jax.eval_shape(one.step, start, jnp.zeros(one.action.size), task)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), start) == jax.tree.map(
         lambda x: (x.shape, x.dtype), after
     )
@@ -162,9 +160,13 @@ def test_the_baseline_of_a_few_episodes_is_finite(name):
     """Also of those in which nothing is driven, and of the many features of a body that hardly moves."""
     seen = record(name)
     obs, reward = seen.obs.reshape(80, 4, 50, -1), seen.reward.reshape(80, 4, 50)  # four pieces of one lane
-    discounted = jax.vmap(jax.vmap(returns.discounted))(reward, jnp.full_like(reward, 0.99))
-    values = jax.jit(jax.vmap(returns.linear_baseline))(obs, discounted, jnp.ones_like(discounted))
-    assert jnp.isfinite(values).all()
+
+    @jax.jit
+    def baseline(obs, reward):
+        discounted = jax.vmap(jax.vmap(returns.discounted))(reward, jnp.full_like(reward, 0.99))
+        return jax.vmap(returns.linear_baseline)(obs, discounted, jnp.ones_like(discounted))
+
+    assert np.isfinite(baseline(obs, reward)).all()
 
 
 @each_recorded(NAMES)
@@ -370,7 +372,7 @@ def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
         return state.reward, state.success
 
     (dense_reward, inside), (sparse_reward, inside_too) = (
-        map(np.asarray, jax.vmap(functools.partial(once, one))(jnp.arange(256), tasks, actions))
+        map(np.asarray, jax.jit(jax.vmap(functools.partial(once, one)))(jnp.arange(256), tasks, actions))
         for one in (dense, sparse)
     )
     assert 10 < inside.sum() < 246
