@@ -36,13 +36,7 @@ from tests import toys
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
-COMMANDS = {
-    "diayn": "pretrain-skills",
-    "diayn_ppo": "pretrain-skills",
-    "maml": "meta-train",
-    "maesn": "meta-train",
-    "ppo": "meta-train",
-}
+ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn", "ppo")
 # what an algorithm has beside the smoke preset
 SETTINGS = {
     "diayn_ppo": (
@@ -129,13 +123,14 @@ class Stops(Silent):
             self.asked = signal.SIGTERM
 
 
-def resolve(algorithm, *sets, skills=None, command=None):
+def resolve(algorithm, *sets, skills=None):
     smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2"]
     smaller += [*SETTINGS.get(algorithm, ()), *sets]
     if algorithm != "diayn":
         smaller.append(f"algorithm.name={algorithm}")
     flags = {"hierarchy.skills": str(skills)} if skills else {}
-    return config.resolve(command or COMMANDS[algorithm], "point/smoke", smaller, flags)
+    command = config.plugin("algorithms", algorithm).Config.command
+    return config.resolve(command, "point/smoke", smaller, flags)
 
 
 def train(path, resolved, resume=False, progress=None, stop=lambda: None):
@@ -154,9 +149,9 @@ def content(path):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """One whole run of every algorithm, and an HMRL run over the skills."""
+    """One whole run of each of the algorithms, and an HMRL run over the skills."""
     folder = tmp_path_factory.mktemp("runs")
-    for algorithm in COMMANDS:
+    for algorithm in ALGORITHMS:
         train(folder / algorithm, resolve(algorithm, "training.num_seeds=2"))
     hierarchical = resolve(
         "maesn", "hierarchy.steps_per_skill=2", "training.num_seeds=3", skills=folder / "diayn"
@@ -182,7 +177,7 @@ def content_of_a_run_that_died(path, resolved, monkeypatch):
     return content(path)
 
 
-@pytest.mark.parametrize("algorithm", COMMANDS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path, monkeypatch):
     resolved = resolve(algorithm, "training.num_seeds=2")
     assert content_of_a_run_that_died(tmp_path / "run", resolved, monkeypatch) == content(runs / algorithm)
@@ -192,8 +187,7 @@ def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path, m
 @pytest.mark.parametrize("algorithm", SLOW)
 def test_any_algorithm_goes_on_exactly(algorithm, runs, tmp_path, monkeypatch):
     skills = {"maesn": runs / "diayn", "ppo": runs / "diayn_ppo"}.get(algorithm)
-    command = config.plugin("algorithms", algorithm).Config.command
-    resolved = resolve(algorithm, *SLOW[algorithm], command=command, skills=skills)
+    resolved = resolve(algorithm, *SLOW[algorithm], skills=skills)
     train(tmp_path / "whole", resolved)
     whole = content(tmp_path / "whole")
     assert content_of_a_run_that_died(tmp_path / "cut", resolved, monkeypatch) == whole
@@ -299,11 +293,13 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         experiment.evaluate(runs / "maesn", sets=["evaluation.imitation_steps=2"], progress=Silent())
     with pytest.raises(ConfigError, match=r"late_fallback: found 0.5; must be 0 without evaluation.fallback"):
         experiment.evaluate(runs / "maesn", sets=["evaluation.late_fallback=0.5"], progress=Silent())
-    with pytest.raises(
-        ConfigError, match=r"fallback: found 0\.5, but no update goes by the rule; must be 0\.0"
+    for wrong, complaint in (
+        ("fallback=0.5", r"fallback: found 0\.5, but no update goes by the rule; must be 0\.0"),
+        ("rule=refit", r"rule: found 'refit', but no update goes by the rule; must be 'gradient'"),
     ):
-        sets = ["evaluation.fallback=0.5", "evaluation.tune_after=0"]
-        experiment.evaluate(runs / "maesn", sets=sets, progress=Silent())
+        sets = [f"evaluation.{wrong}", "evaluation.tune_after=0"]
+        with pytest.raises(ConfigError, match=complaint):
+            experiment.evaluate(runs / "maesn", sets=sets, progress=Silent())
     with pytest.raises(ConfigError, match="speed"):
         experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
