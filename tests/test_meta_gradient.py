@@ -53,11 +53,11 @@ def slope_of(agent):
     ("algorithm", "inner_steps", "form"),
     [
         ("maml", 1, "log_prob"),
-        ("maml", 3, "log_prob"),
         ("maml", 3, "ratio"),
         ("maesn", 0, "log_prob"),
-        ("maesn", 1, "log_prob"),
         ("maesn", 3, "log_prob"),
+        pytest.param("maml", 3, "log_prob", marks=pytest.mark.slow),
+        pytest.param("maesn", 1, "log_prob", marks=pytest.mark.slow),
     ],
 )
 def test_the_meta_gradient_agrees_with_finite_differences(algorithm, inner_steps, form):
@@ -140,7 +140,7 @@ def test_training_draws_each_task_of_the_table_at_most_once_an_update():
     np.testing.assert_array_equal(tasks, state.tasks[rows])
 
 
-@pytest.mark.parametrize("outer", ["trust_region", "clipped"])
+@pytest.mark.parametrize("outer", ["trust_region", pytest.param("clipped", marks=pytest.mark.slow)])
 def test_the_latent_of_a_task_that_is_not_met_stays(outer):
     """Whatever conjugate gradients remember, and whatever momentum Adam has."""
     agent = maesn.build(maesn.Config(num_train_tasks=9, outer=outer, **SMALL), FAMILY).step.__self__

@@ -85,6 +85,7 @@ def test_one_skill_may_stay(family):
     assert (distance[:, -1] < 0.5).all() and (distance[:, :-1] > 1.0).all(), distance
 
 
+@pytest.mark.slow
 def test_a_perceptron_may_discriminate():
     learner = make(num_skills=4, discriminator="mlp", window=1, hidden=(32,), learning_rate=3e-3)
     _, metrics = train(learner, 30, num_seeds=2)

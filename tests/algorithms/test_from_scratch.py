@@ -100,7 +100,7 @@ def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
     assert found > 0.5 and missed < 0.1
 
 
-@pytest.mark.parametrize("algorithm", BUILD)
+@pytest.mark.parametrize("algorithm", ["ppo", pytest.param("sac", marks=pytest.mark.slow)])
 def test_a_goal_is_learned_and_kept(algorithm):
     """Each seed learns the one task that it drew, and an evaluation adapts nothing."""
     plain = learner(algorithm, toys.walker(10))

@@ -97,7 +97,7 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
     np.testing.assert_allclose(returned[..., 0].mean(axis=1), 0.5, atol=0.1)  # a guess
 
 
-@pytest.mark.parametrize("family", [drifting, lifted])
+@pytest.mark.parametrize("family", [drifting, pytest.param(lifted, marks=pytest.mark.slow)])
 def test_the_training_pass_says_what_was_said_while_acting(family):
     learner = rl2.make(SMALL, family())
     state, trials = met(learner, jax.random.key(2))

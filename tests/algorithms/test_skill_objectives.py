@@ -144,6 +144,7 @@ def test_a_learned_prior_follows_what_skills_are_worth():
     np.testing.assert_allclose(jax.nn.logsumexp(vic_._moved(log_prior, skills[:3], own[:3])), 0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_learned_prior_collapses_and_a_fixed_one_does_not():
     settings = QUICK | dict(num_skills=16, episodes_per_update=32, prior_rate=1.0)
     effective = {}

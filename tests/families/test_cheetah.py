@@ -194,10 +194,12 @@ def record() -> Record:
     return Record(*map(np.asarray, (distances, *jax.jit(roles)(keys, jnp.array(ROLES), distances))))
 
 
+@pytest.mark.slow
 def test_doing_nothing_earns_nothing_at_hurdles():
     np.testing.assert_array_equal(record().reward[STILL], 0.0)
 
 
+@pytest.mark.slow
 def test_leaping_passes_hurdles():
     run = record()
     assert run.success[LEAP, :, -1].mean() >= 0.8
@@ -205,6 +207,7 @@ def test_leaping_passes_hurdles():
     assert set(run.reward[LEAP].ravel()) == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_walking_ends_at_the_first_hurdle():
     run = record()
     before = run.task[:, None] - run.obs[WALK, ..., 0]  # m from the torso's middle to the hurdle
@@ -212,6 +215,7 @@ def test_walking_ends_at_the_first_hurdle():
     assert (before[:, 100:] < 0.8).all()  # and gets as far as that
 
 
+@pytest.mark.slow
 def test_gaits_run_back_and_at_a_speed():
     run = record()
     assert (run.obs[RETREAT, :, -1, 0] < -5.0).all()
@@ -219,6 +223,7 @@ def test_gaits_run_back_and_at_a_speed():
     assert np.mean(np.abs(speeds - SPEED) <= 0.5) >= 0.9
 
 
+@pytest.mark.slow
 def test_a_fall_loses_energy_and_ends_at_rest_on_the_floor():
     run = record()
     total = run.energy[STILL].sum(axis=-1)
@@ -229,6 +234,7 @@ def test_a_fall_loses_energy_and_ends_at_rest_on_the_floor():
     assert np.ptp(run.obs[STILL, :, 100:, 0], axis=-1).max() < 0.5  # does not slide away
 
 
+@pytest.mark.slow
 def test_running_stays_above_the_floor():
     run = record()
     assert np.isfinite(run.obs).all()

@@ -111,6 +111,7 @@ def test_an_ant_that_explodes_ends_its_episode_and_is_seen_as_it_was():
         assert after.reward == pytest.approx(ant_dir.ALIVE)  # it got nowhere
 
 
+@pytest.mark.slow
 def test_walls_of_the_maze_are_solid():
     """An ant that walks straight at its goal behind the wall is stopped there."""
     family = ant_maze.make(ant_maze.Config())
