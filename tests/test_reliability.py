@@ -27,7 +27,7 @@ def test_flipped_bits_are_detected(measure, share):
     assert found["detected"] == found["tried"] == 1000 * share
 
 
-@pytest.mark.parametrize("share", [0.004, *SHARES[1:]])
+@pytest.mark.parametrize("share", [0.002, *SHARES[1:]])
 def test_configurations_are_planned_or_refused(measure, share):
     found = measure.configurations(share, random.Random(1))
     assert found["bugs"] == []
