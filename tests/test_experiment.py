@@ -209,7 +209,7 @@ def test_a_run_ends_as_any_other_after_a_full_disk(runs, tmp_path):
 def test_a_signal_ends_a_run_and_what_was_trained_is_kept(runs, tmp_path):
     resolved = resolve("maml", "training.num_seeds=2")
     path = tmp_path / "run"
-    for after, epochs in (("compiling", []), (1, [1]), (3, [3, 2])):
+    for after, epochs in (("compiling", []), (1, [1]), ("compiling", [1]), (3, [3, 2])):
         stops = Stops(after)
         with pytest.raises(Interrupted, match="epoch") as caught:
             train(path, resolved, resume=path.exists(), progress=stops, stop=lambda stops=stops: stops.asked)
@@ -617,6 +617,11 @@ def test_skills_of_another_body_are_refused(runs):
         )
 
 
+def test_actions_are_not_held_through_skills(runs):
+    with pytest.raises(ConfigError, match="action_repeat: found 2; must be 1 with a hierarchy"):
+        resolve("maesn", "training.action_repeat=2", skills=runs / "diayn")
+
+
 @pytest.mark.slow
 def test_skills_can_be_learned_over_skills_but_not_acted_through(runs, tmp_path):
     over = resolve("diayn", f"hierarchy.skills={runs / 'diayn'}", "hierarchy.steps_per_skill=2")
@@ -624,5 +629,3 @@ def test_skills_can_be_learned_over_skills_but_not_acted_through(runs, tmp_path)
     assert np.shape(summary["skills"]["displacement"]) == (1, 4)
     with pytest.raises(InputError, match="must act directly"):
         experiment.check(resolve("maesn", "hierarchy.steps_per_skill=2", skills=tmp_path / "over"))
-    with pytest.raises(ConfigError, match="action_repeat: found 2; must be 1 with a hierarchy"):
-        resolve("maesn", "training.action_repeat=2", skills=runs / "diayn")

@@ -34,6 +34,7 @@ BONUSES = {
     "icm": SMALL,
     "information_gain": {"observe": "identity", "length_scale": 1.0, "noise": 0.3, "weight": 0.3},
 }
+SLOW_ON_A_CHAIN = ("icm", "information_gain")
 
 
 def learner(algorithm, family, explore=None, **settings):
@@ -70,7 +71,7 @@ def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
 
 @pytest.mark.parametrize(
     "explore",
-    ["counts", "rnd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("icm", "information_gain"))],
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_ON_A_CHAIN else []) for name in BONUSES],
 )
 def test_every_bonus_finds_the_end_of_a_chain(explore):
     _, metrics = toys.train(learner("ppo", toys.chain(), explore, **BONUSES[explore]), 5)
@@ -100,7 +101,7 @@ def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
     assert found > 0.5 and missed < 0.1
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", pytest.param("sac", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("algorithm", BUILD)
 def test_a_goal_is_learned_and_kept(algorithm):
     """Each seed learns the one task that it drew, and an evaluation adapts nothing."""
     plain = learner(algorithm, toys.walker(10))
