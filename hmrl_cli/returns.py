@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
+MIN_RIDGE = 1e-5  # of the baseline, for what float32 can solve
+
+
 def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: Array | float) -> Array:
     """Generalised advantage estimate of one episode (Schulman et al. 2016, eq. 16).
 
@@ -44,17 +47,19 @@ def discounted(reward: Array, discount: Array) -> Array:
     return gae(reward, discount, zeros, zeros[0], 1.0)
 
 
-def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-5) -> Array:
-    """Least-squares prediction of the returns of one task's episodes (Duan et al. 2016, sec. 5).
+def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
+    """Ridge regression of the returns of one task's episodes (Duan et al. 2016, sec. 5).
 
     Features are [o, o^2, t/100, (t/100)^2, (t/100)^3, 1].  They are standardised before the ridge is
-    added, so that float32 can solve the normal equations whatever the units of the observation.
+    added, so that float32 can solve the normal equations whatever the units of the observation.  The ridge is
+    the number of features over that of steps, p / n, relative to a standardised feature's mean square: with
+    few steps for each coefficient, least squares would follow the noise and leave no advantages.  It is
+    p sigma^2 / (n beta^2) (Hoerl, Kennard & Baldwin 1975) where half of the variance is noise.
 
     Args:
         obs: [N, T, obs_size].
         returns: [N, T].
         valid: [N, T] 1 where the step counts.
-        ridge: relative to the mean square of a standardised feature.
 
     Returns:
         predictions [N, T].
@@ -76,6 +81,7 @@ def linear_baseline(obs: Array, returns: Array, valid: Array, ridge: float = 1e-
     gram, moment = weighted.T @ x, weighted.T @ (y - mean)
     solve = one_at_a_time(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
     unit = jnp.eye(x.shape[1])
+    ridge = MIN_RIDGE + varies.sum() / jnp.maximum(valid.sum(), 1.0)
     coefficients = solve(gram + ridge * unit, moment)
     # where features all but depend on each other, rounding can outweigh the ridge
     safe = solve(gram + 100.0 * ridge * unit, moment)
