@@ -1,6 +1,6 @@
 """Exploration via hierarchical meta reinforcement learning.
 
-The command line's three steps as functions: a configuration in, a run directory or a result out.  Errors
+The command line's main steps as functions: a configuration in, a run directory or a result out.  Errors
 are `hmrl_cli.errors.HmrlError`s, whose text the command line would print.
 """
 

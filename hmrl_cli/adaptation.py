@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.networks import Network
-from hmrl_cli.returns import discounted, gae, linear_baseline, whiten
+from hmrl_cli.returns import discounted, gae, linear_baseline, masked_mean, whiten
 from hmrl_cli.rollout import Held, unroll
 from hmrl_cli.types import AdaptState, Discrete, EnvState, TaskFamily, Transition
 
@@ -101,7 +101,7 @@ def advantages(transitions: Transition, discount: float, gae_lambda: float) -> t
 def mean_reward(episodes: Episodes) -> Array:
     """Of a step that counts, over all episodes: []."""
     steps = episodes.transitions
-    return jnp.sum(steps.reward * steps.valid) / jnp.maximum(steps.valid.sum(), 1.0)
+    return masked_mean(steps.reward, steps.valid)
 
 
 def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
@@ -162,12 +162,10 @@ def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Sur
         worth = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
         if form == "ratio":
             worth = jnp.exp(worth - steps.log_prob)
-        valid = steps.valid * episodes.own[:, None]
-        loss -= jnp.sum(worth * episodes.advantage * valid) / jnp.maximum(valid.sum(), 1.0)
+        loss -= masked_mean(worth * episodes.advantage, steps.valid * episodes.own[:, None])
     if moving.latent is not None:
         worth = jax.vmap(moving.latent.log_prob)(episodes.latent)
-        own = episodes.own
-        loss -= jnp.sum(worth * episodes.start_advantage * own) / jnp.maximum(own.sum(), 1.0)
+        loss -= masked_mean(worth * episodes.start_advantage, episodes.own)
     return loss
 
 

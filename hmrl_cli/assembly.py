@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hmrl_cli import config, loop, records
 from hmrl_cli.config import Experiment
 from hmrl_cli.errors import ConfigError, InputError
-from hmrl_cli.exploration import bonus
+from hmrl_cli.intrinsic import bonus
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.skills import lift, repeat
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily

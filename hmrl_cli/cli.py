@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
@@ -22,7 +22,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 import hmrl_cli
-from hmrl_cli import config, exports, interruption, progress, records, rundir, runtime
+from hmrl_cli import config, exports, interruption, listing, progress, records, rundir, runtime
 from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
@@ -439,7 +439,8 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
 def report(
     run_dirs: RunDirs,
     out: Annotated[
-        Path | None, typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run]")
+        Path | None,
+        typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -484,7 +485,8 @@ def render(
     if is_run:
         records.read(Path(what))
     else:
-        config.family_of(what)
+        known = {*config.plugins("families"), *config.presets()}
+        _check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
     with _progress(quiet=False, verbose=False) as shows:
@@ -539,16 +541,16 @@ def list_(
     `hmrl list families NAME --json`, with --split or --tasks if need be, describes a family by rolling
     it out: sizes, and the returns of doing nothing and of a scripted controller.
     """
-    if kind is not None and kind not in _LISTINGS:
+    if kind is not None and kind not in listing.KINDS:
         raise ConfigError(
-            f"list: found {shown(kind)}{did_you_mean(kind, _LISTINGS)}\n"
-            f"must be one of: {', '.join(_LISTINGS)}"
+            f"list: found {shown(kind)}{did_you_mean(kind, listing.KINDS)}\n"
+            f"must be one of: {', '.join(listing.KINDS)}"
         )
     rolls_out = split is not None or tasks is not None
     if rolls_out and (kind != "families" or name is None):
         raise ConfigError("--split, --tasks: must go with one family, as in: hmrl list families NAME")
     if name is None:
-        _list_all([kind] if kind else list(_LISTINGS), as_json)
+        _list_all([kind] if kind else list(listing.KINDS), as_json)
     elif kind == "families" and (rolls_out or as_json):
         _describe_family(name, split or SplitName.test, tasks, as_json)
     elif kind == "presets":
@@ -557,45 +559,8 @@ def list_(
         _list_fields(str(kind), name, as_json)
 
 
-def _list_plugins(kind: str) -> list[dict[str, str]]:
-    return [
-        {"name": name, "description": _first_line(config.plugin(kind, name).__doc__)}
-        for name in config.plugins(kind)
-    ]
-
-
-def _list_algorithms() -> list[dict[str, str]]:
-    rows = []
-    for name in config.plugins("algorithms"):
-        module = config.plugin("algorithms", name)
-        description = _first_line(module.__doc__)
-        rows.append({"name": name, "command": module.Config.command, "description": description})
-    return rows
-
-
-def _list_presets() -> list[dict[str, str]]:
-    rows = []
-    for name, path in config.presets().items():
-        try:
-            commands = ", ".join(resolved.command for resolved in config.serving(name))
-        except ConfigError:
-            commands = "none: it has an error, see hmrl show"
-        first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-        description = first.removeprefix("#").strip() if first.startswith("#") else ""
-        rows.append({"name": name, "command": commands, "description": description})
-    return rows
-
-
-_LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
-    "families": partial(_list_plugins, "families"),
-    "algorithms": _list_algorithms,
-    "bonuses": partial(_list_plugins, "bonuses"),
-    "presets": _list_presets,
-}
-
-
 def _list_all(kinds: Sequence[str], as_json: bool) -> None:
-    listings = {kind: _LISTINGS[kind]() for kind in kinds}
+    listings = {kind: listing.KINDS[kind]() for kind in kinds}
     if as_json:
         _out_json(listings)
         return
@@ -619,11 +584,11 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
 
 def _list_fields(kind: str, name: str, as_json: bool) -> None:
     module = config.plugin(kind, name)
-    rows = config.fields(module.Config)
+    rows = listing.fields(module.Config)
     if as_json:
         command = {"command": module.Config.command} if kind == "algorithms" else {}
         fields = [row._asdict() for row in rows]
-        _out_json({"name": name, **command, "description": _first_line(module.__doc__), "fields": fields})
+        _out_json({"name": name, **command, "description": listing.purpose(kind, name), "fields": fields})
         return
     cells = [(row.name, row.type, _value(row.default), row.description) for row in rows]
     _out_table((name, "type", "default", "description"), cells)
@@ -641,6 +606,9 @@ def show(
     Each value comes with its origin, a run with its status.
     """
     if not Path(what).is_dir():
+        if not what.endswith(".toml"):
+            wanted = "a run directory, a preset (see: hmrl list presets) or a path that ends in .toml"
+            _check_known("RUN_DIR|PRESET", what, config.presets(), wanted)
         _show_preset(what, as_json)
         return
     info = records.read(Path(what))
@@ -725,10 +693,6 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
-
-
 @contextlib.contextmanager
 def _progress(quiet: bool, verbose: bool) -> Iterator[progress.Progress]:
     shows = progress.make(sys.stderr, quiet=quiet, verbose=verbose)
@@ -743,6 +707,12 @@ def _prepare(shows: progress.Progress) -> None:
     warning = runtime.prepare()
     if warning:
         shows.note(warning)
+
+
+def _check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:
+    """Complain of an argument that is neither a run directory nor known; `wanted` is all that it may be."""
+    if found not in known:
+        raise ConfigError(f"{argument}: found {shown(found)}{did_you_mean(found, known)}\nmust be {wanted}")
 
 
 def _check_tasks_file(path: Path | None) -> None:

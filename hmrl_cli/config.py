@@ -449,7 +449,7 @@ def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Map
         try:
             values[section] = _parse(model, merged.get(section, {}))
         except pydantic.ValidationError as error:
-            problems += [_describe(section, model, detail, origins) for detail in error.errors()]
+            problems += _described(section, model, error, origins)
         except (ValueError, RecursionError):
             problems.append(f"{section}: holds a value too large or nested too deeply")
     if problems:
@@ -502,11 +502,32 @@ def _parse(model: type[Strict], table: Any) -> Strict:
     return model.model_validate_json(json.dumps(table, default=str))
 
 
+def _described(
+    section: str, model: type[Strict], error: pydantic.ValidationError, origins: Mapping[str, str]
+) -> list[str]:
+    """What pydantic found, in our words: once for a value that fits none of the types it could have."""
+    of_values: dict[tuple[int | str, ...], list[Any]] = {}
+    for detail in error.errors():
+        of_values.setdefault(_value_at(model, detail["loc"]), []).append(detail)
+    return [_describe(section, model, *found, origins) for found in of_values.items()]
+
+
+def _value_at(model: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A location without the name of one of its value's types, which pydantic puts last."""
+    parent = _fields_at(model, location[:-2])
+    is_type = len(location) > 1 and location[-2] in parent and not _fields_at(model, location[:-1])
+    return location[:-1] if is_type and isinstance(location[-1], str) else location
+
+
 def _describe(
-    section: str, model: type[Strict], detail: Mapping[str, Any], origins: Mapping[str, str]
+    section: str,
+    model: type[Strict],
+    location: tuple[int | str, ...],
+    details: Sequence[Any],
+    origins: Mapping[str, str],
 ) -> str:
-    """One problem that pydantic found, in our words."""
-    location = detail["loc"]
+    """What is wrong with one value."""
+    detail = details[0]
     path = ".".join([section, *map(str, location)])
     origin = _origin(origins, path)
     if detail["type"] == "extra_forbidden":
@@ -516,12 +537,10 @@ def _describe(
         return f"{path}: missing; must be given, as in: --set {path}=..."
     if detail["type"] == "value_error" and not location:  # of fields that do not go together; names them
         return f"{section}.{detail['msg'].removeprefix('Value error, ')}"
-    wanted = (
-        detail["msg"]
-        .replace("Input should be", "must be")
-        .replace("an object", "a table")
-        .removeprefix("Value error, ")
-    )
+    wanted = " or ".join(one["msg"].removeprefix("Input should be ") for one in details)
+    if detail["msg"].startswith("Input should be "):
+        wanted = f"must be {wanted}".replace("an object", "a table")
+    wanted = wanted.removeprefix("Value error, ")
     found = "" if detail["type"] == "json_invalid" else f"found {shown(detail['input'])} (from {origin}); "
     return f"{path}: {found}{_one_line(wanted)}"
 
@@ -581,6 +600,7 @@ def _check_evaluation(experiment: Experiment) -> None:
                     f"evaluation.{field}: found {shown(getattr(found, field))}, but "
                     f"{experiment.algorithm.name} has no inner loop; must be {shown(getattr(plain, field))}"
                 )
+    _check_what_moves(experiment)
     if found.imitation_steps and found.rule != "refit":
         raise ConfigError(
             f"evaluation.imitation_steps: found {found.imitation_steps}; "
@@ -596,6 +616,27 @@ def _check_evaluation(experiment: Experiment) -> None:
                 f"evaluation.{field}: found {shown(getattr(found, field))}, but no update goes by the rule; "
                 f"must be {shown(getattr(plain, field))} where evaluation.tune_after is 0"
             )
+
+
+def _check_what_moves(experiment: Experiment) -> None:
+    """An evaluation whose updates could move nothing would be a flat line that looks like a result."""
+    found, algorithm = experiment.evaluation, experiment.algorithm
+    if "latent_size" not in type(algorithm).model_fields:
+        if found.latent_std != 1.0:
+            raise ConfigError(
+                f"evaluation.latent_std: found {found.latent_std}; "
+                f"must be 1 with {algorithm.name}, which has no latent"
+            )
+        if found.rule == "refit" and not found.imitation_steps:
+            raise ConfigError(
+                f"evaluation.imitation_steps: found 0; must be more with {algorithm.name}, "
+                "which has no latent for a refit to move, or evaluation.rule gradient"
+            )
+    moves_latent = found.rule == "gradient" and getattr(algorithm, "adapts", None) == "latent"
+    if moves_latent and found.episodes == 1 and found.adapt_steps and found.tune_after != 0:
+        raise ConfigError(
+            "evaluation.episodes: found 1; must be 2 or more, for the latent moves by how episodes compare"
+        )
 
 
 def _takes_bonus(algorithm: str) -> bool:
@@ -681,56 +722,3 @@ def difference(one: Experiment, other: Experiment) -> str | None:
         if left.get(path) != right.get(path):
             return f"{path}: found {shown(left.get(path))}, where the run has {shown(right.get(path))}"
     return None
-
-
-class FieldInfo(NamedTuple):
-    """One field of a configuration class, for listings."""
-
-    name: str
-    type: str
-    default: Any  # None when there is none: the field must be given
-    description: str
-
-
-def fields(model: type[Strict]) -> list[FieldInfo]:
-    """Fields of a configuration class, nested ones by dotted path, without the `name`."""
-    rows = []
-    for name, field in model.model_fields.items():
-        if name == "name":
-            continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Strict):
-            rows += [row._replace(name=f"{name}.{row.name}") for row in fields(field.annotation)]
-            continue
-        default = field.get_default(call_default_factory=True)
-        default = None if field.is_required() else default
-        rows.append(FieldInfo(name, _type_text(field), default, field.description or ""))
-    return rows
-
-
-def _type_text(field: pydantic.fields.FieldInfo) -> str:
-    """The type as a reader wants it: `int > 0`, `sparse | dense`, `float`."""
-    annotation: Any = field.annotation
-    if typing.get_origin(annotation) is tuple:
-        return f"list of {_element_text(typing.get_args(annotation)[0])}"
-    if typing.get_origin(annotation) is typing.Literal:
-        return " | ".join(map(str, typing.get_args(annotation)))
-    text = annotation.__name__ if isinstance(annotation, type) and not typing.get_args(annotation) else ""
-    text = text or str(annotation).replace("typing.", "")
-    return " ".join([text, _bounds_text(field.metadata)]).strip()
-
-
-def _element_text(annotation: Any) -> str:
-    """The type of a list's elements, whose bounds stand in an `Annotated`."""
-    base, *limits = typing.get_args(annotation) or (annotation,)
-    metadata = [bound for limit in limits for bound in getattr(limit, "metadata", ())]
-    return " ".join([base.__name__, _bounds_text(metadata)]).strip()
-
-
-def _bounds_text(metadata: Sequence[Any]) -> str:
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    return ", ".join(
-        f"{sign} {value}"
-        for limit in metadata
-        for name, sign in signs.items()
-        if (value := getattr(limit, name, None)) is not None
-    )

@@ -215,13 +215,18 @@ def evaluate(
     progress.phase("loading")
     experiment = records.read(path).experiment
     files.check_writable(path)
+    given = {name: value for name, value in settings.items() if value is not None}
     if experiment.algorithm.command == "pretrain-skills":
+        if sets or given or tasks_file:
+            raise ConfigError(
+                f"{path}: is a run of skills, which do not adapt; must be evaluated without --set, --tasks, "
+                "--adapt-steps, --episodes and --num-tasks"
+            )
         with files.held(path):  # its training ends with writing the same files
             trained = open_trained(path, reward, progress)
             return {"schema": 1, "run": str(path), **diagnose(path, trained)}
     trained = open_trained(path, reward, progress)
     parts = trained.parts
-    given = {name: value for name, value in settings.items() if value is not None}
     budget = config.with_evaluation(experiment, sets, given).evaluation
     tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")

@@ -9,6 +9,7 @@ from hmrl_cli import clipped, refit, tuning
 from hmrl_cli.adaptation import Episodes, Fallback
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.networks import Network
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import Adaptation, AdaptState
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def adapt(
         budget: updates, episodes, and how they are used.
 
     Returns:
-        what acted last, and what each batch was like, leaves [adapt_steps + 1].
+        what acted last, and how the policy's own episodes of each batch went, leaves [adapt_steps + 1].
     """
     by_rule = _updates_by_rule(budget)
 
@@ -63,9 +64,8 @@ def adapt(
 
     def one_batch(now: Carried, count: Array) -> tuple[Carried, Adaptation]:
         episodes = run(now.acting, count)
-        record = Adaptation(episodes.returned.mean(), episodes.success.mean(), episodes.reached.mean())
         due = (count >= by_rule).astype(int) + (count >= budget.adapt_steps)
-        return jax.lax.switch(due, updates, now, count, episodes), record
+        return jax.lax.switch(due, updates, now, count, episodes), _outcome(episodes)
 
     memory = None
     if budget.rule == "refit" and by_rule:
@@ -74,6 +74,13 @@ def adapt(
     first = Carried(start, memory, optimizer)
     last, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
     return last.acting, records
+
+
+def _outcome(episodes: Episodes) -> Adaptation:
+    """How the policy's own episodes went, or all where it had none: means []."""
+    own = jnp.where(episodes.own.any(), episodes.own, 1.0)
+    each = (episodes.returned, episodes.success, episodes.reached)
+    return Adaptation(*(masked_mean(x, own) for x in each))
 
 
 def _updates_by_rule(budget: Evaluation) -> int:

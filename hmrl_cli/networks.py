@@ -43,6 +43,10 @@ class Recurrent(NamedTuple):
     read: Callable[[Params, Array, Array], Any]  # the memory with x, x [..., F] -> what `apply` gives for it
     memory_size: int
 
+    def of_sequences(self) -> Network:
+        """The same as a function of whole sequences."""
+        return Network(self.init, self.apply)
+
 
 def mlp(
     input_size: int,
@@ -121,6 +125,13 @@ def normalizing(policy: Network, obs_size: int) -> Network:
         return policy.apply(params["policy"], moments.normalize(observed, obs), latent)
 
     return Network(init, apply)
+
+
+def action_code(action: Action, value: Array) -> Array:
+    """What a network sees of an action [..., action.size]: as the family clips it, or one-hot."""
+    if isinstance(action, Discrete):
+        return jax.nn.one_hot(value, action.size)
+    return jnp.clip(value, -1.0, 1.0)
 
 
 def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.networks import Network
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def worth(memory: Memory) -> Array:
 
     Returns that are all alike give even weights, a few that stand out nearly all; without episodes, zeros.
     """
-    mean = jnp.sum(memory.returned * memory.kept) / jnp.maximum(memory.kept.sum(), 1.0)
+    mean = masked_mean(memory.returned, memory.kept)
     best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
     # what float32 sums leave of equal returns is no difference
     spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
@@ -125,7 +126,7 @@ def imitate(key: Key, params: Params, memory: Memory, weight: Array, policy: Net
         if latent is not None:
             latent = jnp.broadcast_to(latent[:, None], (*drawn.valid.shape, latent.shape[-1]))
         log_prob = policy.apply(params, drawn.obs, latent).log_prob(drawn.action)
-        return -jnp.sum(drawn.valid * log_prob) / jnp.maximum(drawn.valid.sum(), 1.0)
+        return -masked_mean(log_prob, drawn.valid)
 
     def descend(carry: tuple, rows: Array) -> tuple[tuple, None]:
         params, optimizer = carry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import Action, Discrete
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key
@@ -22,6 +23,11 @@ def must_hold(capacity: int, steps: int) -> None:
     """Raise ValueError for a buffer that one update's steps do not fit into."""
     if capacity < steps:
         raise ValueError(f"algorithm.buffer_capacity: found {capacity}; must hold one update, {steps} steps")
+
+
+def blank(action: Action) -> Array:
+    """An action of this kind, for an example of what is stored."""
+    return jnp.int32(0) if isinstance(action, Discrete) else jnp.zeros(action.size)
 
 
 def init(example: Any, capacity: int) -> Buffer:

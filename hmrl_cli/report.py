@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import checkpoints, files
+from hmrl_cli.config import Evaluation
 from hmrl_cli.errors import ConfigError, InputError
 
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
@@ -120,6 +121,7 @@ def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         "tasks": document["num_tasks"],
         "updates": document["steps"][-1],
         "episodes": document["episodes"],
+        "env_steps": document["env_steps"][-1],
         "flat": round(document["flat"], 2),
         "feasible": round(document["feasible"], 2),
         "before": round(document["return"]["iqm"][0], 2),
@@ -127,7 +129,15 @@ def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         "fraction": None if fraction is None else round(fraction[-1], 2),
         "success": last("success"),
         "reached": last("reached"),
+        "adaptation": _adaptation(document),
     }
+
+
+def _adaptation(document: dict[str, Any]) -> str:
+    """The settings of the evaluation that are not the default ones, or that it is by the run's own update."""
+    plain = Evaluation().model_dump()
+    settings = document.get("adaptation", {}).items()
+    return ", ".join(f"{name} {value}" for name, value in settings if value != plain[name]) or "own update"
 
 
 def write(run_paths: Sequence[Path], out: Path) -> Path:
@@ -174,7 +184,8 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
     return (
         f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
         "<p>After the last update, over seeds and tasks, with 95 % intervals: interquartile mean of the "
-        "return, mean of the rates; fraction: of the way from flat to feasible.</p>"
+        "return, mean of the rates; fraction: of the way from flat to feasible; env_steps: that it learned "
+        "from.</p>"
     )
 
 

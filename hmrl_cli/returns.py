@@ -89,6 +89,11 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
     return (mean + x @ coefficients).reshape(returns.shape)
 
 
+def masked_mean(x: Array, valid: Array) -> Array:
+    """Mean [] over the entries that count, 0 where none does."""
+    return jnp.sum(x * valid) / jnp.maximum(valid.sum(), 1.0)
+
+
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:
     """Zero mean and unit variance over the entries that count; the others become 0.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import EnvState, TaskFamily, Transition
+from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -62,3 +62,12 @@ def unroll(
 
     final, transitions = jax.lax.scan(one_step, family.reset(reset_key, task), jnp.arange(family.horizon))
     return transitions, final
+
+
+def outcome(reward: Array, final: EnvState) -> Adaptation:
+    """How episodes went, rewards [N, T] and last states [N]: means []."""
+    return Adaptation(
+        reward.sum(axis=1).mean(),
+        final.success.astype(jnp.float32).mean(),
+        final.reached.astype(jnp.float32).mean(),
+    )

@@ -13,6 +13,7 @@ from hmrl_cli import adaptation, clipped
 from hmrl_cli.adaptation import Episodes
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.networks import Network
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
@@ -47,16 +48,13 @@ def step(
     def outputs(params: Params) -> Policy:
         return policy.apply(params, steps.obs, latent)
 
-    def mean(x: Array) -> Array:
-        return jnp.sum(x * counted) / jnp.maximum(counted.sum(), 1.0)
-
     def loss(_: Params, new: Policy) -> Array:
         ratio = jnp.exp(new.log_prob(steps.action) - steps.log_prob)
         limited = jnp.clip(ratio, 1.0 - SETTINGS.clip, 1.0 + SETTINGS.clip)
-        return -mean(jnp.minimum(ratio * episodes.advantage, limited * episodes.advantage))
+        return -masked_mean(jnp.minimum(ratio * episodes.advantage, limited * episodes.advantage), counted)
 
     def divergence(old: Policy, new: Policy) -> Array:
-        return mean(jax.lax.stop_gradient(old).kl(new))
+        return masked_mean(jax.lax.stop_gradient(old).kl(new), counted)
 
     params, optimizer, _ = clipped.step(state.params, optimizer, outputs, loss, divergence, SETTINGS)
     return state._replace(params=params), optimizer

@@ -241,7 +241,12 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (["render", "pont"], 2, "did you mean 'point'?"),
         (["render", "point", "-o", "x.png"], 2, "-o: found 'x.png'; must end in .html"),
         (["render", "."], 65, "holds no config.toml"),
-        (["show", "nothing"], 2, "found 'nothing'"),
+        (
+            ["render", "runs/none"],
+            2,
+            "must be a run directory, a family (see: hmrl list families) or a preset",
+        ),
+        (["show", "nothing"], 2, "must be a run directory, a preset (see: hmrl list presets) or a path"),
         (["show", "."], 65, "holds no config.toml"),
         (["list", "familes"], 2, "did you mean 'families'?"),
         (["list", "families", "pont"], 2, "did you mean 'point'?"),

@@ -5,14 +5,14 @@ import subprocess
 import sys
 import tomllib
 from types import SimpleNamespace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hmrl_cli import config
+from hmrl_cli import config, listing
 from hmrl_cli.config import Strict
 from hmrl_cli.errors import ConfigError, HmrlError
 
@@ -54,6 +54,7 @@ class Room(Strict):
 class Net(Strict):
     hidden: tuple[int, ...] = (32, 32)
     gain: float | None = None
+    rate: Annotated[float, pydantic.Field(ge=0)] | Literal["auto"] = "auto"
 
 
 class Learn(Strict):
@@ -256,6 +257,14 @@ def test_a_bonus_that_does_not_fit_is_refused(presets, sets, expected):
             "algorithm.net.hidden.1: found 'x' (from --set); must be a valid",
         ),
         (
+            "algorithm.net.rate = fast",
+            "algorithm.net.rate: found 'fast' (from --set); must be a valid number or 'auto'",
+        ),
+        (
+            "algorithm.net.rate = -1",
+            "algorithm.net.rate: found -1 (from --set); must be greater than or equal to 0 or 'auto'",
+        ),
+        (
             "training.epochs = 99999999999",
             "training.epochs: found 99999999999 (from --set); must be less than",
         ),
@@ -402,13 +411,15 @@ def test_any_setting_of_a_preset_resolves_or_is_refused(data):
 
 
 def test_fields_for_listings():
-    rows = {row.name: row for row in config.fields(Learn)}
-    assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain"}
-    assert rows["inner_lr"].type == "float > 0"
-    room = {row.name: row for row in config.fields(Room)}
+    rows = {row.name: row for row in listing.fields(Learn)}
+    assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain", "net.rate"}
+    types = {name: row.type for name, row in rows.items()}
+    assert types["inner_lr"] == "float > 0" and types["net.hidden"] == "list of int"
+    assert types["net.gain"] == "float | none" and types["net.rate"] == "float >= 0 | auto"
+    room = {row.name: row for row in listing.fields(Room)}
     assert room["reward"].type == "sparse | dense"
     assert room["size"].description == "side of the room"
-    assert {row.name: row.default for row in config.fields(config.Training)}["epochs"] is None
+    assert {row.name: row.default for row in listing.fields(config.Training)}["epochs"] is None
 
 
 def test_family_of_a_name_or_a_preset(presets):

@@ -300,6 +300,16 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         sets = [f"evaluation.{wrong}", "evaluation.tune_after=0"]
         with pytest.raises(ConfigError, match=complaint):
             experiment.evaluate(runs / "maesn", sets=sets, progress=Silent())
+    with pytest.raises(ConfigError, match=r"evaluation\.episodes: found 1; must be 2 or more"):
+        experiment.evaluate(runs / "maesn", episodes=1, progress=Silent())
+    for wrong, complaint in (
+        ("latent_std=3.0", r"latent_std: found 3\.0; must be 1 with maml, which has no latent"),
+        ("rule=refit", r"imitation_steps: found 0; must be more with maml, which has no latent"),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            experiment.evaluate(runs / "maml", sets=[f"evaluation.{wrong}"], progress=Silent())
+    with pytest.raises(ConfigError, match="diayn: is a run of skills, which do not adapt"):
+        experiment.evaluate(runs / "diayn", episodes=2, progress=Silent())
     with pytest.raises(ConfigError, match="speed"):
         experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
@@ -572,6 +582,14 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         experiment.evaluate(runs / name, split="test", progress=Silent())
     rows = report.compare([runs / "maml", runs / "maesn"])["rows"]
     assert {(row["run"], row["split"]) for row in rows} >= {("maml", "test"), ("maesn", "test")}
+    assert {row["adaptation"] for row in rows} >= {"own update"}
+    other = runs / "maesn" / "eval" / "test-sparse.json"
+    document = json.loads(other.read_text())
+    document["adaptation"] |= {"rule": "refit", "imitation_steps": 2}
+    other.write_text(json.dumps(document))
+    (row,) = [row for row in report.compare([runs / "maesn"])["rows"] if row["split"] == "test"]
+    assert row["adaptation"] == "rule refit, imitation_steps 2"
+    assert row["env_steps"] == document["env_steps"][-1] > 0
     page = report.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "r.html").read_text()
     assert page.count("<svg") == 2 and "default-src 'none'" in page and "<script" not in page
     assert not [link for link in page.split('"') if link.startswith("http") and "w3.org" not in link]

@@ -48,12 +48,12 @@ class Objective(NamedTuple):
 
     space: Space
     init: Callable[[Key], Any]
-    draw: Callable[[Key, Any, int], Array]  # key, state, N -> skills
     # key, state, skills, path, valid -> reward [N, T, C], and the price of its parts [N, C]
     reward: Callable[[Key, Any, Array, Array, Array], tuple[Array, Array]]
     learn: Callable[[Key, Any, Array, Array, Array], tuple[Any, Metrics]]  # the same -> state
     log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M], of the examples
     num_rewards: int = 1  # C
+    draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: evenly
 
 
 class Learned(NamedTuple):
@@ -129,7 +129,7 @@ class OnPolicy(NamedTuple):
         """Run one episode in each environment, then learn from them and forget them."""
         draw_key, episode_key, reward_key, policy_key, objective_key = jax.random.split(key, 5)
         count = self.config.episodes_per_update
-        skills = self.objective.draw(draw_key, state.objective, count)
+        skills = self._draw(draw_key, state.objective, count)
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
@@ -140,6 +140,12 @@ class OnPolicy(NamedTuple):
         objective, metrics = self.objective.learn(objective_key, state.objective, skills, path, steps.valid)
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
         return State(agent, objective, observed), metrics | learned
+
+    def _draw(self, key: Key, objective: Any, count: int) -> Array:
+        """Skills for so many episodes."""
+        if self.objective.draw is None:
+            return self.objective.space.draw(key, count)
+        return self.objective.draw(key, objective, count)
 
     def freeze(self, state: State) -> Params:
         """What acting with the skills takes."""

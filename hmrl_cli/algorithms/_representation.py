@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -47,10 +47,6 @@ class Phi(NamedTuple):
         """Fresh parameters."""
         return self.net.init(key)
 
-    def draw(self, key: Key, state: Any, count: int) -> Array:
-        """Skills [count] or [count, d], evenly."""
-        return self.space.draw(key, count)
-
     def __call__(self, params: Params, observed: moments.Moments, feature: Array) -> Array:
         """phi [..., d] of features [..., F]."""
         return self.net.apply(params, moments.normalize(observed, feature))
@@ -78,11 +74,6 @@ class Phi(NamedTuple):
 
     def _feature(self, path: Array) -> Array:
         return self.family.features[self.config.represent](path)
-
-
-def mean(x: Array, valid: Array) -> Array:
-    """Mean [] over the rows that count."""
-    return jnp.sum(x * valid) / jnp.maximum(valid.sum(), 1.0)
 
 
 def make(config: Config, family: TaskFamily) -> Phi:

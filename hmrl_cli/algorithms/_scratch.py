@@ -9,9 +9,9 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli.config import Strict
-from hmrl_cli.exploration import mean_over
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.rollout import unroll
+from hmrl_cli.returns import masked_mean
+from hmrl_cli.rollout import outcome, unroll
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -52,21 +52,12 @@ def episodes(key: Key, act: Act, family: TaskFamily, tasks: Array, count: int) -
     )
 
 
-def outcome(steps: Transition, final: EnvState) -> Adaptation:
-    """How episodes went: means []."""
-    return Adaptation(
-        steps.reward.sum(axis=1).mean(),
-        final.success.astype(jnp.float32).mean(),
-        final.reached.astype(jnp.float32).mean(),
-    )
-
-
 def intrinsic(family: TaskFamily, state: State, steps: Transition) -> tuple[Array, Metrics]:
     """The weighted bonus [...] of the steps, and its mean as a metric; nothing without a bonus."""
     if family.bonus is None:
         return jnp.zeros_like(steps.reward), {}
     worth = family.bonus.reward(state, steps)
-    return family.bonus.weight * worth, {"bonus": mean_over(steps.valid, worth)}
+    return family.bonus.weight * worth, {"bonus": masked_mean(worth, steps.valid)}
 
 
 def init_bonus(key: Key, family: TaskFamily) -> State:
@@ -95,7 +86,8 @@ def measuring(
 
         def measure(_: None, count: Array) -> tuple[None, Adaptation]:
             step_key = jax.random.fold_in(key, count)
-            return None, outcome(*episodes(step_key, acting(policy), family, task[None], budget.episodes))
+            steps, final = episodes(step_key, acting(policy), family, task[None], budget.episodes)
+            return None, outcome(steps.reward, final)
 
         _, records = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
         return AdaptState(policy, None), records

@@ -15,8 +15,9 @@ from pydantic import Field
 from hmrl_cli import moments
 from hmrl_cli.algorithms import _on_policy, _representation
 from hmrl_cli.algorithms._on_policy import Learned, Objective
-from hmrl_cli.algorithms._representation import Phi, Rows, mean
+from hmrl_cli.algorithms._representation import Phi, Rows
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.returns import masked_mean
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
@@ -56,9 +57,10 @@ class Csf(NamedTuple):
 
         def loss(params: Params, some: Rows) -> tuple[Array, Metrics]:
             moves = self.phi.moves(params, state.observed, some)
-            gain = mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
-            contrast = mean(jax.nn.logsumexp(moves @ others.T, axis=-1) - jnp.log(len(others)), some.valid)
-            metrics = {"gain": gain, "step_length": mean(jnp.linalg.norm(moves, axis=-1), some.valid)}
+            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
+            against = jax.nn.logsumexp(moves @ others.T, axis=-1) - jnp.log(len(others))
+            contrast = masked_mean(against, some.valid)
+            metrics = {"gain": gain, "step_length": masked_mean(jnp.linalg.norm(moves, axis=-1), some.valid)}
             return self.config.contrast * contrast - gain, metrics
 
         return _on_policy.descend(key, state, loss, rows, self.config)
@@ -76,5 +78,5 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     phi = _representation.make(config, family)
     csf = Csf(config, phi)
     size = config.skill_size
-    objective = Objective(phi.space, csf.init, phi.draw, csf.reward, csf.learn, csf.log_q, num_rewards=size)
+    objective = Objective(phi.space, csf.init, csf.reward, csf.learn, csf.log_q, num_rewards=size)
     return _on_policy.make(config, family, objective)

@@ -19,6 +19,7 @@ from hmrl_cli.algorithms._skill_spaces import Space, box, one_of
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
+from hmrl_cli.returns import masked_mean
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
@@ -97,7 +98,7 @@ class Dads(NamedTuple):
 
         def loss(params: Params, some: _Rows) -> tuple[Array, Metrics]:
             likelihood = self._log_likelihood(params, state, some)
-            loss = -jnp.sum(likelihood * some.valid) / jnp.maximum(some.valid.sum(), 1.0)
+            loss = -masked_mean(likelihood, some.valid)
             return loss, {"model_loss": loss}
 
         dynamics, metrics = _on_policy.descend(key, state.dynamics, loss, rows, self.config)
@@ -144,6 +145,5 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     space = one_of(config.skill_size) if config.skills == "discrete" else box(config.skill_size)
     net = networks.mlp(seen + config.skill_size, config.hidden, change)
     dads = Dads(config, family, space, net, seen, change)
-    draw = lambda key, state, count: space.draw(key, count)  # noqa: E731
-    objective = Objective(space, dads.init, draw, dads.reward, dads.learn, dads.log_q)
+    objective = Objective(space, dads.init, dads.reward, dads.learn, dads.log_q)
     return _on_policy.make(config, family, objective)

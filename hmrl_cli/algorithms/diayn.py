@@ -78,11 +78,10 @@ class Diayn(NamedTuple):
         agent_key, discriminator_key = jax.random.split(key)
         params = self.discriminator.init(discriminator_key)
 
-        discrete = isinstance(self.family.action, Discrete)
         obs = jnp.zeros(self.family.obs_size)
         example = Stored(
             obs=obs,
-            action=jnp.int32(0) if discrete else jnp.zeros(self.family.action.size),
+            action=replay.blank(self.family.action),
             discount=jnp.float32(0),
             next_obs=obs,
             skill=jnp.int32(0),
@@ -204,7 +203,7 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     return SkillLearner(
         learner.init,
         learner.step,
-        steps_per_update=config.episodes_per_update * family.horizon,
+        steps_per_update=steps,
         freeze=learner.freeze,
         skills=learner.skills,
         discriminate=learner.discriminate,

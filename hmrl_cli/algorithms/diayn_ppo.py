@@ -20,6 +20,7 @@ from hmrl_cli.algorithms._skill_spaces import one_of
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.returns import masked_mean
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
@@ -87,9 +88,9 @@ class Diayn(NamedTuple):
         """Descend q's cross-entropy."""
         log_q = self.log_q(state, path)
         own = self._own(log_q, skills[:, None])
-        right = (log_q.argmax(axis=-1) == skills[:, None]) * valid
+        right = log_q.argmax(axis=-1) == skills[:, None]
         metrics = {
-            "discriminator_accuracy": right.sum() / jnp.maximum(valid.sum(), 1.0),
+            "discriminator_accuracy": masked_mean(right, valid),
             "mutual_information": lower_bound(own, -jnp.log(self.config.num_skills), valid),
         }
         seen = self._seen(path)
@@ -99,7 +100,7 @@ class Diayn(NamedTuple):
 
         def cross_entropy(params: Params, some: _Rows) -> tuple[Array, Metrics]:
             own = self._own(self._log_q(params, state.observed, some.seen), some.skill)
-            return -jnp.sum(own * some.valid) / jnp.maximum(some.valid.sum(), 1.0), {}
+            return -masked_mean(own, some.valid), {}
 
         # prototypes are few numbers: one exact gradient step a pass
         minibatches = 1 if self.config.discriminator == "prototypes" else None
@@ -161,8 +162,5 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
             "must be as few, or algorithm.discriminator mlp"
         )
     goal = Diayn(config, family, networks.mlp(size, config.hidden, config.num_skills), size)
-    space = one_of(config.num_skills)
-    draw = lambda key, state, count: space.draw(key, count)  # noqa: E731
-    return _on_policy.make(
-        config, family, Objective(space, goal.init, draw, goal.reward, goal.learn, goal.log_q)
-    )
+    objective = Objective(one_of(config.num_skills), goal.init, goal.reward, goal.learn, goal.log_q)
+    return _on_policy.make(config, family, objective)

@@ -14,8 +14,9 @@ from pydantic import Field
 from hmrl_cli import moments
 from hmrl_cli.algorithms import _on_policy, _representation
 from hmrl_cli.algorithms._on_policy import Learned, Objective
-from hmrl_cli.algorithms._representation import Phi, Rows, mean
+from hmrl_cli.algorithms._representation import Phi, Rows
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.returns import masked_mean
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
@@ -62,8 +63,8 @@ class Metra(NamedTuple):
 
         def loss(params: _Params, some: Rows) -> tuple[Array, Metrics]:
             moves = self.phi.moves(params.phi, state.observed, some)
-            gain = mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
-            room = mean(jnp.minimum(self._room(moves), self.config.slack), some.valid)
+            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
+            room = masked_mean(jnp.minimum(self._room(moves), self.config.slack), some.valid)
             multiplier = jnp.exp(params.log_multiplier)
             price = params.log_multiplier * jax.lax.stop_gradient(room)
             loss = price - gain - jax.lax.stop_gradient(multiplier) * room
@@ -86,5 +87,5 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
     """
     metra = Metra(config, _representation.make(config, family))
-    objective = Objective(metra.phi.space, metra.init, metra.phi.draw, metra.reward, metra.learn, metra.log_q)
+    objective = Objective(metra.phi.space, metra.init, metra.reward, metra.learn, metra.log_q)
     return _on_policy.make(config, family, objective)

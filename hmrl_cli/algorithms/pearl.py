@@ -33,9 +33,9 @@ from hmrl_cli.config import Strict
 from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.meta_gradient import prior_divergence
-from hmrl_cli.rollout import unroll
+from hmrl_cli.rollout import outcome, unroll
 from hmrl_cli.sac import Config as SACConfig
-from hmrl_cli.types import Adaptation, AdaptState, Discrete, EnvState, MetaLearner, TaskFamily
+from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.config import Evaluation
@@ -164,8 +164,7 @@ class Pearl(NamedTuple):
         """Fresh networks, the training tasks, and empty buffers."""
         agent_key, encoder_key, task_key = jax.random.split(key, 3)
         number, obs = jnp.float32(0), jnp.zeros(self.family.obs_size)
-        discrete = isinstance(self.family.action, Discrete)
-        action = jnp.int32(0) if discrete else jnp.zeros(self.family.action.size)
+        action = replay.blank(self.family.action)
         example = Stored(obs, action, reward=number, signal=number, discount=number, next_obs=obs)
 
         def buffers(capacity: int) -> replay.Buffer:
@@ -305,11 +304,7 @@ class Pearl(NamedTuple):
             latent = posterior(known, self.config.context_size)
             z = jax.vmap(latent.sample)(jax.random.split(z_key, num_episodes))
             steps, valid, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), z)
-            record = Adaptation(
-                steps.reward.sum(axis=1).mean(),
-                final.success.astype(jnp.float32).mean(),
-                final.reached.astype(jnp.float32).mean(),
-            )
+            record = outcome(steps.reward, final)
             flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
             new = self._evidence(encoder, flat, valid.reshape(-1))
             return (jax.tree.map(jnp.add, known, new), latent), (record, (steps, valid))
@@ -321,9 +316,7 @@ class Pearl(NamedTuple):
 
     def _evidence(self, encoder: Params, context: Stored, valid: Array) -> Evidence:
         """What transitions, leaves [C, ...], say of z, without those for which valid [C] is 0."""
-        action = context.action
-        if isinstance(self.family.action, Discrete):
-            action = jax.nn.one_hot(action, self.family.action.size)
+        action = networks.action_code(self.family.action, context.action)
         parts = [context.obs, action, context.signal[:, None], context.next_obs]
         mean, log_std = jnp.split(self.encoder.apply(encoder, jnp.concatenate(parts, axis=-1)), 2, axis=-1)
         # a full context weighs about as much as the prior at the start

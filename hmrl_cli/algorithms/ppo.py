@@ -16,6 +16,7 @@ from hmrl_cli.algorithms import _scratch
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
+from hmrl_cli.rollout import outcome
 from hmrl_cli.types import MetaLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class FromScratch(NamedTuple):
         steps, final = _scratch.episodes(
             episode_key, act, self.family, state.tasks, self.config.episodes_per_update
         )
-        returned, success, reached = _scratch.outcome(steps, final)
+        returned, success, reached = outcome(steps.reward, final)
         worth, bonus_metrics = _scratch.intrinsic(self.family, state.bonus, steps)
         agent, learned = self.agent.update(
             learn_key, state.agent, self._batch(state.observed, steps, steps.reward + worth)
@@ -84,7 +85,8 @@ class FromScratch(NamedTuple):
                 return library.policy(library.params, obs, skill).sample_with_log_prob(key)
 
             count = self.config.episodes_per_update
-            return _scratch.outcome(*_scratch.episodes(key, act, self.family, state.tasks, count)).returned
+            steps, final = _scratch.episodes(key, act, self.family, state.tasks, count)
+            return outcome(steps.reward, final).returned
 
         keys = jax.random.split(key, len(library.examples))
         best = jnp.asarray(library.examples)[jax.vmap(returned)(keys, library.examples).argmax()]

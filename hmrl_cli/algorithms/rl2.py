@@ -17,7 +17,6 @@ from pydantic import Field
 
 from hmrl_cli import moments, networks, ppo, returns
 from hmrl_cli.config import Strict
-from hmrl_cli.exploration import action_code
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
@@ -193,7 +192,8 @@ class RL2(NamedTuple):
         action, log_prob = pi.sample_with_log_prob(key)
         new = advance(self.family, state, action, task)
         discount, valid = 1.0 - new.done, 1.0 - state.done
-        after = Memory(hidden, action_code(self.family.action, action), new.reward, jnp.float32(new.done))
+        code = networks.action_code(self.family.action, action)
+        after = Memory(hidden, code, new.reward, jnp.float32(new.done))
         memory = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), memory, after)
         taken = Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
         return (new, memory), (seen, taken)
@@ -243,7 +243,7 @@ def make(config: Config, family: TaskFamily) -> RL2:
     policy = networks.recurrent(size, width, head)
     # the critic has a memory of its own, so that its errors leave the policy's alone
     critic = networks.recurrent(size + 1, width, networks.mlp(width + size + 1, settings.hidden, 1, "tanh"))
-    agent = ppo.PPO(networks.Network(*policy[:2]), networks.Network(*critic[:2]), settings)
+    agent = ppo.PPO(policy.of_sequences(), critic.of_sequences(), settings)
     return RL2(config, family, policy, agent)
 
 

@@ -13,8 +13,9 @@ from pydantic import Field
 from hmrl_cli import replay, sac
 from hmrl_cli.algorithms import _scratch
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.rollout import outcome
 from hmrl_cli.sac import Config as SACConfig
-from hmrl_cli.types import Discrete, MetaLearner, TaskFamily, Transition
+from hmrl_cli.types import MetaLearner, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics
@@ -50,11 +51,10 @@ class FromScratch(NamedTuple):
     def init(self, key: Key) -> State:
         """Fresh networks, the tasks, and an empty buffer."""
         agent_key, task_key, bonus_key = jax.random.split(key, 3)
-        discrete = isinstance(self.family.action, Discrete)
         obs, number = jnp.zeros(self.family.obs_size), jnp.float32(0)
         example = Transition(
             obs=obs,
-            action=jnp.int32(0) if discrete else jnp.zeros(self.family.action.size),
+            action=replay.blank(self.family.action),
             log_prob=number,
             reward=number,
             discount=number,
@@ -78,7 +78,7 @@ class FromScratch(NamedTuple):
             state.tasks,
             self.config.episodes_per_update,
         )
-        returned, success, reached = _scratch.outcome(steps, final)
+        returned, success, reached = outcome(steps.reward, final)
         _, bonus_metrics = _scratch.intrinsic(self.family, state.bonus, steps)
         bonus, bonus_learned = _scratch.learn_bonus(bonus_key, self.family, state.bonus, steps)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)

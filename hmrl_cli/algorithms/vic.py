@@ -139,5 +139,6 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
     vic = Vic(config, family, networks.mlp(2 * size, config.hidden, config.num_skills), size)
-    objective = Objective(one_of(config.num_skills), vic.init, vic.draw, vic.reward, vic.learn, vic.log_q)
+    skills = one_of(config.num_skills)
+    objective = Objective(skills, vic.init, vic.reward, vic.learn, vic.log_q, draw=vic.draw)
     return _on_policy.make(config, family, objective)

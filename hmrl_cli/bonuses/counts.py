@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import exploration
-from hmrl_cli.exploration import mean_over
+from hmrl_cli import intrinsic
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MIN_SIDE = 3  # bits of a grid in each direction
 
 
-class Config(exploration.Config):
+class Config(intrinsic.Config):
     """Settings of the count-based bonus."""
 
     name: Literal["counts"] = "counts"
@@ -81,7 +81,7 @@ class Counts(NamedTuple):
         first = state.table[self.code(state, steps.next_obs)] == 0
         metrics = {
             "visited_codes": jnp.sum(table > 0).astype(jnp.float32),
-            "new_states": mean_over(steps.valid, first),
+            "new_states": masked_mean(first, steps.valid),
         }
         return state._replace(table=table), metrics
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import exploration, moments, networks
+from hmrl_cli import intrinsic, moments, networks
 from hmrl_cli.distributions import Categorical, Gaussian
-from hmrl_cli.exploration import action_code, mean_over
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.moments import Moments
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import Bonus, Discrete, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
-class Config(exploration.NetworkConfig):
+class Config(intrinsic.NetworkConfig):
     """Settings of curiosity."""
 
     name: Literal["icm"] = "icm"
@@ -71,7 +71,7 @@ class ICM(NamedTuple):
 
     def error(self, params: Params, before: Array, action: Array, after: Array) -> Array:
         """1/2 |phi'(phi(s), a) - phi(s')|^2 [...]."""
-        x = jnp.concatenate([before, action_code(self.family.action, action)], axis=-1)
+        x = jnp.concatenate([before, networks.action_code(self.family.action, action)], axis=-1)
         return 0.5 * jnp.sum((self.parts["forward"].apply(params["forward"], x) - after) ** 2, axis=-1)
 
     def surprise(self, state: State, steps: Transition) -> Array:
@@ -81,27 +81,27 @@ class ICM(NamedTuple):
 
     def reward(self, state: State, steps: Transition) -> Array:
         """The forward model's error, scaled [...]."""
-        return exploration.scaled(state.scale, self.surprise(state, steps))
+        return intrinsic.scaled(state.scale, self.surprise(state, steps))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
         """Learn features, inverse and forward model together."""
         feature = self.family.features[self.config.observe](steps.next_obs)
         state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
         surprise = self.surprise(state, steps)
-        state = state._replace(scale=exploration.rescale(state.scale, surprise, steps.valid))
+        state = state._replace(scale=intrinsic.rescale(state.scale, surprise, steps.valid))
 
         def loss(params: Params, some: Transition) -> tuple[Array, Metrics]:
             before, after = (self.encode(state, params, obs) for obs in (some.obs, some.next_obs))
             action = some.action
             if not isinstance(self.family.action, Discrete):
-                action = action_code(self.family.action, action)
-            inverse = -mean_over(some.valid, self.invert(params, before, after).log_prob(action))
+                action = networks.action_code(self.family.action, action)
+            inverse = -masked_mean(self.invert(params, before, after).log_prob(action), some.valid)
             fixed = jax.lax.stop_gradient((before, after))
-            forward = mean_over(some.valid, self.error(params, fixed[0], some.action, fixed[1]))
+            forward = masked_mean(self.error(params, fixed[0], some.action, fixed[1]), some.valid)
             # no parameter sees both, and Adam makes up for a factor: there is nothing to weigh
             return inverse + forward, {"inverse_loss": inverse, "forward_loss": forward}
 
-        params, optimizer, metrics = exploration.fit(
+        params, optimizer, metrics = intrinsic.fit(
             key, self.config, loss, state.params, state.optimizer, steps
         )
         return state._replace(params=params, optimizer=optimizer), metrics

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import exploration
+from hmrl_cli import intrinsic, networks
 from hmrl_cli.devices import one_at_a_time
-from hmrl_cli.exploration import action_code, mean_over
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics
 
 
-class Config(exploration.Config):
+class Config(intrinsic.Config):
     """Settings of the information gain."""
 
     name: Literal["information_gain"] = "information_gain"
@@ -71,7 +71,7 @@ class InformationGain(NamedTuple):
     def features(self, state: State, steps: Transition) -> Array:
         """phi(s, a) [..., F], of about unit length."""
         seen = self.family.features[self.config.observe](steps.obs)
-        x = jnp.concatenate([seen, action_code(self.family.action, steps.action)], axis=-1)
+        x = jnp.concatenate([seen, networks.action_code(self.family.action, steps.action)], axis=-1)
         return math.sqrt(2 / self.config.num_features) * jnp.cos(x @ state.frequencies + state.phases)
 
     def reward(self, state: State, steps: Transition) -> Array:
@@ -98,7 +98,7 @@ class InformationGain(NamedTuple):
         prior = jnp.concatenate([state.root, state.moment], axis=-1)
         both = jnp.concatenate([prior, data.reshape(-1, data.shape[-1])])
         triangle = one_at_a_time(functools.partial(jnp.linalg.qr, mode="r"))(both)[:count]
-        metrics = {"model_error": jnp.sqrt(mean_over(steps.valid, missed))}
+        metrics = {"model_error": jnp.sqrt(masked_mean(missed, steps.valid))}
         return state._replace(root=triangle[:, :count], moment=triangle[:, count:]), metrics
 
     def _change(self, steps: Transition) -> Array:

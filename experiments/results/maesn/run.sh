@@ -1,13 +1,12 @@
 #!/bin/sh
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
-# to all episodes so far (which leaves MAML, that has none, as it was).  MAESN also trains for longer on the pusher
-# and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and the
-# one that trained for as long as the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On
-# the ant it also trains over each library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes
-# the files beside this script.  On two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an
-# hour and more, pusher three; the long trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours
-# there.
+# to all episodes so far (MAML has none).  MAESN also trains for longer on the pusher and at the authors' time scale;
+# on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and the one that trained for as long as
+# the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On the ant it also trains over each
+# library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes the files beside this script.  On
+# two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher three; the long
+# trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
 #   [SKILLS="RUN_DIR..."] sh experiments/results/maesn/run.sh [FOLDER [PRESET...]]  # wheeled/maesn ant_goal/maesn ...
 set -eu
@@ -44,10 +43,14 @@ tuned() { # UPDATES: what refit and imitation have found is kept by tuning the p
     --set evaluation.tune_after=10
 }
 
-evaluated() { # by its own update last, for reports show the last evaluation
-  refit refit --adapt-steps 10 --episodes 50
+own_update() { # last, for reports show the last evaluation
   hmrl eval "$run" --adapt-steps 10 --episodes 50
   cp "$run/eval/test-sparse.json" "$kept"
+}
+
+evaluated() {
+  refit refit --adapt-steps 10 --episodes 50
+  own_update
 }
 
 arm() { # ARM [hmrl's options]
@@ -67,7 +70,8 @@ for preset in $presets; do
   esac
   evaluated
   arm latent_space --set algorithm.inner_steps=0
-  arm maml --set algorithm.name=maml
+  trained maml --set algorithm.name=maml
+  own_update
   case $name in
   pusher)
     trained maesn_long --set training.epochs=600

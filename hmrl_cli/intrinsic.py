@@ -16,7 +16,7 @@ from pydantic import Field
 from hmrl_cli import moments, networks
 from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
-from hmrl_cli.types import Action, Bonus, Discrete, TaskFamily, Transition
+from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.moments import Moments
@@ -42,13 +42,6 @@ class NetworkConfig(Config):
 def bonus(family: TaskFamily, made: Bonus) -> TaskFamily:
     """The family with an exploration bonus that was made for it."""
     return family._replace(bonus=made)
-
-
-def action_code(action: Action, value: Array) -> Array:
-    """What models of the dynamics see of an action [..., action.size]: as the family clips it, or one-hot."""
-    if isinstance(action, Discrete):
-        return jax.nn.one_hot(value, action.size)
-    return jnp.clip(value, -1.0, 1.0)
 
 
 def scaled(scale: Moments, surprise: Array) -> Array:
@@ -98,8 +91,3 @@ def fit(
 
     (params, optimizer), metrics = jax.lax.scan(step, (params, optimizer), jnp.arange(config.gradient_steps))
     return params, optimizer, jax.tree.map(jnp.mean, metrics)
-
-
-def mean_over(valid: Array, x: Array) -> Array:
-    """Mean [] of x [...] over the steps that count."""
-    return jnp.sum(x * valid) / jnp.maximum(valid.sum(), 1.0)

@@ -1,0 +1,28 @@
+"""Adaptation to one held-out task: what a batch of episodes is judged by."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from hmrl_cli import held_out
+from hmrl_cli.adaptation import Episodes
+from hmrl_cli.config import Evaluation
+from hmrl_cli.networks import policy as make_policy
+from hmrl_cli.types import AdaptState, Discrete, Transition
+
+POLICY = make_policy(2, Discrete(3), (8,))
+
+
+@pytest.mark.parametrize(
+    ("own", "returned", "success"), [([1.0, 1.0, 0.0], 2.0, 0.5), ([0.0, 0.0, 0.0], 4.0, 2 / 3)]
+)
+def test_a_batch_is_judged_by_what_the_policy_did_itself(own, returned, success):
+    """Or by all of it, where every episode held an action."""
+    ones = jnp.ones((3, 1))
+    steps = Transition(jnp.ones((3, 1, 2)), jnp.zeros((3, 1), jnp.int32), ones, ones, ones, ones, ones)
+    returns, met = jnp.array([1.0, 3.0, 8.0]), jnp.array([0.0, 1.0, 1.0])
+    batch = Episodes(steps, None, None, jnp.array(own), ones, ones[:, 0], returns, met, met)
+    start = AdaptState(POLICY.init(jax.random.key(0)), None)
+    budget = Evaluation(adapt_steps=0, episodes=3)
+    _, went = held_out.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
+    assert [float(x[0]) for x in went] == pytest.approx([returned, success, success])
