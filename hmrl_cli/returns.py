@@ -52,9 +52,9 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
 
     Features are [o, o^2, t/100, (t/100)^2, (t/100)^3, 1].  They are standardised before the ridge is
     added, so that float32 can solve the normal equations whatever the units of the observation.  The ridge is
-    the number of features over that of steps, p / n, relative to a standardised feature's mean square: with
-    few steps for each coefficient, least squares would follow the noise and leave no advantages.  It is
-    p sigma^2 / (n beta^2) (Hoerl, Kennard & Baldwin 1975) where half of the variance is noise.
+    p sigma^2 / (n beta^2) for p features and n steps (Hoerl, Kennard & Baldwin 1975), with noise and signal
+    as a fit with p / n tells them apart: where there are few steps for each feature, least squares would
+    follow the noise and leave no advantages.  Time, three features of many steps, has none.
 
     Args:
         obs: [N, T, obs_size].
@@ -75,17 +75,23 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
     # a feature that varies by no more than its rounding says nothing that the constant does not
     varies = scale > 1e-5 * (jnp.abs(centre) + 1e-1)
     x = jnp.where(varies, centred / jnp.where(varies, scale, 1.0), 0.0)
-    y = returns.reshape(-1)
-    mean = weight @ y
+    mean = weight @ returns.reshape(-1)
+    y = returns.reshape(-1) - mean
     weighted = x * weight[:, None]
-    gram, moment = weighted.T @ x, weighted.T @ (y - mean)
+    gram, moment = weighted.T @ x, weighted.T @ y
     solve = one_at_a_time(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
-    unit = jnp.eye(x.shape[1])
-    ridge = MIN_RIDGE + varies.sum() / jnp.maximum(valid.sum(), 1.0)
-    coefficients = solve(gram + ridge * unit, moment)
-    # where features all but depend on each other, rounding can outweigh the ridge
-    safe = solve(gram + 100.0 * ridge * unit, moment)
-    coefficients = jnp.where(jnp.isfinite(coefficients).all(), coefficients, safe)
+
+    of_obs = jnp.arange(x.shape[1]) < 2 * o.shape[1]
+
+    def fit(ridge: Array) -> Array:
+        return solve(gram + jnp.diag(MIN_RIDGE + ridge * of_obs), moment)
+
+    per_step = varies.sum() / jnp.maximum(valid.sum(), 1.0)
+    cautious = fit(jnp.maximum(per_step, 1e-3))
+    noise, total = weight @ (y - x @ cautious) ** 2, weight @ y**2
+    coefficients = fit(per_step * noise / jnp.maximum(total - noise, 1e-3 * total + 1e-20))
+    # where features all but depend on each other, rounding can outweigh a small ridge
+    coefficients = jnp.where(jnp.isfinite(coefficients).all(), coefficients, cautious)
     return (mean + x @ coefficients).reshape(returns.shape)
 
 

@@ -48,10 +48,15 @@ def test_linear_baseline_is_ridge_regression_on_the_papers_features():
     x, y = features[use], returns[use]
     centre, scale = x.mean(axis=0), x.std(axis=0)
     x = (x - centre) / scale
-    # least squares with rows that ask for coefficients of 0: p / n times as heavy as the n of the data
     p = x.shape[1]
-    rows, targets = np.vstack([x, np.sqrt(p) * np.eye(p)]), np.append(y - y.mean(), np.zeros(p))
-    weights = np.linalg.lstsq(rows, targets, rcond=None)[0]
+
+    def fit(ridge):
+        """Least squares with rows that ask for coefficients of 0."""
+        rows, targets = np.vstack([x, np.sqrt(ridge) * np.eye(6, p)]), np.append(y - y.mean(), np.zeros(6))
+        return np.linalg.lstsq(rows, targets, rcond=None)[0]
+
+    noise = np.mean((y - y.mean() - x @ fit(p)) ** 2)
+    weights = fit(p * noise / (y.var() - noise))
     want = y.mean() + (features - centre) / scale @ weights
     np.testing.assert_allclose(linear_baseline(obs, returns, valid)[use], want[use], atol=1e-3)
 
