@@ -1,0 +1,122 @@
+"""How good advantages over the linear baseline are, of few episodes: beside least squares, on meta-runs.
+
+Each run's policy, before any update, plays 400 dense episodes of each of four training tasks.  Advantages
+over a least-squares baseline fitted to all of them are the standard; what a baseline fitted to 5 or 20 of
+them makes of the same steps is correlated with it.  Writes baseline.json and baseline.md beside this script.
+
+    python experiments/results/baseline/baseline.py RUN...        # of maml or maesn
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli import assembly, runtime
+from hmrl_cli.config import Evaluation
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.progress import Silent
+from hmrl_cli.returns import discounted, linear_baseline
+from hmrl_cli.rollout import unroll
+from hmrl_cli.statistics import rate_summary
+
+EPISODES, TASKS, FEW = 400, 4, (5, 20)
+BASELINES = ("least squares", "linear_baseline")
+
+
+def main(runs: list[Path]) -> None:
+    """Write the files."""
+    runtime.prepare()
+    here = Path(__file__).parent
+    found = {str(run): correlations(run) for run in runs}
+    (here / "baseline.json").write_text(json.dumps(found, indent=1) + "\n")
+    heads = ["run", "decisions", "features", "episodes", *BASELINES]
+    rows = [
+        [
+            f"`{name}`",
+            *(f"{one[key]}" for key in heads[1:3]),
+            f"{few}",
+            *(text(one[f"{few}"][b]) for b in BASELINES),
+        ]
+        for name, one in found.items()
+        for few in FEW
+    ]
+    lines = [heads, ["---"] * len(heads), *rows]
+    (here / "baseline.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines))
+
+
+def text(summary: dict[str, Any]) -> str:
+    """The mean over seeds and tasks, with its interval."""
+    return "{mean[0]:.2f} [{low[0]:.2f}, {high[0]:.2f}]".format(**summary)
+
+
+def correlations(run: Path) -> dict[str, Any]:
+    """Of one run: for each number of episodes and baseline the mean, and each seed's and task's."""
+    trained = assembly.open_trained(run, "dense", Silent())
+    play = jax.jit(jax.vmap(partial(played, trained.parts)))
+    keys = assembly.seed_keys(trained.experiment).evaluate
+    obs, returns = map(np.asarray, play(keys, trained.state, trained.skills))  # [S, tasks, N, T, ...]
+    found: dict[str, Any] = {"decisions": obs.shape[3], "features": 2 * obs.shape[4] + 3}
+    ours = jax.jit(linear_baseline)
+    for few in FEW:
+        per_task = np.array(
+            [
+                [agreements(o, r, few, ours) for o, r in zip(*seed, strict=True)]
+                for seed in zip(obs, returns, strict=True)
+            ]
+        )
+        found[f"{few}"] = {
+            name: {**rate_summary(per_task[..., i, None]), "per_task": per_task[..., i].tolist()}
+            for i, name in enumerate(BASELINES)
+        }
+    return found
+
+
+def played(parts: assembly.Parts, key: Any, state: Any, skills: Any) -> Any:
+    """Observations [tasks, N, T, F] and discounted returns [tasks, N, T] of one seed."""
+    family, learner = parts.act_on(skills), parts.make_learner(skills)
+
+    def one_task(key: Any) -> Any:
+        task_key, adapt_key, run_key = jax.random.split(key, 3)
+        task = family.sample(task_key, "train")
+        start, _ = learner.adapt(adapt_key, state, task, Evaluation(adapt_steps=0, episodes=2))
+
+        def episode(key: Any) -> Any:
+            draw_key, act_key = jax.random.split(key)
+            steps, _ = unroll(act_key, learner.behaviour(draw_key, start), family, task)
+            return steps.obs, discounted(steps.reward, 0.99 * steps.discount)
+
+        return jax.vmap(episode)(jax.random.split(run_key, EPISODES))
+
+    return jax.lax.map(one_task, jax.random.split(key, TASKS))
+
+
+def agreements(obs: Any, returns: Any, few: int, ours: Any) -> list[float]:
+    """Mean correlation with the standard, of each baseline, for one task's episodes [N, T, ...]."""
+    standard = returns - least_squares(obs, returns)
+    found = []
+    for start in range(0, EPISODES, few):
+        some = slice(start, start + few)
+        values = [least_squares(obs[some], returns[some])]
+        values += [ours(obs[some], returns[some], jnp.ones((few, obs.shape[1])))]
+        advantages = [(returns[some] - np.asarray(value)).ravel() for value in values]
+        found.append([np.corrcoef(x, standard[some].ravel())[0, 1] for x in advantages])
+    return np.mean(found, axis=0).tolist()
+
+
+def least_squares(obs: Any, returns: Any) -> Any:
+    """The same features with a ridge for rounding alone, in float64."""
+    o = np.clip(obs.astype(np.float64), -10, 10)
+    t = np.broadcast_to(np.arange(obs.shape[1])[None, :, None] / 100, (*returns.shape, 1))
+    x = np.concatenate([o, o**2, t, t**2, t**3], axis=-1).reshape(returns.size, -1)
+    x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
+    y = returns.ravel() - returns.mean()
+    weights = np.linalg.solve(x.T @ x / len(x) + 1e-5 * np.eye(x.shape[1]), x.T @ y / len(x))
+    return (returns.mean() + x @ weights).reshape(returns.shape)
+
+
+if __name__ == "__main__":
+    main([Path(name) for name in sys.argv[1:]])
