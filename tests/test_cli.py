@@ -244,7 +244,7 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (
             ["render", "runs/none"],
             2,
-            "must be a run directory, a family (see: hmrl list families) or a preset",
+            "must be a run directory, a family or a preset",
         ),
         (["show", "nothing"], 2, "must be a run directory, a preset (see: hmrl list presets) or a path"),
         (["show", "."], 65, "holds no config.toml"),

@@ -168,7 +168,7 @@ def test_dads_pays_by_bayes_rule_where_all_skills_are_asked():
 
 def test_dads_pays_at_most_log_of_the_number_asked():
     goal, state = objective(dads, samples=5)
-    skills = goal.draw(jax.random.key(1), state, 4)
+    skills = goal.space.draw(jax.random.key(1), 4)
     reward, _ = goal.reward(jax.random.key(0), state, skills, walks(skills), jnp.ones((4, 10)))
     assert reward.shape == (4, 10, 1) and (reward < np.log(6)).all()
     assert np.abs(reward).max() > 1e-3
@@ -177,7 +177,7 @@ def test_dads_pays_at_most_log_of_the_number_asked():
 @pytest.mark.parametrize("module", [metra, csf])
 def test_the_reward_of_an_episode_is_how_far_phi_went_along_the_skill(module):
     goal, state = objective(module)
-    skills = goal.draw(jax.random.key(1), state, 3)
+    skills = goal.space.draw(jax.random.key(1), 3)
     path, valid = walks(skills), jnp.ones((3, 10))
     reward, price = goal.reward(jax.random.key(0), state, skills, path, valid)
     total = jnp.sum(reward.sum(axis=1) * price, axis=-1)
