@@ -21,7 +21,7 @@ from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.progress import Silent
 from hmrl_cli.returns import discounted, linear_baseline
 from hmrl_cli.rollout import unroll
-from hmrl_cli.statistics import rate_summary
+from hmrl_cli.statistics import bootstrap_interval
 
 EPISODES, TASKS, FEW = 400, 4, (5, 20)
 BASELINES = ("least squares", "linear_baseline")
@@ -33,24 +33,18 @@ def main(runs: list[Path]) -> None:
     here = Path(__file__).parent
     found = {str(run): correlations(run) for run in runs}
     (here / "baseline.json").write_text(json.dumps(found, indent=1) + "\n")
+    (here / "baseline.md").write_text(table(found))
+
+
+def table(found: dict[str, Any]) -> str:
+    """Means over seeds and tasks, with their intervals."""
     heads = ["run", "decisions", "features", "episodes", *BASELINES]
-    rows = [
-        [
-            f"`{name}`",
-            *(f"{one[key]}" for key in heads[1:3]),
-            f"{few}",
-            *(text(one[f"{few}"][b]) for b in BASELINES),
-        ]
-        for name, one in found.items()
-        for few in FEW
-    ]
-    lines = [heads, ["---"] * len(heads), *rows]
-    (here / "baseline.md").write_text("".join("| " + " | ".join(line) + " |\n" for line in lines))
-
-
-def text(summary: dict[str, Any]) -> str:
-    """The mean over seeds and tasks, with its interval."""
-    return "{mean[0]:.2f} [{low[0]:.2f}, {high[0]:.2f}]".format(**summary)
+    lines = [heads, ["---"] * len(heads)]
+    for run, one in found.items():
+        for few in map(str, FEW):
+            cells = ["{mean:.2f} [{low:.2f}, {high:.2f}]".format(**one[few][name]) for name in BASELINES]
+            lines.append([f"`{run}`", str(one["decisions"]), str(one["features"]), few, *cells])
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def correlations(run: Path) -> dict[str, Any]:
@@ -68,11 +62,14 @@ def correlations(run: Path) -> dict[str, Any]:
                 for seed in zip(obs, returns, strict=True)
             ]
         )
-        found[f"{few}"] = {
-            name: {**rate_summary(per_task[..., i, None]), "per_task": per_task[..., i].tolist()}
-            for i, name in enumerate(BASELINES)
-        }
+        found[f"{few}"] = {name: summary(per_task[..., i]) for i, name in enumerate(BASELINES)}
     return found
+
+
+def summary(per_task: Any) -> dict[str, Any]:
+    """The mean of numbers [seed, task], with its interval."""
+    low, high = bootstrap_interval(per_task, np.mean)
+    return {"mean": per_task.mean(), "low": float(low), "high": float(high), "per_task": per_task.tolist()}
 
 
 def played(parts: assembly.Parts, key: Any, state: Any, skills: Any) -> Any:
