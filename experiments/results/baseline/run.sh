@@ -30,6 +30,7 @@ evaluated own --adapt-steps 10
 evaluated refit --adapt-steps 10 --set evaluation.rule=refit
 trained ant_goal ant_goal/explore --skills "$skills" --set hierarchy.steps_per_skill=5 \
   --set hierarchy.stochastic=false
+evaluated own --num-tasks 20 --adapt-steps 10
 evaluated tuned --split train --num-tasks 8 --adapt-steps 40 --set evaluation.rule=refit \
   --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5 \
   --set evaluation.tune_after=10
