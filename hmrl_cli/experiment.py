@@ -217,14 +217,7 @@ def evaluate(
     files.check_writable(path)
     given = {name: value for name, value in settings.items() if value is not None}
     if experiment.algorithm.command == "pretrain-skills":
-        if sets or given or tasks_file:
-            raise ConfigError(
-                f"{path}: is a run of skills, which do not adapt; must be evaluated without --set, --tasks, "
-                "--adapt-steps, --episodes and --num-tasks"
-            )
-        with files.held(path):  # its training ends with writing the same files
-            trained = open_trained(path, reward, progress)
-            return {"schema": 1, "run": str(path), **diagnose(path, trained)}
+        return _evaluate_skills(path, reward, progress, adapts=bool(sets or given or tasks_file))
     trained = open_trained(path, reward, progress)
     parts = trained.parts
     budget = config.with_evaluation(experiment, sets, given).evaluation
@@ -250,6 +243,18 @@ def evaluate(
     }
     files.write_json(path / "eval" / f"{name}-{reward}.json", document)
     return document
+
+
+def _evaluate_skills(path: Path, reward: Reward, progress: Progress, adapts: bool) -> dict[str, Any]:
+    """The document of a skill run; `adapts` is whether it was asked to."""
+    if adapts:
+        raise ConfigError(
+            f"{path}: is a run of skills, which do not adapt; must be evaluated without --set, --tasks, "
+            "--adapt-steps, --episodes and --num-tasks"
+        )
+    with files.held(path):  # its training ends with writing the same files
+        trained = open_trained(path, reward, progress)
+        return {"schema": 1, "run": str(path), **diagnose(path, trained)}
 
 
 def _protocol(trained: Trained, budget: config.Evaluation) -> dict[str, Any]:
