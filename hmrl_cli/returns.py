@@ -89,7 +89,7 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
     per_step = varies.sum() / jnp.maximum(valid.sum(), 1.0)
     cautious = fit(jnp.maximum(per_step, 1e-3))
     noise, total = weight @ (y - x @ cautious) ** 2, weight @ y**2
-    # where nothing is explained, the ridge is a thousand times as large and all but the time is left out
+    # bounded: where the cautious fit explains nothing, hardly more than time is fitted
     coefficients = fit(per_step * noise / jnp.maximum(total - noise, 1e-3 * total + 1e-20))
     # where features all but depend on each other, rounding can outweigh a small ridge
     coefficients = jnp.where(jnp.isfinite(coefficients).all(), coefficients, cautious)
