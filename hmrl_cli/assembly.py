@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli import config, loop, records
+from hmrl_cli import loop, plugins, records
 from hmrl_cli.config import Experiment
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.intrinsic import bonus
@@ -45,7 +45,7 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
     """
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
-    family = config.plugin("families", family_config.name).make(family_config)
+    family = plugins.load("families", family_config.name).make(family_config)
     return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
 
 
@@ -63,12 +63,12 @@ def assemble(
         ConfigError: the parts do not fit.
     """
     family = make_family(experiment.family, reward)
-    build = config.plugin("algorithms", experiment.algorithm.name).build
+    build = plugins.load("algorithms", experiment.algorithm.name).build
     hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
     acts = hierarchy is not None and hierarchy.use == "act"
     if hierarchy and skills_from:
         held = hierarchy.steps_per_skill if acts else held
-        skill_learner = config.plugin("algorithms", skills_from.algorithm.name).build(
+        skill_learner = plugins.load("algorithms", skills_from.algorithm.name).build(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
@@ -80,7 +80,7 @@ def assemble(
     def make_learner(skills: Params) -> Learner:
         met = act_on(skills)
         if experiment.bonus:
-            made = config.plugin("bonuses", experiment.bonus.name).make(experiment.bonus, met)
+            made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, met)
             met = bonus(met, made)
         return build(experiment.algorithm, met)
 

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.errors import InputError, StorageError
+from hmrl_cli.errors import InputError, StorageError, one_line
 from hmrl_cli.files import file_sha256, sync
 from hmrl_cli.lazy import jax, jnp, np
 
@@ -71,7 +71,7 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
             shutil.rmtree(folder / str(old))
     except Exception as error:  # Orbax wraps a full disk in errors of many types
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise StorageError(f"checkpoint {final} cannot be written: {reason}") from error
 
 

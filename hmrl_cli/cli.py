@@ -22,13 +22,25 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 import hmrl_cli
-from hmrl_cli import config, exports, interruption, listing, progress, records, rundir, runtime
+from hmrl_cli import (
+    config,
+    exports,
+    interruption,
+    listing,
+    plugins,
+    presets,
+    progress,
+    records,
+    rundir,
+    runtime,
+)
 from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
     InputError,
     StorageError,
     did_you_mean,
+    one_line,
     shown,
 )
 
@@ -140,7 +152,7 @@ def _explain(error: Exception, debug: bool) -> int:
         problem = " ".join(usage().replace("Value error, ", "").split())
         _complain(f"{problem}\nsee: {command} --help")
         return 2
-    reason = " ".join(str(error).split())[:300]
+    reason = one_line(error)[:300]
     _complain(
         f"bug: {type(error).__name__}: {reason}\nto see where: rerun with --debug, as in: hmrl --debug ..."
     )
@@ -485,7 +497,7 @@ def render(
     if is_run:
         records.read(Path(what))
     else:
-        known = {*config.plugins("families"), *config.presets()}
+        known = {*plugins.names("families"), *presets.files()}
         _check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
@@ -583,7 +595,7 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
 
 
 def _list_fields(kind: str, name: str, as_json: bool) -> None:
-    module = config.plugin(kind, name)
+    module = plugins.load(kind, name)
     rows = listing.fields(module.Config)
     if as_json:
         command = {"command": module.Config.command} if kind == "algorithms" else {}
@@ -608,7 +620,7 @@ def show(
     if not Path(what).is_dir():
         if not what.endswith(".toml"):
             wanted = "a run directory, a preset (see: hmrl list presets) or a path that ends in .toml"
-            _check_known("RUN_DIR|PRESET", what, config.presets(), wanted)
+            _check_known("RUN_DIR|PRESET", what, presets.files(), wanted)
         _show_preset(what, as_json)
         return
     info = records.read(Path(what))

@@ -91,3 +91,8 @@ def shown(value: object, limit: int = 60) -> str:
     except ValueError:  # an integer of more digits than Python converts
         text = "a very large number"
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def one_line(text: object) -> str:
+    """`text` with every run of white space as one space."""
+    return " ".join(str(text).split())

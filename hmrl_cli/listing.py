@@ -10,34 +10,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli import config
+from hmrl_cli import config, plugins, presets
 from hmrl_cli.config import Strict
 from hmrl_cli.errors import ConfigError
 
 
 def purpose(kind: str, name: str) -> str:
     """What a plugin is for, in a line."""
-    return (config.plugin(kind, name).__doc__ or "").strip().partition("\n")[0]
+    return (plugins.load(kind, name).__doc__ or "").strip().partition("\n")[0]
 
 
 def _plugins(kind: str) -> list[dict[str, str]]:
-    return [{"name": name, "description": purpose(kind, name)} for name in config.plugins(kind)]
+    return [{"name": name, "description": purpose(kind, name)} for name in plugins.names(kind)]
 
 
 def _algorithms() -> list[dict[str, str]]:
     return [
         {
             "name": name,
-            "command": config.plugin("algorithms", name).Config.command,
+            "command": plugins.load("algorithms", name).Config.command,
             "description": purpose("algorithms", name),
         }
-        for name in config.plugins("algorithms")
+        for name in plugins.names("algorithms")
     ]
 
 
 def _presets() -> list[dict[str, str]]:
     rows = []
-    for name, path in config.presets().items():
+    for name, path in presets.files().items():
         try:
             commands = ", ".join(resolved.command for resolved in config.serving(name))
         except ConfigError:

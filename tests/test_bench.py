@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmrl_cli import plugins
+
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "experiments/results/families/families.json"
 
@@ -109,7 +111,7 @@ def test_the_peers_hessian_product_is_the_difference_of_gradients(peer, peer_pro
 
 def test_the_peers_environment_is_the_family(maml, peer):
     """The same goals, moves, rewards and ends."""
-    family = maml.config.plugin("families", "point").make(maml.config.plugin("families", "point").Config())
+    family = plugins.load("families", "point").make(plugins.load("families", "point").Config())
     goal = np.array([0.12, -0.25], np.float32)
     state, env = family.reset(maml.jax.random.key(0), goal), peer.Navigation()
     assert np.array_equal(env.reset(goal), state.obs)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hmrl_cli
-from hmrl_cli import cli, config, progress, records, runtime
+from hmrl_cli import cli, presets, progress, records, runtime
 from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted, MissingDependency
 
 PRESET = """
@@ -89,7 +89,7 @@ def fakes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "presets" / "room").mkdir(parents=True)
     (tmp_path / "presets" / "room" / "tiny.toml").write_text(PRESET.strip())
-    monkeypatch.setattr(config, "presets_folder", lambda: tmp_path / "presets")
+    monkeypatch.setattr(presets, "folder", lambda: tmp_path / "presets")
     monkeypatch.setattr(runtime, "prepare", lambda: "")
     monkeypatch.setitem(sys.modules, "hmrl_cli.experiment", fakes)
     monkeypatch.setattr(hmrl_cli, "experiment", fakes, raising=False)
@@ -337,7 +337,7 @@ def test_show(hmrl):
     document = json.loads(hmrl("show", run, "--json").out)
     assert document["origins"]["training.seed"] == "--seed"
     assert document["status"]["state"] == "complete"
-    assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(config.COMMANDS)
+    assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(presets.COMMANDS)
 
 
 ARGS = st.lists(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hmrl_cli import config, listing
+from hmrl_cli import config, listing, plugins, presets
 from hmrl_cli.config import Strict
 from hmrl_cli.errors import ConfigError, HmrlError
 
@@ -110,7 +110,7 @@ PLUGINS = {
 
 
 @pytest.fixture
-def presets(tmp_path, monkeypatch):
+def add_preset(tmp_path, monkeypatch):
     """Two presets and three plugins; `write` adds a preset."""
 
     def write(name, text):
@@ -119,9 +119,9 @@ def presets(tmp_path, monkeypatch):
         path.write_text(text)
         return path
 
-    monkeypatch.setattr(config, "presets_folder", lambda: tmp_path / "presets")
-    monkeypatch.setattr(config, "plugins", lambda kind: tuple(sorted(PLUGINS[kind])))
-    monkeypatch.setattr(config, "plugin", lambda kind, name: PLUGINS[kind][name])
+    monkeypatch.setattr(presets, "folder", lambda: tmp_path / "presets")
+    monkeypatch.setattr(plugins, "names", lambda kind: tuple(sorted(PLUGINS[kind])))
+    monkeypatch.setattr(plugins, "load", lambda kind, name: PLUGINS[kind][name])
     write("room/flat", ROOM)
     write("room/lifted", LIFTED)
     write("slurm", "[cluster]\npartition = 'a'\n")
@@ -137,7 +137,7 @@ def refusal(*args, **kwargs):
     return message
 
 
-def test_layers_and_origins(presets):
+def test_layers_and_origins(add_preset):
     resolved = config.resolve(
         "meta-train", "room/flat", ["algorithm.inner_lr = 0.3", "training.seed=4"], {"training.seed": 9}
     )
@@ -152,14 +152,14 @@ def test_layers_and_origins(presets):
     assert "algorithm.net.gain" not in resolved.origins
 
 
-def test_one_preset_serves_both_commands(presets):
+def test_one_preset_serves_both_commands(add_preset):
     experiment = config.resolve("pretrain-skills", "room/flat").experiment
     assert experiment.algorithm == Explore()
     assert experiment.training.epochs == 3
 
 
-def test_extends_merges_below(presets):
-    presets("room/long", 'extends = "room/flat"\n[training]\nepochs = 70\n')
+def test_extends_merges_below(add_preset):
+    add_preset("room/long", 'extends = "room/flat"\n[training]\nepochs = 70\n')
     resolved = config.resolve("meta-train", "room/long")
     assert resolved.experiment.training.epochs == 70
     assert resolved.experiment.algorithm.inner_lr == 0.2
@@ -168,26 +168,26 @@ def test_extends_merges_below(presets):
     assert config.resolve("pretrain-skills", "room/long").experiment.training.epochs == 70
 
 
-def test_extends_a_file_next_to_it(presets, tmp_path):
+def test_extends_a_file_next_to_it(add_preset, tmp_path):
     (tmp_path / "base.toml").write_text(ROOM)
     (tmp_path / "mine.toml").write_text('extends = "base.toml"\n[family]\nsize = 2\n')
     experiment = config.resolve("meta-train", str(tmp_path / "mine.toml")).experiment
     assert experiment.family.size == 2.0
 
 
-def test_extends_cycle(presets):
-    presets("a", 'extends = "b"')
-    presets("b", 'extends = "a"')
+def test_extends_cycle(add_preset):
+    add_preset("a", 'extends = "b"')
+    add_preset("b", 'extends = "a"')
     assert "extends itself" in refusal("meta-train", "a")
 
 
-def test_another_algorithm_keeps_what_both_know(presets):
+def test_another_algorithm_keeps_what_both_know(add_preset):
     resolved = config.resolve("meta-train", "room/flat", ["algorithm.clip=true", "algorithm.name=other"])
     assert resolved.experiment.algorithm == Other(inner_lr=0.2)
     assert "algorithm.clip" not in resolved.origins
 
 
-def test_skills(presets):
+def test_skills(add_preset):
     assert refusal("meta-train", "room/lifted").endswith("add --skills RUN_DIR")
     waiting = config.resolve("meta-train", "room/lifted", complete=False)
     assert waiting.experiment.hierarchy.skills == ""
@@ -202,7 +202,7 @@ def test_skills(presets):
     assert "must be 1 with a hierarchy" in repeated
 
 
-def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(presets, tmp_path):
+def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(add_preset, tmp_path):
     plain = config.resolve("meta-train", "room/flat", ["algorithm.name=scratch"]).experiment
     assert plain.bonus is None and "bonus" not in config.to_toml(plain)
     sets = ["algorithm.name=scratch", "bonus.name=surprise", "bonus.depth=5"]
@@ -232,7 +232,7 @@ def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(presets, tmp_pat
         (["bonus = 3"], "bonus: found 3 (from --set); must be a table"),
     ],
 )
-def test_a_bonus_that_does_not_fit_is_refused(presets, sets, expected):
+def test_a_bonus_that_does_not_fit_is_refused(add_preset, sets, expected):
     assert expected in refusal("meta-train", "room/flat", sets)
 
 
@@ -284,31 +284,31 @@ def test_a_bonus_that_does_not_fit_is_refused(presets, sets, expected):
         ("family.reward = '\\ud800'", "--set"),
     ],
 )
-def test_wording(presets, line, expected):
+def test_wording(add_preset, line, expected):
     if line.endswith("\n"):
         config.resolve("meta-train", "room/flat", [line])  # a final newline does no harm
     else:
         assert expected in refusal("meta-train", "room/flat", [line])
 
 
-def test_the_last_seed_fits(presets):
+def test_the_last_seed_fits(add_preset):
     sets = ["training.seed = 2147483647", "training.num_seeds = 2"]
     assert "must be below 2**31" in refusal("meta-train", "room/flat", sets)
 
 
-def test_several_problems_are_counted(presets):
+def test_several_problems_are_counted(add_preset):
     message = refusal("meta-train", "room/flat", ["training.epochs=0", "family.size=-1", "nonsense.x=1"])
     assert message.endswith("(and 2 more)")
 
 
 @pytest.mark.parametrize("line", ["family.reward=sparse", "family.reward = sparse", 'family.reward="sparse"'])
-def test_bare_words_are_strings(presets, line):
+def test_bare_words_are_strings(add_preset, line):
     assert config.resolve("meta-train", "room/flat", [line]).experiment.family.reward == "sparse"
 
 
 def test_bare_paths_are_strings():
-    assert config.parse_set("hierarchy.skills=runs/a-b/c.d") == {"hierarchy": {"skills": "runs/a-b/c.d"}}
-    assert config.parse_set("hierarchy.skills=/tmp/x y") == {"hierarchy": {"skills": "/tmp/x y"}}
+    assert presets.parse_set("hierarchy.skills=runs/a-b/c.d") == {"hierarchy": {"skills": "runs/a-b/c.d"}}
+    assert presets.parse_set("hierarchy.skills=/tmp/x y") == {"hierarchy": {"skills": "/tmp/x y"}}
 
 
 @pytest.mark.parametrize(
@@ -325,13 +325,13 @@ def test_bare_paths_are_strings():
         ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
-def test_bad_files(presets, text, expected):
-    path = presets("bad", text)
+def test_bad_files(add_preset, text, expected):
+    path = add_preset("bad", text)
     assert expected in refusal("meta-train", "bad")
     assert expected in refusal("meta-train", str(path))
 
 
-def test_unknown_presets(presets, tmp_path):
+def test_unknown_presets(add_preset, tmp_path):
     assert "did you mean 'room/flat'?" in refusal("meta-train", "room/falt")
     assert "must be an existing TOML file" in refusal("meta-train", str(tmp_path / "none.toml"))
     assert "must be an existing TOML file" in refusal("meta-train", "a\0b.toml")
@@ -339,12 +339,12 @@ def test_unknown_presets(presets, tmp_path):
     assert "not valid TOML" in refusal("meta-train", str(tmp_path / "latin.toml"))
 
 
-def test_only_presets_are_listed(presets):
-    presets("broken", "[")
-    assert list(config.presets()) == ["broken", "room/flat", "room/lifted"]
+def test_only_presets_are_listed(add_preset):
+    add_preset("broken", "[")
+    assert list(presets.files()) == ["broken", "room/flat", "room/lifted"]
 
 
-def test_toml_round_trip(presets, tmp_path):
+def test_toml_round_trip(add_preset, tmp_path):
     sets = ["algorithm.net.hidden = [1, 2, 3]", "algorithm.inner_lr = 1e-8", "hierarchy.skills = 'a\"b'"]
     experiment = config.resolve("meta-train", "room/flat", sets).experiment
     path = tmp_path / "config.toml"
@@ -378,7 +378,7 @@ VALUES = st.one_of(
     derandomize=True,
 )
 @given(lines=st.lists(st.tuples(KEYS, VALUES) | st.text(max_size=20), max_size=3))
-def test_any_configuration_resolves_or_is_refused(presets, lines):
+def test_any_configuration_resolves_or_is_refused(add_preset, lines):
     sets = [line if isinstance(line, str) else f"{line[0]} = {json.dumps(line[1])}" for line in lines]
     try:
         resolved = config.resolve("meta-train", "room/flat", sets)
@@ -389,7 +389,7 @@ def test_any_configuration_resolves_or_is_refused(presets, lines):
         tomllib.loads(config.to_toml(resolved.experiment))
 
 
-REAL = [one for preset in config.presets() for one in config.serving(preset)]
+REAL = [one for preset in presets.files() for one in config.serving(preset)]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -422,30 +422,30 @@ def test_fields_for_listings():
     assert {row.name: row.default for row in listing.fields(config.Training)}["epochs"] is None
 
 
-def test_family_of_a_name_or_a_preset(presets):
+def test_family_of_a_name_or_a_preset(add_preset):
     assert config.family_of("room") == Room()
     assert config.family_of("room/flat") == Room(reward="dense")
 
 
 def test_unknown_plugin():
     with pytest.raises(ConfigError, match="found 'nothing'"):
-        config.plugin("families", "nothing")
+        plugins.load("families", "nothing")
 
 
 def test_every_real_plugin_keeps_the_contract():
-    for kind in config.KINDS.values():
-        for name in config.plugins(kind):
-            model = config.plugin(kind, name).Config
+    for kind in plugins.KINDS.values():
+        for name in plugins.names(kind):
+            model = plugins.load(kind, name).Config
             assert issubclass(model, Strict)
             assert model.model_fields["name"].default == name
             if kind == "algorithms":
-                assert model.command in config.COMMANDS
+                assert model.command in presets.COMMANDS
 
 
 def test_every_real_preset_resolves():
-    for name in config.presets():
+    for name in presets.files():
         served = []
-        for command in config.COMMANDS:
+        for command in presets.COMMANDS:
             try:
                 config.resolve(command, name, complete=False)
                 served.append(command)
@@ -457,9 +457,9 @@ def test_every_real_preset_resolves():
 def test_resolving_leaves_the_numerical_libraries_alone():
     code = (
         "import sys\n"
-        "from hmrl_cli import config\n"
-        "for name in config.presets():\n"
-        "    for command in config.COMMANDS:\n"
+        "from hmrl_cli import config, presets\n"
+        "for name in presets.files():\n"
+        "    for command in presets.COMMANDS:\n"
         "        try: config.resolve(command, name, complete=False)\n"
         "        except config.ConfigError: pass\n"
         "assert not {'jax', 'numpy', 'flax', 'brax', 'orbax', 'matplotlib'} & set(sys.modules)\n"

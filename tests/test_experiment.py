@@ -22,6 +22,7 @@ from hmrl_cli import (
     experiment,
     files,
     interruption,
+    plugins,
     records,
     render,
     report,
@@ -129,7 +130,7 @@ def resolve(algorithm, *sets, skills=None):
     if algorithm != "diayn":
         smaller.append(f"algorithm.name={algorithm}")
     flags = {"hierarchy.skills": str(skills)} if skills else {}
-    command = config.plugin("algorithms", algorithm).Config.command
+    command = plugins.load("algorithms", algorithm).Config.command
     return config.resolve(command, "point/smoke", smaller, flags)
 
 
@@ -513,7 +514,7 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
     with pytest.raises(RuntimeError, match="power cut"):
         train(path, resolved, progress=Dies(3))
     train_on = partial(train, path, resolved, resume=True)
-    original = config.plugin("families", "point").make
+    original = plugins.load("families", "point").make
 
     def poisoned(settings):
         family = original(settings)
@@ -522,7 +523,7 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
     assembly.make_family.cache_clear()
     try:
         with monkeypatch.context() as patch, pytest.raises(Diverged, match="optimizer/direction") as caught:
-            patch.setattr(config.plugin("families", "point"), "make", poisoned)
+            patch.setattr(plugins.load("families", "point"), "make", poisoned)
             train_on()
     finally:
         assembly.make_family.cache_clear()

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import assembly, config, evaluation, runtime
+from hmrl_cli import assembly, config, evaluation, plugins, presets, runtime
 from hmrl_cli.families import _physics
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
@@ -45,7 +45,7 @@ def make(name: str, **settings: Any) -> tuple[TaskFamily, _physics.Physics | Non
 
     _physics.load = remember
     try:
-        module = config.plugin("families", name)
+        module = plugins.load("families", name)
         return module.make(module.Config(**settings)), loaded[0] if loaded else None
     finally:
         _physics.load = load
@@ -161,15 +161,15 @@ def put_into(readme: Path, lines: str) -> None:
 
 def backends(name: str) -> tuple[str | None, ...]:
     """The backends of a family, its default first; none for a preset, whose physics is that of its family."""
-    if name not in config.plugins("families"):
+    if name not in plugins.names("families"):
         return ()
-    field = config.plugin("families", name).Config.model_fields.get("backend")
+    field = plugins.load("families", name).Config.model_fields.get("backend")
     return typing.get_args(field.annotation) if field else (None,)
 
 
 def everything() -> list[str]:
     """The families, then the presets that are a published setting of one."""
-    return [*config.plugins("families"), *(name for name in config.presets() if "@" in name)]
+    return [*plugins.names("families"), *(name for name in presets.files() if "@" in name)]
 
 
 def new_document(num_envs: int) -> dict[str, Any]:

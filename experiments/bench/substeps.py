@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import config, evaluation, runtime
+from hmrl_cli import evaluation, plugins, runtime
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import TaskFamily
 
@@ -36,7 +36,7 @@ INTACT = 1e3  # no coordinate of a simulation that has not exploded is this larg
 
 def with_substeps(name: str, substeps: int) -> TaskFamily:
     """The family, even where its configuration would refuse so few."""
-    module = config.plugin("families", name)
+    module = plugins.load("families", name)
     return module.make(module.Config().model_copy(update={"substeps": substeps}))
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import config, runtime
+from hmrl_cli import plugins, runtime
 from hmrl_cli.assembly import make_family
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
@@ -59,7 +59,7 @@ def rollouts(family: Any, num_envs: int) -> tuple[Callable[..., Any], Any]:
 
 def measure_family(name: str, num_envs: int) -> dict[str, Any]:
     """Environment steps per second."""
-    family = make_family(config.plugin("families", name).Config())
+    family = make_family(plugins.load("families", name).Config())
     compile_seconds, seconds = timed(*rollouts(family, num_envs))
     rate = num_envs * family.horizon / seconds
     return {"what": f"{name}, {num_envs} environments", "steps_per_s": rate, "compile_s": compile_seconds}
@@ -67,8 +67,8 @@ def measure_family(name: str, num_envs: int) -> dict[str, Any]:
 
 def measure_update(family_name: str, algorithm: str) -> dict[str, Any]:
     """One outer update of a meta-learner, sampling included."""
-    family = make_family(config.plugin("families", family_name).Config())
-    module = config.plugin("algorithms", algorithm)
+    family = make_family(plugins.load("families", family_name).Config())
+    module = plugins.load("algorithms", algorithm)
     learner = module.build(module.Config(**META), family)
     state = jax.jit(learner.init)(jax.random.key(0))
     compile_seconds, seconds = timed(jax.jit(learner.step), jax.random.key(1), state)
@@ -88,7 +88,7 @@ def main() -> None:
     runtime.prepare()
     jax.config.update("jax_enable_compilation_cache", False)
     jobs: list[tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]] = []
-    jobs += [(measure_family, (name, n)) for name in config.plugins("families") for n in (64, 256)]
+    jobs += [(measure_family, (name, n)) for name in plugins.names("families") for n in (64, 256)]
     jobs += [(measure_update, ("point", name)) for name in ("maml", "maesn")]
     rows = []
     for function, args in jobs:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import config, skills
+from hmrl_cli import plugins, skills
 from hmrl_cli import ppo as ppo_block
 from hmrl_cli import sac as sac_block
 from hmrl_cli.algorithms import ppo, sac
@@ -39,7 +39,7 @@ SLOW_ON_A_CHAIN = ("icm", "information_gain")
 
 def learner(algorithm, family, explore=None, **settings):
     if explore is not None:
-        module = config.plugin("bonuses", explore)
+        module = plugins.load("bonuses", explore)
         family = bonus(family, module.make(module.Config(**settings), family))
     build, algorithm_config = BUILD[algorithm]
     return build(algorithm_config, family)

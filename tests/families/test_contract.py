@@ -14,11 +14,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from hmrl_cli import config, evaluation, returns
+from hmrl_cli import config, evaluation, plugins, returns
 from hmrl_cli.families import _goals, _physics
 from hmrl_cli.types import TaskFamily
 
-NAMES = config.plugins("families")
+NAMES = plugins.names("families")
 REWARDS = ["dense", "sparse"]
 KINEMATIC = ["point", "sparse_point"]
 PHYSICS = [name for name in NAMES if name not in KINEMATIC]
@@ -242,7 +242,7 @@ def test_the_controller_reaches_the_goal_and_stays(name):
 def other_backends() -> Any:
     """mjx for every family, and what else a body's own family offers."""
     for name in PHYSICS:
-        field = config.plugin("families", name).Config.model_fields["backend"]
+        field = plugins.load("families", name).Config.model_fields["backend"]
         for backend in typing.get_args(field.annotation):
             if backend == "mjx" or (backend != "spring" and name in BODIES):
                 yield pytest.param(name, backend, marks=pytest.mark.xdist_group(name))
@@ -287,7 +287,7 @@ SETTINGS = [  # family or preset, what differs from it, split, and the least sha
 def test_the_controller_works_in_other_settings(name, changes, split, least):
     """Sparse: it is above the flat line, and succeeds."""
     settings = config.family_of(name).model_copy(update={"reward": "sparse", **changes})
-    one = config.plugin("families", settings.name).make(settings)
+    one = plugins.load("families", settings.name).make(settings)
     lines = evaluation.reference_lines(one, evaluation.sample_tasks(one, split, 16))
     assert lines["feasible"] > lines["flat"] and lines["feasible_success"] >= least
 

@@ -21,9 +21,9 @@ def python(program, cwd):
 def test_importing_a_family_imports_no_jax_and_no_brax(tmp_path):
     program = """
 import sys
-from hmrl_cli import config
-for name in config.plugins("families"):
-    config.plugin("families", name).Config()
+from hmrl_cli import plugins
+for name in plugins.names("families"):
+    plugins.load("families", name).Config()
 loaded = {"jax", "brax", "mujoco"} & set(sys.modules)
 sys.exit(f"imported {loaded}" if loaded else 0)
 """

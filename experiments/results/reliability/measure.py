@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, cli, config, errors, provenance, records
+from hmrl_cli import checkpoints, cli, config, errors, presets, provenance, records
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -207,7 +207,7 @@ def some_value(draw: random.Random, now: Any) -> str:
 def configurations(share: float, draw: random.Random) -> dict[str, Any]:
     """5 000 command lines; no jax is needed to refuse one, and a plan compiles nothing."""
     found: dict[str, Any] = {"tried": 0, "without_a_bug": 0, "codes": {}, "bugs": []}
-    resolved = [one for preset in config.presets() for one in config.serving(preset)]
+    resolved = [one for preset in presets.files() for one in config.serving(preset)]
     for _ in range(max(1, round(5000 * share))):
         one = draw.choice(resolved)
         settings = config.flat(one.experiment)

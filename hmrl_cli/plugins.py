@@ -1,0 +1,49 @@
+"""Task families, algorithms and exploration bonuses: each is one module in the folder of its kind."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from types import ModuleType
+
+from hmrl_cli.errors import ConfigError, did_you_mean, shown
+
+KINDS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # section -> folder
+
+
+@functools.cache
+def names(kind: str) -> tuple[str, ...]:
+    """Names of the families, algorithms or bonuses (`kind` is the folder), sorted."""
+    package = importlib.import_module(f"hmrl_cli.{kind}")
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """The module of one family, algorithm or bonus.
+
+    Raises:
+        ConfigError: no such name.
+    """
+    known = names(kind)
+    if name not in known:
+        raise ConfigError(
+            f"{kind}: found {shown(name)}{did_you_mean(name, known)}\nmust be one of: {', '.join(known)}"
+        )
+    return importlib.import_module(f"hmrl_cli.{kind}.{name}")
+
+
+def choices(kind: str, command: str) -> list[str]:
+    """Plugins that suit a command; families suit every one."""
+    return [name for name in names(kind) if command in ("", command_of(kind, name) or command)]
+
+
+def command_of(kind: str, name: str) -> str | None:
+    """The command that trains an algorithm; None for other plugins."""
+    return getattr(load(kind, name).Config, "command", None)
+
+
+def takes_bonus(algorithm: str) -> bool:
+    """Whether an algorithm can learn from an exploration bonus."""
+    return getattr(load("algorithms", algorithm).Config, "takes_bonus", False)
