@@ -6,16 +6,18 @@ and `[meta-train]` hold what applies to that command only.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from hmrl_cli import plugins
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 
 COMMANDS = ("pretrain-skills", "meta-train")
+RESULTS = "results"  # the folder beside the presets that holds none
 
 
 def folder() -> Path:
@@ -28,18 +30,17 @@ def folder() -> Path:
 def files() -> dict[str, Path]:
     """Name -> file of every preset; results and TOML files of another kind are passed over."""
     root = folder()
-    marks = {"family", "algorithm", "extends", *COMMANDS}
-    found = {}
-    for path in sorted(root.rglob("*.toml")):
-        if path.relative_to(root).parts[0] == "results":
-            continue
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError):
-            tables = {"extends": None}  # broken: list it, so that using it says what is wrong
-        if marks & tables.keys():
-            found[path.relative_to(root).with_suffix("").as_posix()] = path
-    return found
+    tops = (top for top in root.iterdir() if top.name != RESULTS)
+    found = sorted(path for top in tops for path in (top, *top.rglob("*.toml")) if path.suffix == ".toml")
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in found if _is_preset(path)}
+
+
+def _is_preset(path: Path) -> bool:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return True  # broken: list it, so that using it says what is wrong
+    return not {"family", "algorithm", "extends", *COMMANDS}.isdisjoint(tables)
 
 
 def path_of(preset: str, relative_to: Path | None = None) -> Path:
@@ -53,13 +54,20 @@ def path_of(preset: str, relative_to: Path | None = None) -> Path:
         if "\0" in preset or not path.is_file():
             raise ConfigError(f"preset: found {shown(preset)}; must be an existing TOML file")
         return path
-    known = files()
-    if preset not in known:
+    path = folder() / f"{preset}.toml"
+    if not _is_a_name(preset) or not os.path.isfile(path) or not _is_preset(path):
         raise ConfigError(
-            f"preset: found {shown(preset)}{did_you_mean(preset, known)}\n"
+            f"preset: found {shown(preset)}{did_you_mean(preset, files())}\n"
             "must be a preset (see: hmrl list presets) or a path that ends in .toml"
         )
-    return known[preset]
+    return path
+
+
+def _is_a_name(text: str) -> bool:
+    """Whether it is written as presets are listed, and leads neither elsewhere nor to results."""
+    path = PurePosixPath(text)
+    leads_away = path.is_absolute() or ".." in path.parts or path.parts[:1] == (RESULTS,)
+    return path.as_posix() == text and not leads_away
 
 
 class Layer(NamedTuple):

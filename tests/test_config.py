@@ -341,7 +341,19 @@ def test_unknown_presets(add_preset, tmp_path):
 
 def test_only_presets_are_listed(add_preset):
     add_preset("broken", "[")
-    assert list(presets.files()) == ["broken", "room/flat", "room/lifted"]
+    add_preset("results/room", ROOM)
+    listed = presets.files()
+    assert list(listed) == ["broken", "room/flat", "room/lifted"]
+    assert {name: presets.path_of(name) for name in listed} == listed
+
+
+@pytest.mark.parametrize(
+    "name", ["", "slurm", "room", "results/room", "room/../room/flat", "./room/flat", "a" * 5000, "a\0"]
+)
+def test_only_what_is_listed_is_a_preset(add_preset, tmp_path, name):
+    add_preset("results/room", ROOM)
+    assert "must be a preset" in refusal("meta-train", name)
+    assert "must be a preset" in refusal("meta-train", str(tmp_path / "presets" / "room" / "flat"))
 
 
 def test_toml_round_trip(add_preset, tmp_path):
