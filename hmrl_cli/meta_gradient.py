@@ -197,10 +197,10 @@ class MetaGradient(NamedTuple):
         if self.config.outer == "clipped":
             gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * judged.advantage)
         updates = self.config.inner_steps or 1 if self.config.outer_loss == "all" else 1
-        loss = -masked_mean(gain[:, -updates:], steps.valid[:, -updates:])
+        loss = -phase_mean(gain[:, -updates:], steps.valid[:, -updates:])
         if self.config.outer == "clipped" and self.config.inner_steps:
             moved = ratio - 1.0 - log_ratio  # has the divergence for its mean
-            loss += self.config.clipped.kl_weight * masked_mean(moved[:, :-1], steps.valid[:, :-1])
+            loss += self.config.clipped.kl_weight * phase_mean(moved[:, :-1], steps.valid[:, :-1])
         if meta.latents is None:
             return loss
         rows = jax.tree.map(lambda x: x[batch.rows], meta.latents)
@@ -334,7 +334,7 @@ def over_tasks(run: Callable[..., Any], rows: tuple[Any, ...], at_once: int) -> 
     return jax.vmap(run)(*rows)
 
 
-def masked_mean(x: Array, valid: Array) -> Array:
+def phase_mean(x: Array, valid: Array) -> Array:
     """Mean over the steps that count, every task and phase weighing the same; [tasks, phases, N, T]."""
     per_phase = jnp.sum(x * valid, axis=(2, 3)) / jnp.maximum(valid.sum(axis=(2, 3)), 1.0)
     return per_phase.mean()
@@ -342,7 +342,7 @@ def masked_mean(x: Array, valid: Array) -> Array:
 
 def mean_divergence(old: Policy, new: Policy, valid: Array) -> Array:
     """Mean KL(old || new) of the action distributions [tasks, phases, N, T] in nats."""
-    return masked_mean(old.kl(new), valid)
+    return phase_mean(old.kl(new), valid)
 
 
 def prior_divergence(latents: Gaussian) -> Array:

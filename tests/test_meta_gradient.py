@@ -246,9 +246,9 @@ def test_the_clipped_loss_stops_paying_beyond_the_clip():
     gain = [float(agent.loss(meta, Moved(shift), batch)) for shift in (0.0, 1.0)]
     advantage, valid = agent._judged(batch).advantage[:, 1:], steps.valid[:, 1:]
     factor = jnp.where(advantage > 0, 1.3, jnp.e)
-    expected = -meta_gradient.masked_mean(factor * advantage, valid) + 5e-4 * (jnp.e - 2)
+    expected = -meta_gradient.phase_mean(factor * advantage, valid) + 5e-4 * (jnp.e - 2)
     np.testing.assert_allclose(gain[1], expected, rtol=1e-4)
-    np.testing.assert_allclose(gain[0], -meta_gradient.masked_mean(advantage, valid), atol=1e-6)
+    np.testing.assert_allclose(gain[0], -meta_gradient.phase_mean(advantage, valid), atol=1e-6)
 
 
 def test_every_judged_phase_counts_and_each_update_has_its_step_size():
