@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli import loop, plugins, records
-from hmrl_cli.config import Experiment
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.intrinsic import bonus
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import Experiment
 from hmrl_cli.skills import lift, repeat
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
 

@@ -43,6 +43,7 @@ from hmrl_cli.errors import (
     one_line,
     shown,
 )
+from hmrl_cli.schema import Experiment
 
 app = typer.Typer(
     name="hmrl",
@@ -659,7 +660,7 @@ def _out_json(value: Any) -> None:
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)
 
 
-def _out_config(experiment: config.Experiment, origins: Mapping[str, str]) -> None:
+def _out_config(experiment: Experiment, origins: Mapping[str, str]) -> None:
     """Lines of TOML, with the origins as comments."""
     lines = {path: f"{path} = {json.dumps(value)}" for path, value in config.flat(experiment).items()}
     width = max(map(len, lines.values()))

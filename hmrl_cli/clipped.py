@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from hmrl_cli import learning_rate
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.schema import Strict
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params

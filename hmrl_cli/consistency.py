@@ -5,13 +5,9 @@ Every check raises a `ConfigError` that names the setting, what was found and wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hmrl_cli import plugins
 from hmrl_cli.errors import ConfigError, shown
-
-if TYPE_CHECKING:
-    from hmrl_cli.config import Experiment
+from hmrl_cli.schema import Evaluation, Experiment
 
 
 def check_command(command: str, preset: str, experiment: Experiment) -> None:
@@ -38,7 +34,7 @@ def check_bonus(experiment: Experiment) -> None:
 
 def check_evaluation(experiment: Experiment) -> None:
     """Other updates take an algorithm that makes some, and what belongs to an update takes that update."""
-    found, plain = experiment.evaluation, type(experiment.evaluation)()
+    found, plain = experiment.evaluation, Evaluation()
     if not getattr(plugins.load("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
         for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std", "tune_after"):
             if getattr(found, field) != getattr(plain, field):

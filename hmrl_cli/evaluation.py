@@ -6,12 +6,12 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.config import Evaluation
 from hmrl_cli.devices import side_by_side
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.film import Film, frame
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.rollout import advance, unroll
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
 from hmrl_cli.types import Adaptation, EnvState, MetaLearner, SkillLearner, SkillLibrary, TaskFamily
 

@@ -20,10 +20,11 @@ from hmrl_cli.assembly import (
     skills_experiment,
     state_shapes,
 )
-from hmrl_cli.config import Experiment, Resolved
+from hmrl_cli.config import Resolved
 from hmrl_cli.errors import ConfigError, Diverged, Interrupted
 from hmrl_cli.interruption import unless_stopped
 from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.task_files import split_name, tasks_of
 from hmrl_cli.types import Continuous
 
@@ -257,7 +258,7 @@ def _evaluate_skills(path: Path, reward: Reward, progress: Progress, adapts: boo
         return {"schema": 1, "run": str(path), **diagnose(path, trained)}
 
 
-def _protocol(trained: Trained, budget: config.Evaluation) -> dict[str, Any]:
+def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
     """The part of an evaluation document that tells what was evaluated, and how it adapts."""
     experiment = trained.experiment
     return {
@@ -291,7 +292,7 @@ def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -
     return found, report.paths_svg(np.asarray(paths), "draws")
 
 
-def _experience(parts: Parts, budget: config.Evaluation) -> list[int]:
+def _experience(parts: Parts, budget: Evaluation) -> list[int]:
     """Environment steps of a task that an adaptation has seen before each column, [K + 1]."""
     episodes = {"all": budget.episodes, "one": 1, "none": 0}[parts.make_learner(None).learns_from]
     return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
@@ -360,7 +361,7 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
     family_config = config.family_of(name)
     families = {reward: make_family(family_config, reward) for reward in ("dense", "sparse")}
     family = families["dense"]
-    tasks = tasks_of(family, split, config.Evaluation().num_tasks, tasks_file)
+    tasks = tasks_of(family, split, Evaluation().num_tasks, tasks_file)
     return {
         "name": family.name,
         "obs_size": family.obs_size,

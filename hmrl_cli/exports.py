@@ -17,6 +17,7 @@ import hmrl_cli
 from hmrl_cli import checkpoints, config
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.lazy import jax, np
+from hmrl_cli.schema import Experiment
 
 SCHEMA = 1
 SUFFIX = ".safetensors"
@@ -28,8 +29,8 @@ class Card(NamedTuple):
     """What an exported file holds."""
 
     kind: Kind
-    experiment: config.Experiment
-    skills_from: config.Experiment | None  # of the skills that a policy acts through
+    experiment: Experiment
+    skills_from: Experiment | None  # of the skills that a policy acts through
     epoch: int
     sha256: str  # of the arrays' file
 
@@ -53,8 +54,8 @@ def card_path(path: Path) -> Path:
 def encode(
     tree: Any,
     kind: Kind,
-    experiment: config.Experiment,
-    skills_from: config.Experiment | None,
+    experiment: Experiment,
+    skills_from: Experiment | None,
     epoch: int,
 ) -> tuple[bytes, dict[str, Any]]:
     """The content of the two files."""
@@ -109,7 +110,7 @@ def read_card(path: Path, kind: Kind) -> Card:
     )
 
 
-def _experiment(file: Path, found: Any) -> config.Experiment:
+def _experiment(file: Path, found: Any) -> Experiment:
     try:
         return config.from_tree(found, str(file))
     except ConfigError as error:

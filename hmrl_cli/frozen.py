@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import config, exports, files, records
+from hmrl_cli import exports, files, records
 from hmrl_cli.assembly import Parts, assemble, open_trained, seed_keys, state_shapes
-from hmrl_cli.config import Experiment
 from hmrl_cli.errors import InputError
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.types import SkillLibrary
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params],
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         task = parts.family.sample(key, "train")  # not met: no update is made
-        unadapted = config.Evaluation(adapt_steps=0, episodes=1)
+        unadapted = Evaluation(adapt_steps=0, episodes=1)
         adapted, _ = parts.make_learner(skills).adapt(key, state, task, unadapted)
         return {"policy": adapted, "skills": skills}
 

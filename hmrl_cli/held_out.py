@@ -13,7 +13,7 @@ from hmrl_cli.returns import masked_mean
 from hmrl_cli.types import Adaptation, AdaptState
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Evaluation
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from hmrl_cli import moments, networks
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:

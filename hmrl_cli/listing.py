@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli import config, plugins, presets
-from hmrl_cli.config import Strict
 from hmrl_cli.errors import ConfigError
+from hmrl_cli.schema import Strict
 
 
 def purpose(kind: str, name: str) -> str:

@@ -16,15 +16,15 @@ from pydantic import Field, model_validator
 from hmrl_cli import adaptation, clipped, held_out, moments, networks, trust_region
 from hmrl_cli.adaptation import Episodes, Fallback
 from hmrl_cli.clipped import Config as ClippedConfig
-from hmrl_cli.config import Strict
 from hmrl_cli.devices import in_shares
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import Strict
 from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Evaluation
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from hmrl_cli import learning_rate, networks, returns
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Action
 
 if TYPE_CHECKING:

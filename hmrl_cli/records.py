@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from hmrl_cli import checkpoints, config, exports, files
 from hmrl_cli.errors import ConfigError, InputError, shown
+from hmrl_cli.schema import Experiment
 
 
 class Info(NamedTuple):
     """What a run directory tells to a reader."""
 
     path: Path
-    experiment: config.Experiment
+    experiment: Experiment
     status: Mapping[str, Any]  # {"state", "epoch", "epochs", ...}
     provenance: Mapping[str, Any]
 
@@ -36,7 +37,7 @@ def read(path: Path) -> Info:
     return Info(path, experiment, status, files.read_json(path / "provenance.json"))
 
 
-def read_skills(path: Path) -> config.Experiment | None:
+def read_skills(path: Path) -> Experiment | None:
     """How the skills were trained that a run acts through; None where it acts through none.
 
     Raises:
@@ -85,7 +86,7 @@ def epoch_of(line: bytes) -> int | None:
     return None
 
 
-def check_skills(experiment: config.Experiment) -> None:
+def check_skills(experiment: Experiment) -> None:
     """Refuse skills that are not those of a finished run on the same family, before jax is imported.
 
     Raises:
@@ -102,7 +103,7 @@ def check_skills(experiment: config.Experiment) -> None:
         raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
 
 
-def trained_as(skills: str) -> config.Experiment:
+def trained_as(skills: str) -> Experiment:
     """How the skills were trained that `hierarchy.skills` names.
 
     Raises:
@@ -130,7 +131,7 @@ def _check_finished(skills: str) -> None:
         )
 
 
-def load_config(file: Path) -> config.Experiment:
+def load_config(file: Path) -> Experiment:
     """The configuration in a file of a run.
 
     Raises:

@@ -28,6 +28,7 @@ from hmrl_cli import checkpoints, config, files, provenance, records
 from hmrl_cli.board import Board
 from hmrl_cli.errors import ConfigError, Diverged, InputError, RunDirError, StorageError, shown
 from hmrl_cli.lazy import np
+from hmrl_cli.schema import Experiment
 
 RUNS = Path("runs")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -48,7 +49,7 @@ class RunDir:
     def __init__(
         self,
         path: Path,
-        experiment: config.Experiment,
+        experiment: Experiment,
         config_hash: str,
         lock: int,
         tell: Callable[[str], None] = _tell_nobody,
@@ -387,7 +388,7 @@ def auto_name(resolved: config.Resolved) -> str:
     return f"{base}-seed{resolved.experiment.training.seed}"
 
 
-def _newest_equal(name: str, experiment: config.Experiment) -> Path | None:
+def _newest_equal(name: str, experiment: Experiment) -> Path | None:
     pattern = re.compile(re.escape(name) + r"(-\d+)?")
     found = [file for file in RUNS.glob(f"{name}*/config.toml") if pattern.fullmatch(file.parent.name)]
     for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):

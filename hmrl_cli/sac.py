@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli import networks
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Action, Discrete
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import Field
 
 from hmrl_cli import conjugate_gradient
-from hmrl_cli.config import Strict
 from hmrl_cli.conjugate_gradient import Memory
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.schema import Strict
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import jax
 
-    from hmrl_cli.config import Evaluation
     from hmrl_cli.distributions import SkillPolicy
+    from hmrl_cli.schema import Evaluation
 
     Array = jax.Array
     Key = jax.Array  # a typed key, as jax.random.key makes it

@@ -17,7 +17,7 @@ import hmrl_cli
 ROOT = Path(hmrl_cli.__file__).parent
 PLUGINS = ("families", "algorithms", "bonuses")
 RANKS = [
-    {"lazy", "errors", "types", "plugins", "presets", "consistency", "config"},
+    {"lazy", "errors", "types", "plugins", "presets", "schema", "consistency", "config"},
     set(),  # building blocks: every module that is not named here
     set(PLUGINS),
     {

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hmrl_cli import config, listing, plugins, presets
-from hmrl_cli.config import Strict
 from hmrl_cli.errors import ConfigError, HmrlError
+from hmrl_cli.schema import Hierarchy, Strict, Training
 
 ROOM = """
 # A room.
@@ -192,7 +192,7 @@ def test_skills(add_preset):
     waiting = config.resolve("meta-train", "room/lifted", complete=False)
     assert waiting.experiment.hierarchy.skills == ""
     lifted = config.resolve("meta-train", "room/lifted", flags={"hierarchy.skills": "runs/z"})
-    assert lifted.experiment.hierarchy == config.Hierarchy(skills="runs/z", steps_per_skill=4)
+    assert lifted.experiment.hierarchy == Hierarchy(skills="runs/z", steps_per_skill=4)
     assert lifted.origins["hierarchy.skills"] == "--skills"
     plain = config.resolve("meta-train", "room/flat", flags={"hierarchy.skills": "runs/z"})
     assert plain.experiment.hierarchy.steps_per_skill == 10
@@ -431,7 +431,7 @@ def test_fields_for_listings():
     room = {row.name: row for row in listing.fields(Room)}
     assert room["reward"].type == "sparse | dense"
     assert room["size"].description == "side of the room"
-    assert {row.name: row.default for row in listing.fields(config.Training)}["epochs"] is None
+    assert {row.name: row.default for row in listing.fields(Training)}["epochs"] is None
 
 
 def test_family_of_a_name_or_a_preset(add_preset):

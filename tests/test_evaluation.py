@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli import evaluation
-from hmrl_cli.config import Evaluation
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, SkillLearner
 from tests import toys
 

@@ -32,6 +32,7 @@ from hmrl_cli import (
 )
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
 from hmrl_cli.progress import Silent
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Adaptation, AdaptState
 from tests import toys
 
@@ -318,7 +319,7 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
 @pytest.mark.parametrize(("name", "counted"), [("maml", 5), ("rl2", 1), ("ppo", 0)])
 def test_only_episodes_that_are_learned_from_are_counted(name, counted):
     parts = assembly.assemble(resolve(name).experiment)
-    budget = config.Evaluation(adapt_steps=2, episodes=5)
+    budget = Evaluation(adapt_steps=2, episodes=5)
     steps = counted * parts.family.horizon
     assert experiment._experience(parts, budget) == [0, steps, 2 * steps]
 

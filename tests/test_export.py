@@ -11,8 +11,8 @@ import safetensors.numpy
 
 import hmrl_cli
 from hmrl_cli import config, exports, records
-from hmrl_cli.config import Evaluation
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.schema import Evaluation
 
 pytestmark = pytest.mark.xdist_group("export")  # one process, which trains `made` once
 

@@ -6,8 +6,8 @@ import pytest
 
 from hmrl_cli import held_out
 from hmrl_cli.adaptation import Episodes
-from hmrl_cli.config import Evaluation
 from hmrl_cli.networks import policy as make_policy
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete, Transition
 
 POLICY = make_policy(2, Discrete(3), (8,))

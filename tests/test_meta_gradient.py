@@ -8,8 +8,8 @@ from jax.flatten_util import ravel_pytree
 
 from hmrl_cli import adaptation, devices, meta_gradient, networks, trust_region
 from hmrl_cli.algorithms import maesn, maml
-from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState
 from tests import toys
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from hmrl_cli import loop
 from hmrl_cli.algorithms import maesn
-from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, SkillLibrary, TaskFamily
 
 BLANK = Scene((), lambda state: jnp.zeros((0, 7)), lambda state, task: jnp.zeros((0, 4)), 0.1, flat=True)

@@ -50,6 +50,7 @@ from hmrl_cli import config, runtime
 from hmrl_cli.devices import side_by_side
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.rollout import unroll
+from hmrl_cli.schema import Evaluation
 
 PARTS = ("speed", "physics", "training")
 SMOOTH = 5  # iterations
@@ -127,7 +128,7 @@ class Ours(beside.Trained):
             jax.random.split(task_key, settings.tasks_per_update)
         )
         only = jax.tree.map(lambda x: x[0], state)
-        unadapted = config.Evaluation(adapt_steps=0, episodes=1)
+        unadapted = Evaluation(adapt_steps=0, episodes=1)
         acting, _ = learner.adapt(start_key, only, tasks[0], unadapted)
 
         def one_task(acting: Any, key: Any, task: Any) -> Any:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from hmrl_cli import moments, ppo
-from hmrl_cli.config import Strict
 from hmrl_cli.devices import side_by_side
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
 from hmrl_cli.rollout import unroll
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:

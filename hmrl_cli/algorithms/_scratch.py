@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pydantic
 from pydantic import Field
 
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.returns import masked_mean
 from hmrl_cli.rollout import outcome, unroll
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Evaluation
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, State, Task
 
     Act = Callable[[Key, Array], tuple[Array, Array]]

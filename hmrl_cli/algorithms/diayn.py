@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
-from hmrl_cli.config import Strict
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.rollout import unroll
 from hmrl_cli.sac import Config as SACConfig
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:

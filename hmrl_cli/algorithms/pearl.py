@@ -29,16 +29,16 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
-from hmrl_cli.config import Strict
 from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.meta_gradient import prior_divergence
 from hmrl_cli.rollout import outcome, unroll
 from hmrl_cli.sac import Config as SACConfig
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Evaluation
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 LOG_STD = (-5.0, 10.0)  # of a factor: from a precision that settles z to one that says nothing

@@ -16,16 +16,16 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli import moments, networks, ppo, returns
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
 from hmrl_cli.rollout import advance
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.config import Evaluation
     from hmrl_cli.distributions import Policy
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 

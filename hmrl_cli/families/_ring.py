@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.lazy import jnp
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward
 
 if TYPE_CHECKING:

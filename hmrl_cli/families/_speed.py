@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.families._goals import uniform
 from hmrl_cli.lazy import jnp
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward, Split
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.families._physics import Backend, Physics
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Continuous, EnvState, Scene, Split, TaskFamily
 
 if TYPE_CHECKING:

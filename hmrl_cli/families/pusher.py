@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.families import _physics
 from hmrl_cli.families._goals import disc, split_key, uniform
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Continuous, EnvState, Reward, Scene, Split, TaskFamily
 
 if TYPE_CHECKING:

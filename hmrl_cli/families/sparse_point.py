@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pydantic
 
-from hmrl_cli.config import Strict
 from hmrl_cli.families import _plane
 from hmrl_cli.families._goals import half_circle
 from hmrl_cli.lazy import jnp
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward, TaskFamily
 
 if TYPE_CHECKING:

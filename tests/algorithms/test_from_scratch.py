@@ -9,8 +9,8 @@ from hmrl_cli import plugins, skills
 from hmrl_cli import ppo as ppo_block
 from hmrl_cli import sac as sac_block
 from hmrl_cli.algorithms import ppo, sac
-from hmrl_cli.config import Evaluation
 from hmrl_cli.intrinsic import bonus
+from hmrl_cli.schema import Evaluation
 from tests import toys
 
 PPO = ppo.Config(

@@ -7,7 +7,7 @@ import pytest
 
 from hmrl_cli import skills
 from hmrl_cli.algorithms import maesn, maml
-from hmrl_cli.config import Evaluation
+from hmrl_cli.schema import Evaluation
 from tests import toys
 
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])

@@ -9,8 +9,8 @@ import pytest
 
 from hmrl_cli import loop, sac, skills
 from hmrl_cli.algorithms import pearl
-from hmrl_cli.config import Evaluation
 from hmrl_cli.distributions import Gaussian
+from hmrl_cli.schema import Evaluation
 from tests import toys
 
 SMALL = {

@@ -9,8 +9,8 @@ import pytest
 
 from hmrl_cli import config, loop, ppo, skills
 from hmrl_cli.algorithms import rl2
-from hmrl_cli.config import Evaluation
 from hmrl_cli.returns import gae
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
 from tests import toys
 

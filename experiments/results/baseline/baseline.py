@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import assembly, runtime
-from hmrl_cli.config import Evaluation
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.progress import Silent
 from hmrl_cli.returns import discounted, linear_baseline
 from hmrl_cli.rollout import unroll
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.statistics import bootstrap_interval
 
 EPISODES, TASKS, FEW = 400, 4, (5, 20)

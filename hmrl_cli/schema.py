@@ -1,0 +1,93 @@
+"""What a configuration is made of, beside the settings that each plugin has of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+
+class Strict(pydantic.BaseModel):
+    """Base of every configuration class: frozen, strict, no unknown fields, finite numbers."""
+
+    model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Hierarchy(Strict):
+    """The learner acts through frozen skills."""
+
+    skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
+    use: Literal["act", "start"] = pydantic.Field(
+        default="act", description="act through the skills, or start as the best one and learn on from there"
+    )
+    steps_per_skill: int = pydantic.Field(
+        default=10, gt=0, le=10_000, description="environment steps one skill runs"
+    )
+    stochastic: bool = pydantic.Field(default=True, description="sample the actions of a skill")
+
+
+class Training(Strict):
+    """How long to train, and from which seeds."""
+
+    epochs: int = pydantic.Field(gt=0, le=10_000_000, description="epochs; metrics are written once in each")
+    updates_per_epoch: int = pydantic.Field(default=1, gt=0, le=1_000_000, description="updates in one epoch")
+    checkpoint_every: int = pydantic.Field(default=10, gt=0, description="epochs between two checkpoints")
+    seed: int = pydantic.Field(default=0, ge=0, le=2**31 - 1, description="the first seed")
+    num_seeds: int = pydantic.Field(
+        default=1, gt=0, le=4096, description="seeds trained side by side in one program"
+    )
+    action_repeat: int = pydantic.Field(
+        default=1, gt=0, le=10_000, description="environment steps an action is held"
+    )
+
+
+class Evaluation(Strict):
+    """How the adaptation to held-out tasks is measured."""
+
+    num_tasks: int = pydantic.Field(default=40, gt=0, le=1_000_000, description="held-out tasks")
+    adapt_steps: int = pydantic.Field(default=5, ge=0, le=10_000, description="inner updates")
+    episodes: int = pydantic.Field(
+        default=20, gt=0, le=1_000_000, description="episodes of one task between two updates"
+    )
+    rule: Literal["gradient", "refit"] = pydantic.Field(
+        default="gradient",
+        description="the trained inner update, or a refit to all episodes so far, weighted by their returns",
+    )
+    imitation_steps: int = pydantic.Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="gradient steps of the policy in a refit; 0: none",
+    )
+    fallback: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the episodes before an update that hold one random action, or skill",
+    )
+    late_fallback: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of these that hold it from a random decision on only, where the policy has led",
+    )
+    latent_std: float = pydantic.Field(
+        default=1.0, gt=0, le=100, description="spread of the exploration latent at the start"
+    )
+    tune_after: int | None = pydantic.Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="updates by the rule, after which clipped gradient steps tune the policy; none: never",
+    )
+
+
+class Experiment(Strict):
+    """Everything a run depends on; equal experiments give equal runs."""
+
+    family: Any  # the Config of its module
+    algorithm: Any  # likewise
+    bonus: Any = None  # likewise
+    hierarchy: Hierarchy | None = None
+    training: Training
+    evaluation: Evaluation
