@@ -554,16 +554,16 @@ def list_(
     `hmrl list families NAME --json`, with --split or --tasks if need be, describes a family by rolling
     it out: sizes, and the returns of doing nothing and of a scripted controller.
     """
-    if kind is not None and kind not in listing.KINDS:
+    if kind is not None and kind not in listing.LISTINGS:
         raise ConfigError(
-            f"list: found {shown(kind)}{did_you_mean(kind, listing.KINDS)}\n"
-            f"must be one of: {', '.join(listing.KINDS)}"
+            f"list: found {shown(kind)}{did_you_mean(kind, listing.LISTINGS)}\n"
+            f"must be one of: {', '.join(listing.LISTINGS)}"
         )
     rolls_out = split is not None or tasks is not None
     if rolls_out and (kind != "families" or name is None):
         raise ConfigError("--split, --tasks: must go with one family, as in: hmrl list families NAME")
     if name is None:
-        _list_all([kind] if kind else list(listing.KINDS), as_json)
+        _list_all([kind] if kind else list(listing.LISTINGS), as_json)
     elif kind == "families" and (rolls_out or as_json):
         _describe_family(name, split or SplitName.test, tasks, as_json)
     elif kind == "presets":
@@ -573,7 +573,7 @@ def list_(
 
 
 def _list_all(kinds: Sequence[str], as_json: bool) -> None:
-    listings = {kind: listing.KINDS[kind]() for kind in kinds}
+    listings = {kind: listing.LISTINGS[kind]() for kind in kinds}
     if as_json:
         _out_json(listings)
         return

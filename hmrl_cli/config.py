@@ -1,4 +1,4 @@
-"""One frozen, validated configuration tree, and how it is put together.
+"""How a configuration is put together, validated, written and compared.
 
     default  <  preset  <  --set  <  flag
 
@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import pydantic
 import tomli_w
 
-from hmrl_cli import consistency, plugins, presets
+from hmrl_cli import consistency, layers, plugins, presets
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
-from hmrl_cli.schema import Evaluation, Experiment, Hierarchy, Strict, Training
+from hmrl_cli.layers import Layer
+from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
-SECTIONS = (*plugins.KINDS, "hierarchy", "training", "evaluation")
-OPTIONAL = ("bonus", "hierarchy")
+OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
 
 
 class Resolved(NamedTuple):
@@ -57,12 +57,12 @@ def resolve(
     Raises:
         ConfigError: anything unknown, missing, of the wrong type, out of range or contradictory.
     """
-    layers = presets.layers(command, preset)
-    layers += [presets.Layer("--set", presets.parse_set(line)) for line in sets]
+    stack = presets.stack(command, preset)
+    stack += [Layer("--set", layers.parse_set(line)) for line in sets]
     for path, value in (flags or {}).items():
         flag = "--" + path.rpartition(".")[2].replace("_", "-")
-        layers.append(presets.Layer(flag, presets.nested(path.split("."), value)))
-    merged, origins = presets.merge(layers)
+        stack.append(Layer(flag, layers.nested(path.split("."), value)))
+    merged, origins = layers.merge(stack)
     experiment = _validate(command, preset, merged, origins)
     consistency.check_command(command, preset, experiment)
     consistency.check_bonus(experiment)
@@ -85,14 +85,14 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
     Raises:
         ConfigError: as `resolve`.
     """
-    layers = [presets.Layer("the run", tree(experiment))]
+    stack = [Layer("the run", tree(experiment))]
     for line in sets:
-        tables = presets.parse_set(line)
+        tables = layers.parse_set(line)
         if tables.keys() != {"evaluation"}:
             raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
-        layers.append(presets.Layer("--set", tables))
-    layers.append(presets.Layer("flags", {"evaluation": dict(flags)}))
-    found = _validate("", "the run", *presets.merge(layers))
+        stack.append(Layer("--set", tables))
+    stack.append(Layer("flags", {"evaluation": dict(flags)}))
+    found = _validate("", "the run", *layers.merge(stack))
     consistency.check_evaluation(found)
     return found
 
@@ -104,7 +104,7 @@ def serving(preset: str) -> list[Resolved]:
         ConfigError: it serves none; says why not the last one.
     """
     found, problem = [], None
-    for command in presets.COMMANDS:
+    for command in COMMANDS:
         try:
             found.append(resolve(command, preset, complete=False))
         except ConfigError as error:
@@ -120,9 +120,15 @@ def family_of(name: str) -> Strict:
     Raises:
         ConfigError: neither has this name.
     """
-    if name not in plugins.names("families") and name in presets.files():
+    if name in plugins.names("families"):
+        return plugins.load("families", name).Config()
+    known = presets.files()
+    if name in known:
         return serving(name)[0].experiment.family
-    return plugins.load("families", name).Config()
+    raise ConfigError(
+        f"family: found {shown(name)}{did_you_mean(name, [*plugins.names('families'), *known])}\n"
+        "must be a family or a preset (see: hmrl list)"
+    )
 
 
 def load(path: Path) -> Experiment:
@@ -142,16 +148,16 @@ def from_tree(tables: Any, source: str) -> Experiment:
     """
     if not isinstance(tables, dict):
         raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
-    origins = {leaf: source for leaf, _ in presets.leaves(tables)}
+    origins = {leaf: source for leaf, _ in layers.leaves(tables)}
     return _validate("", source, tables, origins)
 
 
 def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]) -> Experiment:
-    known = (*SECTIONS, *presets.COMMANDS, "extends")
+    known = (*Experiment.model_fields, *COMMANDS, "extends")
     problems = [
         f"{name}: unknown key{did_you_mean(name, known)} (from {_origin(origins, name)})"
         for name in merged
-        if name not in SECTIONS
+        if name not in Experiment.model_fields
     ]
     values: dict[str, Any] = {}
     for section, model in _section_models(command, preset, merged, origins).items():
@@ -173,7 +179,7 @@ def _section_models(
     command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]
 ) -> dict[str, type[Strict]]:
     models: dict[str, type[Strict]] = {}
-    for section, kind in plugins.KINDS.items():
+    for section, kind in plugins.FOLDERS.items():
         if section in OPTIONAL and section not in merged:
             continue
         table = merged.get(section, {})
@@ -288,7 +294,7 @@ def tree(experiment: Experiment) -> dict[str, Any]:
 
 def flat(experiment: Experiment) -> dict[str, Any]:
     """Dotted path -> plain value of every setting that is not None."""
-    return dict(presets.leaves(tree(experiment)))
+    return dict(layers.leaves(tree(experiment)))
 
 
 def config_hash(experiment: Experiment) -> str:

@@ -33,9 +33,9 @@ def check_bonus(experiment: Experiment) -> None:
 
 
 def check_evaluation(experiment: Experiment) -> None:
-    """Other updates take an algorithm that makes some, and what belongs to an update takes that update."""
+    """Settings of the updates need an algorithm that makes some, and must not contradict each other."""
     found, plain = experiment.evaluation, Evaluation()
-    if not getattr(plugins.load("algorithms", experiment.algorithm.name).Config, "inner_loop", False):
+    if not getattr(experiment.algorithm, "inner_loop", False):
         for field in ("rule", "imitation_steps", "fallback", "late_fallback", "latent_std", "tune_after"):
             if getattr(found, field) != getattr(plain, field):
                 raise ConfigError(

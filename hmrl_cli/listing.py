@@ -54,7 +54,7 @@ def _first_sentence(preset: Path) -> str:
     return re.split(r"(?<=\.) (?=[A-Z])", comment)[0]  # not at an "et al. 2017"
 
 
-KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
+LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "families": partial(_plugins, "families"),
     "algorithms": _algorithms,
     "bonuses": partial(_plugins, "bonuses"),

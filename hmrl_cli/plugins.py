@@ -9,7 +9,7 @@ from types import ModuleType
 
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 
-KINDS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # section -> folder
+FOLDERS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # of each section
 
 
 @functools.cache

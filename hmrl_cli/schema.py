@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import pydantic
 
+COMMANDS = ("pretrain-skills", "meta-train")
+
 
 class Strict(pydantic.BaseModel):
     """Base of every configuration class: frozen, strict, no unknown fields, finite numbers."""

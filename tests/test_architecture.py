@@ -1,6 +1,6 @@
 """The direction of dependencies, read from the source:
 
-cli -> experiment -> services -> plugins -> building blocks -> foundations
+cli -> experiment -> services -> configuration -> plugins -> building blocks -> foundations
 
 An import inside a function counts as much as one at the top; one for type checkers does not count.
 """
@@ -17,9 +17,10 @@ import hmrl_cli
 ROOT = Path(hmrl_cli.__file__).parent
 PLUGINS = ("families", "algorithms", "bonuses")
 RANKS = [
-    {"lazy", "errors", "types", "plugins", "presets", "schema", "consistency", "config"},
+    {"lazy", "errors", "types", "schema"},
     set(),  # building blocks: every module that is not named here
     set(PLUGINS),
+    {"plugins", "layers", "presets", "consistency", "config", "listing"},
     {
         "records",
         "provenance",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import hmrl_cli
 from hmrl_cli import cli, presets, progress, records, runtime
 from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted, MissingDependency
+from hmrl_cli.schema import COMMANDS
 
 PRESET = """
 # A tiny size.
@@ -337,7 +338,7 @@ def test_show(hmrl):
     document = json.loads(hmrl("show", run, "--json").out)
     assert document["origins"]["training.seed"] == "--seed"
     assert document["status"]["state"] == "complete"
-    assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(presets.COMMANDS)
+    assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)
 
 
 ARGS = st.lists(

@@ -1,6 +1,7 @@
 """The configuration: layers, origins, validation, wording of errors, round trip."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hmrl_cli import config, listing, plugins, presets
+from hmrl_cli import config, layers, listing, plugins, presets
 from hmrl_cli.errors import ConfigError, HmrlError
-from hmrl_cli.schema import Hierarchy, Strict, Training
+from hmrl_cli.schema import COMMANDS, Hierarchy, Strict, Training
 
 ROOM = """
 # A room.
@@ -111,7 +112,7 @@ PLUGINS = {
 
 @pytest.fixture
 def add_preset(tmp_path, monkeypatch):
-    """Two presets and three plugins; `write` adds a preset."""
+    """Toy plugins, two presets over them and a file that is none; what it gives adds a preset."""
 
     def write(name, text):
         path = tmp_path / "presets" / f"{name}.toml"
@@ -307,8 +308,8 @@ def test_bare_words_are_strings(add_preset, line):
 
 
 def test_bare_paths_are_strings():
-    assert presets.parse_set("hierarchy.skills=runs/a-b/c.d") == {"hierarchy": {"skills": "runs/a-b/c.d"}}
-    assert presets.parse_set("hierarchy.skills=/tmp/x y") == {"hierarchy": {"skills": "/tmp/x y"}}
+    assert layers.parse_set("hierarchy.skills=runs/a-b/c.d") == {"hierarchy": {"skills": "runs/a-b/c.d"}}
+    assert layers.parse_set("hierarchy.skills=/tmp/x y") == {"hierarchy": {"skills": "/tmp/x y"}}
 
 
 @pytest.mark.parametrize(
@@ -335,6 +336,8 @@ def test_unknown_presets(add_preset, tmp_path):
     assert "did you mean 'room/flat'?" in refusal("meta-train", "room/falt")
     assert "must be an existing TOML file" in refusal("meta-train", str(tmp_path / "none.toml"))
     assert "must be an existing TOML file" in refusal("meta-train", "a\0b.toml")
+    add_preset("room/typo", 'extends = "room/falt"')
+    assert "extends (from preset room/typo): preset: found 'room/falt'; did" in refusal("meta-train", "room/typo")
     (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
     assert "not valid TOML" in refusal("meta-train", str(tmp_path / "latin.toml"))
 
@@ -350,10 +353,19 @@ def test_only_presets_are_listed(add_preset):
 @pytest.mark.parametrize(
     "name", ["", "slurm", "room", "results/room", "room/../room/flat", "./room/flat", "a" * 5000, "a\0"]
 )
-def test_only_what_is_listed_is_a_preset(add_preset, tmp_path, name):
+def test_only_what_is_listed_is_a_preset(add_preset, name):
     add_preset("results/room", ROOM)
     assert "must be a preset" in refusal("meta-train", name)
-    assert "must be a preset" in refusal("meta-train", str(tmp_path / "presets" / "room" / "flat"))
+
+
+def test_what_cannot_be_read_does_not_hide_the_rest(add_preset, tmp_path):
+    root = tmp_path / "presets"
+    (root / "room" / ".#flat.toml").symlink_to("nowhere")
+    (root / "room.toml").mkdir()
+    assert list(presets.files()) == ["room/flat", "room/lifted"]
+    assert "must be a preset" in refusal("meta-train", str(root / "room" / "flat"))
+    shutil.rmtree(root)
+    assert "must be a preset" in refusal("meta-train", "room/flat")
 
 
 def test_toml_round_trip(add_preset, tmp_path):
@@ -445,19 +457,19 @@ def test_unknown_plugin():
 
 
 def test_every_real_plugin_keeps_the_contract():
-    for kind in plugins.KINDS.values():
+    for kind in plugins.FOLDERS.values():
         for name in plugins.names(kind):
             model = plugins.load(kind, name).Config
             assert issubclass(model, Strict)
             assert model.model_fields["name"].default == name
             if kind == "algorithms":
-                assert model.command in presets.COMMANDS
+                assert model.command in COMMANDS
 
 
 def test_every_real_preset_resolves():
     for name in presets.files():
         served = []
-        for command in presets.COMMANDS:
+        for command in COMMANDS:
             try:
                 config.resolve(command, name, complete=False)
                 served.append(command)
@@ -469,11 +481,11 @@ def test_every_real_preset_resolves():
 def test_resolving_leaves_the_numerical_libraries_alone():
     code = (
         "import sys\n"
-        "from hmrl_cli import config, presets\n"
+        "from hmrl_cli import config, errors, presets, schema\n"
         "for name in presets.files():\n"
-        "    for command in presets.COMMANDS:\n"
+        "    for command in schema.COMMANDS:\n"
         "        try: config.resolve(command, name, complete=False)\n"
-        "        except config.ConfigError: pass\n"
+        "        except errors.ConfigError: pass\n"
         "assert not {'jax', 'numpy', 'flax', 'brax', 'orbax', 'matplotlib'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -59,7 +59,9 @@ def table(document: dict[str, Any], measures: list[str]) -> str:
 def main(folder: Path, measures: list[str]) -> None:
     """Write both files."""
     document: dict[str, Any] = {}
-    files = folder.glob("*/*/metrics.jsonl")
+    files = list(folder.glob("*/*/metrics.jsonl"))
+    if not files:
+        sys.exit(f"{folder}: holds no GROUP/ARM/metrics.jsonl")
     for file in sorted(files, key=lambda x: (x.parts[-3], x.parts[-2] not in BASELINES, x.parts[-2])):
         document.setdefault(file.parts[-3], {})[file.parts[-2]] = measure(file, measures)
     name = folder.resolve().name

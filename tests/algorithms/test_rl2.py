@@ -9,6 +9,7 @@ import pytest
 
 from hmrl_cli import config, loop, ppo, skills
 from hmrl_cli.algorithms import rl2
+from hmrl_cli.errors import ConfigError
 from hmrl_cli.returns import gae
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
@@ -198,6 +199,6 @@ def test_a_state_comes_back_as_it_went():
 
 
 def test_minibatches_that_cut_trials_are_named():
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         config.resolve("meta-train", "sparse_point/rl2", ["algorithm.ppo.minibatches = 7"])
     assert "algorithm.ppo.minibatches: found 7; must divide trials_per_update, " in str(caught.value)
