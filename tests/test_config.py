@@ -337,7 +337,7 @@ def test_unknown_presets(add_preset, tmp_path):
     assert "must be an existing TOML file" in refusal("meta-train", str(tmp_path / "none.toml"))
     assert "must be an existing TOML file" in refusal("meta-train", "a\0b.toml")
     add_preset("room/typo", 'extends = "room/falt"')
-    assert "extends (from preset room/typo): preset: found 'room/falt'; did" in refusal("meta-train", "room/typo")
+    assert "extends (from preset room/typo): preset: found" in refusal("meta-train", "room/typo")
     (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
     assert "not valid TOML" in refusal("meta-train", str(tmp_path / "latin.toml"))
 
