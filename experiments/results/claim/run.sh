@@ -5,7 +5,7 @@
 # seeds as the library has; for a second library of as many, its arms alone run.  On two cores: wheeled with five seeds
 # some forty minutes, ant_goal with three an hour and more.
 #
-#   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER]     # FAMILY: wheeled or ant_goal
+#   sh experiments/results/claim/run.sh FAMILY SKILLS [FOLDER [hmrl's options over skills]]  # wheeled or ant_goal
 set -eu
 here=$(dirname "$0")/$1
 family=$1
@@ -13,6 +13,7 @@ skills=$2
 library=$(basename "$skills")
 seeds=$(sed -n 's/^num_seeds = //p' "$skills/config.toml")
 out=${3:-runs/claim}/$family
+shift $(($# < 3 ? $# : 3))
 k=5
 
 measured() { # ARM NAME [hmrl's options]: once
@@ -45,9 +46,9 @@ arm maesn_repeat --set training.action_repeat=$k
 # a controller that has learned nothing: one update that may not move it
 arm "$library/skills_only" --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
   --set training.updates_per_epoch=1 --set 'algorithm.outer="trust_region"' \
-  --set algorithm.trust_region.max_divergence=1e-12
-arm "$library/hmrl_maml" --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml
-arm "$library/hmrl" --skills "$skills" --set hierarchy.steps_per_skill=$k
+  --set algorithm.trust_region.max_divergence=1e-12 "$@"
+arm "$library/hmrl_maml" --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml "$@"
+arm "$library/hmrl" --skills "$skills" --set hierarchy.steps_per_skill=$k "$@"
 python "$here/../gather.py" "$out" "$library" "$here"
 # how they explore before any update
 python "$here/../../exploration.py" "$here/exploration" "$out/maesn_repeat" "$out/maml_repeat"
