@@ -449,6 +449,8 @@ def test_fields_for_listings():
 def test_family_of_a_name_or_a_preset(add_preset):
     assert config.family_of("room") == Room()
     assert config.family_of("room/flat") == Room(reward="dense")
+    with pytest.raises(ConfigError, match=r"found 'room/flt'; did you mean 'room/flat'"):
+        config.family_of("room/flt")
 
 
 def test_unknown_plugin():
