@@ -152,8 +152,8 @@ class Trained(NamedTuple):
     arrays_sha256: str  # of the checkpoint
 
 
-def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
-    """Read a run as its newest intact checkpoint has it.
+def open_trained(path: Path, reward: Reward, progress: Progress, only: int | None = None) -> Trained:
+    """Read a run as its newest intact checkpoint has it, or that of `only` this epoch.
 
     `reward` is what a meta-run meets; skills know no reward, and keep the family they were learned in.
 
@@ -165,7 +165,7 @@ def open_trained(path: Path, reward: Reward, progress: Progress) -> Trained:
     parts = assemble(
         experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
     )
-    found = records.read_checkpoint(path, state_shapes(experiment, parts))
+    found = records.read_checkpoint(path, state_shapes(experiment, parts), only)
     if found.note:
         progress.note(found.note)
     state, skills = jax.tree.map(jnp.asarray, found.tree)

@@ -9,22 +9,28 @@ name, forced to the disk and then renamed, so that a folder `checkpoints/<epoch>
 
 Loading verifies, restores and compares strictly with a template: Orbax itself casts int32 to float32
 without a word.  A damaged checkpoint gives way to the one before it.
+
+A reader beside the process that trains locks the folder of the epoch it reads, and only what is not
+locked is dropped.  What was dropped between listing and locking is no damage: the reader lists anew.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from hmrl_cli import documents
 from hmrl_cli.errors import InputError, StorageError, one_line
-from hmrl_cli.files import file_sha256, sync
+from hmrl_cli.files import file_sha256, lacks, sync, try_lock
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
@@ -34,6 +40,9 @@ if TYPE_CHECKING:
 
 KEEP = 2
 SCHEMA = 1
+LISTINGS = 10  # of a folder that is written to meanwhile, before a reader gives up
+
+T = TypeVar("T")
 
 
 class Checkpoint(NamedTuple):
@@ -49,6 +58,10 @@ class _Damaged(Exception):
     """The checkpoint is not what was written."""
 
 
+class _Dropped(Exception):
+    """The checkpoint is no longer there, for newer ones are."""
+
+
 def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
     """Write the checkpoint of an epoch and drop all but the newest two.
 
@@ -61,68 +74,152 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
         for stale in folder.glob(".*.tmp"):
             _remove(stale)
         arrays = flatten(jax.device_get(tree))
+        folder.mkdir(exist_ok=True)
+        temporary.mkdir()  # not by Orbax, which would begin a run anew that was moved
         _write_arrays(temporary / "tree", arrays)
         _write_manifest(temporary, epoch, arrays, config_hash)
         if os.path.lexists(final):
-            _remove(final)
+            _drop(final)
         temporary.rename(final)
         sync(folder)
         for old in epochs(folder)[KEEP:]:
-            shutil.rmtree(folder / str(old))
+            with contextlib.suppress(BlockingIOError), _locked(folder / str(old), fcntl.LOCK_EX):
+                _drop(folder / str(old))
     except Exception as error:  # Orbax wraps a full disk in errors of many types
         shutil.rmtree(temporary, ignore_errors=True)
         reason = one_line(error)[:200]
         raise StorageError(f"checkpoint {final} cannot be written: {reason}") from error
 
 
-def load(folder: Path, template: Any, config_hash: str) -> Checkpoint | None:
-    """The newest intact checkpoint, or None when there is none.
+def load(folder: Path, template: Any, config_hash: str, only: int | None = None) -> Checkpoint | None:
+    """The newest intact checkpoint, or None when there is none; another process may be saving meanwhile.
 
     Args:
         folder: the `checkpoints` folder of a run.
         template: a tree of the expected shapes and dtypes; `jax.eval_shape` of `init` will do.
         config_hash: hash of the configuration of the run.
+        only: the one epoch to take, in place of the newest intact one.
 
     Raises:
-        InputError: every checkpoint is damaged, or an intact one does not fit the template.
+        InputError: every checkpoint, or the only one to take, is damaged; or an intact one does not fit.
     """
-    problems = []
-    for epoch in epochs(folder):
-        try:
-            manifest = _verified_manifest(folder / str(epoch), epoch)
-            _check_config(folder / str(epoch), manifest, config_hash)
-            _check_template(folder / str(epoch), manifest, template)
-            arrays = _read_arrays(folder / str(epoch), manifest)
-        except _Damaged as error:
-            problems.append(f"checkpoint {epoch} is damaged ({error})")
-            continue
-        structure = jax.tree.structure(template)
-        tree = jax.tree.unflatten(structure, [arrays[path] for path in flatten(template)])
-        note = f"{'; '.join(problems)}; using checkpoint {epoch}" if problems else ""
-        return Checkpoint(epoch, manifest["arrays_sha256"], tree, note)
-    if problems:
+
+    def restore(path: Path, epoch: int) -> Checkpoint:
+        manifest = _verified_manifest(path, epoch)
+        _check_config(path, manifest, config_hash)
+        _check_template(path, manifest, template)
+        arrays = _read_arrays(path, manifest)
+        tree = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in flatten(template)])
+        return Checkpoint(epoch, manifest["arrays_sha256"], tree, "")
+
+    found, problems = _newest(folder, restore, only)
+    if found is None and problems:
         raise InputError(f"{folder}: {'; '.join(problems)}\nno intact checkpoint is left; train again")
-    return None
+    if found is None or not problems:
+        return found
+    return found._replace(note=f"{'; '.join(problems)}; using checkpoint {found.epoch}")
 
 
-def epochs(folder: Path) -> list[int]:
-    """Epochs that have a checkpoint, the newest first; stray entries are passed over."""
-    with contextlib.suppress(FileNotFoundError):
-        names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
-        return sorted((int(n) for n in names if n.isdecimal() and n == str(int(n))), reverse=True)
-    return []
-
-
-def fingerprint(folder: Path) -> tuple[int, str]:
-    """Epoch of the newest intact checkpoint, and the SHA-256 of its arrays; needs no jax.
+def fingerprint(folder: Path, only: int | None = None) -> tuple[int, str]:
+    """Epoch and SHA-256 of the arrays of the newest intact checkpoint, or the only one to take; needs no jax.
 
     Raises:
         InputError: there is none.
     """
-    for epoch in epochs(folder):
-        with contextlib.suppress(_Damaged):
-            return epoch, _verified_manifest(folder / str(epoch), epoch)["arrays_sha256"]
-    raise InputError(f"{folder}: holds no intact checkpoint; must be of a finished run")
+
+    def read(path: Path, epoch: int) -> tuple[int, str]:
+        return epoch, _verified_manifest(path, epoch)["arrays_sha256"]
+
+    found, problems = _newest(folder, read, only)
+    if found is None:
+        raise InputError(
+            f"{'; '.join([f'{folder}: holds no intact checkpoint', *problems])}; must be of a finished run"
+        )
+    return found
+
+
+def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> tuple[T | None, list[str]]:
+    """What `read` makes of the newest checkpoint that is intact, and what was wrong with those after it.
+
+    Raises:
+        InputError: the only one to take is missing or damaged, or all are dropped before they can be read.
+    """
+    for _ in range(LISTINGS):
+        problems: list[str] = []
+        listed = epochs(folder)
+        with contextlib.suppress(_Dropped):
+            for epoch in listed if only is None else [epoch for epoch in listed if epoch == only]:
+                try:
+                    with _kept(folder / str(epoch)):
+                        return read(folder / str(epoch), epoch), problems
+                except _Damaged as error:
+                    problems.append(f"checkpoint {epoch} is damaged ({error})")
+            if only is not None:
+                raise _not_intact(folder, only, problems, others=bool({*listed} - {only}))
+            return None, problems
+    raise InputError(
+        f"{folder}: its checkpoints are replaced faster than they can be read\n"
+        "to read them: once its training has ended"
+    )
+
+
+def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> InputError:
+    """That the last checkpoint of a complete run cannot be had, and how to have it again."""
+    remedy = "to restore it: the command that trained the run, with --resume" if others else "train it again"
+    return InputError(f"{folder}: {'; '.join(problems) or f'holds no checkpoint {epoch}'}\n{remedy}")
+
+
+@contextlib.contextmanager
+def _kept(checkpoint: Path) -> Iterator[None]:
+    """It is not dropped meanwhile; `_Dropped` where it was before, also in place of what that damaged."""
+    try:
+        with _locked(checkpoint, fcntl.LOCK_SH) as descriptor:
+            try:
+                if not _is_at(checkpoint, descriptor):
+                    raise _Dropped
+                yield
+            except _Damaged:
+                if not _is_at(checkpoint, descriptor):
+                    raise _Dropped from None
+                raise
+    except (FileNotFoundError, BlockingIOError):
+        raise _Dropped from None
+    except OSError as error:
+        raise _Damaged(f"it cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, operation: int) -> Iterator[int]:
+    """The folder, open and locked where its file system has locks; BlockingIOError where others lock it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if try_lock(descriptor, operation) is False:
+            raise BlockingIOError
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the path still leads to an open folder."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    return False
+
+
+def epochs(folder: Path) -> list[int]:
+    """Epochs that have a checkpoint, the newest first; stray entries are passed over.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    try:
+        names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed: {error.strerror}") from None
+    return sorted((int(n) for n in names if n.isdecimal() and n == str(int(n))), reverse=True)
 
 
 def flatten(tree: Any) -> Arrays:
@@ -141,6 +238,13 @@ def _remove(entry: Path) -> None:
         entry.unlink()
 
 
+def _drop(checkpoint: Path) -> None:
+    """Remove a checkpoint, which is gone at once for whoever lists its folder."""
+    dropped = checkpoint.with_name(f".{checkpoint.name}.dropped.tmp")
+    checkpoint.rename(dropped)
+    _remove(dropped)
+
+
 def _write_arrays(path: Path, arrays: Arrays) -> None:
     import orbax.checkpoint as ocp
 
@@ -148,8 +252,14 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     # Orbax refuses arrays without elements; the manifest alone brings those back.
     stored = {path: np.asarray(array) for path, array in arrays.items() if np.size(array)}
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        checkpointer.save(path.absolute(), stored)
+    with contextlib.ExitStack() as stack:
+        target = path.absolute()
+        if lacks(path.parent):  # Orbax cannot do without; what it writes is forced to the disk below
+            target = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tree"
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            checkpointer.save(target, stored)
+        if target != path.absolute():
+            shutil.copytree(target, path)
 
 
 def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
@@ -195,10 +305,10 @@ def _write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) ->
 def _verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
     """The manifest, once it and every file it lists are what was written."""
     try:
-        document = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        document = documents.read_json(path / "manifest.json")
         manifest = document["manifest"]
         intact = document["sha256"] == _json_sha256(manifest) and _has_the_form(manifest)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (InputError, StorageError, KeyError, TypeError) as error:
         raise _Damaged("manifest.json is missing or unreadable") from error
     if not intact or manifest["epoch"] != epoch:
         raise _Damaged("manifest.json is not what was written")
@@ -218,7 +328,7 @@ def _has_the_form(manifest: Mapping[str, Any]) -> bool:
     return (
         (manifest["schema"], type(files), type(described)) == (SCHEMA, dict, dict)
         and all(isinstance(leaf, dict) and {*leaf} == {"shape", "dtype"} for leaf in described.values())
-        and {"epoch", "config_hash", "arrays_sha256"} <= {*manifest}
+        and [type(manifest[key]) for key in ("epoch", "config_hash", "arrays_sha256")] == [int, str, str]
     )
 
 

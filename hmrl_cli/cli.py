@@ -27,6 +27,7 @@ from hmrl_cli import (
     exports,
     interruption,
     listing,
+    outputs,
     plugins,
     presets,
     progress,
@@ -258,8 +259,8 @@ def _train(
     as_json: bool,
     shown_progress: contextlib.AbstractContextManager[progress.Progress],
 ) -> None:
-    if path is not None and not resume and os.path.lexists(path):
-        raise rundir.taken(path)
+    if path is not None and not (resume and os.path.lexists(path)):
+        rundir.check_new(path)
     # a plan is made in seconds, and stops at once
     caught = contextlib.nullcontext(lambda: None) if dry_run else interruption.stop_signals()
     with shown_progress as shows, caught as stop:
@@ -317,7 +318,7 @@ def export(
     What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
     """
     records.read(run_dir)
-    exports.card_path(out)
+    exports.check_output(out)
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
         from hmrl_cli import frozen
@@ -465,6 +466,7 @@ def report(
         records.read(run_directory)
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    outputs.check_page(out, "report")
     runtime.prepare()
     from hmrl_cli import report as reports
 
@@ -502,6 +504,8 @@ def render(
         _check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
+    place = out or (Path(what) / "render.html" if is_run else Path(f"{what.replace('/', '-')}.html"))
+    outputs.check_page(place, "render")
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
         from hmrl_cli import render as renders

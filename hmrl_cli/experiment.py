@@ -21,7 +21,7 @@ from hmrl_cli.assembly import (
     state_shapes,
 )
 from hmrl_cli.config import Resolved
-from hmrl_cli.errors import ConfigError, Diverged, Interrupted
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.interruption import unless_stopped
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.schema import Evaluation, Experiment
@@ -120,7 +120,7 @@ def train(
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints")
         trained = Trained(experiment, parts, last_epoch, state, skills, digest)
-        summary["skills"] = diagnose(run.path, trained, stop)
+        summary["skills"] = diagnose(run.path, trained, stop, run.check)
     return summary
 
 
@@ -132,7 +132,8 @@ def _restored_or_begun(
     found = run.load(state_shapes(experiment, parts)) if resume else None
     if found:
         return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
-    skills = _load_skills(experiment, skills_from, parts)
+    began_with = (records.read_provenance(run.path).get("skills") or {}).get("arrays_sha256")
+    skills = _load_skills(experiment, skills_from, parts, began_with)
     begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
     state = begin(seed_keys(experiment).init, skills)
     # without JAX's weak types, which a checkpoint does not keep: with them a resumed run is another program
@@ -253,9 +254,9 @@ def _evaluate_skills(path: Path, reward: Reward, progress: Progress, adapts: boo
             f"{path}: is a run of skills, which do not adapt; must be evaluated without --set, --tasks, "
             "--adapt-steps, --episodes and --num-tasks"
         )
-    with files.held(path):  # its training ends with writing the same files
+    with files.held(path) as lock:  # its training ends with writing the same files
         trained = open_trained(path, reward, progress)
-        return {"schema": 1, "run": str(path), **diagnose(path, trained)}
+        return {"schema": 1, "run": str(path), **diagnose(path, trained, check=lock.check)}
 
 
 def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
@@ -298,10 +299,16 @@ def _experience(parts: Parts, budget: Evaluation) -> list[int]:
     return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
 
 
-def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lambda: None) -> dict[str, Any]:
+def diagnose(
+    path: Path,
+    trained: Trained,
+    stop: Callable[[], int | None] = lambda: None,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
 
-    The picture shows the paths of all seeds, the page plays every skill of the first one.
+    The picture shows the paths of all seeds, the page plays every skill of the first one.  `check` is called
+    before anything is written, and raises where nothing may be.
 
     Raises:
         Diverged: a number is not finite; nothing was written.
@@ -325,6 +332,7 @@ def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lamb
     _check_finite(**numbers)
     found = {name: value.tolist() for name, value in numbers.items()}
     document = {"epoch": epoch, "arrays_sha256": digest, **found}
+    check()
     files.write_json(path / "skills.json", document)
     files.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
     first = jax.tree.map(lambda x: x[0], films)
@@ -411,15 +419,25 @@ def _compile_epoch(
     return epoch.lower(keys.train, state, skills).compile()
 
 
-def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: Parts) -> Params:
-    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn."""
+def _load_skills(
+    experiment: Experiment, skills_from: Experiment | None, parts: Parts, began_with: str | None
+) -> Params:
+    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn.
+
+    Raises:
+        InputError: they are damaged, or not those with this SHA-256.
+    """
     if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
         return None
     source = Path(experiment.hierarchy.skills)
     if exports.is_export(source):
-        params = frozen.read(source, exports.read_card(source, "skills"))
+        card = exports.read_card(source, "skills")
+        digest, params = card.sha256, frozen.read(source, card)
     else:
-        found = records.read_checkpoint(source, state_shapes(skills_from, assemble(skills_from)))
-        params = parts.skill_learner.freeze(found.tree[0])
+        shapes = state_shapes(skills_from, assemble(skills_from))
+        found = records.read_checkpoint(source, shapes, records.last_epoch(source))
+        digest, params = found.arrays_sha256, parts.skill_learner.freeze(found.tree[0])
+    if began_with not in (None, digest):
+        raise InputError(f"hierarchy.skills: {source} has changed since this run began; start another run")
     chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

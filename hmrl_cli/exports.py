@@ -8,21 +8,34 @@ Both are data: nothing in them is executed.  What comes back is, bit for bit, wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pydantic
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config
+from hmrl_cli import checkpoints, config, documents, outputs
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.schema import Experiment
 
 SCHEMA = 1
 SUFFIX = ".safetensors"
+FORMAT = "hmrl"  # in the header of the arrays' file
+MAX_HEADER = 2**20
 
 Kind = Literal["skills", "policy"]
+
+
+class _Form(documents.Form):
+    """What is looked at of a card."""
+
+    kind: Kind
+    epoch: Annotated[int, pydantic.Field(ge=0, lt=2**63)]
+    sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+    config: dict[str, Any]
+    skills_config: dict[str, Any] | None
 
 
 class Card(NamedTuple):
@@ -51,6 +64,42 @@ def card_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def check_output(path: Path) -> None:
+    """Refuse to write an export to `path`.
+
+    Raises:
+        ConfigError: the name does not end as it must, it lies in a run, or what is there is no export.
+        StorageError: nothing can be written there.
+    """
+    card_file = card_path(path)
+    run = outputs.run_around(path.parent)
+    if run is not None:
+        raise ConfigError(f"-o: {path} lies in the run {run}; must lie elsewhere")
+    outputs.check_replaced(path, _is_ours(path))
+    outputs.check_replaced(card_file, _is_card(card_file))
+    outputs.make_room(path)
+
+
+def _is_card(file: Path) -> bool:
+    """Whether a file is a card, of whatever version."""
+    try:
+        found = documents.read_json(file)
+    except InputError:
+        return False
+    return {"schema", "kind", "sha256", "arrays", "config", "hmrl"} <= found.keys()
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is the arrays of an export: its header, of JSON behind its length, says so."""
+    try:
+        head = documents.read_bytes(file, 8 + MAX_HEADER)
+        header = documents.parse_json(head[8 : 8 + int.from_bytes(head[:8], "little")], str(file))
+    except InputError:
+        return False
+    metadata = header.get("__metadata__")
+    return isinstance(metadata, dict) and metadata.get("format") == FORMAT
+
+
 def encode(
     tree: Any,
     kind: Kind,
@@ -62,7 +111,7 @@ def encode(
     import safetensors.numpy
 
     arrays = {name: np.ascontiguousarray(x) for name, x in checkpoints.flatten(jax.device_get(tree)).items()}
-    data = safetensors.numpy.save(arrays, metadata={"format": "hmrl", "kind": kind})
+    data = safetensors.numpy.save(arrays, metadata={"format": FORMAT, "kind": kind})
     return data, {
         "schema": SCHEMA,
         "kind": kind,
@@ -86,18 +135,10 @@ def read_card(path: Path, kind: Kind) -> Card:
     """
     file = card_path(path)
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-        found = {
-            name: card[name] for name in ("schema", "kind", "epoch", "sha256", "config", "skills_config")
-        }
-    except OSError as error:
-        raise InputError(f"{file}: the card of {path.name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"{file}: is no card of hmrl export") from None
-    if found["schema"] != SCHEMA:
-        raise InputError(
-            f"{file}: found schema {found['schema']!r}; must be {SCHEMA}, by this version of hmrl"
-        )
+        found = documents.read_json(file)
+    except InputError as error:
+        raise InputError(f"{error}\nmust be the card of {path.name}, as hmrl export wrote it") from None
+    documents.check(found, _Form, SCHEMA, str(file))
     if found["kind"] != kind:
         raise InputError(f"{path}: found a {found['kind']!r} export; must be {kind!r}")
     skills = found["skills_config"]
@@ -117,6 +158,18 @@ def _experiment(file: Path, found: Any) -> Experiment:
         raise InputError(f"{file}: {error}") from None
 
 
+def read_bytes(path: Path, card: Card) -> bytes:
+    """The content of the arrays' file; needs no jax.
+
+    Raises:
+        InputError: it cannot be read, or is not what the card vouches for.
+    """
+    data = documents.read_bytes(path)
+    if checkpoints.sha256(data) != card.sha256:
+        raise InputError(f"{path}: is not what was exported, by the SHA-256 on its card; export it again")
+    return data
+
+
 def read(path: Path, card: Card, template: Any) -> Any:
     """The arrays, as a tree like the template with numpy leaves.
 
@@ -130,12 +183,7 @@ def read(path: Path, card: Card, template: Any) -> Any:
     """
     import safetensors.numpy
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if checkpoints.sha256(data) != card.sha256:
-        raise InputError(f"{path}: is not what was exported, by the SHA-256 on its card; export it again")
+    data = read_bytes(path, card)
     try:
         arrays: Mapping[str, Any] = safetensors.numpy.load(data)
     except Exception as error:  # the library has its own errors, none of them ours

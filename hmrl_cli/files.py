@@ -8,6 +8,8 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from typing import Any
 from hmrl_cli.errors import RunDirError, StorageError
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+# what a file system says of a call that it does not have
+NOT_SUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
+PATIENCE = 5  # tries to lock, for a reader that looks whether a run is locked holds its lock for a moment
 
 
 def file_sha256(path: Path) -> str:
@@ -28,16 +33,61 @@ def file_sha256(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Force a file or the entries of a folder to the disk.
+    """Force a file or the entries of a folder to the disk, where its file system can do that.
 
     Raises:
         OSError: the disk is full or broken.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        force(descriptor)
     finally:
         os.close(descriptor)
+
+
+def force(descriptor: int) -> bool:
+    """Whether an open file or folder could be forced to the disk."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        return False
+    return True
+
+
+def try_lock(descriptor: int, operation: int) -> bool | None:
+    """Whether `flock` gave the lock at once; None where the file system has no locks.
+
+    Raises:
+        OSError: the disk is broken.
+    """
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in {*NOT_SUPPORTED, errno.EBADF}:  # the last: NFS, of a lock on a folder
+            raise
+        return None
+    return True
+
+
+def lacks(folder: Path) -> list[str]:
+    """What the file system of a folder does not have, of what a run's promises rest on.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = {
+            "locks, so start no second process on the run": try_lock(descriptor, fcntl.LOCK_SH) is not None,
+            "forcing of folders to the disk, so a power cut may cost epochs": force(descriptor),
+        }
+    finally:
+        os.close(descriptor)
+    return [lack for lack, there in found.items() if not there]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -66,25 +116,17 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # alone: a run that was moved is not begun anew where it was
         try:
             with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                force(file.fileno())
             temporary.replace(path)
             sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Content of a file that is only ever replaced as a whole; empty when there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return value if isinstance(value, dict) else {}
-    return {}
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -113,18 +155,49 @@ def creating(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a run whose permissions let no evaluation be written into it.
+    """Refuse a run into which no evaluation can be written.
 
     Raises:
         StorageError: it is one.
     """
     for folder in (path, path / "eval"):
-        if folder.exists() and not os.access(folder, os.W_OK):
+        if os.path.lexists(folder) and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise StorageError(f"{folder}: cannot be written to, and the result has its place there")
 
 
+class Lock:
+    """The right to write to a run directory, as long as it stays where it is."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """Of the directory, and its lock file, open and locked; use `take_lock`."""
+        self._path, self._descriptor = path, descriptor
+
+    def check(self) -> None:
+        """Refuse to write where the directory is no more, for writes follow the path and the lock does not.
+
+        Raises:
+            RunDirError: the path leads to another directory, or to none.
+            StorageError: the disk is broken.
+        """
+        file = self._path / "lock"
+        in_place = False
+        with writing(file), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            in_place = os.path.samestat(os.stat(file), os.fstat(self._descriptor))
+        if not in_place:
+            raise RunDirError(
+                f"{self._path}: was moved, removed or replaced while it was written to\n"
+                "nothing is written to what is there now; to go on: --resume, with --run-dir where it is"
+            )
+
+    def close(self) -> None:
+        """Let go of the lock; closing twice does no harm."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(path: Path) -> Iterator[Lock]:
     """Nobody else writes to the run directory meanwhile.
 
     Raises:
@@ -132,37 +205,60 @@ def held(path: Path) -> Iterator[None]:
     """
     lock = take_lock(path, "to read it: once that has ended")
     try:
-        yield
+        yield lock
     finally:
-        os.close(lock)
+        lock.close()
 
 
-def take_lock(path: Path, instead: str = "to start another run: --name NAME") -> int:
+def take_lock(path: Path, instead: str = "to start another run: --name NAME") -> Lock:
     """Lock a run directory; the system lets go of the lock when the process ends, however it ends.
 
+    Where the file system has no locks, it is as if nobody else had locked it; see `lacks`.
+
     `instead` tells what else to do where another process has locked it.
+
+    Raises:
+        RunDirError: another process has locked it, or the lock cannot be created.
+        StorageError: the disk is full or broken.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     with creating(path / "lock"):
-        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path / "lock", flags, 0o644)
+    lock = Lock(path, descriptor)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise RunDirError(f"{path}: process {holder or '?'} is writing to it\n{instead}") from None
-    except OSError as error:
-        os.close(descriptor)
-        raise StorageError(f"{path / 'lock'}: cannot be written: {error.strerror}") from error
-    return descriptor
+        with writing(path / "lock"):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RunDirError(f"{path / 'lock'}: is no regular file; must be that of a run")
+            if not _locked_after_a_while(descriptor):
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                raise RunDirError(f"{path}: process {holder or '?'} is writing to it\n{instead}")
+            lock.check()
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+def _locked_after_a_while(descriptor: int) -> bool:
+    """Whether no other process keeps the lock; see `PATIENCE`."""
+    for _ in range(PATIENCE):
+        if try_lock(descriptor, fcntl.LOCK_EX) is not False:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process writes to the run directory."""
-    with contextlib.suppress(OSError), (path / "lock").open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    """Whether a process may be writing to the run directory; true where that cannot be told."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENXIO)
+    try:
+        return try_lock(descriptor, fcntl.LOCK_SH) is not True
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)

@@ -30,19 +30,19 @@ def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
         the card.
 
     Raises:
-        ConfigError: the name does not end as it must.
-        InputError: the run or every checkpoint cannot be used.
+        ConfigError: the name does not end as it must, or names what is not an export's to replace.
+        InputError: the run or its checkpoint cannot be used; of a run that is complete, the last one.
         StorageError: the files cannot be written.
     """
-    card_file = exports.card_path(out)
+    exports.check_output(out)
     progress.phase("loading")
-    trained = open_trained(path, "sparse", progress)
+    trained = open_trained(path, "sparse", progress, only=records.last_epoch(path))
     skills_from = records.read_skills(path)
     frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
     kind: exports.Kind = "skills" if trained.parts.learns_skills else "policy"
     data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
     files.write_bytes(out, data)
-    files.write_json(card_file, card)
+    files.write_json(exports.card_path(out), card)
     return card
 
 

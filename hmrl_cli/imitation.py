@@ -51,6 +51,7 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
     return {
         "schema": 1,
         "run": str(path),
+        "epoch": trained.epoch,
         "trajectory": str(file),
         "skill": chosen.tolist(),
         "log_q": log_q.tolist(),
@@ -87,7 +88,9 @@ def read_trajectory(file: Path, family: TaskFamily) -> Array:
             f"{file}: obs has shape {obs.shape}; must be (from 2 to {family.horizon + 1}, "
             f"{family.obs_size}), observations of {family.name} from a reset on"
         )
+    with np.errstate(over="ignore"):  # what is finite in double precision need not be in single
+        obs = obs.astype(np.float32)
     bad = ~np.isfinite(obs).all(axis=1)
     if bad.any():
-        raise InputError(f"{file}: row {int(bad.argmax())} of obs is not finite")
-    return jnp.asarray(obs, jnp.float32)
+        raise InputError(f"{file}: row {int(bad.argmax())} of obs is not finite in single precision")
+    return jnp.asarray(obs)

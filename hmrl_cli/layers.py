@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hmrl_cli import plugins
+from hmrl_cli import documents, plugins
 from hmrl_cli.errors import ConfigError, one_line, shown
 
 
@@ -37,11 +37,22 @@ def parse_set(line: str) -> dict[str, Any]:
                 "must be one line of TOML, as in: --set 'algorithm.inner_lr = 0.1'"
             ) from None
         tables = nested(word[1].split("."), word[2].strip())
+    check_depth(tables, f"--set {shown(line)}")
     if "\n" in line.strip() or line.lstrip().startswith("[") or not tables:
         raise ConfigError(
             f"--set {shown(line)}: must be one assignment, as in: --set 'algorithm.inner_lr = 0.1'"
         )
     return tables
+
+
+def check_depth(tables: Mapping[str, Any], source: str) -> None:
+    """Refuse tables that no recursion should go down, as dotted keys make them.
+
+    Raises:
+        ConfigError: names the source.
+    """
+    if documents.is_deep(tables):
+        raise ConfigError(f"{source}: nested too deeply; must be plain tables of values")
 
 
 def _is_word(text: str) -> bool:

@@ -10,8 +10,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from hmrl_cli import documents
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
-from hmrl_cli.layers import Layer
+from hmrl_cli.layers import Layer, check_depth
 from hmrl_cli.schema import COMMANDS
 
 
@@ -74,13 +75,16 @@ def read(path: Path, source: str) -> dict[str, Any]:
         ConfigError: the file cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with documents.open_file(path) as file:
+            tables = tomllib.loads(file.read().decode())
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply; must be plain tables of values") from None
     except ValueError as error:
         raise ConfigError(f"{source}: not valid TOML: {one_line(error)}") from None
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    check_depth(tables, source)
+    return tables
 
 
 def stack(command: str, preset: str) -> list[Layer]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, exports, files, records
+from hmrl_cli import config, exports, files, records
 from hmrl_cli.lazy import jax
 
 
@@ -73,22 +73,16 @@ def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
 
 
 def _skills_fingerprint(skills: str) -> dict[str, Any]:
-    if exports.is_export(skills):
-        card = exports.read_card(Path(skills), "skills")
-        return {
-            "run": skills,
-            "epoch": card.epoch,
-            "arrays_sha256": card.sha256,
-            "config_sha256": files.file_sha256(exports.card_path(Path(skills))),
-            "config_hash": config.config_hash(card.experiment),
-        }
-    epoch, digest = checkpoints.fingerprint(Path(skills) / "checkpoints")
+    """The skills a run stands on, intact; InputError where they are damaged."""
+    path = Path(skills)
+    epoch, digest = records.fingerprint_of_skills(skills)
+    configuration = exports.card_path(path) if exports.is_export(skills) else path / "config.toml"
     return {
         "run": skills,
         "epoch": epoch,
         "arrays_sha256": digest,
-        "config_sha256": files.file_sha256(Path(skills) / "config.toml"),
-        "config_hash": config.config_hash(records.read(Path(skills)).experiment),
+        "config_sha256": files.file_sha256(configuration),
+        "config_hash": config.config_hash(records.trained_as(skills)),
     }
 
 

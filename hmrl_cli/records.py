@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from hmrl_cli import checkpoints, config, exports, files
+import pydantic
+
+from hmrl_cli import checkpoints, config, documents, exports, files
 from hmrl_cli.errors import ConfigError, InputError, shown
 from hmrl_cli.schema import Experiment
+
+SCHEMA = 1
+State = Literal["running", "interrupted", "diverged", "complete", "killed"]
+Number = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
+
+
+class _Status(documents.Form):
+    """What is looked at of status.json."""
+
+    state: State | None = None
+    epoch: Number = 0
+    epochs: Number = 0
+    summary: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+
+class _SkillsIdentity(documents.Form):
+    """What is looked at of the skills in provenance.json."""
+
+    epoch: Number
+    arrays_sha256: str
+    config_sha256: str | None = None
+    config_hash: str | None = None
+
+
+class _Provenance(documents.Form):
+    """What is looked at of provenance.json."""
+
+    origins: dict[str, str] = pydantic.Field(default_factory=dict)
+    versions: dict[str, Any] = pydantic.Field(default_factory=dict)
+    machine: dict[str, Any] = pydantic.Field(default_factory=dict)
+    skills: _SkillsIdentity | None = None
 
 
 class Info(NamedTuple):
@@ -31,10 +64,39 @@ def read(path: Path) -> Info:
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
     experiment = load_config(path / "config.toml")
-    status = files.read_json(path / "status.json")
+    status = read_status(path)
     if status.get("state") == "running" and not files.is_locked(path):
         status["state"] = "killed"
-    return Info(path, experiment, status, files.read_json(path / "provenance.json"))
+    return Info(path, experiment, status, read_provenance(path))
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """Content of status.json, as it was written; empty where there is none.
+
+    Raises:
+        InputError: it is damaged, or of another version.
+    """
+    status = _read(path / "status.json", _Status)
+    if status.get("state") == "complete" and "epoch" not in status:
+        raise InputError(f"{path / 'status.json'}: holds no 'epoch'; it is damaged, or of another version")
+    return status
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Content of provenance.json; empty where there is none.
+
+    Raises:
+        InputError: it is damaged, or of another version.
+    """
+    return _read(path / "provenance.json", _Provenance)
+
+
+def _read(file: Path, form: type[documents.Form]) -> dict[str, Any]:
+    if not os.path.lexists(file):  # of a run of which only results were kept
+        return {}
+    found = documents.read_json(file)
+    documents.check(found, form, SCHEMA, str(file))
+    return found
 
 
 def read_skills(path: Path) -> Experiment | None:
@@ -53,41 +115,62 @@ def read_skills(path: Path) -> Experiment | None:
     return trained
 
 
-def read_checkpoint(path: Path, template: Any) -> checkpoints.Checkpoint:
-    """The newest intact checkpoint of a run, which may still be training; nothing is written.
+def last_epoch(path: Path) -> int | None:
+    """The epoch whose checkpoint is the result of a run that is complete; None where the run is not.
+
+    Raises:
+        InputError: its status is damaged.
+    """
+    status = read_status(path)
+    return int(status["epoch"]) if status.get("state") == "complete" else None
+
+
+def read_checkpoint(path: Path, template: Any, only: int | None = None) -> checkpoints.Checkpoint:
+    """The newest intact checkpoint of a run, or that of `only` this epoch; nothing is written.
 
     Raises:
         InputError: there is none, or it does not fit the template.
     """
-    found = checkpoints.load(path / "checkpoints", template, config_hash(path))
+    found = checkpoints.load(path / "checkpoints", template, config_hash(path), only)
     if found is None:
         raise InputError(f"{path}: has no checkpoint yet; must be a run that has reached one")
     return found
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl of a run directory; a torn last line is left out.
+    """The lines of metrics.jsonl of a run directory, whole ones: the last may be half written.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or a line of it is damaged.
     """
+    found = []
     try:
-        with (path / "metrics.jsonl").open("rb") as file:
-            return [json.loads(line) for line in file if epoch_of(line) is not None]
+        with documents.open_file(path / "metrics.jsonl") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    found.append(_metrics_of(line, f"{path / 'metrics.jsonl'}: line {number}"))
     except OSError as error:
         raise InputError(f"{path}: metrics.jsonl cannot be read: {error.strerror}") from None
+    return found
 
 
 def epoch_of(line: bytes) -> int | None:
-    """Epoch of a line of metrics.jsonl; None when the line is torn."""
-    if line.endswith(b"\n"):
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            return int(json.loads(line)["epoch"])
+    """Epoch of a line of metrics.jsonl; None when the line is torn or damaged."""
+    with contextlib.suppress(InputError):
+        return int(_metrics_of(line, "")["epoch"]) if line.endswith(b"\n") else None
     return None
 
 
+def _metrics_of(line: bytes, source: str) -> dict[str, Any]:
+    metrics = documents.parse_json(line, source)
+    epoch = metrics.get("epoch")
+    if type(epoch) is not int or not 0 < epoch < 2**63:
+        raise InputError(f"{source}: found {shown(epoch)} for 'epoch'; must be a positive integer")
+    return metrics
+
+
 def check_skills(experiment: Experiment) -> None:
-    """Refuse skills that are not those of a finished run on the same family, before jax is imported.
+    """Refuse skills that are not of a finished run on the same family, or damaged, before jax is imported.
 
     Raises:
         InputError: names what is wrong with `hierarchy.skills`.
@@ -101,6 +184,23 @@ def check_skills(experiment: Experiment) -> None:
     theirs, ours = (getattr(e.family, "name", None) for e in (trained, experiment))
     if theirs != ours:
         raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
+    try:
+        fingerprint_of_skills(skills)
+    except InputError as error:
+        raise InputError(f"hierarchy.skills: {error}") from None
+
+
+def fingerprint_of_skills(skills: str) -> tuple[int, str]:
+    """Epoch and SHA-256 of the arrays of finished skills, once these are known to be intact.
+
+    Raises:
+        InputError: they are damaged.
+    """
+    if exports.is_export(skills):
+        card = exports.read_card(Path(skills), "skills")
+        exports.read_bytes(Path(skills), card)
+        return card.epoch, card.sha256
+    return checkpoints.fingerprint(Path(skills) / "checkpoints", last_epoch(Path(skills)))
 
 
 def trained_as(skills: str) -> Experiment:

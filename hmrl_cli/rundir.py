@@ -18,21 +18,32 @@ import datetime
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, files, provenance, records
+from hmrl_cli import checkpoints, config, documents, files, outputs, provenance, records
 from hmrl_cli.board import Board
-from hmrl_cli.errors import ConfigError, Diverged, InputError, RunDirError, StorageError, shown
+from hmrl_cli.errors import (
+    ConfigError,
+    Diverged,
+    HmrlError,
+    InputError,
+    Interrupted,
+    RunDirError,
+    StorageError,
+    shown,
+)
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
 
 RUNS = Path("runs")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
+_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
 
 
 def _tell_nobody(text: str) -> None:
@@ -43,7 +54,9 @@ class RunDir:
     """A run directory that this process alone writes to; a context manager.
 
     Leaving the context by an exception writes the state: "diverged" after `Diverged`, otherwise
-    "interrupted", for such a run can be resumed.
+    "interrupted", for such a run can be resumed.  A directory that could not even begin is taken back.
+
+    Every write is preceded by a look whether the path still leads to the directory that was locked.
     """
 
     def __init__(
@@ -51,7 +64,7 @@ class RunDir:
         path: Path,
         experiment: Experiment,
         config_hash: str,
-        lock: int,
+        lock: files.Lock,
         tell: Callable[[str], None] = _tell_nobody,
     ) -> None:
         """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
@@ -63,24 +76,39 @@ class RunDir:
         self._metrics: int | None = None
         self._board: Board | None = None
         self._board_works = True
+        self._is_new = False
         self.epoch = int(self.status.get("epoch", 0))
 
     @classmethod
-    def create(cls, path: Path, resolved: config.Resolved, argv: Sequence[str] = ()) -> RunDir:
-        """A new run directory.
+    def create(
+        cls,
+        path: Path,
+        resolved: config.Resolved,
+        argv: Sequence[str] = (),
+        tell: Callable[[str], None] = _tell_nobody,
+    ) -> RunDir:
+        """A new run directory; `tell` gets what the user should know.
 
         Raises:
-            RunDirError: it exists, or cannot be created.
+            RunDirError: it exists, lies in another run, or cannot be created.
             StorageError: the disk is full or broken.
         """
+        check_new(path)
         with files.creating(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 path.mkdir()
             except FileExistsError:
                 raise taken(path) from None
-            files.sync(path.parent)
-        return cls._start(path, resolved, argv, files.take_lock(path))
+        try:
+            with files.creating(path):
+                files.sync(path.parent)
+            run = cls._start(path, resolved, argv, files.take_lock(path), tell)
+        except BaseException:
+            _take_back(path)
+            raise
+        run._is_new = True
+        return run
 
     @classmethod
     def resume(
@@ -101,12 +129,15 @@ class RunDir:
             raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
         if not (path / "config.toml").is_file() and _holds_more_than_a_beginning(path):
             raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
+        for name in _FILES:
+            if os.path.lexists(path / name) and not (path / name).is_file():
+                raise InputError(f"{path / name}: is no regular file; must be that of a run")
         lock = files.take_lock(path)
         try:
             for stale in _half_written(path):
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
-                return cls._start(path, resolved, argv, lock)  # killed before it had begun
+                return cls._start(path, resolved, argv, lock, tell)  # killed before it had begun
             different = config.difference(resolved.experiment, records.load_config(path / "config.toml"))
             if different:
                 raise ConfigError(
@@ -114,13 +145,21 @@ class RunDir:
                 )
             run = cls(path, resolved.experiment, records.config_hash(path), lock, tell)
             run._compare_provenance(resolved, argv)
+            run._note_what_is_lacking()
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
         return run
 
     @classmethod
-    def _start(cls, path: Path, resolved: config.Resolved, argv: Sequence[str], lock: int) -> RunDir:
+    def _start(
+        cls,
+        path: Path,
+        resolved: config.Resolved,
+        argv: Sequence[str],
+        lock: files.Lock,
+        tell: Callable[[str], None],
+    ) -> RunDir:
         """Fill a new directory; config.toml, which makes it a run, comes last."""
         try:
             with files.creating(path):
@@ -131,18 +170,28 @@ class RunDir:
                     files.write_text(
                         path / "skills.toml", config.to_toml(records.trained_as(hierarchy.skills))
                     )
-                run = cls(path, resolved.experiment, config.config_hash(resolved.experiment), lock)
+                run = cls(path, resolved.experiment, config.config_hash(resolved.experiment), lock, tell)
                 run._write_status("running")
                 run.event(f"created by hmrl {hmrl_cli.__version__}")
+                run._note_what_is_lacking()
                 files.write_text(path / "config.toml", config.to_toml(resolved.experiment))
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
         return run
 
+    def _note_what_is_lacking(self) -> None:
+        """Tell which promises of a run its file system cannot keep."""
+        with files.writing(self.path):
+            lacking = files.lacks(self.path)
+        for lack in lacking:
+            note = f"the file system of {self.path} has no {lack}"
+            self._tell(note)
+            self.event(note)
+
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
         """Note what could keep the resumed run from being exact; refuse other skills."""
-        before, now = files.read_json(self.path / "provenance.json"), provenance.collect(resolved, argv)
+        before, now = records.read_provenance(self.path), provenance.collect(resolved, argv)
         if provenance.identity(before.get("skills")) != provenance.identity(now["skills"]):
             raise InputError(
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
@@ -171,31 +220,68 @@ class RunDir:
         try:
             if error is not None:
                 # What went wrong matters more than that it could not be written down.
-                with contextlib.suppress(StorageError):
-                    self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
-                    self.event(f"stopped: {type(error).__name__}: {error}")
+                with contextlib.suppress(HmrlError):
+                    if self._could_not_begin(error):
+                        self._lock.check()
+                        _take_back(self.path)
+                    else:
+                        self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
+                        self.event(f"stopped: {type(error).__name__}: {error}")
         finally:
             self.close()
+
+    def _could_not_begin(self, error: BaseException) -> bool:
+        """Whether there is nothing yet that `--resume` could continue, nor a result, as of a divergence."""
+        told = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
+        return self._is_new and self._metrics is None and not told
 
     def close(self) -> None:
         """Close the files and let go of the lock; closing twice does no harm."""
         if self._board is not None:
             with contextlib.suppress(OSError):  # TensorBoard is never a reason to fail
                 self._board.close()
-        for descriptor in (self._metrics, self._lock):
-            if descriptor is not None and descriptor >= 0:
-                os.close(descriptor)
-        self._board, self._metrics, self._lock = None, None, -1
+        if self._metrics is not None:
+            os.close(self._metrics)
+        self._lock.close()
+        self._board, self._metrics = None, None
+
+    def check(self) -> None:
+        """Refuse to write where the directory is no more.
+
+        Raises:
+            RunDirError: the path leads to another directory, or to none.
+        """
+        self._lock.check()
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        """A file of the run, once it is known to lie where the lock does."""
+        self.check()
+        try:
+            with files.writing(self.path / name) as path:
+                yield path
+        except StorageError:
+            self.check()  # it may have failed because the directory went away meanwhile
+            raise
 
     @property
     def status(self) -> dict[str, Any]:
         """Content of status.json."""
-        return files.read_json(self.path / "status.json")
+        return records.read_status(self.path)
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run has been trained to its end."""
-        return self.status.get("state") == "complete"
+        """Whether the run has been trained to its end, and has what it came to.
+
+        A run whose last checkpoint is damaged, or gone while an earlier one is there, is to be trained on.
+        """
+        epoch, folder = records.last_epoch(self.path), self.path / "checkpoints"
+        if epoch is not None and checkpoints.epochs(folder):
+            try:
+                checkpoints.fingerprint(folder, epoch)
+            except InputError:
+                return False
+        return epoch is not None
 
     def record(self, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Append the metrics of an epoch, the first of which is 1; a value may have a leading seed axis.
@@ -210,7 +296,7 @@ class RunDir:
                 raise Diverged(f"metric {name}", epoch)
         plain = {name: value.tolist() for name, value in values.items()}
         line = json.dumps({"epoch": epoch, **plain}, allow_nan=False).encode() + b"\n"
-        with files.writing(self.path / "metrics.jsonl") as path:
+        with self._writing("metrics.jsonl") as path:
             if self._metrics is None:
                 self._metrics = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
                 files.sync(path.parent)
@@ -234,7 +320,7 @@ class RunDir:
             StorageError: the disk is full or broken.
         """
         line = f"{provenance.now()} {' '.join(text.split())}\n".encode(errors="replace")
-        with files.writing(self.path / "events.log") as path, path.open("ab", buffering=0) as file:
+        with self._writing("events.log") as path, path.open("ab", buffering=0) as file:
             files.write_all(file.fileno(), line)
 
     def save(self, epoch: int, tree: Any) -> None:
@@ -244,10 +330,11 @@ class RunDir:
             StorageError: the disk is full or broken.
         """
         if self._metrics is not None:  # the lines a checkpoint stands on must outlive it
-            with files.writing(self.path / "metrics.jsonl"):
-                os.fsync(self._metrics)
+            with self._writing("metrics.jsonl"):
+                files.force(self._metrics)
             self._on_board(epoch, Board.flush)
-        checkpoints.save(self.path / "checkpoints", epoch, tree, self._config_hash)
+        with self._writing("checkpoints") as folder:
+            checkpoints.save(folder, epoch, tree, self._config_hash)
         self.epoch = epoch
         self._write_status("running")
 
@@ -275,7 +362,7 @@ class RunDir:
         """Rename a damaged checkpoint, so that it never counts as one of the two that are kept."""
         folder = self.path / "checkpoints"
         target = folder / f"{epoch}.damaged-{datetime.datetime.now():%Y%m%d%H%M%S%f}"
-        with files.writing(target):
+        with self._writing(f"checkpoints/{target.name}"):
             (folder / str(epoch)).rename(target)
 
     def _cut_metrics(self) -> None:
@@ -284,7 +371,7 @@ class RunDir:
         last, size = 0, 0
         with files.writing(path):
             if path.exists():
-                with path.open("rb") as file:
+                with documents.open_file(path) as file:
                     for line in file:
                         epoch = records.epoch_of(line)
                         if epoch is None or epoch > self.epoch:
@@ -295,7 +382,7 @@ class RunDir:
                 f"{path}: ends at epoch {last}, or the next line is damaged\n"
                 f"must reach epoch {self.epoch}, as the checkpoint does"
             )
-        with files.writing(path):
+        with self._writing(path.name):
             if path.exists() and size < path.stat().st_size:
                 os.truncate(path, size)
 
@@ -318,7 +405,8 @@ class RunDir:
             "updated": provenance.now(),
             **more,
         }
-        files.write_json(self.path / "status.json", status)
+        with self._writing("status.json") as path:
+            files.write_json(path, status)
 
 
 def open_run(
@@ -344,7 +432,7 @@ def open_run(
     if path is not None:
         if resume and os.path.lexists(path):
             return RunDir.resume(path, resolved, argv, tell)
-        return RunDir.create(path, resolved, argv)
+        return RunDir.create(path, resolved, argv, tell)
     name = auto_name(resolved)
     if resume:
         earlier = _newest_equal(name, resolved.experiment)
@@ -353,7 +441,20 @@ def open_run(
     number = 1
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1
-    return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv)
+    return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv, tell)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a place for a new run.
+
+    Raises:
+        RunDirError: something is there, or it lies in another run.
+    """
+    if os.path.lexists(path):
+        raise taken(path)
+    around = outputs.run_around(path.parent)
+    if around is not None:
+        raise RunDirError(f"{path}: lies in the run {around}; must lie elsewhere, as with: --run-dir DIR")
 
 
 def taken(path: Path) -> RunDirError:
@@ -396,6 +497,14 @@ def _newest_equal(name: str, experiment: Experiment) -> Path | None:
             if config.load(file) == experiment:
                 return file.parent
     return None
+
+
+def _take_back(path: Path) -> None:
+    """Remove a directory in which nothing was trained, unless it holds what this module did not write."""
+    with contextlib.suppress(OSError):
+        names = {entry.name for entry in path.iterdir()} - {left.name for left in _half_written(path)}
+        if names <= {*_BEFORE_CONFIG, "config.toml"} and not any((path / "checkpoints").glob("*")):
+            shutil.rmtree(path)
 
 
 def _holds_more_than_a_beginning(path: Path) -> bool:

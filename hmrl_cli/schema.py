@@ -9,10 +9,22 @@ import pydantic
 COMMANDS = ("pretrain-skills", "meta-train")
 
 
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # normal numbers of single precision
+
+
 class Strict(pydantic.BaseModel):
-    """Base of every configuration class: frozen, strict, no unknown fields, finite numbers."""
+    """Base of every configuration class: frozen, strict, no unknown fields, numbers of single precision."""
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @pydantic.field_validator("*")
+    @classmethod
+    def _single_precision(cls, value: Any) -> Any:
+        """Arrays are of single precision, where other numbers would become infinite, or 0."""
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and number and not SMALLEST <= abs(number) <= LARGEST:
+                raise ValueError(f"must be 0 or from {SMALLEST:.1e} to {LARGEST:.1e} in size")
+        return value
 
 
 class Hierarchy(Strict):

@@ -136,12 +136,19 @@ def test_cards_that_are_none_are_named(made, tmp_path):
     forge(file, data, config={"family": {"name": "nowhere"}})
     with pytest.raises(InputError, match=r"skills.json: family.name: found 'nowhere'"):
         hmrl_cli.load_skills(file)
-    for text in ("[]", "{", '{"schema": 1}', "[" * 100_000):
+    for text, problem in (
+        ("[]", "found .*; must be a JSON object"),
+        ("{", "is no valid JSON"),
+        ('{"schema": 1}', "holds no 'kind'"),
+        ("[" * 100_000, "is nested too deeply"),
+    ):
         card_file.write_text(text)
-        with pytest.raises(InputError, match=r"skills.json: is no card of hmrl export"):
+        with pytest.raises(InputError, match=f"skills.json: {problem}"):
             hmrl_cli.load_skills(file)
     card_file.unlink()
-    with pytest.raises(InputError, match=r"the card of skills.safetensors cannot be read: No such file"):
+    with pytest.raises(
+        InputError, match="cannot be read: No such file or directory\nmust be the card of skills.safetensors"
+    ):
         hmrl_cli.load_skills(file)
 
 

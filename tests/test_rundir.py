@@ -701,7 +701,7 @@ def test_any_failing_call_leaves_a_run_that_resumes(resolved, tmp_path, monkeypa
                 assert len(str(error).splitlines()) <= 2
             else:
                 break
-        with RunDir.resume(path, resolved) as run:
+        with rundir.open_run(resolved, path, resume=True) as run:  # anew, where it could not begin
             run.load({"w": np.float32([0])})
             trained(run, 2, {"w": np.float32([1])})
         assert [line["epoch"] for line in records.read_metrics(path)] == [1, 2]
