@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 import hmrl_cli
-from hmrl_cli import config, exports, records
+from hmrl_cli import cli, config, exports, records
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Evaluation
 
@@ -99,6 +99,31 @@ def test_what_was_changed_is_refused(made, tmp_path):
             hmrl_cli.load_skills(file)
 
 
+def test_what_was_changed_is_refused_before_a_directory_is_made(made, tmp_path):
+    file = copy(made, tmp_path)
+    with file.open("ab") as end:
+        end.write(b"x")
+    command = ["meta-train", "point/smoke", "--skills", str(file), "--run-dir", str(tmp_path / "run")]
+    assert cli.run(command) == cli.run([*command, "--dry-run"]) == 65
+    with pytest.raises(InputError, match="by the SHA-256 on its card"):
+        hmrl_cli.meta_train("point/smoke", skills=file, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_older_skills_leave_a_complete_run(made, tmp_path):
+    shutil.copytree(made / "skills", tmp_path / "run")
+    newest = tmp_path / "run" / "checkpoints" / "1"
+    newest.rename(newest.with_name("2"))  # as if of a later epoch
+    shutil.copytree(made / "skills" / "checkpoints" / "1", newest)
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    (tmp_path / "run" / "status.json").write_text(json.dumps(status | {"epoch": 2}))
+    with pytest.raises(InputError, match="checkpoint 2 is damaged"):
+        hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")
+    assert not (tmp_path / "skills.safetensors").exists()
+    (tmp_path / "run" / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
+    assert hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")["epoch"] == 1
+
+
 def forge(file, data, **changes):
     """The file with other content, and a card that vouches for it."""
     file.write_bytes(data)
@@ -147,7 +172,8 @@ def test_cards_that_are_none_are_named(made, tmp_path):
             hmrl_cli.load_skills(file)
     card_file.unlink()
     with pytest.raises(
-        InputError, match="cannot be read: No such file or directory\nmust be the card of skills.safetensors"
+        InputError,
+        match=r"cannot be read: No such file or directory\nmust be the card of skills\.safetensors",
     ):
         hmrl_cli.load_skills(file)
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 
@@ -15,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import checkpoints, config, files, records, rundir
+from hmrl_cli import checkpoints, cli, config, files, records, rundir
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
 from hmrl_cli.rundir import RunDir
 
@@ -599,6 +601,257 @@ def test_the_record_of_the_skills_is_checked(preset, tmp_path):
     file.unlink()
     with pytest.raises(InputError, match=r"skills.toml"):
         records.read_skills(tmp_path / "r")
+
+
+def test_damaged_skills_give_no_older_ones(preset, tmp_path, monkeypatch):
+    """Before a directory is made, and the run that they are of can be resumed to have them again."""
+    resolved = config.resolve("pretrain-skills", preset)
+    with RunDir.create(tmp_path / "skills", resolved) as run:
+        trained(run, 4)
+        run.complete({})
+        assert run.is_complete
+    skills = str(tmp_path / "skills")
+    meta = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
+    records.check_skills(meta.experiment)
+    whole = checkpoints.fingerprint(tmp_path / "skills" / "checkpoints")
+    flip(tmp_path / "skills" / "checkpoints" / "4" / "manifest.json")
+    for act in (lambda: records.check_skills(meta.experiment), lambda: RunDir.create(tmp_path / "r", meta)):
+        with pytest.raises(
+            InputError, match=r"checkpoint 4 is damaged.*\nto restore it: .* --resume"
+        ) as caught:
+            act()
+        message(caught)
+    assert cli.run(["meta-train", preset, "--skills", skills, "--run-dir", "r", "--dry-run"]) == 65
+    assert not (tmp_path / "r").exists()
+    with RunDir.resume(tmp_path / "skills", resolved) as run:
+        assert not run.is_complete and run.load(TREE).epoch == 3
+        trained(run, 4)
+        run.complete({})
+    assert checkpoints.fingerprint(tmp_path / "skills" / "checkpoints") == whole
+    records.check_skills(meta.experiment)
+
+
+def test_a_complete_run_without_checkpoints_is_not_trained_again(resolved, tmp_path):
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        trained(run, 4)
+        run.complete({})
+        shutil.rmtree(tmp_path / "r" / "checkpoints" / "4")
+        assert not run.is_complete  # an earlier one is there to go on from
+        shutil.rmtree(tmp_path / "r" / "checkpoints" / "3")
+        assert run.is_complete
+
+
+# Readers beside a writer, and what becomes of the directory meanwhile.
+
+
+def stale(monkeypatch, folder, times):
+    """Let the first listings of the folder be followed by two saves, which drop all that was listed."""
+    real, left = checkpoints.epochs, iter(range(times))
+
+    def epochs(folder):
+        listed = real(folder)
+        if listed and next(left, None) is not None:
+            with monkeypatch.context() as inner:
+                inner.setattr(checkpoints, "epochs", real)
+                for epoch in (listed[0] + 1, listed[0] + 2):
+                    checkpoints.save(folder, epoch, {"w": np.float32([epoch])}, "hash")
+        return listed
+
+    monkeypatch.setattr(checkpoints, "epochs", epochs)
+
+
+def test_what_is_dropped_while_it_is_listed_is_no_damage(tmp_path, monkeypatch):
+    template = {"w": np.float32([0])}
+    checkpoints.save(tmp_path, 1, {"w": np.float32([1])}, "hash")
+    with monkeypatch.context() as patch:
+        stale(patch, tmp_path, 2)
+        found = checkpoints.load(tmp_path, template, "hash")
+    assert (found.epoch, found.tree["w"].tolist(), found.note) == (5, [5], "")
+    with monkeypatch.context() as patch:
+        stale(patch, tmp_path, 1)
+        assert checkpoints.fingerprint(tmp_path)[0] == 7
+    stale(monkeypatch, tmp_path, 1000)
+    with pytest.raises(InputError, match="replaced faster than they can be read") as caught:
+        checkpoints.fingerprint(tmp_path)
+    message(caught)
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_is_read_is_not_dropped(tmp_path, monkeypatch, locks):
+    """Where the file system has no locks it is, and then a newer one is read."""
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
+    real, epoch = checkpoints._read_arrays, iter((2, 4))
+
+    def read_slowly(path, manifest):
+        first = next(epoch, None)
+        for later in (first, first + 1) if first else ():
+            checkpoints.save(tmp_path, later, {"w": np.float32([later])}, "hash")
+        return real(path, manifest)
+
+    checkpoints.save(tmp_path, 1, {"w": np.float32([1])}, "hash")
+    monkeypatch.setattr(checkpoints, "_read_arrays", read_slowly)
+    found = checkpoints.load(tmp_path, {"w": np.float32([0])}, "hash")
+    assert (found.epoch, found.note) == ((1, "") if locks else (5, ""))
+    assert found.tree["w"].tolist() == [found.epoch]
+    checkpoints.save(tmp_path, 9, {"w": np.float32([9])}, "hash")
+    assert len(checkpoints.epochs(tmp_path)) == 2 and not list(tmp_path.glob(".*"))
+
+
+def failing(number):
+    def fail(*arguments, **more):
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def removed(path):
+    shutil.rmtree(path)
+
+
+def moved(path):
+    path.rename(path.with_name("elsewhere"))
+
+
+def replaced(path):
+    path.rename(path.with_name("elsewhere"))
+    shutil.copytree(path.with_name("elsewhere"), path)
+
+
+def begun_anew(path):
+    shutil.rmtree(path)
+    path.mkdir()
+    files.take_lock(path).close()
+
+
+def unlocked(path):
+    (path / "lock").unlink()
+
+
+@pytest.mark.parametrize("away", [removed, moved, replaced, begun_anew, unlocked])
+def test_a_run_that_went_away_is_written_to_no_more(resolved, tmp_path, away):
+    path = tmp_path / "r"
+    with pytest.raises(RunDirError) as caught, RunDir.create(path, resolved) as run:
+        trained(run, 1)
+        away(path)
+        before = contents(path)
+        for write in (
+            lambda: run.record(2, {"loss": 1}),
+            lambda: run.save(2, TREE),
+            lambda: run.event("x"),
+            lambda: run.complete({}),
+            lambda: run.load(TREE),
+            run.check,
+        ):
+            with pytest.raises(RunDirError, match="was moved, removed or replaced"):
+                write()
+        trained(run, 2)
+    assert "--resume" in message(caught)
+    assert contents(path) == before
+    if away is moved:
+        RunDir.resume(tmp_path / "elsewhere", resolved).close()
+
+
+def contents(path):
+    return {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_run_behind_a_link_that_leads_elsewhere_is_written_to_no_more(resolved, tmp_path):
+    for name in ("a", "b"):
+        RunDir.create(tmp_path / name, resolved).close()
+    (tmp_path / "r").symlink_to("a")
+    with RunDir.resume(tmp_path / "r", resolved) as run:
+        (tmp_path / "r").unlink()
+        (tmp_path / "r").symlink_to("b")
+        with pytest.raises(RunDirError, match="was moved"):
+            run.save(1, TREE)
+    assert not list((tmp_path / "b" / "checkpoints").iterdir())
+
+
+def test_a_run_that_goes_away_while_it_is_saved_is_not_begun_anew(resolved, tmp_path, monkeypatch):
+    real = checkpoints._write_manifest
+
+    def write(*arguments):
+        moved(tmp_path / "r")
+        real(*arguments)
+
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        trained(run, 1)
+        monkeypatch.setattr(checkpoints, "_write_manifest", write)
+        with pytest.raises(RunDirError, match="was moved"):
+            run.save(2, TREE)
+    assert not (tmp_path / "r").exists()
+
+
+# File systems that have less, and directories that cannot begin.
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
+def test_without_locks_and_forcing_of_folders_a_run_goes_on(resolved, tmp_path, monkeypatch, number):
+    real, told = os.fsync, []
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    with rundir.open_run(resolved, tmp_path / "r", resume=False, tell=told.append) as run:
+        trained(run, 3)
+        assert records.read(tmp_path / "r").status["state"] == "running"  # it cannot be told
+        run.complete({})
+    assert len(told) == 2 and "has no locks" in told[0] and "forcing of folders" in told[1]
+    assert (tmp_path / "r" / "events.log").read_text().count("has no") == 2
+    same(records.read_checkpoint(tmp_path / "r", TREE).tree, TREE)
+
+
+@pytest.mark.parametrize("call", ["flock", "fsync"])
+def test_a_broken_disk_is_no_lacking_file_system(resolved, tmp_path, monkeypatch, call):
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl if call == "flock" else os, call, failing(errno.EIO))
+        with pytest.raises(StorageError, match="Input/output error") as caught:
+            rundir.open_run(resolved, tmp_path / "r", resume=False)
+        message(caught)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_reader_that_looks_for_the_lock_keeps_no_writer_out(resolved, tmp_path, monkeypatch):
+    RunDir.create(tmp_path / "r", resolved).close()
+    with (tmp_path / "r" / "lock").open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        monkeypatch.setattr("time.sleep", lambda seconds: fcntl.flock(reader, fcntl.LOCK_UN))
+        RunDir.resume(tmp_path / "r", resolved).close()
+
+
+def test_what_could_not_begin_is_not_in_the_way(resolved, tmp_path):
+    path = tmp_path / "r"
+    for error in (InputError("skills"), MemoryError(), StorageError("full")):
+        with pytest.raises(type(error)), RunDir.create(path, resolved):
+            raise error
+        assert not path.exists()
+    with pytest.raises(InputError), RunDir.create(path, resolved):
+        (path / "notes").write_text("mine")
+        raise InputError("skills")
+    assert (path / "notes").read_text() == "mine"
+    for later in (Interrupted(0, signal.SIGTERM), Diverged("w", 1)):
+        with pytest.raises(type(later)), RunDir.create(tmp_path / type(later).__name__, resolved):
+            raise later
+        assert (tmp_path / type(later).__name__ / "config.toml").is_file()
+    with pytest.raises(StorageError), RunDir.create(tmp_path / "s", resolved) as run:
+        trained(run, 1)
+        raise StorageError("full")
+    assert records.read(tmp_path / "s").status["state"] == "interrupted"
+
+
+def test_no_run_lies_in_another(resolved, preset, tmp_path, capsys):
+    RunDir.create(tmp_path / "r", resolved).close()
+    for inside in (tmp_path / "r" / "x", tmp_path / "r" / "checkpoints" / "new" / "x"):
+        with pytest.raises(RunDirError, match="lies in the run") as caught:
+            rundir.open_run(resolved, inside, resume=True)
+        message(caught)
+        assert cli.run(["meta-train", preset, "--run-dir", str(inside), "--dry-run"]) == 73
+    assert not (tmp_path / "r" / "x").exists()
 
 
 # Interrupted in every way, in processes of their own.
