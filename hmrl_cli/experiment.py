@@ -118,7 +118,7 @@ def train(
     summary: dict[str, Any] = {"metrics": after_epoch.last or _last_metrics(run)}
     if parts.learns_skills:
         progress.phase("diagnosing skills")
-        last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints")
+        last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints", experiment.training.epochs)
         trained = Trained(experiment, parts, last_epoch, state, skills, digest)
         summary["skills"] = diagnose(run.path, trained, stop, run.check)
     return summary

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,7 @@ def try_lock(descriptor: int, operation: int) -> bool | None:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in {*NOT_SUPPORTED, errno.EBADF}:  # the last: NFS, of a lock on a folder
+        if error.errno not in {*NOT_SUPPORTED, errno.EBADF, errno.EISDIR}:  # NFS says so of a folder
             raise
         return None
     return True
@@ -79,14 +80,17 @@ def lacks(folder: Path) -> list[str]:
     Raises:
         OSError: the disk is full or broken.
     """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        locks = try_lock(file.fileno(), fcntl.LOCK_EX)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = {
-            "locks, so start no second process on the run": try_lock(descriptor, fcntl.LOCK_SH) is not None,
-            "forcing of folders to the disk, so a power cut may cost epochs": force(descriptor),
-        }
+        forces = force(descriptor)
     finally:
         os.close(descriptor)
+    found = {
+        "locks, so start no second process on the run": locks,
+        "forcing of folders to the disk, so a power cut may cost epochs": forces,
+    }
     return [lack for lack, there in found.items() if not there]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import checkpoints, files
+from hmrl_cli.documents import read_bytes
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Evaluation
 
@@ -162,7 +163,7 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
     if evaluated:
         parts += [_html_table(compare(evaluated)["rows"]), f"<figure>{curves_svg(evaluated)}</figure>"]
     parts += [
-        f"<figure>{file.read_text(encoding='utf-8')}<figcaption>skills of "
+        f"<figure>{read_bytes(file).decode(errors='replace')}<figcaption>skills of "
         f"<code>{html.escape(file.parent.name)}</code></figcaption></figure>"
         for file in pictures
     ]

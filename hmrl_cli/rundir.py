@@ -491,7 +491,8 @@ def auto_name(resolved: config.Resolved) -> str:
 
 def _newest_equal(name: str, experiment: Experiment) -> Path | None:
     pattern = re.compile(re.escape(name) + r"(-\d+)?")
-    found = [file for file in RUNS.glob(f"{name}*/config.toml") if pattern.fullmatch(file.parent.name)]
+    there = (file for file in RUNS.glob(f"{name}*/config.toml") if file.is_file())
+    found = [file for file in there if pattern.fullmatch(file.parent.name)]
     for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
             if config.load(file) == experiment:
