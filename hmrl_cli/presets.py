@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import documents
+from hmrl_cli import reading
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.layers import Layer, check_depth
 from hmrl_cli.schema import COMMANDS
@@ -75,7 +75,7 @@ def read(path: Path, source: str) -> dict[str, Any]:
         ConfigError: the file cannot be read, or is no TOML.
     """
     try:
-        with documents.open_file(path) as file:
+        with reading.open_file(path) as file:
             tables = tomllib.loads(file.read().decode())
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply; must be plain tables of values") from None
