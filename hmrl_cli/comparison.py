@@ -73,7 +73,7 @@ def _rounded(value: float | None) -> float | None:
 def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
     """The paired fraction after the last update; None in documents of before there was one."""
     found, per_task = document["fraction"], document["per_task"]
-    if found and not found["mean"]:
+    if found and not all(found.values()):
         lines = per_task and per_task["flat"] and per_task["feasible"]
         found = lines and fraction_summary(_last(document, "return"), per_task["flat"], per_task["feasible"])
     return found and {key: found[key][-1] for key in ("mean", "low", "high")}

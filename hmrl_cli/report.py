@@ -188,7 +188,9 @@ def _html_tables(compared: dict[str, Any]) -> str:
 
 def _html_table(rows: Sequence[dict[str, Any]]) -> str:
     def cells(tag: str, values: Any) -> str:
-        return "".join(f"<{tag}>{html.escape('' if v is None else str(v))}</{tag}>" for v in values)
+        return "".join(
+            f"<{tag}>{html.escape('' if v is None else printable(str(v)))}</{tag}>" for v in values
+        )
 
     body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
     return f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"

@@ -7,6 +7,8 @@ from typing import Any
 
 from hmrl_cli.lazy import np
 
+DRAWS = 10_000  # of a bootstrap of means, which is cheap
+
 
 def interquartile_mean(scores: Any, axes: tuple[int, ...] | None = None) -> Any:
     """Mean of the middle half over `axes` (all by default), a quarter trimmed at either end."""
@@ -30,29 +32,16 @@ def bootstrap_interval(
         low and high, each [...].
     """
     scores = np.asarray(scores)
-    drawn = _drawn(scores, draws)
-    # one step at a time: draws x seeds x tasks numbers are enough to hold
-    flat = scores.reshape(*scores.shape[:2], -1)
-    values = [statistic(flat[..., i][drawn], (1, 2)) for i in range(flat.shape[-1])]
-    low, high = _middle(np.array(values), level)
-    return low.reshape(scores.shape[2:]), high.reshape(scores.shape[2:])
-
-
-def _drawn(scores: Any, draws: int) -> tuple[Any, Any]:
-    """Rows [draws, S, 1] and columns [draws, 1, T] of scores [S, T, ...], with replacement.
-
-    Scores of one shape have the same draws.
-    """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0)  # the same scores give the same interval
     num_seeds, num_tasks = scores.shape[:2]
     seeds = rng.integers(num_seeds, size=(draws, num_seeds, 1))
-    return seeds, rng.integers(num_tasks, size=(draws, 1, num_tasks))
-
-
-def _middle(values: Any, level: float = 0.95) -> Any:
-    """The percentiles [2, ...] that hold `level` of the values [..., draws] between them."""
+    tasks = rng.integers(num_tasks, size=(draws, 1, num_tasks))
+    # one step at a time: draws x seeds x tasks numbers are enough to hold
+    flat = scores.reshape(num_seeds, num_tasks, -1)
+    values = [statistic(flat[..., i][seeds, tasks], (1, 2)) for i in range(flat.shape[-1])]
     tail = 100 * (1 - level) / 2
-    return np.percentile(values, [tail, 100 - tail], axis=-1)
+    low, high = np.percentile(np.array(values), [tail, 100 - tail], axis=1)
+    return low.reshape(scores.shape[2:]), high.reshape(scores.shape[2:])
 
 
 def wilson_interval(rate: Any, count: int, z: float = 1.96) -> tuple[Any, Any]:
@@ -95,7 +84,24 @@ def rate_summary(rates: Any) -> dict[str, Any]:
     }
 
 
-def fraction_summary(returned: Any, flat: Any, feasible: Any, draws: int = 2000) -> dict[str, Any] | None:
+def _weights(count: int, draws: int, stream: int) -> Any:
+    """How much each of `count` counts in draws with replacement [draws, count]; rows sum to 1."""
+    rng = np.random.default_rng((0, stream))
+    return rng.multinomial(count, np.full(count, 1 / count), size=draws) / count
+
+
+def _drawn_means(scores: Any, seeds: Any, tasks: Any) -> Any:
+    """Means [draws] of scores [seed, task] under weights [draws, seed] and [draws, task]."""
+    return ((seeds @ scores) * tasks).sum(axis=1)
+
+
+def _interval(values: Any) -> tuple[float, float]:
+    """The percentiles that hold 95 % of the values [draws] between them."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] | None:
     """How much of the way from the flat to the feasible return was gone, as lists over steps.
 
     Every return is paired with the lines of its own task, so that tasks may differ in difficulty.  The mean
@@ -108,43 +114,43 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any, draws: int = 2000)
         returned: [seed, task, step].
         flat: [task].
         feasible: [task].
-        draws: of the bootstrap.
 
     Returns:
-        None where the mean gap is not positive in every draw: then there is no way to go a fraction of.
+        "mean", "low", "high", "iqm"; None where the mean gap is not positive in every draw, for then there
+        is no way to go a fraction of.
     """
     returned, flat = np.asarray(returned), np.asarray(flat)
     gained, gaps = returned - flat[:, None], np.asarray(feasible) - flat
-    drawn = _drawn(returned, draws)
-    # as large as the gains, and so of equal rounding: half of every gap is a half exactly
-    gap = np.broadcast_to(gaps, returned.shape[:2])
-    of_draws = gap[drawn].mean(axis=(1, 2))
-    if gap.mean() <= 0 or of_draws.min() <= 0:
+    gap = np.broadcast_to(gaps, gained.shape[:2])
+    weights = [_weights(count, DRAWS, stream) for stream, count in enumerate(gap.shape)]
+    gap_of_draws = _drawn_means(gap, *weights)
+    if gap.mean() <= 0 or gap_of_draws.min() <= 0:
         return None
-    ratios = [gained[..., i][drawn].mean(axis=(1, 2)) / of_draws for i in range(gained.shape[-1])]
-    low, high = _middle(np.array(ratios))
+    middle = gained.mean(axis=(0, 1)) / gap.mean()
+    # of what is beside the mean, so that nothing is there but noise where all tasks have one fraction
+    beside = np.moveaxis(gained - middle * gap[..., None], 2, 0)
+    low, high = np.transpose([_interval(_drawn_means(step, *weights) / gap_of_draws) for step in beside])
     wide = gaps >= 0.1 * gaps.mean()
     return {
-        "mean": (gained.mean(axis=(0, 1)) / gap.mean()).tolist(),
-        "low": low.tolist(),
-        "high": high.tolist(),
+        "mean": middle.tolist(),
+        "low": (middle + low).tolist(),
+        "high": (middle + high).tolist(),
         "iqm": interquartile_mean(gained[:, wide] / gaps[wide, None], (0, 1)).tolist(),
     }
 
 
-def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool, draws: int = 2000) -> dict[str, float]:
+def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
     """Mean of ours [seed, task] minus theirs on the same tasks, and its interval: "mean", "low", "high".
 
     A draw takes the same tasks of both.  Where row i of both stands on the same skills, it takes the same
     rows too; otherwise each has its own.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    seeds, tasks = _drawn(ours, draws)
-    others = seeds
-    if not seeds_paired:
-        others = np.random.default_rng(1).integers(len(theirs), size=(draws, len(theirs), 1))
-    low, high = _middle(ours[seeds, tasks].mean(axis=(1, 2)) - theirs[others, tasks].mean(axis=(1, 2)))
-    return {"mean": float(ours.mean() - theirs.mean()), "low": float(low), "high": float(high)}
+    tasks = _weights(ours.shape[1], DRAWS, stream=1)
+    seeds = _weights(len(ours), DRAWS, stream=0)
+    others = seeds if seeds_paired else _weights(len(theirs), DRAWS, stream=2)
+    low, high = _interval(_drawn_means(ours, seeds, tasks) - _drawn_means(theirs, others, tasks))
+    return {"mean": float(ours.mean() - theirs.mean()), "low": low, "high": high}
 
 
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
