@@ -466,7 +466,7 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
     if result.get("differences"):
         _out("")
         rows = [comparison.difference_cells(one) for one in result["differences"]]
-        _out_rows(rows, ("difference", "split", "return", "success", "reached"))
+        _out_rows(rows, (*list(rows[0])[:2], "return", "success", "reached"))
 
 
 def _out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str]) -> None:

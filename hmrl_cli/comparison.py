@@ -25,19 +25,19 @@ def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, same_skill
     return found
 
 
-def shown(values: Mapping[str, Any], middle: str = "mean") -> str:
+def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> str:
     """A cell of a number with its interval, of 2 decimals where it is small."""
     numbers = [values[key] for key in (middle, "low", "high")]
     decimals = 2 if max(map(abs, numbers)) < 100 else 1
     centre, low, high = (f"{number:.{decimals}f}" for number in numbers)
-    return f"{centre} [{low}, {high}]"
+    return f"{sign if numbers[0] > 0 else ''}{centre} [{low}, {high}]"
 
 
 def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
     """A row of the table of differences."""
-    named = {"difference": f"{difference['run']} - {difference['minus']}"}
+    named = {f"{difference['run']} minus": difference["minus"]}
     told = {key: difference[key] for key in ("split", "reward", "seeds")}
-    return named | told | {measure: shown(difference[measure]) for measure in MEASURES}
+    return named | told | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
 
 
 def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ _WHOLE = re.compile(r"\[[^\[\]]{,30}\]\S*|\S+")  # a word, or an interval
 def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[list[str]]:
     """Lines of every row of cells [row][column], the headers first.
 
-    What is wider than `width` is broken between words and never within an interval.  Where that does not
-    do, every row is lines of "header: cell", and there is no line of headers.  None is any width.
+    What is wider than `width` is broken between words and never within an interval; a terminal breaks the
+    words that are longer.  Where that does not do, every row is lines of "header: cell", and there is no
+    line of headers.  None is any width.
     """
     columns = list(zip(*cells, strict=True))
     natural = [max(map(len, column)) for column in columns]
@@ -29,10 +30,9 @@ def _widths(columns: Sequence[Sequence[str]], natural: list[int], width: int) ->
     """Widths of columns that fit; None where none do that can be read."""
     room = width - GAP * (len(columns) - 1)
     least = [max((len(word) for cell in column for word in _words(cell)), default=0) for column in columns]
-    least = [
-        max(x, min(full, READABLE) if full > 2 * READABLE else 0)
-        for x, full in zip(least, natural, strict=True)
-    ]
+    least[-1] = min(least[-1], READABLE)  # a longer word there may go on beyond the width
+    prose = [READABLE if full > 2 * READABLE else 0 for full in natural]
+    least = [max(sizes) for sizes in zip(least, prose, strict=True)]
     for cap in range(max(natural, default=0), 0, -1):
         widths = [max(x, min(full, cap)) for x, full in zip(least, natural, strict=True)]
         if sum(widths) <= room:

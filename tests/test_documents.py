@@ -173,7 +173,7 @@ def test_the_first_run_is_compared_with_each_of_the_others(tmp_path):
     for found, by in ((same["return"], 1.0), (other["return"], 2.0), (same["success"], 0.5)):
         np.testing.assert_allclose(list(found.values()), by, atol=1e-9)
     page = report.write(paths, tmp_path / "x.html").read_text()
-    assert "<td>hmrl - scratch</td>" in page and "1.00 [1.00, 1.00]" in page
+    assert "<th>hmrl minus</th>" in page and "<td>scratch</td>" in page and "+1.00 [1.00, 1.00]" in page
     assert report.compare(paths[:1])["differences"] == []
 
 
