@@ -11,8 +11,10 @@ from hmrl_cli.schema import Evaluation
 from hmrl_cli.statistics import fraction_summary, paired_difference, paired_rate_difference
 
 
-def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, same_skills: bool) -> dict[str, Any]:
-    """One evaluation minus another on the same tasks, after the last update: a mean and its interval each.
+def difference(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, same_skills: bool, update: int = -1
+) -> dict[str, Any]:
+    """One evaluation minus another on the same tasks, after an update: a mean and its interval each.
 
     Seeds are paired where both have as many on the same skills: seed i acts through those of skill seed i.
     """
@@ -20,8 +22,8 @@ def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, same_skill
     found: dict[str, Any] = {"seeds": "paired" if paired else "own"}
     for measure in MEASURES:
         compared = paired_difference if measure == "return" else paired_rate_difference
-        last = [_last(one, measure)[..., 0] for one in (ours, theirs)]
-        found[measure] = compared(*last, seeds_paired=paired)
+        both = [np.array(one["per_task"][measure])[..., update] for one in (ours, theirs)]
+        found[measure] = compared(*both, seeds_paired=paired)
     return found
 
 
@@ -75,13 +77,9 @@ def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
     found, per_task = document["fraction"], document["per_task"]
     if found and not all(found.values()):
         lines = per_task and per_task["flat"] and per_task["feasible"]
-        found = lines and fraction_summary(_last(document, "return"), per_task["flat"], per_task["feasible"])
+        last = lines and np.array(per_task["return"])[..., -1:]
+        found = lines and fraction_summary(last, per_task["flat"], per_task["feasible"])
     return found and {key: found[key][-1] for key in ("mean", "low", "high")}
-
-
-def _last(document: Mapping[str, Any], measure: str) -> Any:
-    """A measure of every seed and task after the last update [seed, task, 1]."""
-    return np.array(document["per_task"][measure])[..., -1:]
 
 
 def _adaptation(document: Mapping[str, Any]) -> str:

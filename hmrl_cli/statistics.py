@@ -116,20 +116,23 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
         feasible: [task].
 
     Returns:
-        "mean", "low", "high", "iqm"; None where the mean gap is not positive in every draw, for then there
-        is no way to go a fraction of.
+        "mean", "low", "high", "iqm"; None where the mean gap is not above 0 for certain, by its own 95 %
+        interval.
     """
     returned, flat = np.asarray(returned), np.asarray(flat)
     gained, gaps = returned - flat[:, None], np.asarray(feasible) - flat
     gap = np.broadcast_to(gaps, gained.shape[:2])
     weights = [_weights(count, DRAWS, stream) for stream, count in enumerate(gap.shape)]
     gap_of_draws = _drawn_means(gap, *weights)
-    if gap.mean() <= 0 or gap_of_draws.min() <= 0:
+    if _interval(gap_of_draws)[0] <= 0:
         return None
+    there = gap_of_draws > 0
     middle = gained.mean(axis=(0, 1)) / gap.mean()
     # of what is beside the mean, so that nothing is there but noise where all tasks have one fraction
     beside = np.moveaxis(gained - middle * gap[..., None], 2, 0)
-    low, high = np.transpose([_interval(_drawn_means(step, *weights) / gap_of_draws) for step in beside])
+    low, high = np.transpose(
+        [_interval(_drawn_means(step, *weights)[there] / gap_of_draws[there]) for step in beside]
+    )
     wide = gaps >= 0.1 * gaps.mean()
     return {
         "mean": middle.tolist(),
