@@ -159,11 +159,12 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
     """The paired difference of rates [seed, task].
 
-    Where both are 0, or both 1, everywhere, it is as far from certain as Wilson's interval of such a rate.
+    Where both may be 0, or both 1, by Wilson's interval of such a rate, it reaches as far to either side: a
+    bootstrap of hardly any success takes two arms for equal for certain.
     """
     found = paired_difference(ours, theirs, seeds_paired=seeds_paired)
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    if ours.min() == ours.max() == theirs.min() == theirs.max():
-        _, wide = wilson_interval(0.0, min(ours.size, theirs.size))
-        return found | {"low": -float(wide), "high": float(wide)}
-    return found
+    rates = [float(np.mean(x)) for x in (ours, theirs)]
+    _, wide = wilson_interval(0.0, min(np.size(ours), np.size(theirs)))
+    if max(rates) > wide and min(rates) < 1 - wide:
+        return found
+    return found | {"low": min(found["low"], -float(wide)), "high": max(found["high"], float(wide))}

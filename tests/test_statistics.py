@@ -142,4 +142,8 @@ def test_two_rates_of_zero_are_not_equal_for_certain():
     found = paired_rate_difference(none, none, seeds_paired=True)
     wide = 1.96**2 / (120 + 1.96**2)  # Wilson 1927
     np.testing.assert_allclose([found["mean"], found["low"], found["high"]], [0, -wide, wide])
+    hardly = none.copy()
+    hardly[0, 0] = 1.0
+    assert paired_rate_difference(hardly, none, seeds_paired=True)["low"] == found["low"]
+    assert paired_rate_difference(1 - none, 1 - hardly, seeds_paired=False)["low"] == found["low"]
     assert paired_rate_difference(none, none + 0.5, seeds_paired=False)["high"] == -0.5
