@@ -451,8 +451,9 @@ def _lines_text(result: Mapping[str, Any]) -> str:
 def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
     """Compare evaluated runs, with intervals, and the first run with each of the others.
 
-    A difference is the first run minus another, in means over seeds and tasks.  It is paired by task, and
-    by seed where both runs stand on the same skills; its 95 % interval draws tasks and seeds anew.
+    A difference is the mean of the first run minus that of another, after the
+    last update. It is paired by task, and by seed where both runs stand on the
+    same skills. Its 95 % interval draws tasks and seeds anew.
     """
     for run_directory in run_dirs:
         records.read(run_directory)
