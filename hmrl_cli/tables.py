@@ -14,28 +14,43 @@ _WHOLE = re.compile(r"\[[^\[\]]{,30}\]\S*|\S+")  # a word, or an interval
 def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[list[str]]:
     """Lines of every row of cells [row][column], the headers first.
 
-    What is wider than `width` is broken between words and never within an interval; a terminal breaks the
-    words that are longer.  Where that does not do, every row is lines of "header: cell", and there is no
-    line of headers.  None is any width.
+    Where a table is wider than `width`, its first column has lines of its own.  Where that does not do, cells
+    are broken between words and never within an interval; a terminal breaks the words that are longer.
+    Where that does not do either, every row is lines of "header: cell", and there is no line of headers.
+    None is any width.
     """
     columns = list(zip(*cells, strict=True))
     natural = [max(map(len, column)) for column in columns]
-    widths = natural if width is None else _widths(columns, natural, width)
-    if widths is None:
-        return [[], *_records(cells, width or 0)]
-    return [_row(row, widths) for row in cells]
+    if width is None or _total(natural) <= width:
+        return [_row(row, natural) for row in cells]
+    if len(columns) > 2 and GAP + _total(natural[1:]) <= width:
+        return _grouped(cells, natural[1:])
+    widths = _widths(columns, natural, width)
+    return [_row(row, widths) for row in cells] if widths else [[], *_records(cells, width)]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _grouped(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list[str]]:
+    """Rows below their first cell, which is told where it is another than before."""
+    before = [None, *(row[0] for row in cells)]
+    return [
+        [*([] if row[0] == last else [row[0]]), *(" " * GAP + line for line in _row(row[1:], widths))]
+        for row, last in zip(cells, before, strict=False)
+    ]
 
 
 def _widths(columns: Sequence[Sequence[str]], natural: list[int], width: int) -> list[int] | None:
     """Widths of columns that fit; None where none do that can be read."""
-    room = width - GAP * (len(columns) - 1)
     least = [max((len(word) for cell in column for word in _words(cell)), default=0) for column in columns]
     least[-1] = min(least[-1], READABLE)  # a longer word there may go on beyond the width
     prose = [READABLE if full > 2 * READABLE else 0 for full in natural]
     least = [max(sizes) for sizes in zip(least, prose, strict=True)]
     for cap in range(max(natural, default=0), 0, -1):
         widths = [max(x, min(full, cap)) for x, full in zip(least, natural, strict=True)]
-        if sum(widths) <= room:
+        if _total(widths) <= width:
             return widths
     return None
 

@@ -347,6 +347,9 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
         "reached": number,
     }
     fakes.compare = lambda paths: {"rows": [ROW, OTHER], "differences": [difference]}
+    rows, _ = on_a_terminal(75, "compare", run)
+    assert [line.strip() for line in rows if line.strip() in ("run", "hmrl", "maesn_repeat")]
+    assert sum(f"{ROW['return']}  {ROW['success']}  {ROW['reached']}" in line for line in rows) == 2
     rows, _ = on_a_terminal(85, "compare", run)
     assert rows[0].split() == ["run", "split", "return", "success", "reached"]
     assert all(cell in rows[1] for cell in (ROW["return"], ROW["success"], ROW["reached"]))
