@@ -23,6 +23,7 @@ import typer
 
 import hmrl_cli
 from hmrl_cli import (
+    comparison,
     config,
     exports,
     interruption,
@@ -34,7 +35,9 @@ from hmrl_cli import (
     records,
     rundir,
     runtime,
+    tables,
 )
+from hmrl_cli.documents import MIDDLE
 from hmrl_cli.errors import (
     ConfigError,
     HmrlError,
@@ -410,6 +413,7 @@ def evaluate(
         return
     for run_directory, result in zip(run_dirs, results, strict=True):
         _table(*_result_table(result), stream=sys.stderr)
+        _caption(_lines_text(result), sys.stderr)
         _out(str(run_directory))
 
 
@@ -417,26 +421,41 @@ def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     """A line per number of inner updates, middle [low, high] of each measure; of skills, one per number."""
     if "steps" not in result:
         return ["skills", "value"], [[key, _value(value)] for key, value in result.items()]
-    measures = [key for key in ("return", "success", "reached", "fraction") if key in result]
+    measures = [key for key in ("return", "success", "reached", "fraction") if result.get(key)]
     rows = [
-        [str(step), *(_interval(result[measure], index) for measure in measures)]
+        [str(step), *(_interval(result[measure], MIDDLE[measure], index) for measure in measures)]
         for index, step in enumerate(result["steps"])
     ]
     return ["updates", *measures], rows
 
 
-def _interval(measure: Mapping[str, Any], index: int) -> str:
-    """Nothing where the measure does not exist, as the fraction between two equal reference lines."""
-    if measure["iqm"] is None:
+def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:
+    """A number with its interval; nothing where there is none."""
+    if measure.get(middle) is None:
         return ""
-    centre = "mean" if "mean" in measure else "iqm"  # rates have means, scores interquartile means
-    middle, low, high = (measure[key][index] for key in (centre, "low", "high"))
-    return f"{middle:.4g} [{low:.4g}, {high:.4g}]"
+    centre, low, high = (measure[key][index] for key in (middle, "low", "high"))
+    return f"{centre:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _lines_text(result: Mapping[str, Any]) -> str:
+    """The reference lines of an evaluation, and what doing nothing meets where it meets anything."""
+    told = []
+    for line in ("flat", "feasible"):
+        if result.get(line) is not None:
+            rates = {name: result.get(f"{line}_{name}") for name in ("success", "reached")}
+            met = ", ".join(f"{name} {_value(rate)}" for name, rate in rates.items() if rate)
+            told.append(f"{line} {_value(result[line])}{f' ({met})' if met else ''}")
+    return ", ".join(told)
 
 
 @app.command()
 def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
-    """Compare evaluated runs, with intervals."""
+    """Compare evaluated runs, with intervals, and the first run with each of the others.
+
+    A difference is the mean of the first run minus that of another, after the
+    last update. It is paired by task, and by seed where both runs stand on the
+    same skills. Its 95 % interval draws tasks and seeds anew.
+    """
     for run_directory in run_dirs:
         records.read(run_directory)
     from hmrl_cli import report as reports
@@ -445,8 +464,26 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
     if as_json:
         _out_json(result)
         return
-    columns = list(dict.fromkeys(key for row in result["rows"] for key in row))
-    _out_table(columns, [[_value(row.get(column, "")) for column in columns] for row in result["rows"]])
+    _out_rows(comparison.without_nothing(result["rows"]), ("run", "split", "return", "success", "reached"))
+    if result.get("differences"):
+        _out("")
+        rows = [comparison.difference_cells(one) for one in result["differences"]]
+        _out_rows(rows, (*list(rows[0])[:2], "return", "success", "reached"))
+
+
+def _out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str]) -> None:
+    """Rows by column: on a terminal those columns that fit, and one line of what is the same in all rows."""
+    columns = list(rows[0])
+    cells = [{column: _value(row[column]) for column in columns} for row in rows]
+    width, caption = _width(sys.stdout), []
+    if width is not None:
+        columns, constant, left_out = tables.chosen(cells, always, width)
+        same = [f"{column} {cells[0][column]}" for column in constant if cells[0][column]]
+        caption += [f"in every row: {', '.join(same)}"] if same else []
+        caption += [f"in a wider terminal, or with --json: {', '.join(left_out)}"] if left_out else []
+    _out_table(columns, [[row[column] for column in columns] for row in cells])
+    for text in caption:
+        _caption(text, sys.stdout)
 
 
 @app.command()
@@ -596,7 +633,13 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
     if as_json:
         _out_json(described)
     else:
-        _out_table(("family", name), [(key, _value(value)) for key, value in described.items()])
+        rows = [(key, _value(_without_tasks(value))) for key, value in described.items()]
+        _out_table(("family", name), rows)
+
+
+def _without_tasks(value: Any) -> Any:
+    """Reference lines without those of each task."""
+    return {key: x for key, x in value.items() if key != "per_task"} if isinstance(value, Mapping) else value
 
 
 def _list_fields(kind: str, name: str, as_json: bool) -> None:
@@ -677,24 +720,40 @@ def _out_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
-    """A table: rich on a terminal; otherwise aligned lines, of which nothing is ever cut."""
+    """A table, as wide as a terminal at most; nothing of it is ever cut."""
     cells = [[progress.printable(cell) for cell in row] for row in (columns, *rows)]
-    if stream.isatty():
+    width = _width(stream)
+    header, *blocks = tables.fitted(cells, width)
+    if width is None:
+        _print_lines(header, stream)
+    else:
         from rich.console import Console
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for header in cells[0]:
-            table.add_column(Text(header))
-        for row in cells[1:]:
-            table.add_row(*map(Text, row))
-        Console(file=stream).print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip(), file=stream, flush=True)
+        console = Console(file=stream)
+        for line in header:
+            console.print(Text(line, style="bold"), soft_wrap=True)
+    for block in blocks:
+        _print_lines(block, stream)
+
+
+def _caption(text: str, stream: TextIO) -> None:
+    if text:
+        _print_lines(tables.wrapped(progress.printable(text), _width(stream)), stream)
+
+
+def _print_lines(lines: Sequence[str], stream: TextIO) -> None:
+    for line in lines:
+        print(line, file=stream, flush=True)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Characters of a line of a terminal; None where a line may be of any length."""
+    if not stream.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(file=stream).width
 
 
 def _value(value: Any) -> str:

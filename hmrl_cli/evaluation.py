@@ -12,8 +12,16 @@ from hmrl_cli.film import Film, frame
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.rollout import advance, unroll
 from hmrl_cli.schema import Evaluation
-from hmrl_cli.statistics import interquartile_mean, rate_summary, score_summary
-from hmrl_cli.types import Adaptation, EnvState, MetaLearner, SkillLearner, SkillLibrary, TaskFamily
+from hmrl_cli.statistics import fraction_summary, rate_summary, score_summary
+from hmrl_cli.types import (
+    Adaptation,
+    Continuous,
+    EnvState,
+    MetaLearner,
+    SkillLearner,
+    SkillLibrary,
+    TaskFamily,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,37 +46,50 @@ def tasks_digest(tasks: Array) -> str:
 def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
     """What doing nothing and what a scripted controller that knows the goal achieve on the tasks.
 
-    `family` is a plain one: its actions are continuous and it has a controller.  Returns are undiscounted
-    means over tasks and resets.
+    Nothing is an action of zeros, or action 0 where actions are discrete.  Returns are undiscounted means
+    over tasks and resets.
+
+    Args:
+        family: a plain one, neither lifted nor held.
+        tasks: [num_tasks, task_size].
+
+    Returns:
+        "flat" and "feasible", the returns, with `_success` and `_reached` the rates; of each task under
+        "per_task".  Without a controller, all that is feasible is None.
     """
     controller = family.controller
-    assert controller is not None, f"{family.name} is lifted or held"
+    continuous = isinstance(family.action, Continuous)
+    nothing = jnp.zeros(family.action.size) if continuous else jnp.int32(0)
 
-    def episode(key: Key, task: Task, effort: Array) -> tuple[Array, Array]:
+    def episode(key: Key, task: Task, effort: Array) -> tuple[Array, Array, Array]:
         def step(state: EnvState, _: None) -> tuple[EnvState, Array]:
-            state = advance(family, state, effort * controller(state, task), task)
+            action = effort * controller(state, task) if controller else nothing
+            state = advance(family, state, action, task)
             return state, state.reward
 
         final, rewards = jax.lax.scan(step, family.reset(key, task), None, family.horizon)
-        return rewards.sum(), jnp.float32(final.success)
+        return rewards.sum(), jnp.float32(final.success), jnp.float32(final.reached)
+
+    # both lines in one program: an effort of 0 does nothing
+    efforts = jnp.array([0.0, 1.0] if controller else [0.0])
 
     @jax.jit
-    def run(tasks: Array) -> tuple[Array, Array]:
+    def run(tasks: Array) -> tuple[Array, Array, Array]:
         keys = jax.random.split(jax.random.key(0), (len(tasks), REFERENCE_EPISODES))
         over_episodes = jax.vmap(episode, in_axes=(0, None, None))
         over_tasks = jax.vmap(over_episodes, in_axes=(0, 0, None))
-        # both lines in one program: an effort of 0 does nothing
         over_efforts = jax.vmap(over_tasks, in_axes=(None, None, 0))
-        per_episode = over_efforts(keys, tasks, jnp.array([0.0, 1.0]))
-        return jax.tree.map(lambda x: x.mean(axis=2), per_episode)
+        return jax.tree.map(lambda x: x.mean(axis=2), over_efforts(keys, tasks, efforts))
 
-    returned, success = map(np.asarray, run(tasks))
-    return {
-        "flat": float(returned[0].mean()),
-        "feasible": float(returned[1].mean()),
-        "per_task": {"flat": returned[0].tolist(), "feasible": returned[1].tolist()},
-        "feasible_success": float(success[1].mean()),
-    }
+    rolled_out = dict(zip(("", "_success", "_reached"), map(np.asarray, run(tasks)), strict=True))
+    lines: dict[str, Any] = {"per_task": {}}
+    for row, name in enumerate(("flat", "feasible")):
+        exists = row < len(efforts)
+        lines["per_task"][name] = rolled_out[""][row].tolist() if exists else None
+        lines |= {
+            f"{name}{of}": float(values[row].mean()) if exists else None for of, values in rolled_out.items()
+        }
+    return lines
 
 
 def adaptation_curves(
@@ -141,26 +162,22 @@ def explored(
 def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
     """The part of an evaluation document that tells how the tasks went, as plain lists.
 
-    The fraction compares like with like: interquartile means of returns and of reference lines.
+    The fraction is None where there is no feasible line, or no way up to it.
     """
-    flat, feasible = (float(interquartile_mean(lines["per_task"][name])) for name in ("flat", "feasible"))
-    returned = score_summary(curves.returned)
-
-    def fraction(values: list[float]) -> list[float] | None:
-        return [(value - flat) / (feasible - flat) for value in values] if feasible > flat else None
-
+    per_task = lines["per_task"]
+    feasible = per_task["feasible"]
     return {
-        "flat": lines["flat"],
-        "feasible": lines["feasible"],
+        **{name: value for name, value in lines.items() if name != "per_task"},
         "steps": list(range(curves.returned.shape[-1])),
-        "return": returned,
+        "return": score_summary(curves.returned),
         "success": rate_summary(curves.success),
         "reached": rate_summary(curves.reached),
-        "fraction": {name: fraction(values) for name, values in returned.items()},
+        "fraction": feasible and fraction_summary(curves.returned, per_task["flat"], feasible),
         "per_task": {
             "return": curves.returned.tolist(),
             "success": curves.success.tolist(),
             "reached": curves.reached.tolist(),
+            **per_task,
         },
     }
 

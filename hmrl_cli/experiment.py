@@ -231,7 +231,8 @@ def evaluate(
     curves = evaluation.adaptation_curves(
         keys, parts.make_learner, trained.state, trained.skills, tasks, budget
     )
-    _check_finite(returns=curves.returned, reference_lines=[*lines["per_task"].values()])
+    references = [values for values in lines["per_task"].values() if values is not None]
+    _check_finite(returns=curves.returned, reference_lines=references)
     name = split_name(split, tasks_file)
     document = {
         "schema": 1,

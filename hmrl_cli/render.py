@@ -10,7 +10,7 @@ from hmrl_cli import assembly, config, evaluation, files
 from hmrl_cli.film import Film, frame, page
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.rollout import advance
-from hmrl_cli.types import EnvState, TaskFamily
+from hmrl_cli.types import Continuous, EnvState, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.assembly import Trained
@@ -47,10 +47,14 @@ def film(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
 
 
 def controller(family: TaskFamily, task: Task) -> Actor:
-    """The scripted controller, which knows the task."""
-    assert family.controller is not None, f"{family.name} is lifted or held"
+    """The scripted controller, which knows the task; random actions where a plain family has none."""
     script = family.controller
-    return Actor(lambda key, state: (), lambda key, state, _: script(state, task), 1)
+    if script is not None:
+        return Actor(lambda key, state: (), lambda key, state, _: script(state, task), 1)
+    size = family.action.size
+    if isinstance(family.action, Continuous):
+        return Actor(lambda key, state: (), lambda key, *_: jax.random.uniform(key, (size,), minval=-1.0), 1)
+    return Actor(lambda key, state: (), lambda key, *_: jax.random.randint(key, (), 0, size), 1)
 
 
 def render_family(
@@ -73,9 +77,10 @@ def render_family(
     films = jax.jit(jax.vmap(lambda key, task: film(key, family, task, controller(family, task))))(
         keys, tasks
     )
-    labels = [f"{split} task {i + 1}: scripted controller" for i in range(num_tasks)]
+    who = "scripted controller" if family.controller else "random actions"
+    labels = [f"{split} task {i + 1}: {who}" for i in range(num_tasks)]
     out = out or Path(f"{name.replace('/', '-')}.html")
-    files.write_text(out, page(f"{name}: scripted controller", family, films, labels))
+    files.write_text(out, page(f"{name}: {who}", family, films, labels))
     return out
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, files
+from hmrl_cli import checkpoints, documents, files
+from hmrl_cli.comparison import difference, difference_cells, row, without_nothing
+from hmrl_cli.documents import MEASURES, MIDDLE
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.progress import printable
 from hmrl_cli.reading import read_bytes
-from hmrl_cli.schema import Evaluation
 
-MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .75rem; text-align: right }
@@ -40,24 +40,22 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: one is damaged, or of another checkpoint than the newest of the run.
     """
-    documents = []
+    found = []
     newest = _newest(path)
     for file in sorted((path / "eval").glob("*.json")):
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            document = None
-        if not _is_evaluation(document):
-            raise InputError(f"{file}: is no evaluation of this version; to write it anew: hmrl eval {path}")
-        if newest and newest != (document["epoch"], document.get("arrays_sha256", newest[1])):
+            document = documents.read(file)
+        except InputError as error:
+            raise InputError(f"{error}\nto write it anew: hmrl eval {path}") from None
+        if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
             split = document["split"]
             tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
             raise InputError(
                 f"{file}: is of epoch {document['epoch']}, and not of the newest checkpoint, {newest[0]}\n"
                 f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}"
             )
-        documents.append(document)
-    return sorted(documents, key=lambda document: document["split"] != "test")
+        found.append(document)
+    return sorted(found, key=lambda document: document["split"] != "test")
 
 
 def _newest(path: Path) -> tuple[int, str] | None:
@@ -67,78 +65,67 @@ def _newest(path: Path) -> tuple[int, str] | None:
     return None
 
 
-def _is_evaluation(document: Any) -> bool:
-    """Whether a document holds all that is looked at here."""
-    try:
-        parts = [document[measure][key][-1] for measure in MIDDLE for key in (MIDDLE[measure], "low", "high")]
-        return (
-            document["schema"] == 1
-            and all(isinstance(x, float) for x in parts)
-            and {*BUDGET, "env_steps", "epoch"} <= {*document}
-        )
-    except (KeyError, TypeError, IndexError):
-        return False
-
-
 def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
-    """A row for every evaluated run and split: each measure after the last update, with its interval.
+    """A row for every evaluated run and split, and the first run minus each of the others.
+
+    A row has each measure after the last update, with its interval.  A difference is of means over seeds
+    and tasks, paired by task, after the last update.  Seeds are paired where two runs stand on the same
+    skills row by row.
 
     Raises:
         InputError: a run has not been evaluated, or two were not evaluated alike.
     """
-    rows: list[dict[str, Any]] = []
-    budgets: dict[tuple[str, str], dict[str, Any]] = {}
-    for path in run_paths:
-        documents = evaluations(path)
-        if not documents:
+    runs = [(name, evaluations(path)) for name, path in _named(run_paths)]
+    for path, (_, found) in zip(run_paths, runs, strict=True):
+        if not found:
             raise InputError(
                 f"{path}: holds no evaluation; must be a run of meta-train, after: hmrl eval {path}"
             )
-        for document in documents:
-            protocol = (document["split"], document["reward"])
-            budget = {name: document[name] for name in BUDGET}
-            expected = budgets.setdefault(protocol, budget)
-            for name in BUDGET:
-                if budget[name] != expected[name]:
-                    raise InputError(
-                        f"{path}: {'-'.join(protocol)}: {BUDGET[name]} not those of the other runs\n"
-                        "must be evaluated alike: family, --tasks, --num-tasks, --adapt-steps, --episodes"
-                    )
-            rows.append(_row(path, document))
-    return {"schema": 1, "rows": rows}
+    _check_alike([(path, one) for path, (_, found) in zip(run_paths, runs, strict=True) for one in found])
+    (first, ours), libraries = runs[0], [_library(path) for path in run_paths]
+    differences = [
+        {"run": first, "minus": name, "split": one["split"], "reward": one["reward"]}
+        | difference(one, other, same_skills=library is not None and library == libraries[0])
+        for (name, theirs), library in zip(runs[1:], libraries[1:], strict=True)
+        for one in ours
+        for other in theirs
+        if _protocol(one) == _protocol(other) and one["per_task"] and other["per_task"]
+    ]
+    rows = [row(name, document) for name, found in runs for document in found]
+    return {"schema": 1, "rows": rows, "differences": differences}
 
 
-def _row(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    def last(measure: str) -> str:
-        middle, low, high = (document[measure][key][-1] for key in (MIDDLE[measure], "low", "high"))
-        return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
-
-    fraction = document["fraction"]["iqm"]
-    return {
-        "run": path.name,
-        "split": document["split"],
-        "reward": document["reward"],
-        "seeds": document["num_seeds"],
-        "tasks": document["num_tasks"],
-        "updates": document["steps"][-1],
-        "episodes": document["episodes"],
-        "env_steps": document["env_steps"][-1],
-        "flat": round(document["flat"], 2),
-        "feasible": round(document["feasible"], 2),
-        "before": round(document["return"]["iqm"][0], 2),
-        "return": last("return"),
-        "fraction": None if fraction is None else round(fraction[-1], 2),
-        "success": last("success"),
-        "reached": last("reached"),
-        "adaptation": _adaptation(document),
-    }
+def _protocol(document: Mapping[str, Any]) -> tuple[str, str]:
+    """What evaluations must share to be in one table."""
+    return document["split"], document["reward"]
 
 
-def _adaptation(document: dict[str, Any]) -> str:
-    """The settings of the evaluation that are not the default ones, or that it is by the run's own update."""
-    plain = Evaluation().model_dump()
-    settings = document.get("adaptation", {}).items()
-    return ", ".join(f"{name} {value}" for name, value in settings if value != plain[name]) or "own update"
+def _check_alike(evaluated: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Refuse documents of one protocol, each with its run, that were not evaluated alike."""
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for path, document in evaluated:
+        expected = first.setdefault(_protocol(document), document)
+        for name in BUDGET:
+            if document[name] != expected[name]:
+                raise InputError(
+                    f"{path}: {'-'.join(_protocol(document))}: {BUDGET[name]} not those of the other runs\n"
+                    "must be evaluated alike: family, --tasks, --num-tasks, --adapt-steps, --episodes"
+                )
+
+
+def _named(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Every run by its directory's name, or by its path where two have one name."""
+    names = [path.resolve().name for path in paths]
+    return [
+        (name if names.count(name) == 1 else str(path), path) for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def _library(path: Path) -> str | None:
+    """Hash of the skills that a run acts through."""
+    skills = files.read_json(path / "provenance.json").get("skills")
+    digest = skills.get("arrays_sha256") if isinstance(skills, dict) else None
+    return digest if isinstance(digest, str) else None
 
 
 def write(run_paths: Sequence[Path], out: Path) -> Path:
@@ -161,10 +148,10 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
         raise InputError(f"{run_paths[0]}: holds nothing to report; first: hmrl eval {run_paths[0]}")
     parts = []
     if evaluated:
-        parts += [_html_table(compare(evaluated)["rows"]), f"<figure>{curves_svg(evaluated)}</figure>"]
+        parts += [_html_tables(compare(evaluated)), f"<figure>{curves_svg(evaluated)}</figure>"]
     parts += [
-        f"<figure>{read_bytes(file).decode(errors='replace')}<figcaption>skills of "
-        f"<code>{html.escape(file.parent.name)}</code></figcaption></figure>"
+        f"<figure>{_picture(file)}<figcaption>skills of "
+        f"<code>{html.escape(file.parent.resolve().name)}</code></figcaption></figure>"
         for file in pictures
     ]
     policy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -177,53 +164,71 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
     return out
 
 
+def _picture(file: Path) -> str:
+    return read_bytes(file).decode(errors="replace")
+
+
+def _html_tables(compared: dict[str, Any]) -> str:
+    text = (
+        f"{_html_table(without_nothing(compared['rows']))}"
+        "<p>After the last update, over seeds and tasks, with 95 % intervals: interquartile mean of the "
+        "return, mean of the rates; fraction: of the way from flat, which is doing nothing, to feasible, "
+        "paired by task; env_steps: that it learned from.</p>"
+    )
+    if compared["differences"]:
+        text += (
+            f"{_html_table([difference_cells(one) for one in compared['differences']])}"
+            "<p>Differences of means, paired by task, with 95 % intervals over tasks and seeds; seeds are "
+            "paired where both runs stand on the same skills.</p>"
+        )
+    return text
+
+
 def _html_table(rows: Sequence[dict[str, Any]]) -> str:
     def cells(tag: str, values: Any) -> str:
-        return "".join(f"<{tag}>{html.escape('' if v is None else str(v))}</{tag}>" for v in values)
+        return "".join(
+            f"<{tag}>{html.escape('' if v is None else printable(str(v)))}</{tag}>" for v in values
+        )
 
     body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
-    return (
-        f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
-        "<p>After the last update, over seeds and tasks, with 95 % intervals: interquartile mean of the "
-        "return, mean of the rates; fraction: of the way from flat to feasible; env_steps: that it learned "
-        "from.</p>"
-    )
+    return f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
 
 
 def curves_svg(run_paths: Sequence[Path]) -> str:
     """Return, success and goals ever reached against updates, a column for every split and reward."""
     compare(run_paths)  # only what can be compared goes into one picture
     protocols: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
-    for path in run_paths:
+    for name, path in _named(run_paths):
         for document in evaluations(path):
-            named = (_plain(path.name), document)
-            protocols.setdefault((document["split"], document["reward"]), []).append(named)
-    figure, axes = _figure(len(MIDDLE), len(protocols))
-    for column, (protocol, documents) in enumerate(protocols.items()):
-        for axis, measure in zip(axes[:, column], MIDDLE, strict=True):
-            _draw_curves(axis, measure, documents)
+            named = (_plain(name), document)
+            protocols.setdefault(_protocol(document), []).append(named)
+    figure, axes = _figure(len(MEASURES), len(protocols))
+    for column, (protocol, shown) in enumerate(protocols.items()):
+        for axis, measure in zip(axes[:, column], MEASURES, strict=True):
+            _draw_curves(axis, measure, shown)
             axis.set_ylabel(measure if column == 0 else "")
         axes[0][column].set_title(_plain(" goals, ".join(protocol)) + " reward")
-        axes[-1][column].set_xlabel(_updates([document for _, document in documents]))
+        axes[-1][column].set_xlabel(_updates([document for _, document in shown]))
     axes[0][0].legend(fontsize="small")
     return _svg(figure)
 
 
 def _plain(text: str) -> str:
-    """Text in which no dollar sign begins a formula."""
-    return text.replace("$", r"\$")
+    """Text that can be drawn, in which no dollar sign begins a formula."""
+    return printable(text).replace("$", r"\$")
 
 
-def _draw_curves(axis: Any, measure: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """One measure of several runs, with its intervals, and the reference lines of a return."""
-    for name, document in documents:
+def _draw_curves(axis: Any, measure: str, evaluated: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """One measure of several runs, with its intervals, and its reference lines."""
+    for name, document in evaluated:
         line, steps = document[measure], document["steps"]
         (drawn,) = axis.plot(steps, line[MIDDLE[measure]], marker="o", ms=3, label=name)
         axis.fill_between(steps, line["low"], line["high"], alpha=0.2, color=drawn.get_color())
-    if measure == "return":
-        for level, style in (("flat", ":"), ("feasible", "--")):
-            axis.axhline(documents[0][1][level], color="gray", ls=style, lw=1)
-    else:
+    lines = {"flat": ":", "feasible": "--"} if measure == "return" else {f"flat_{measure}": ":"}
+    for level, style in lines.items():
+        if (value := evaluated[0][1][level]) is not None and (measure == "return" or value):
+            axis.axhline(value, color="gray", ls=style, lw=1)
+    if measure != "return":
         axis.set_ylim(-0.03, 1.03)
     axis.xaxis.get_major_locator().set_params(integer=True)
 

@@ -22,7 +22,20 @@ def test_reference_lines_are_rolled_out():
     # 0.7, 0.4, 0.1 and then there
     np.testing.assert_allclose(lines["feasible"], -1.2, atol=0.1)
     np.testing.assert_allclose(np.mean(lines["per_task"]["feasible"]), lines["feasible"], rtol=1e-6)
-    assert lines["feasible_success"] == 1 and len(lines["per_task"]["flat"]) == 3
+    assert lines["feasible_success"] == lines["feasible_reached"] == 1 and len(lines["per_task"]["flat"]) == 3
+    assert lines["flat_success"] == lines["flat_reached"] == 0
+
+
+def test_doing_nothing_may_meet_the_goal():
+    """Which lies where it starts; or on its way, when it drifts."""
+    still = toys.walker(horizon=8)
+    lines = evaluation.reference_lines(still, jnp.array([[0.0, 0.0], [1.0, 0.0]]))
+    assert lines["flat_success"] == lines["flat_reached"] == 0.5
+    drifting = still._replace(
+        step=lambda state, action, task: still.step(state, action + jnp.array([1.0, 0]), task)
+    )
+    lines = evaluation.reference_lines(drifting, jnp.array([[1.2, 0.0], [1.2, 0.0]]))
+    assert (lines["flat_success"], lines["flat_reached"]) == (0, 1)
 
 
 def test_tasks_of_a_split_are_always_the_same_and_splits_differ():
@@ -86,15 +99,34 @@ def unclipped():
     return family._replace(step=step)
 
 
-LINES = {"flat": -9.0, "feasible": -2.0, "per_task": {"flat": [-10.0] * 3, "feasible": [-2.0] * 3}}
+LINES = {
+    "flat": -9.0,
+    "feasible": -2.0,
+    "flat_success": 0.25,
+    "per_task": {"flat": [-10.0, -8.0, -9.0], "feasible": [-2.0, -4.0, -1.0]},
+}
 
 
-def test_the_fraction_runs_from_flat_to_feasible():
-    ones = np.ones((2, 3, 2))
-    curves = Adaptation(np.stack([-10 * ones[..., 0], -4 * ones[..., 0]], axis=-1), ones, ones)
-    document = evaluation.curve_document(curves, LINES)
-    assert document["fraction"]["iqm"] == [0.0, 0.75] and document["steps"] == [0, 1]
+def test_the_fraction_runs_from_flat_to_feasible_in_every_task():
+    flat, feasible = (np.array(LINES["per_task"][name]) for name in ("flat", "feasible"))
+    returned = np.stack([flat, 0.25 * flat + 0.75 * feasible], axis=-1)[None] + np.zeros((2, 1, 1))
+    document = evaluation.curve_document(Adaptation(returned, returned > -1, returned > -1), LINES)
+    assert document["fraction"] == {name: [0.0, 0.75] for name in ("mean", "low", "high", "iqm")}
+    assert document["steps"] == [0, 1] and document["flat_success"] == 0.25
     assert np.shape(document["per_task"]["return"]) == (2, 3, 2)
+    assert document["per_task"]["feasible"] == [-2.0, -4.0, -1.0]
+    assert document["return"]["mean"] == [-9.0, pytest.approx(-4.0)]
+
+
+@pytest.mark.parametrize("family", [toys.walker(horizon=4)._replace(controller=None), toys.corridor()])
+def test_without_a_controller_nothing_is_known_to_be_feasible(family):
+    tasks = jnp.ones((3, family.task_size))
+    lines = evaluation.reference_lines(family, tasks)
+    assert all(lines[name] is None for name in ("feasible", "feasible_success", "feasible_reached"))
+    assert np.isfinite(lines["flat"]) and lines["flat_success"] == lines["flat_reached"] == 0
+    ones = np.ones((1, 3, 2))
+    document = evaluation.curve_document(Adaptation(ones, ones, ones), lines)
+    assert document["fraction"] is document["feasible"] is document["per_task"]["feasible"] is None
 
 
 def diagnose(directions):

@@ -265,11 +265,35 @@ def test_an_evaluation_tells_everything_the_contract_asks(runs):
         "return",
         "success",
     } <= {*result}
-    assert {"reached", "fraction", "per_task", "tasks_sha256"} <= {*result}
+    assert {"reached", "fraction", "per_task", "tasks_sha256", "flat_success", "flat_reached"} <= {*result}
+    assert len(result["per_task"]["flat"]) == len(result["per_task"]["feasible"]) == 3
     assert result["steps"] == [0, 1] and len(result["return"]["low"]) == 2
     assert np.shape(result["per_task"]["return"]) == np.shape(result["per_task"]["success"]) == (2, 3, 2)
     again = experiment.evaluate(runs / "maesn", split="hidden", reward="sparse", progress=Silent())
     assert again == result
+
+
+def test_a_family_without_a_controller_is_evaluated_reported_and_watched(runs, tmp_path, monkeypatch):
+    original = plugins.load("families", "point").make
+    assembly.make_family.cache_clear()
+    try:
+        monkeypatch.setattr(
+            plugins.load("families", "point"), "make", lambda x: original(x)._replace(controller=None)
+        )
+        shutil.copytree(runs / "maml", tmp_path / "maml")
+        result = experiment.evaluate(tmp_path / "maml", progress=Silent())
+        assert result["feasible"] is result["fraction"] is result["per_task"]["feasible"] is None
+        assert len(result["per_task"]["flat"]) == result["num_tasks"] and np.isfinite(result["flat"])
+        rows = report.compare([tmp_path / "maml"])["rows"]
+        assert all(row["fraction"] is row["feasible"] is None for row in rows if row["split"] == "test")
+        report.write([tmp_path / "maml"], tmp_path / "maml.html")
+        described = experiment.describe_family("point/smoke")
+        assert described["dense"]["feasible"] is None and described["dense"]["flat_reached"] == 0
+        settings = {"split": "test", "reward": "sparse", "num_tasks": 1, "progress": Silent()}
+        page = render.render_family("point/smoke", out=tmp_path / "x.html", **settings).read_text()
+        assert "test task 1: random actions" in page
+    finally:
+        assembly.make_family.cache_clear()
 
 
 def test_an_evaluation_may_adapt_in_another_way(runs):
@@ -582,8 +606,12 @@ def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
 def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path):
     for name in ("maml", "maesn"):
         experiment.evaluate(runs / name, split="test", progress=Silent())
-    rows = report.compare([runs / "maml", runs / "maesn"])["rows"]
+    compared = report.compare([runs / "maml", runs / "maesn"])
+    rows = compared["rows"]
     assert {(row["run"], row["split"]) for row in rows} >= {("maml", "test"), ("maesn", "test")}
+    assert ("maml", "maesn", "test") in {
+        (one["run"], one["minus"], one["split"]) for one in compared["differences"]
+    }
     assert {row["adaptation"] for row in rows} >= {"own update"}
     other = runs / "maesn" / "eval" / "test-sparse.json"
     document = json.loads(other.read_text())

@@ -3,7 +3,8 @@
     python experiments/results/pusher/gather.py FOLDER
 
 Return and success after the inner update are of the last fifth of training, dense, on training tasks;
-`fraction` is that of the way from flat to feasible on sparse test tasks after ten updates of fifty episodes.
+`fraction` is that of the way from flat to feasible on sparse test tasks after ten updates of fifty episodes,
+a mean that is paired by task.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def row(arm: Path) -> list[str]:
     cells += [f"{seen['success_after']:.2f}", f"{rows[-1]['latent_kl']:.2f}"]
     for rule in RULES:
         file = arm / f"{rule}.json"
-        cells.append(f"{json.loads(file.read_text())['fraction']['iqm'][-1]:.2f}" if file.exists() else "")
+        cells.append(f"{json.loads(file.read_text())['fraction']['mean'][-1]:.2f}" if file.exists() else "")
     return cells
 
 

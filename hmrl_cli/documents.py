@@ -1,0 +1,133 @@
+"""Evaluation documents as their readers rely on them, of this version, of earlier ones and of later ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from hmrl_cli.errors import InputError, shown
+from hmrl_cli.reading import read_bytes
+
+MEASURES = ("return", "success", "reached")
+MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean", "fraction": "mean"}
+LARGEST = 3e38  # returns are sums of single precision
+
+Number = Annotated[float, pydantic.Field(ge=-LARGEST, le=LARGEST)]
+Rate = Annotated[float, pydantic.Field(ge=0, le=1)]
+Count = Annotated[int, pydantic.Field(ge=0, le=2**53)]
+Size = Annotated[int, pydantic.Field(ge=1, le=2**53)]
+Text = Annotated[str, pydantic.Field(max_length=300)]
+Curve = Annotated[list[Number], pydantic.Field(min_length=1)]
+PerTask = list[list[Curve]]  # [seed][task][step]
+
+
+class _Part(pydantic.BaseModel):
+    """A part of a document; keys that a later version adds are left alone."""
+
+    model_config = pydantic.ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Score(_Part):
+    iqm: Curve
+    low: Curve
+    high: Curve
+
+
+class _Rate(_Part):
+    mean: Curve
+    low: Curve
+    high: Curve
+
+
+class _Fraction(_Part):
+    """Earlier versions have no mean, but an interquartile mean that pairs nothing."""
+
+    mean: Curve | None = None
+    low: Curve | None = None
+    high: Curve | None = None
+
+
+class _PerTask(_Part):
+    returned: PerTask = pydantic.Field(alias="return")
+    success: PerTask
+    reached: PerTask
+    flat: list[Number] | None = None  # [task]
+    feasible: list[Number] | None = None
+
+
+class _Evaluation(_Part):
+    version: Literal[1] = pydantic.Field(alias="schema")
+    family: Text
+    split: Text
+    reward: Literal["sparse", "dense"]
+    epoch: Count
+    arrays_sha256: Text | None = None
+    num_seeds: Size
+    num_tasks: Size
+    episodes: Size
+    env_steps: list[Count]
+    steps: list[Count]
+    tasks_sha256: Text
+    adaptation: dict[Text, Text | Count | Number | bool | None] = {}
+    flat: Number
+    flat_success: Rate | None = None
+    flat_reached: Rate | None = None
+    feasible: Number | None
+    returned: _Score = pydantic.Field(alias="return")
+    success: _Rate
+    reached: _Rate
+    fraction: _Fraction | None = None
+    per_task: _PerTask | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _sizes_agree(self) -> _Evaluation:
+        columns = len(self.steps)
+        curves: dict[str, Any] = {"env_steps": self.env_steps}
+        for measure in (*MEASURES, "fraction"):
+            part = getattr(self, "returned" if measure == "return" else measure)
+            curves |= {f"{measure}.{key}": values for key, values in dict(part or {}).items() if values}
+        for name, values in curves.items():
+            if len(values) != columns:
+                raise ValueError(f"{name}: found {len(values)} values; must be {columns}, as steps has")
+        if self.per_task:
+            self._check_per_task(self.per_task, columns)
+        return self
+
+    def _check_per_task(self, per_task: _PerTask, columns: int) -> None:
+        for name, value in per_task.model_dump(by_alias=True).items():
+            sizes = [self.num_seeds, self.num_tasks, columns] if name in MEASURES else [self.num_tasks]
+            if value is not None and not _is_shaped(value, sizes):
+                raise ValueError(f"per_task.{name}: must be nested lists of {' x '.join(map(str, sizes))}")
+
+
+def _is_shaped(value: Any, sizes: list[int]) -> bool:
+    """Whether nested lists have these lengths; the innermost hold numbers."""
+    size, *inner = sizes
+    return len(value) == size and (not inner or all(_is_shaped(one, inner) for one in value))
+
+
+def read(file: Path) -> dict[str, Any]:
+    """An evaluation document; what an earlier version does not tell is None.
+
+    Raises:
+        InputError: names the file, and the first key that is not what it must be.
+    """
+    try:
+        document = _Evaluation.model_validate_json(read_bytes(file))
+    except pydantic.ValidationError as error:
+        raise InputError(f"{file}: is no evaluation of this version: {_complaint(error)}") from None
+    return document.model_dump(by_alias=True)
+
+
+def _complaint(error: pydantic.ValidationError) -> str:
+    """The first thing that is wrong."""
+    detail = error.errors(include_url=False)[0]
+    message = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:  # no JSON, or parts that do not fit one another
+        return message
+    where = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: found {shown(detail['input'])}; {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,128 @@
+"""Tables as lines of text that fit a width, and of which nothing is ever cut."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+GAP = 2  # between two columns
+READABLE = 20  # characters of a column of prose
+_WHOLE = re.compile(r"\[[^\[\]]{,30}\]\S*|\S+")  # a word, or an interval
+
+
+def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[list[str]]:
+    """Lines of every row of cells [row][column], the headers first.
+
+    Where a table is wider than `width`, its first column has lines of its own.  Where that does not do, cells
+    are broken between words and never within an interval; a terminal breaks the words that are longer.
+    Where that does not do either, every row is lines of "header: cell", and there is no line of headers.
+    None is any width.
+    """
+    columns = list(zip(*cells, strict=True))
+    natural = [max(map(len, column)) for column in columns]
+    if width is None or _total(natural) <= width:
+        return [_row(row, natural) for row in cells]
+    if len(columns) > 2 and GAP + _total(natural[1:]) <= width:
+        return _grouped(cells, natural[1:])
+    widths = _widths(columns, natural, width)
+    return [_row(row, widths) for row in cells] if widths else [[], *_records(cells, width)]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _grouped(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list[str]]:
+    """Rows below their first cell, which is told where it is another than before."""
+    before = [None, *(row[0] for row in cells)]
+    return [
+        [*([] if row[0] == last else [row[0]]), *(" " * GAP + line for line in _row(row[1:], widths))]
+        for row, last in zip(cells, before, strict=False)
+    ]
+
+
+def _widths(columns: Sequence[Sequence[str]], natural: list[int], width: int) -> list[int] | None:
+    """Widths of columns that fit; None where none do that can be read."""
+    least = [max((len(word) for cell in column for word in _words(cell)), default=0) for column in columns]
+    least[-1] = min(least[-1], READABLE)  # a longer word there may go on beyond the width
+    prose = [READABLE if full > 2 * READABLE else 0 for full in natural]
+    least = [max(sizes) for sizes in zip(least, prose, strict=True)]
+    for cap in range(max(natural, default=0), 0, -1):
+        widths = [max(x, min(full, cap)) for x, full in zip(least, natural, strict=True)]
+        if _total(widths) <= width:
+            return widths
+    return None
+
+
+def _words(cell: str) -> list[str]:
+    return _WHOLE.findall(cell)
+
+
+def _broken(cell: str, width: int) -> list[str]:
+    """The lines of a cell."""
+    if len(cell) <= width:
+        return [cell]
+    lines = [""]
+    for word in _words(cell):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if len(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    parts = [_broken(cell, width) for cell, width in zip(row, widths, strict=True)]
+    height = max(map(len, parts), default=0)
+    padded = [[*part, *[""] * (height - len(part))] for part in parts]
+    return [
+        (" " * GAP).join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip(*padded, strict=True)
+    ]
+
+
+def _records(cells: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Every row as lines of "header: cell", and an empty one between two rows."""
+    headers, *rows = cells
+    records = []
+    for number, row in enumerate(rows):
+        lines = [""] if number else []
+        for header, cell in zip(headers, row, strict=True):
+            lines += wrapped(f"{header}: {cell}" if header else cell, width)
+        records.append(lines)
+    return records
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Lines of a text, all but the first indented; words longer than a line stay whole."""
+    if width is None:
+        return [text]
+    return textwrap.wrap(
+        text, max(width, 2 * GAP), subsequent_indent=" " * GAP, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def chosen(
+    rows: Sequence[Mapping[str, str]], always: Sequence[str], width: int
+) -> tuple[list[str], list[str], list[str]]:
+    """Which columns of some rows to show in a width; of the optional ones, the last come first.
+
+    Args:
+        rows: of equal keys.
+        always: the columns that are shown whatever the width.
+        width: of a line.
+
+    Returns:
+        the columns to show, those that are the same in all rows, and those for which there is no room.
+    """
+    optional = [column for column in rows[0] if column not in always]
+    constant = [column for column in optional if len({row[column] for row in rows}) == 1]
+    widths = {column: max(len(column), *(len(row[column]) for row in rows)) + GAP for column in rows[0]}
+    shown = {column for column in always if column in rows[0]}
+    for column in reversed(optional):
+        if column not in constant and sum(widths[x] for x in (*shown, column)) - GAP <= width:
+            shown.add(column)
+    left_out = [column for column in optional if column not in {*shown, *constant}]
+    return [column for column in rows[0] if column in shown], constant, left_out
