@@ -14,7 +14,7 @@ from hmrl_cli.comparison import difference, difference_cells, row, without_nothi
 from hmrl_cli.documents import MEASURES, MIDDLE
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.progress import printable
-from hmrl_cli.reading import read_bytes
+from hmrl_cli.reading import read_bytes, read_json
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
@@ -122,8 +122,9 @@ def _named(paths: Sequence[Path]) -> list[tuple[str, Path]]:
 
 
 def _library(path: Path) -> str | None:
-    """Hash of the skills that a run acts through."""
-    skills = files.read_json(path / "provenance.json").get("skills")
+    """Hash of the skills that a run acts through; None where that is not known."""
+    file = path / "provenance.json"
+    skills = read_json(file).get("skills") if file.is_file() else None
     digest = skills.get("arrays_sha256") if isinstance(skills, dict) else None
     return digest if isinstance(digest, str) else None
 
