@@ -174,6 +174,48 @@ def test_dads_pays_at_most_log_of_the_number_asked():
     assert np.abs(reward).max() > 1e-3
 
 
+def test_dads_pays_nothing_where_the_next_change_is_known_without_the_skill():
+    """Closed forms: what moves by its velocity, which is its skill, under models that know all they can."""
+    features = {"identity": lambda o: o, "xy": lambda o: o[..., :2], "velocity": lambda o: o[..., 2:]}
+    family = WALKER._replace(features=features, obs_size=4)
+    skills = jnp.array([[0.6, -0.2], [-0.9, 0.5], [0.1, 0.8]])
+    place = jnp.arange(11.0)[:, None] * skills[:, None]
+    path = jnp.concatenate([place, jnp.broadcast_to(skills[:, None], place.shape)], axis=-1)
+    nothing = jnp.zeros((2, 2))
+    # the linear model's kernel, which sees what q conditions on and then the skill: one of them suffices
+    told_by = {"velocity": [jnp.eye(2), nothing], "xy": [nothing, jnp.eye(2)]}
+    others = dads.build(dads.Config(**QUICK), family).step.__self__.objective.space.draw(jax.random.key(1), 5)
+    apart = jnp.sum((skills[:, None] - others) ** 2, axis=-1)
+    for condition, kernel in told_by.items():
+        goal, state = objective(dads, family, observe="velocity", condition=condition, hidden=(), samples=5)
+        params = jax.tree.map(jnp.zeros_like, state.dynamics.params)
+        params["layers_0"] |= {"kernel": jnp.concatenate(kernel)}
+        state = state._replace(dynamics=state.dynamics._replace(params=params))
+        reward, _ = goal.reward(jax.random.key(1), state, skills, path, jnp.ones((3, 10)))
+        worth = jnp.log(6) - jnp.log(1 + jnp.exp(-apart / 2).sum(axis=-1))
+        expected = {"velocity": jnp.zeros(3), "xy": worth}[condition]
+        np.testing.assert_allclose(reward[..., 0], jnp.broadcast_to(expected[:, None], (3, 10)), atol=1e-4)
+    assert dads.Config().condition == dads.Config().predict == "xy"
+
+
+def test_dads_learns_skills_that_pay_though_the_policy_sees_velocities():
+    """A body that coasts: its velocity, which the policy sees and q does not, tells its next change."""
+
+    def step(state, action, task):
+        velocity = 0.5 * state.obs[2:] + 0.3 * jnp.clip(action, -1, 1)
+        obs = jnp.concatenate([state.obs[:2] + state.obs[2:], velocity])
+        return state._replace(obs=obs)
+
+    def reset(key, task):
+        return WALKER.reset(key, task)._replace(obs=jnp.zeros(4))
+
+    features = {"xy": lambda obs: obs[..., :2], "body": lambda obs: obs[..., 2:]}
+    family = WALKER._replace(reset=reset, step=step, features=features, obs_size=4)
+    config = dads.Config(**(QUICK | {"observe": "body"}), skills="discrete", skill_size=4)
+    _, metrics = train(dads.build(config, family), 20, num_seeds=2)
+    assert (metrics["intrinsic_reward"] > 0.3).all(), metrics["intrinsic_reward"]
+
+
 @pytest.mark.parametrize("module", [metra, csf])
 def test_the_reward_of_an_episode_is_how_far_phi_went_along_the_skill(module):
     goal, state = objective(module)
@@ -207,7 +249,12 @@ def test_mistakes_are_named():
             ValueError, match="found 4; must be at least the number of skills, 5, so that every"
         ):
             module.build(module.Config(**(few | settings)), WALKER)
-    for module, field in ((vic, "discriminate"), (dads, "predict"), (metra, "represent"), (csf, "represent")):
+    for module, field in (
+        (vic, "discriminate"),
+        (dads, "condition"),
+        (metra, "represent"),
+        (csf, "represent"),
+    ):
         with pytest.raises(
             ValueError, match=f"algorithm.{field}: walker has no feature 'wings', only identity"
         ):
