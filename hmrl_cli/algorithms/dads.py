@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
 
 LOG_RATIO_LIMIT = 50.0  # of log q(s'|s,z_i) - log q(s'|s,z)
+CHANGE_FLOOR = 1e-12  # of the variance of a change: of a step, it is small in any units
 
 
 class Config(_on_policy.Config):
@@ -137,7 +138,8 @@ class Dads(NamedTuple):
         """log q(s'|s,z) [...] but for a constant."""
         seen = moments.normalize(state.dynamics.observed, steps.seen)
         foretold = self.net.apply(params, jnp.concatenate([seen, steps.skill], axis=-1))
-        return -0.5 * jnp.sum((moments.normalize(state.changed, steps.change) - foretold) ** 2, axis=-1)
+        change = moments.normalize(state.changed, steps.change, CHANGE_FLOOR)
+        return -0.5 * jnp.sum((change - foretold) ** 2, axis=-1)
 
 
 def build(config: Config, family: TaskFamily) -> SkillLearner:

@@ -167,6 +167,23 @@ def test_dads_pays_by_bayes_rule_where_all_skills_are_asked():
     assert (reward <= np.log(4)).all()
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-4])
+def test_dads_pays_alike_in_any_units(unit):
+    goal, state = objective(dads, samples=5)
+    changed = moments.absorb(moments.initial(2), unit * walks(jnp.arange(4)), jnp.ones((4, 11)))
+    state = state._replace(changed=changed)
+    skills = goal.space.draw(jax.random.key(1), 3)
+    steps = goal.reward.__self__._steps(skills, walks(skills, 2), jnp.ones((3, 10)))
+    found = goal.reward.__self__._log_likelihood(
+        state.dynamics.params, state, steps._replace(change=changed.mean + jnp.sqrt(changed.variance))
+    )
+    plain = state._replace(changed=moments.initial(2))
+    expected = goal.reward.__self__._log_likelihood(
+        state.dynamics.params, plain, steps._replace(change=jnp.ones(2))
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
 def test_dads_pays_at_most_log_of_the_number_asked():
     goal, state = objective(dads, samples=5)
     skills = goal.space.draw(jax.random.key(1), 4)
