@@ -110,16 +110,22 @@ class PPO(NamedTuple):
         return self.learn(key, state, flat)
 
     def learn(self, key: Key, state: State, rows: Sample) -> tuple[State, Metrics]:
-        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches."""
-        state, metrics = in_minibatches(
+        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches.
+
+        Where no advantage is left, the critic alone moves: for entropy alone, the policy would widen forever.
+        """
+        moved, metrics = in_minibatches(
             key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, before each of its steps
         rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
-        # how far a policy goes that has nothing to follow says nothing of the rate
-        rate = jnp.where(jnp.any(rows.advantage != 0), rate, state.learning_rate)
-        metrics = jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": rate}
-        return state._replace(learning_rate=rate), metrics
+        told = jnp.any(rows.advantage != 0)
+        moved, kl = jax.tree.map(
+            lambda new, old: jnp.where(told, new, old),
+            (moved._replace(learning_rate=rate), kl),
+            (state._replace(critic=moved.critic), jnp.zeros_like(kl)),
+        )
+        return moved, jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": moved.learning_rate}
 
     def _judge(self, critic: Params, batch: Batch) -> Sample:
         """Advantages, whitened over the batch, and what the critic should have said."""

@@ -27,7 +27,7 @@ HEADS = (
 SPAN = 10  # epochs
 GAIN = (
     "`gain` is how far the representation goes along the skill in a step, of at most 1 for METRA; "
-    "`step_length` is how far it goes in all. Where they still rise, training has not ended."
+    "`step_length` is how far it goes in all. Where they still rise, the library is undertrained."
 )
 
 
@@ -67,7 +67,7 @@ def progress(folder: Path, name: str) -> str | None:
 
     half, last = len(epochs) // 2, len(epochs) - SPAN
     parts = [
-        f"`{metric}` {mean(metric, last)}, and from half of the training on {mean(metric, half)}"
+        f"`{metric}` {mean(metric, last)}, and {mean(metric, half)} from half of the training on"
         for metric in ("gain", "step_length")
         if metric in epochs[-1]
     ]
