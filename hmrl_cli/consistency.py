@@ -42,6 +42,11 @@ def check_evaluation(experiment: Experiment) -> None:
                     f"evaluation.{field}: found {shown(getattr(found, field))}, but "
                     f"{experiment.algorithm.name} has no inner loop; must be {shown(getattr(plain, field))}"
                 )
+    elif found.deterministic:
+        raise ConfigError(
+            f"evaluation.deterministic: found true, but the updates of {experiment.algorithm.name} "
+            "are made of sampled actions; must be false"
+        )
     _check_what_moves(experiment)
     if found.imitation_steps and found.rule != "refit":
         raise ConfigError(

@@ -109,3 +109,9 @@ class Categorical(NamedTuple):
 
 Policy = Gaussian | Categorical  # what a meta-learner's network says
 SkillPolicy = Policy | SquashedGaussian  # what a skill does
+
+
+def take(pi: SkillPolicy, key: Key, *, deterministic: bool) -> tuple[Array, Array]:
+    """A draw, or if `deterministic` the most likely value; and the log density of a draw [...]."""
+    drawn, log_prob = pi.sample_with_log_prob(key)
+    return pi.mode() if deterministic else drawn, log_prob

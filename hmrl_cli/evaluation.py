@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.devices import side_by_side
+from hmrl_cli.distributions import take
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.film import Film, frame
 from hmrl_cli.lazy import jax, jnp, np
@@ -183,18 +184,23 @@ def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
 
 
 class SkillEpisodes(NamedTuple):
-    """Episodes of a library's examples, sampled: M skills, N episodes of each."""
+    """Episodes of a library's examples: M skills, N episodes of each."""
 
     obs: Array  # [M, N, T + 1, obs_size]  from the reset on
-    log_prob: Array  # [M, N, T]  of the actions
+    log_prob: Array  # [M, N, T]  of sampled actions
     valid: Array  # [M, N, T]  0 after an early end
     film: Film  # leaves [M, N, T + 1, ...]
 
 
 def run_skills(
-    key: Key, family: TaskFamily, library: SkillLibrary, task: Task, num_episodes: int
+    key: Key,
+    family: TaskFamily,
+    library: SkillLibrary,
+    task: Task,
+    num_episodes: int,
+    deterministic: bool = False,
 ) -> SkillEpisodes:
-    """Run every example of a library."""
+    """Run every example of a library, by sampled actions or by the most likely ones."""
 
     def episode(key: Key, skill: Array) -> SkillEpisodes:
         reset_key, act_key = jax.random.split(key)
@@ -202,7 +208,7 @@ def run_skills(
 
         def step(state: EnvState, t: Array) -> tuple[EnvState, SkillEpisodes]:
             pi = library.policy(library.params, state.obs, skill)
-            action, log_prob = pi.sample_with_log_prob(jax.random.fold_in(act_key, t))
+            action, log_prob = take(pi, jax.random.fold_in(act_key, t), deterministic=deterministic)
             new = advance(family, state, action, task)
             shot = frame(family, new, task)
             return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done, shot)
@@ -217,7 +223,14 @@ def run_skills(
 
 
 def skill_diagnostics(
-    key: Key, family: TaskFamily, learner: SkillLearner, state: State, task: Task, *, num_episodes: int
+    key: Key,
+    family: TaskFamily,
+    learner: SkillLearner,
+    state: State,
+    task: Task,
+    *,
+    num_episodes: int,
+    deterministic: bool = False,
 ) -> tuple[dict[str, Array], Array, Film]:
     """What the skills of one seed do, for the M examples of the library.
 
@@ -238,7 +251,7 @@ def skill_diagnostics(
       which a family clips, so that it may exceed log 2 per dimension.
     """
     library = learner.skills(learner.freeze(state))
-    obs, log_prob, valid, films = run_skills(key, family, library, task, num_episodes)
+    obs, log_prob, valid, films = run_skills(key, family, library, task, num_episodes, deterministic)
     count = valid.sum()
     log_q = learner.discriminate(state, obs)  # [M, N, T, M]
     own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])

@@ -120,7 +120,7 @@ def train(
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints", experiment.training.epochs)
         trained = Trained(experiment, parts, last_epoch, state, skills, digest)
-        summary["skills"] = diagnose(run.path, trained, stop, run.check)
+        summary["skills"] = diagnose(run.path, trained, experiment.evaluation.deterministic, stop, run.check)
     return summary
 
 
@@ -219,7 +219,8 @@ def evaluate(
     files.check_writable(path)
     given = {name: value for name, value in settings.items() if value is not None}
     if experiment.algorithm.command == "pretrain-skills":
-        return _evaluate_skills(path, reward, progress, adapts=bool(sets or given or tasks_file))
+        deterministic = _deterministic(path, experiment, sets, adapts=bool(given or tasks_file))
+        return _evaluate_skills(path, reward, progress, deterministic)
     trained = open_trained(path, reward, progress)
     parts = trained.parts
     budget = config.with_evaluation(experiment, sets, given).evaluation
@@ -248,16 +249,22 @@ def evaluate(
     return document
 
 
-def _evaluate_skills(path: Path, reward: Reward, progress: Progress, adapts: bool) -> dict[str, Any]:
-    """The document of a skill run; `adapts` is whether it was asked to."""
-    if adapts:
+def _deterministic(path: Path, experiment: Experiment, sets: Sequence[str], adapts: bool) -> bool:
+    """Whether skills are to act by their most likely action, the one setting that their diagnosis has."""
+    plain, budget = experiment.evaluation, config.with_evaluation(experiment, sets, {}).evaluation
+    if adapts or budget != plain.model_copy(update={"deterministic": budget.deterministic}):
         raise ConfigError(
-            f"{path}: is a run of skills, which do not adapt; must be evaluated without --set, --tasks, "
-            "--adapt-steps, --episodes and --num-tasks"
+            f"{path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
+            "--adapt-steps, --episodes, --num-tasks, and --set but for evaluation.deterministic"
         )
+    return budget.deterministic
+
+
+def _evaluate_skills(path: Path, reward: Reward, progress: Progress, deterministic: bool) -> dict[str, Any]:
+    """The document of a skill run."""
     with files.held(path) as lock:  # its training ends with writing the same files
         trained = open_trained(path, reward, progress)
-        return {"schema": 1, "run": str(path), **diagnose(path, trained, check=lock.check)}
+        return {"schema": 1, "run": str(path), **diagnose(path, trained, deterministic, check=lock.check)}
 
 
 def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
@@ -303,6 +310,7 @@ def _experience(parts: Parts, budget: Evaluation) -> list[int]:
 def diagnose(
     path: Path,
     trained: Trained,
+    deterministic: bool,
     stop: Callable[[], int | None] = lambda: None,
     check: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
@@ -322,7 +330,13 @@ def diagnose(
         task_key, run_key = jax.random.split(key)
         task = family.sample(task_key, "train")
         return evaluation.skill_diagnostics(
-            run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
+            run_key,
+            family,
+            learner,
+            state,
+            task,
+            num_episodes=SKILL_EPISODES,
+            deterministic=deterministic,
         )
 
     def all_seeds() -> Any:
@@ -332,7 +346,7 @@ def diagnose(
     numbers, paths, films = unless_stopped(all_seeds, stop, epoch)
     _check_finite(**numbers)
     found = {name: value.tolist() for name, value in numbers.items()}
-    document = {"epoch": epoch, "arrays_sha256": digest, **found}
+    document = {"epoch": epoch, "arrays_sha256": digest, "deterministic": deterministic, **found}
     check()
     files.write_json(path / "skills.json", document)
     files.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))

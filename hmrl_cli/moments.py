@@ -26,9 +26,12 @@ def initial(size: int) -> Moments:
     return Moments(jnp.float32(1e-4), jnp.zeros(size), jnp.ones(size))
 
 
-def normalize(moments: Moments, x: Array) -> Array:
-    """x [..., size] by the moments, at most `LIMIT` standard deviations from 0."""
-    return jnp.clip((x - moments.mean) / jnp.sqrt(moments.variance + 1e-6), -LIMIT, LIMIT)
+def normalize(moments: Moments, x: Array, floor: float = 1e-6) -> Array:
+    """x [..., size] by the moments, at most `LIMIT` standard deviations from 0.
+
+    `floor` is added to the variance, in the units of x squared: what varies by less is hardly seen.
+    """
+    return jnp.clip((x - moments.mean) / jnp.sqrt(moments.variance + floor), -LIMIT, LIMIT)
 
 
 def absorb(

@@ -14,12 +14,17 @@ from pydantic import Field, model_validator
 
 from hmrl_cli import learning_rate, networks, returns
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Action
 
 if TYPE_CHECKING:
     from hmrl_cli.distributions import Policy
     from hmrl_cli.types import Array, Key, Metrics, Params
+
+
+ROUNDING = 1e-4  # of the mean return: what sums of many steps in float32 leave of equal returns
+OUTPUT_SCALE = 0.01  # a policy that begins near 0 in every state meets what lies on either side of it
 
 
 class Config(Strict):
@@ -105,14 +110,22 @@ class PPO(NamedTuple):
         return self.learn(key, state, flat)
 
     def learn(self, key: Key, state: State, rows: Sample) -> tuple[State, Metrics]:
-        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches."""
-        state, metrics = in_minibatches(
+        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches.
+
+        Where no advantage is left, the critic alone moves: for entropy alone, the policy would widen forever.
+        """
+        moved, metrics = in_minibatches(
             key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, before each of its steps
         rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
-        metrics = jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": rate}
-        return state._replace(learning_rate=rate), metrics
+        told = jnp.any(rows.advantage != 0)
+        moved, kl = jax.tree.map(
+            lambda new, old: jnp.where(told, new, old),
+            (moved._replace(learning_rate=rate), kl),
+            (state._replace(critic=moved.critic), jnp.zeros_like(kl)),
+        )
+        return moved, jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": moved.learning_rate}
 
     def _judge(self, critic: Params, batch: Batch) -> Sample:
         """Advantages, whitened over the batch, and what the critic should have said."""
@@ -125,13 +138,13 @@ class PPO(NamedTuple):
 
         of_episode = jax.vmap(of_part, in_axes=(-1, None, -1), out_axes=-1)
         parts = jax.vmap(of_episode)(reward, discount, value)
-        advantage = jnp.sum(parts * batch.price[:, None], axis=-1)
+        advantage, earned = (jnp.sum(x * batch.price[:, None], axis=-1) for x in (parts, reward))
         return Sample(
             batch.obs,
             batch.critic_obs,
             batch.action,
             batch.log_prob,
-            returns.whiten(advantage, batch.valid),
+            whitened(advantage, jax.vmap(returns.discounted)(earned, discount), batch.valid),
             parts + value,
             batch.valid,
         )
@@ -194,6 +207,20 @@ def in_minibatches(
     return jax.lax.scan(one_pass, state, jnp.arange(passes))
 
 
+def whitened(advantage: Array, returned: Array, valid: Array) -> Array:
+    """Advantages [N, T] of zero mean and unit variance; 0 at steps that do not count.
+
+    Where all N returns [N, T] are alike, no action was better than another.  What is left is the critic's
+    error and the rounding of sums, and becomes 0: whitened, it would move the policy as far as any signal.
+    """
+    count = jnp.maximum(valid.sum(axis=0), 1.0)
+    apart = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
+    spread = jnp.sqrt(masked_mean(apart**2, valid))
+    noise = ROUNDING * masked_mean(jnp.abs(returned), valid)
+    # one episode has no other to be compared with
+    return jnp.where((spread > noise) | (len(returned) == 1), returns.whiten(advantage, valid, noise), 0.0)
+
+
 def with_time(x: Array) -> Array:
     """What is seen at the steps of episodes [N, T, F], and when: as a share of the episode [N, T, F + 1]."""
     time = jnp.arange(x.shape[1], dtype=jnp.float32) / x.shape[1]
@@ -211,5 +238,17 @@ def must_divide(config: Config, steps: int) -> None:
 
 def make(obs_size: int, critic_size: int, action: Action, config: Config, num_rewards: int = 1) -> PPO:
     """PPO for a policy that sees [obs_size], a critic that sees [critic_size], and a reward in parts."""
-    policy = networks.policy(obs_size, action, config.hidden, activation="tanh", init_std=config.init_std)
-    return PPO(policy, networks.mlp(critic_size, config.hidden, num_rewards, "tanh"), config)
+    critic = networks.mlp(critic_size, config.hidden, num_rewards, "tanh")
+    return PPO(make_policy(obs_size, action, config), critic, config)
+
+
+def make_policy(obs_size: int, action: Action, config: Config) -> networks.Network:
+    """The policy of what is seen [obs_size]."""
+    return networks.policy(
+        obs_size,
+        action,
+        config.hidden,
+        activation="tanh",
+        init_std=config.init_std,
+        output_scale=OUTPUT_SCALE,
+    )

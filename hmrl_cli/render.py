@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -121,7 +122,9 @@ def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str
     parts = trained.parts
     learner, family = parts.make_learner(None), parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
-    films = jax.jit(lambda key: evaluation.run_skills(key, family, library, task, 1).film)(key)
+    deterministic = trained.experiment.evaluation.deterministic
+    run = functools.partial(evaluation.run_skills, num_episodes=1, deterministic=deterministic)
+    films = jax.jit(lambda key: run(key, family, library, task).film)(key)
     return jax.tree.map(lambda x: x[:, 0], films), [
         f"skill {skill}" for skill in range(len(library.examples))
     ]
@@ -134,6 +137,7 @@ def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> 
     learner = parts.make_learner(skills)
     act = _carry_out(trained, skills)
     moments = (0, budget.adapt_steps) if budget.adapt_steps else (0,)
+    how = {"deterministic": True} if budget.deterministic else {}  # which not every learner knows
 
     def one(key: Key, task: Task) -> Film:
         adapt_key, *film_keys = jax.random.split(key, 3)
@@ -143,7 +147,7 @@ def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> 
                 adapt_key, state, task, budget.model_copy(update={"adapt_steps": num_steps})
             )
             behaviour_key, film_key = jax.random.split(film_key)
-            behave = learner.behaviour(behaviour_key, adapted)
+            behave = learner.behaviour(behaviour_key, adapted, **how)
             actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.held)
             return film(film_key, parts.family, task, actor)
 

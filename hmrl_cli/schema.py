@@ -85,6 +85,9 @@ class Evaluation(Strict):
         le=1,
         description="share of these that hold it from a random decision on only, where the policy has led",
     )
+    deterministic: bool = pydantic.Field(
+        default=False, description="whether policy, or skills, act by their most likely action"
+    )
     latent_std: float = pydantic.Field(
         default=1.0, gt=0, le=100, description="spread of the exploration latent at the start"
     )

@@ -161,8 +161,9 @@ class MetaLearner(NamedTuple):
     steps_per_update: int  # steps of the family that one `step` takes
     # to one task, in `adapt_steps` K updates of `episodes` N: what acted after the last one, and how it went
     adapt: Callable[[Key, State, Task, Evaluation], tuple[AdaptState, Adaptation]]
-    # draws what one episode's exploration needs; obs -> action, log pi(action)
-    behaviour: Callable[[Key, AdaptState], Callable[[Key, Array], tuple[Array, Array]]]
+    # draws what one episode's exploration needs; key, obs -> action, log pi(action).  Where no update is made
+    # of sampled actions, it takes `deterministic` besides
+    behaviour: Callable[..., Callable[[Key, Array], tuple[Array, Array]]]
     # a fresh state whose policy is the best of some skills, as `SkillLearner.fold` writes one of them;
     # None: it does not start from skills
     start: Callable[[Key, State, SkillLibrary, Callable[[Array], Any]], State] | None = None

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import evaluation
+from hmrl_cli import evaluation, plugins
+from hmrl_cli.algorithms import pearl, ppo, rl2, sac
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, SkillLearner
 from tests import toys
@@ -86,6 +87,53 @@ def test_exploration_is_structured_as_far_as_draws_decide_where_it_goes(drawn, n
     ends = paths[:, :, -1]
     assert abs(numbers["share_of_draws"] - share) < 0.1  # drawn**2 / (drawn**2 + noise**2)
     np.testing.assert_allclose(numbers["end_spread"] ** 2, ends.var(axis=(0, 1)).sum(), rtol=1e-5)
+
+
+LEARNERS = {
+    "ppo": ppo.Config(),
+    "rl2": rl2.Config(memory_size=4),
+    "sac": sac.Config(),
+    "pearl": pearl.Config(num_train_tasks=10, buffer_capacity=200),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_policy_may_be_measured_by_its_most_likely_actions(name):
+    """Those of parameters that are all 0 are 0, wherever it is and whatever its latent."""
+    family = toys.walker(horizon=3)
+    learner = plugins.load("algorithms", name).build(LEARNERS[name], family)
+    state = jax.eval_shape(learner.init, jax.random.key(0))
+    still = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
+
+    @partial(jax.jit, static_argnums=0)
+    def measured(deterministic):
+        budget = Evaluation(adapt_steps=1, episodes=4, deterministic=deterministic)
+        adapted, record = learner.adapt(jax.random.key(1), still, TASKS[0], budget)
+        act = learner.behaviour(jax.random.key(2), adapted, deterministic=deterministic)
+        return record.returned, act(jax.random.key(3), jnp.zeros(2))[0]
+
+    returned, action = measured(True)
+    np.testing.assert_allclose(returned, [-3, -3], atol=0.1)
+    np.testing.assert_array_equal(action, [0, 0])
+    returned, action = measured(False)
+    assert np.abs(returned + 3).max() > 0.1 and np.abs(action).min() > 0.01
+
+
+def test_skills_may_be_run_by_their_most_likely_actions():
+    library = toys.straight(DIRECTIONS, 0.5)
+
+    @partial(jax.jit, static_argnums=0)
+    def run(deterministic):
+        return evaluation.run_skills(
+            jax.random.key(0), toys.walker(5), library, TASKS[0], 3, deterministic=deterministic
+        )
+
+    steps = {mode: run(mode) for mode in (True, False)}
+    walked = {mode: found.obs[:, :, -1] - found.obs[:, :, 0] for mode, found in steps.items()}
+    np.testing.assert_allclose(walked[True], jnp.repeat(1.5 * DIRECTIONS[:, None], 3, axis=1), atol=1e-5)
+    assert np.abs(walked[False] - walked[True]).max() > 0.1
+    surprise = -steps[True].log_prob.mean()  # of draws all the same: the entropy of the policy
+    np.testing.assert_allclose(surprise, np.log(2 * np.pi * np.e * 0.25), atol=0.5)
 
 
 def unclipped():

@@ -334,8 +334,11 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
     ):
         with pytest.raises(ConfigError, match=complaint):
             experiment.evaluate(runs / "maml", sets=[f"evaluation.{wrong}"], progress=Silent())
-    with pytest.raises(ConfigError, match="diayn: is a run of skills, which do not adapt"):
-        experiment.evaluate(runs / "diayn", episodes=2, progress=Silent())
+    for asked in ({"episodes": 2}, {"sets": ["evaluation.num_tasks=3"]}):
+        with pytest.raises(ConfigError, match="diayn: is a run of skills, which do not adapt"):
+            experiment.evaluate(runs / "diayn", **asked, progress=Silent())
+    with pytest.raises(ConfigError, match="deterministic: found true, but the updates of maml are made of"):
+        experiment.evaluate(runs / "maml", sets=["evaluation.deterministic=true"], progress=Silent())
     with pytest.raises(ConfigError, match="speed"):
         experiment.evaluate(runs / "maesn", speed=2, progress=Silent())
 
@@ -594,10 +597,17 @@ def test_skills_are_diagnosed_and_drawn(runs):
     assert result["accuracy"] == numbers["accuracy"]
 
 
+def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_for(monkeypatch, runs):
+    assert json.loads((runs / "diayn" / "skills.json").read_text())["deterministic"] is False
+    monkeypatch.setattr(experiment, "diagnose", lambda path, trained, deterministic: {"mode": deterministic})
+    for sets, mode in (((), False), (["evaluation.deterministic=true"], True)):
+        assert experiment.evaluate(runs / "diayn", sets=sets, progress=Silent())["mode"] is mode
+
+
 def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
     trained = assembly.open_trained(runs / "diayn", "sparse", Silent())
     with pytest.raises(Interrupted, match="checkpoint of epoch 4 is safe"):
-        experiment.diagnose(tmp_path, trained, stop=lambda: signal.SIGTERM)
+        experiment.diagnose(tmp_path, trained, False, stop=lambda: signal.SIGTERM)
     while interruption.goes_on():
         time.sleep(0.1)
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import distributions, ppo
+from hmrl_cli import distributions, ppo, returns
 from hmrl_cli.types import Continuous, Discrete
 
 CONFIG = ppo.Config(hidden=(16,), minibatches=2, epochs=2, learning_rate=1e-2, discount=0.9)
@@ -53,6 +53,43 @@ def test_steps_that_do_not_count_change_nothing():
     one, other = (jax.jit(agent.update)(jax.random.key(2), state, b)[0] for b in (batch, wild))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_equal_returns_move_nothing():
+    """Whatever an untrained critic says, and whatever the rounding of sums leaves of them."""
+    agent = ppo.make(1, 1, Continuous(2), CONFIG.model_copy(update={"target_kl": 1e-3}))
+    state = agent.init(jax.random.key(0))
+    batch = bandit(jax.random.key(1), state, agent, lambda action: 0.0 * action[..., 0])
+    batch = batch._replace(critic_obs=jax.random.normal(jax.random.key(2), (64, 4, 1)))
+    noise = 1.0 + 1e-6 * jax.random.normal(jax.random.key(3), batch.reward.shape)
+    update = jax.jit(agent.update)
+    for reward in (0.0 * noise, jnp.full_like(noise, -100 / 3), 1e4 * noise):
+        new, metrics = update(jax.random.key(4), state, batch._replace(reward=reward))
+        jax.tree.map(np.testing.assert_array_equal, new._replace(critic=state.critic), state)
+        assert metrics["kl"] == 0 and metrics["critic_loss"] > 0
+        assert any(map(np.any, jax.tree.leaves(jax.tree.map(jnp.subtract, new.critic, state.critic))))
+    new, _ = update(jax.random.key(4), state, batch._replace(reward=batch.action[..., :1]))
+    assert np.abs(new.policy["log_std"] - state.policy["log_std"]).max() > 1e-3
+
+
+def test_advantages_are_whitened_unless_they_are_rounding():
+    advantage = jax.random.normal(jax.random.key(0), (8, 5))
+    valid = jnp.ones((8, 5)).at[3, 2:].set(0.0)
+    returned = 100.0 + jnp.arange(8.0)[:, None] + jnp.zeros(5)
+    np.testing.assert_array_equal(
+        ppo.whitened(0.1 * advantage, returned, valid), returns.whiten(0.1 * advantage, valid)
+    )
+    # episodes differ, and a critic that knew by how much leaves rounding alone
+    assert np.abs(ppo.whitened(1e-5 * advantage, returned, valid)).max() < 1e-2
+    one = ppo.whitened(advantage[:1], returned[:1], valid[:1])  # nothing to be compared with
+    np.testing.assert_array_equal(one, returns.whiten(advantage[:1], valid[:1]))
+
+
+def test_a_policy_begins_near_the_middle_in_every_state():
+    agent = ppo.make(3, 3, Continuous(2), CONFIG)
+    policy = agent.init(jax.random.key(0)).policy
+    pi = agent.policy.apply(policy, jax.random.normal(jax.random.key(1), (50, 3)))
+    assert np.abs(pi.mean).max() < 0.05 * jnp.exp(pi.log_std).min()
 
 
 @pytest.mark.parametrize("advantage", [1.0, -1.0])

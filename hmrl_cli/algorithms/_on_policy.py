@@ -17,6 +17,7 @@ from hmrl_cli.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
+from hmrl_cli.returns import masked_mean
 from hmrl_cli.rollout import unroll
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
@@ -138,6 +139,7 @@ class OnPolicy(NamedTuple):
             policy_key, state.agent, self._batch(state.observed, steps, skills, reward, price)
         )
         objective, metrics = self.objective.learn(objective_key, state.objective, skills, path, steps.valid)
+        metrics["intrinsic_reward"] = masked_mean(jnp.sum(reward * price[:, None], axis=-1), steps.valid)
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
         return State(agent, objective, observed), metrics | learned
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, State, Task
 
     Act = Callable[[Key, Array], tuple[Array, Array]]
+    Acting = Callable[[Any, bool], Act]  # parameters, whether by the most likely action
 
 
 class Config(Strict):
@@ -71,12 +72,12 @@ def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -
 
 
 def measuring(
-    acting: Callable[[Any], Act], params: Callable[[State], Any], family: TaskFamily
+    acting: Acting, params: Callable[[State], Any], family: TaskFamily
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`adapt` and `behaviour` of a learner that does not adapt: it is measured K + 1 times.
 
     Args:
-        acting: parameters -> (key, obs) -> action, log pi(action).
+        acting: parameters, deterministic -> (key, obs) -> action, log pi(action).
         params: state -> the parameters that acting takes.
         family: whose tasks are met.
     """
@@ -86,10 +87,14 @@ def measuring(
 
         def measure(_: None, count: Array) -> tuple[None, Adaptation]:
             step_key = jax.random.fold_in(key, count)
-            steps, final = episodes(step_key, acting(policy), family, task[None], budget.episodes)
+            act = acting(policy, budget.deterministic)
+            steps, final = episodes(step_key, act, family, task[None], budget.episodes)
             return None, outcome(steps.reward, final)
 
         _, records = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
         return AdaptState(policy, None), records
 
-    return adapt, lambda key, adapted: acting(adapted.params)
+    def behaviour(key: Key, adapted: AdaptState, deterministic: bool = False) -> Act:
+        return acting(adapted.params, deterministic)
+
+    return adapt, behaviour

@@ -2,8 +2,10 @@
 
 A model q(s'|s,z) of the skills' dynamics is learned; the reward is log q(s'|s,z) less the log of its mean
 over skills that might have acted, which tends to I(S';Z|s) where p(z|s) is p(z).  The model foretells the
-change of one feature, in units of its spread, as a normal distribution of unit variance. The policy learns
-by proximal policy optimisation where the paper uses soft actor-critic.
+change of one feature, in units of its spread, as a normal distribution of unit variance.  It sees that
+feature alone, as the authors' does: a state with velocities foretells its next position whatever the skill,
+so that no skill would be worth anything.  The policy learns by proximal policy optimisation where the paper
+uses soft actor-critic.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
 
 LOG_RATIO_LIMIT = 50.0  # of log q(s'|s,z_i) - log q(s'|s,z)
+CHANGE_FLOOR = 1e-12  # of the variance of a change: of a step, it is small in any units
 
 
 class Config(_on_policy.Config):
@@ -35,6 +38,7 @@ class Config(_on_policy.Config):
     skill_size: int = Field(2, ge=2, le=1000, description="n")
     samples: int = Field(20, gt=0, le=10_000, description="skills z_i, where continuous")
     predict: str = Field("xy", description="feature of which q foretells the change")
+    condition: str = Field("xy", description="feature that q sees; with velocities, z tells it nothing")
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of q")
 
 
@@ -106,18 +110,20 @@ class Dads(NamedTuple):
 
     def log_q(self, state: State, path: Array) -> Array:
         """log q(z|s,s') [..., T, M] by Bayes' rule, over examples that are equally likely."""
-        feature = self.family.features
-        seen, predicted = feature[self.config.observe](path), feature[self.config.predict](path)
         nothing = jnp.zeros(())
-        steps = _Rows(seen[..., :-1, :], jnp.diff(predicted, axis=-2), nothing, nothing)
+        steps = _Rows(*self._seen(path), nothing, nothing)
         return jax.nn.log_softmax(self._against(state, steps, self.space.encode(self.space.examples)))
 
     def _steps(self, skills: Array, path: Array, valid: Array) -> _Rows:
-        feature = self.family.features
-        seen, predicted = feature[self.config.observe](path), feature[self.config.predict](path)
         encoded = self.space.encode(skills)
         encoded = jnp.broadcast_to(encoded[:, None], (*valid.shape, encoded.shape[-1]))
-        return _Rows(seen[:, :-1], jnp.diff(predicted, axis=1), encoded, valid)
+        return _Rows(*self._seen(path), encoded, valid)
+
+    def _seen(self, path: Array) -> tuple[Array, Array]:
+        """What q conditions on [..., T, F], and the change that it foretells [..., T, P]."""
+        feature = self.family.features
+        seen, predicted = feature[self.config.condition](path), feature[self.config.predict](path)
+        return seen[..., :-1, :], jnp.diff(predicted, axis=-2)
 
     def _against(self, state: State, steps: _Rows, skills: Array) -> Array:
         """log q(s'|s,z_i) [..., L] of the steps [...] had each of the skills [L, E] acted."""
@@ -132,7 +138,8 @@ class Dads(NamedTuple):
         """log q(s'|s,z) [...] but for a constant."""
         seen = moments.normalize(state.dynamics.observed, steps.seen)
         foretold = self.net.apply(params, jnp.concatenate([seen, steps.skill], axis=-1))
-        return -0.5 * jnp.sum((moments.normalize(state.changed, steps.change) - foretold) ** 2, axis=-1)
+        change = moments.normalize(state.changed, steps.change, CHANGE_FLOOR)
+        return -0.5 * jnp.sum((change - foretold) ** 2, axis=-1)
 
 
 def build(config: Config, family: TaskFamily) -> SkillLearner:
@@ -140,7 +147,7 @@ def build(config: Config, family: TaskFamily) -> SkillLearner:
 
     Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
     """
-    seen = feature_size(family, "algorithm.observe", config.observe)
+    seen = feature_size(family, "algorithm.condition", config.condition)
     change = feature_size(family, "algorithm.predict", config.predict)
     space = one_of(config.skill_size) if config.skills == "discrete" else box(config.skill_size)
     net = networks.mlp(seen + config.skill_size, config.hidden, change)

@@ -29,7 +29,7 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli import networks, replay, sac
-from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian
+from hmrl_cli.distributions import Categorical, Gaussian, SquashedGaussian, take
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.meta_gradient import prior_divergence
 from hmrl_cli.rollout import outcome, unroll
@@ -214,12 +214,16 @@ class Pearl(NamedTuple):
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Meet a task that was never trained on: z comes from N(0, I) at first."""
-        latent, curve, _ = self._meet(key, state.learned, task, budget.adapt_steps, budget.episodes)
+        latent, curve, _ = self._meet(
+            key, state.learned, task, budget.adapt_steps, budget.episodes, budget.deterministic
+        )
         return AdaptState(state.learned.agent.policy, latent), curve
 
-    def behaviour(self, key: Key, adapted: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
+    def behaviour(
+        self, key: Key, adapted: AdaptState, deterministic: bool = False
+    ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """How an episode acts: on one z, drawn from the key."""
-        return self._acting(adapted.params, adapted.latent.sample(key))
+        return self._acting(adapted.params, adapted.latent.sample(key), deterministic)
 
     def latents(self, encoder: Params, context: Stored, valid: Array) -> Gaussian:
         """q(z|c) [L] of a context, leaves [C, ...], without the steps for which valid [C] is 0."""
@@ -283,7 +287,13 @@ class Pearl(NamedTuple):
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
     def _meet(
-        self, key: Key, learned: Learned, task: Task, num_steps: int, num_episodes: int
+        self,
+        key: Key,
+        learned: Learned,
+        task: Task,
+        num_steps: int,
+        num_episodes: int,
+        deterministic: bool = False,
     ) -> tuple[Gaussian, Adaptation, tuple[Stored, Array]]:
         """Meet a task in K + 1 phases of N episodes, each with z from what the phases before it say.
 
@@ -293,7 +303,7 @@ class Pearl(NamedTuple):
         policy, encoder = learned.agent.policy, learned.encoder
 
         def episode(key: Key, z: Array) -> tuple[Stored, Array, EnvState]:
-            steps, final = unroll(key, self._acting(policy, z), self.family, task)
+            steps, final = unroll(key, self._acting(policy, z, deterministic), self.family, task)
             reward, signal = steps.reward[:, 0], steps.reward[:, 1]
             stored = Stored(steps.obs, steps.action, reward, signal, steps.discount, steps.next_obs)
             return stored, steps.valid, final
@@ -323,12 +333,14 @@ class Pearl(NamedTuple):
         log_std = jnp.clip(log_std + 0.5 * math.log(self.config.context_size), *LOG_STD)
         return evidence(Gaussian(mean, log_std), valid)
 
-    def _acting(self, policy: Params, z: Array) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
+    def _acting(
+        self, policy: Params, z: Array, deterministic: bool
+    ) -> Callable[[Key, Array], tuple[Array, Array]]:
+        """Return (key, obs) -> action, log pi(action | obs, z): a sampled action, or the most likely one."""
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
             pi: SquashedGaussian | Categorical = self.agent.policy.apply(policy, jnp.concatenate([obs, z]))
-            return pi.sample_with_log_prob(key)
+            return take(pi, key, deterministic=deterministic)
 
         return act
 

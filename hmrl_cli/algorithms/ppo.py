@@ -1,7 +1,8 @@
 """PPO from scratch on a few training tasks, with or without an exploration bonus (Schulman et al. 2017).
 
 Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  With one task, the
-default, every seed learns one hidden goal of its own.
+default, every seed learns one hidden goal of its own.  One critic, of one discount, judges the sum of reward
+and bonus; random network distillation's authors have one for each (1810.12894, sec. 2.3).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from hmrl_cli import moments, ppo
 from hmrl_cli.algorithms import _scratch
+from hmrl_cli.distributions import take
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
@@ -102,13 +104,12 @@ class FromScratch(NamedTuple):
         """What acting takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
 
-    def acting(self, params: Any) -> _scratch.Act:
-        """Return (key, obs) -> action, log pi(action | obs): a sampled action."""
+    def acting(self, params: Any, deterministic: bool = False) -> _scratch.Act:
+        """Return (key, obs) -> action, log pi(action | obs): a sampled action, or the most likely one."""
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
             pi = self.agent.policy.apply(params["policy"], moments.normalize(params["observed"], obs))
-            action = pi.sample(key)
-            return action, pi.log_prob(action)
+            return take(pi, key, deterministic=deterministic)
 
         return act
 

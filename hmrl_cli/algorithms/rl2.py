@@ -16,6 +16,7 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli import moments, networks, ppo, returns
+from hmrl_cli.distributions import take
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.moments import Moments
 from hmrl_cli.ppo import Config as PPOConfig
@@ -106,14 +107,17 @@ class RL2(NamedTuple):
         }
         return State(agent, moments.absorb(state.observed, seen, steps.valid)), metrics | learned
 
-    def trial(self, key: Key, params: Params, task: Task, num_episodes: int) -> Trial:
+    def trial(
+        self, key: Key, params: Params, task: Task, num_episodes: int, deterministic: bool = False
+    ) -> Trial:
         """Run the episodes of a trial, one after the other, with the memory of those before."""
+        act = partial(take, deterministic=deterministic)
 
         def episode(memory: Memory, count: Array) -> tuple[Memory, Trial]:
             reset_key, act_key = jax.random.split(jax.random.fold_in(key, count))
 
             def step(now: tuple[EnvState, Memory], t: Array) -> Any:
-                return self._one_step(jax.random.fold_in(act_key, t), params, task, *now, first=t == 0)
+                return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *now, first=t == 0)
 
             start = (self.family.reset(reset_key, task), memory)
             (final, after), (seen, steps) = jax.lax.scan(step, start, jnp.arange(self.family.horizon))
@@ -130,12 +134,13 @@ class RL2(NamedTuple):
         value = self.agent.critic.apply(critic, critic_obs)[..., 0]
         estimate = partial(advantages, discount=self.config.ppo.discount, lam=self.config.ppo.gae_lambda)
         advantage = jax.vmap(estimate)(steps.reward, value, steps.valid)
+        returned = jax.vmap(partial(estimate, lam=1.0))(steps.reward, jnp.zeros_like(value), steps.valid)
         return ppo.Sample(
             (seen, steps.valid),
             critic_obs,
             steps.action,
             steps.log_prob,
-            returns.whiten(advantage, steps.valid),
+            ppo.whitened(advantage, returned, steps.valid),
             (advantage + value)[..., None],
             steps.valid,
         )
@@ -148,12 +153,14 @@ class RL2(NamedTuple):
         began its last episode.
         """
         params = self.params(state)
-        run = partial(self.trial, num_episodes=budget.adapt_steps + 1)
+        run = partial(self.trial, num_episodes=budget.adapt_steps + 1, deterministic=budget.deterministic)
         trials = jax.vmap(run, in_axes=(0, None, None))(jax.random.split(key, budget.episodes), params, task)
         memory = jax.tree.map(lambda x: x[0, -1], trials.before)
         return AdaptState(params, memory), outcome(trials)
 
-    def behaviour(self, key: Key, adapted: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
+    def behaviour(
+        self, key: Key, adapted: AdaptState, deterministic: bool = False
+    ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """How an adapted policy acts in one episode, its memory frozen as it was when that episode began.
 
         (key, obs) hands no memory on, so every step is taken as if it were the first: what earlier episodes
@@ -164,7 +171,7 @@ class RL2(NamedTuple):
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
             pi = self._look(params, memory, obs, first=jnp.bool_(True))[2]
-            return pi.sample_with_log_prob(key)
+            return take(pi, key, deterministic=deterministic)
 
         return act
 
@@ -185,11 +192,11 @@ class RL2(NamedTuple):
         return seen, hidden, self.policy.read(params["policy"], hidden, seen)
 
     def _one_step(
-        self, key: Key, params: Params, task: Task, state: EnvState, memory: Memory, *, first: Array
+        self, key: Key, params: Params, task: Task, act: Any, state: EnvState, memory: Memory, *, first: Array
     ) -> tuple[tuple[EnvState, Memory], tuple[Array, Transition]]:
         """One step of an episode; the memory is left alone once the episode has ended."""
         seen, hidden, pi = self._look(params, memory, state.obs, first)
-        action, log_prob = pi.sample_with_log_prob(key)
+        action, log_prob = act(pi, key)
         new = advance(self.family, state, action, task)
         discount, valid = 1.0 - new.done, 1.0 - state.done
         code = networks.action_code(self.family.action, action)
@@ -237,10 +244,7 @@ def make(config: Config, family: TaskFamily) -> RL2:
     """The learner on a family, plain or lifted."""
     action, settings, width = family.action, config.ppo, config.memory_size
     size = family.obs_size + 1 + action.size + 2  # observation, reward, action, two flags
-    head = networks.policy(
-        width + size, action, settings.hidden, activation="tanh", init_std=settings.init_std
-    )
-    policy = networks.recurrent(size, width, head)
+    policy = networks.recurrent(size, width, ppo.make_policy(width + size, action, settings))
     # the critic has a memory of its own, so that its errors leave the policy's alone
     critic = networks.recurrent(size + 1, width, networks.mlp(width + size + 1, settings.hidden, 1, "tanh"))
     agent = ppo.PPO(policy.of_sequences(), critic.of_sequences(), settings)

@@ -1,7 +1,8 @@
 """SAC from scratch on a few training tasks, with or without an exploration bonus (Haarnoja et al. 2018).
 
 Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  What a replayed step
-is worth is asked of the bonus as it is now, not as it was when the step was taken.
+is worth is asked of the bonus as it is now, not as it was when the step was taken.  The critics judge the sum
+of reward and bonus, with one discount.
 """
 
 from __future__ import annotations
@@ -96,11 +97,15 @@ class FromScratch(NamedTuple):
         metrics |= bonus_metrics | bonus_learned | jax.tree.map(jnp.mean, learned)
         return State(agent, buffer, state.tasks, bonus), metrics
 
-    def acting(self, policy: Any) -> _scratch.Act:
-        """Return (key, obs) -> action, 0: a sampled action; off-policy, no log-probability is used."""
+    def acting(self, policy: Any, deterministic: bool = False) -> _scratch.Act:
+        """Return (key, obs) -> action, 0: a sampled action, or the most likely one.
+
+        Off-policy, no log-probability is used.
+        """
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            return self.agent.policy.apply(policy, obs).sample(key), jnp.float32(0.0)
+            pi = self.agent.policy.apply(policy, obs)
+            return pi.mode() if deterministic else pi.sample(key), jnp.float32(0.0)
 
         return act
 

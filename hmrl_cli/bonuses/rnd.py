@@ -1,7 +1,9 @@
 """Random network distillation: the error in predicting a random network (Burda et al. 2018, 1810.12894).
 
 Observations are normalised by running moments.  The error is divided by its running root mean square, where
-the paper divides by the standard deviation of intrinsic returns.  The biases of the random network are random
+the paper divides by the standard deviation of intrinsic returns.  A learner judges the sum of reward and
+bonus by one critic with one discount, where the authors have a value head and a discount for each (sec. 2.3),
+and its bonus ends with the episode, where theirs goes on.  The biases of the random network are random
 too: without them it would be linear along every ray, and what is learned near the origin would hold far away.
 """
 

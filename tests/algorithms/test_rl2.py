@@ -156,6 +156,19 @@ def test_steps_after_an_early_end_change_nothing():
         np.testing.assert_array_equal(one, other)
 
 
+def test_trials_that_return_alike_say_nothing():
+    """Whatever the critic says of them."""
+    learner = rl2.make(SMALL, toys.corridor(horizon=2))  # which pays nothing
+    state, trials = met(learner, jax.random.key(2), num_episodes=2)
+    judge = jax.jit(learner.judge)
+    paying = trials.steps._replace(reward=trials.steps.reward + 3.3)
+    for same in (trials, trials._replace(steps=paying)):
+        assert (judge(state.agent.critic, same).advantage == 0).all()
+    better = paying._replace(reward=paying.reward.at[0].add(0.1))
+    advantage = judge(state.agent.critic, trials._replace(steps=better)).advantage
+    np.testing.assert_allclose(advantage.std(), 1, rtol=1e-3)
+
+
 def test_advantages_are_those_of_the_steps_that_count():
     """As if the steps after an early end were not there."""
     rng = np.random.default_rng(0)

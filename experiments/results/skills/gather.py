@@ -2,7 +2,8 @@
 
     python experiments/results/skills/gather.py FOLDER
 
-Each cell has one number per seed; displacements are those of the least and the most mobile skill.
+Each cell has one number per seed; displacements are those of the least and the most mobile skill.  Below the
+table stands how far representations had come (METRA, CSF): whether their objective still rose at the end.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ HEADS = (
     "of log N",
     "exp H of q's answers",
     "displacement, m",
+)
+SPAN = 10  # epochs
+GAIN = (
+    "`gain` is how far the representation goes along the skill in a step, of at most 1 for METRA; "
+    "`step_length` is how far it goes in all. Where they still rise, the library is undertrained."
 )
 
 
@@ -49,13 +55,33 @@ def row(folder: Path, name: str) -> list[str]:
     ]
 
 
+def progress(folder: Path, name: str) -> str | None:
+    """A line for a library with a learned representation; None for the others."""
+    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    if "gain" not in epochs[-1]:
+        return None
+
+    def mean(metric: str, first: int) -> str:
+        per_seed = zip(*(epoch[metric] for epoch in epochs[first : first + SPAN]), strict=True)
+        return ", ".join(f"{sum(values) / SPAN:.2f}" for values in per_seed)
+
+    half, last = len(epochs) // 2, len(epochs) - SPAN
+    parts = [
+        f"`{metric}` {mean(metric, last)}, and {mean(metric, half)} from half of the training on"
+        for metric in ("gain", "step_length")
+        if metric in epochs[-1]
+    ]
+    return f"`{name}` over its last {SPAN} epochs: {'; '.join(parts)}."
+
+
 def main(folder: Path) -> None:
-    """Write the table."""
+    """Write the table, and the lines below it."""
     names = sorted(file.parent.relative_to(folder).as_posix() for file in folder.glob("*/*/skills.json"))
     heads = [*HEADS, "cells", "H[A|S,Z], nats"]
     lines = [heads, ["---"] * len(heads), *(row(folder / name, name) for name in names)]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    (folder / "skills.md").write_text(text + "\n")
+    notes = [note for name in names if (note := progress(folder / name, name))]
+    (folder / "skills.md").write_text("\n\n".join([text, GAIN, *notes]) + "\n")
 
 
 if __name__ == "__main__":
