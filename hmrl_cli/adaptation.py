@@ -169,6 +169,16 @@ def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Sur
     return loss
 
 
+def step_factor(count: Array, decay: float, hold: int, floor: float) -> Array:
+    """Share [] of the step size that update number `count` [] takes, from 0.
+
+    The first `hold` updates take all of it, each later one `decay` times as much as the one before, and none
+    less than `floor`.  MAML's authors take a, a/2, a/2, ... at test time: decay .5, hold 1, floor .5.
+    MAESN's take s, s, s/2, s/4, ...: decay .5, hold 2; in LatentSpace, hold 3.
+    """
+    return jnp.maximum(floor, decay ** jnp.maximum(count - hold + 1, 0))
+
+
 def update(
     state: AdaptState,
     episodes: Episodes,

@@ -143,16 +143,26 @@ def load(path: Path) -> Experiment:
 def from_tree(tables: Any, source: str) -> Experiment:
     """The experiment of nested tables, as `tree` gives them; `source` is what a message names.
 
+    A setting that the version which wrote them did not know has the value that it had there.
+
     Raises:
         ConfigError: they do not hold a valid experiment.
     """
     if not isinstance(tables, dict):
         raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
     origins = {leaf: source for leaf, _ in layers.leaves(tables)}
-    return _validate("", source, tables, origins)
+    return _validate("", source, tables, origins, written=True)
 
 
-def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]) -> Experiment:
+def _validate(
+    command: str,
+    preset: str,
+    merged: Mapping[str, Any],
+    origins: Mapping[str, str],
+    *,
+    written: bool = False,
+) -> Experiment:
+    """The experiment of merged tables; `written` says that a run wrote them, and so all that it knew."""
     known = (*Experiment.model_fields, *COMMANDS, "extends")
     problems = [
         f"{name}: unknown key{did_you_mean(name, known)} (from {_origin(origins, name)})"
@@ -164,7 +174,10 @@ def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Map
         if section in OPTIONAL and section not in merged:
             continue
         try:
-            values[section] = _parse(model, merged.get(section, {}))
+            table = merged.get(section, {})
+            if written and isinstance(table, dict):
+                table = {**model.before, **table}
+            values[section] = _parse(model, table)
         except pydantic.ValidationError as error:
             problems += _described(section, model, error, origins)
         except (ValueError, RecursionError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import pydantic
 
@@ -13,6 +14,9 @@ class Strict(pydantic.BaseModel):
     """Base of every configuration class: frozen, strict, no unknown fields, finite numbers."""
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    # what a run had before a setting existed, where that is another value than the default
+    before: ClassVar[Mapping[str, Any]] = {}
 
 
 class Hierarchy(Strict):
@@ -54,6 +58,21 @@ class Evaluation(Strict):
     rule: Literal["gradient", "refit"] = pydantic.Field(
         default="gradient",
         description="the trained inner update, or a refit to all episodes so far, weighted by their returns",
+    )
+    step_decay: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="factor on the step size after each update from `step_hold` on; none: as trained",
+    )
+    step_hold: int | None = pydantic.Field(
+        default=None, gt=0, le=10_000, description="updates that take the whole step size; none: as trained"
+    )
+    step_floor: float | None = pydantic.Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of the step size that every update takes; none: as trained",
     )
     imitation_steps: int = pydantic.Field(
         default=0,

@@ -72,6 +72,20 @@ def test_a_latent_is_drawn_once_per_episode(episodes):
     np.testing.assert_allclose(episodes.advantage.std(), 1, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("decay", "hold", "floor", "expected"),
+    [
+        (1.0, 1, 0.0, [1, 1, 1, 1, 1]),
+        (0.5, 1, 0.0, [1, 0.5, 0.25, 0.125, 0.0625]),
+        (0.5, 1, 0.5, [1, 0.5, 0.5, 0.5, 0.5]),  # MAML's authors, at test time
+        (0.5, 2, 0.0, [1, 1, 0.5, 0.25, 0.125]),  # MAESN's
+        (0.5, 3, 0.0, [1, 1, 1, 0.5, 0.25]),  # LatentSpace's
+    ],
+)
+def test_step_sizes_fall_as_their_schedule_says(decay, hold, floor, expected):
+    np.testing.assert_array_equal(adaptation.step_factor(jnp.arange(5), decay, hold, floor), expected)
+
+
 def test_first_order_cuts_the_derivative_through_the_step(episodes):
     def moved(latent, first_order):
         state = AdaptState(STATE.params, latent)

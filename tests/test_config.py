@@ -382,6 +382,15 @@ def test_toml_round_trip(add_preset, tmp_path):
     assert config.difference(other, experiment) == "algorithm.inner_lr: found 1.0, where the run has 1e-08"
 
 
+def test_a_setting_that_came_later_has_the_value_an_old_run_had(tmp_path):
+    now = config.resolve("meta-train", "point/smoke").experiment
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(now))
+    assert now.algorithm.step_hold == 2 and config.load(path) == now
+    path.write_text(config.to_toml(now).replace("step_hold = 2\n", ""))
+    assert config.load(path).algorithm.step_hold == 1
+
+
 KEYS = st.sampled_from(
     ["training.epochs", "algorithm.inner_lr", "algorithm.net.hidden", "family.reward", "algorithm.name", "x"]
 )

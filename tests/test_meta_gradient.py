@@ -173,6 +173,26 @@ def test_at_test_time_the_latent_starts_at_its_prior():
 
 
 @pytest.mark.parametrize(
+    ("algorithm", "schedule"),
+    [("maml", dict(step_decay=0.5, step_floor=0.5)), ("maesn", dict(step_hold=1, step_floor=0.125))],
+)
+def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
+    """That of the evaluation, where it has one, in place of the trained one: from the second update on."""
+    agent = learner(algorithm, 1)
+    state = agent.init(jax.random.key(0))
+
+    def adapted(agent, **settings):
+        budget = Evaluation(adapt_steps=2, episodes=4, **settings)
+        return jax.jit(partial(agent.adapt, budget=budget))(jax.random.key(5), state, jnp.array([0.0, 1.0]))
+
+    trained, tested = adapted(agent), adapted(agent, **schedule)
+    np.testing.assert_array_equal(trained[1].returned[:2], tested[1].returned[:2])
+    assert trained[1].returned[2] != tested[1].returned[2]
+    same = adapted(agent._replace(config=agent.config.model_copy(update=schedule)))
+    jax.tree.map(np.testing.assert_array_equal, tested, same)
+
+
+@pytest.mark.parametrize(
     ("outer", "outer_loss"),
     [
         ("trust_region", "last"),
