@@ -222,6 +222,7 @@ def evaluate(
     trained = open_trained(path, reward, progress)
     parts = trained.parts
     budget = config.with_evaluation(experiment, sets, given).evaluation
+    budget = evaluation.calibrated(budget, parts.family)
     tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)

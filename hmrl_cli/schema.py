@@ -80,6 +80,12 @@ class Evaluation(Strict):
         le=100_000,
         description="gradient steps of the policy in a refit; 0: none",
     )
+    least_gain: float | None = pydantic.Field(
+        default=None,
+        ge=0,
+        description="least return above that of first episodes for a refit to move; none: a fifth of what "
+        "knowing the task is worth on training tasks",
+    )
     fallback: float = pydantic.Field(
         default=0.0,
         ge=0,
