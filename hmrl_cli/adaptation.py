@@ -87,14 +87,18 @@ def collect(
 
 
 def advantages(transitions: Transition, discount: float, gae_lambda: float) -> tuple[Array, Array]:
-    """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline."""
+    """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline.
+
+    A start stands for its episode as a whole, which is what a latent decides.  So it is judged by lambda 1,
+    the return less the baseline, whatever lambda the steps have: a smaller one sees little but their beginning.
+    """
     gamma = discount * transitions.discount
     returns = jax.vmap(discounted)(transitions.reward, gamma)
     values = linear_baseline(transitions.obs, returns, transitions.valid)
     estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
     advantage = estimate(transitions.reward, gamma, values, jnp.zeros(len(returns)), gae_lambda)
     noise = MISFIT * jnp.abs(returns[:, 0]).mean()
-    starts = whiten(advantage[:, 0], jnp.ones(len(returns)), noise)
+    starts = whiten(returns[:, 0] - values[:, 0], jnp.ones(len(returns)), noise)
     return whiten(advantage, transitions.valid, noise), starts
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from hmrl_cli import adaptation, networks
 from hmrl_cli.distributions import Gaussian
+from hmrl_cli.returns import discounted, linear_baseline
 from hmrl_cli.types import AdaptState
 from tests import toys
 
@@ -61,6 +62,17 @@ def test_the_parameter_step_is_reinforce(episodes):
     expected = jax.tree.map(lambda x, d: x + 0.1 * d, STATE.params, direction)
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), new.params, expected)
     assert new.latent is STATE.latent
+
+
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.5, 1.0])
+def test_an_episode_as_a_whole_is_judged_by_its_return_whatever_lambda(gae_lambda, episodes):
+    steps = episodes.transitions
+    judge = jax.jit(partial(adaptation.advantages, discount=0.9, gae_lambda=gae_lambda))
+    _, starts = judge(steps)
+    gamma = 0.9 * steps.discount
+    returns = jax.vmap(discounted)(steps.reward, gamma)
+    worth = returns[:, 0] - linear_baseline(steps.obs, returns, steps.valid)[:, 0]
+    assert np.corrcoef(starts, worth)[0, 1] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_latent_is_drawn_once_per_episode(episodes):
