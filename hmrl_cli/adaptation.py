@@ -90,7 +90,7 @@ def advantages(transitions: Transition, discount: float, gae_lambda: float) -> t
     """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline.
 
     A start stands for its episode as a whole, which is what a latent decides.  So it is judged by lambda 1,
-    the return less the baseline, whatever lambda the steps have: a smaller one sees little but their beginning.
+    the return less the baseline, whatever lambda the steps have: a smaller one sees little of it.
     """
     gamma = discount * transitions.discount
     returns = jax.vmap(discounted)(transitions.reward, gamma)

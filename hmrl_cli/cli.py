@@ -264,6 +264,8 @@ def _train(
     caught = contextlib.nullcontext(lambda: None) if dry_run else interruption.stop_signals()
     with shown_progress as shows, caught as stop:
         _prepare(shows)
+        for note in resolved.notes:
+            shows.note(note)
         from hmrl_cli import experiment
 
         plan = experiment.check(resolved)

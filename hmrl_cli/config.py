@@ -32,6 +32,7 @@ class Resolved(NamedTuple):
     origins: Mapping[str, str]  # dotted path -> "default", "preset NAME", "--set" or the flag
     preset: str  # name of the preset, or the path of the file, as the user gave it
     command: str
+    notes: tuple[str, ...] = ()  # on what does nothing
 
 
 # Validation.
@@ -67,11 +68,11 @@ def resolve(
     consistency.check_command(command, preset, experiment)
     consistency.check_bonus(experiment)
     consistency.check_evaluation(experiment)
+    notes = consistency.check_unused(experiment, origins)
     if complete:
         consistency.check_together(experiment)
-    return Resolved(
-        experiment, {path: origins.get(path, "default") for path in flat(experiment)}, preset, command
-    )
+    origins = {path: origins.get(path, "default") for path in flat(experiment)}
+    return Resolved(experiment, origins, preset, command, notes)
 
 
 def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
@@ -92,8 +93,10 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
             raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
         stack.append(Layer("--set", tables))
     stack.append(Layer("flags", {"evaluation": dict(flags)}))
-    found = _validate("", "the run", *layers.merge(stack))
+    merged, origins = layers.merge(stack)
+    found = _validate("", "the run", merged, origins)
     consistency.check_evaluation(found)
+    consistency.check_unused(found, origins)
     return found
 
 

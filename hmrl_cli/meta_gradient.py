@@ -19,7 +19,7 @@ from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.devices import in_shares
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import SCHEDULE, Strict
 from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
@@ -82,6 +82,19 @@ class Config(Strict):
                 f"must be at most num_train_tasks, {self.num_train_tasks}"
             )
         return self
+
+    def unused(self) -> dict[str, str]:
+        """Settings of the other outer step, and of inner updates that are not made while training."""
+        other = "clipped" if self.outer == "trust_region" else "trust_region"
+        found = {other: f"algorithm.outer is {self.outer}"}
+        if self.step_decay == 1:
+            found |= dict.fromkeys(("step_hold", "step_floor"), "algorithm.step_decay is 1")
+        if self.inner_steps < 2:
+            found["outer_loss"] = f"algorithm.inner_steps is {self.inner_steps}"
+        if self.inner_steps == 0:
+            untrained = ("first_order", "learn_step_size", "inner_surrogate", "clipped.kl_weight")
+            found |= dict.fromkeys(untrained, "algorithm.inner_steps is 0")
+        return found
 
 
 class Meta(NamedTuple):
@@ -213,8 +226,7 @@ class MetaGradient(NamedTuple):
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
-        schedule = {name: getattr(budget, name) for name in ("step_decay", "step_hold", "step_floor")}
-        given = {name: value for name, value in schedule.items() if value is not None}
+        given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}
         tested = self._replace(config=self.config.model_copy(update=given))
 
         def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:

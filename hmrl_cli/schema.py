@@ -18,6 +18,10 @@ class Strict(pydantic.BaseModel):
     # what a run had before a setting existed, where that is another value than the default
     before: ClassVar[Mapping[str, Any]] = {}
 
+    def unused(self) -> dict[str, str]:
+        """Settings that do nothing beside the others here: name -> why, as in "but outer is clipped"."""
+        return {}
+
 
 class Hierarchy(Strict):
     """The learner acts through frozen skills."""
@@ -30,6 +34,11 @@ class Hierarchy(Strict):
         default=10, gt=0, le=10_000, description="environment steps one skill runs"
     )
     stochastic: bool = pydantic.Field(default=True, description="sample the actions of a skill")
+
+    def unused(self) -> dict[str, str]:
+        """A policy that starts as a skill acts by itself."""
+        acts = self.use == "act"
+        return {} if acts else dict.fromkeys(("steps_per_skill", "stochastic"), "hierarchy.use is start")
 
 
 class Training(Strict):
@@ -45,6 +54,10 @@ class Training(Strict):
     action_repeat: int = pydantic.Field(
         default=1, gt=0, le=10_000, description="environment steps an action is held"
     )
+
+
+SCHEDULE = ("step_decay", "step_hold", "step_floor")  # of an algorithm, and of an evaluation in its place
+BY_RULE = ("rule", *SCHEDULE, "imitation_steps", "least_gain", "fallback", "late_fallback")
 
 
 class Evaluation(Strict):
@@ -107,6 +120,25 @@ class Evaluation(Strict):
         le=10_000,
         description="updates by the rule, after which clipped gradient steps tune the policy; none: never",
     )
+
+    def unused(self) -> dict[str, str]:
+        """Settings of updates that are not made, or not in this way."""
+        found: dict[str, str] = {}
+        if self.adapt_steps == 1:
+            found |= dict.fromkeys(SCHEDULE, "one update has the whole step size")
+        if self.rule == "refit":
+            found |= dict.fromkeys(SCHEDULE, "evaluation.rule is refit")
+        else:
+            found |= dict.fromkeys(("imitation_steps", "least_gain"), "evaluation.rule is not refit")
+        if not self.fallback:
+            found["late_fallback"] = "there is no evaluation.fallback"
+        if self.tune_after is not None and self.tune_after >= self.adapt_steps:
+            found["tune_after"] = f"there are {self.adapt_steps} updates"
+        if self.tune_after == 0 and self.adapt_steps:
+            found |= dict.fromkeys(BY_RULE, "no update goes by the rule, with evaluation.tune_after 0")
+        if not self.adapt_steps:
+            found |= dict.fromkeys((*BY_RULE, "tune_after"), "there is no update")
+        return found
 
 
 class Experiment(Strict):

@@ -40,6 +40,12 @@ class Config(meta_gradient.Config):
     inner_lr: float = Field(0.1, gt=0, description="step size of the policy at the start, where it moves")
     kl_weight: float = Field(0.1, ge=0, description="w_KL, on the latents before adaptation")
 
+    def unused(self) -> dict[str, str]:
+        """Beside those of every such learner, settings of steps that move what this one holds."""
+        of_policy, of_latent = ("inner_lr", "inner_surrogate"), ("mean_step_size", "log_std_step_size")
+        held = {"latent": of_policy, "policy": of_latent, "both": ()}[self.adapts]
+        return super().unused() | dict.fromkeys(held, f"algorithm.adapts is {self.adapts}")
+
 
 def build(config: Config, family: TaskFamily) -> MetaLearner:
     """MAESN on a family, plain or lifted."""
