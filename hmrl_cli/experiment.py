@@ -413,7 +413,10 @@ def _compile_epoch(
 
 
 def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: Parts) -> Params:
-    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn."""
+    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn.
+
+    By its number, not its place among the seeds, so that one trained alone has those it has beside others.
+    """
     if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
         return None
     source = Path(experiment.hierarchy.skills)
@@ -422,5 +425,6 @@ def _load_skills(experiment: Experiment, skills_from: Experiment | None, parts: 
     else:
         found = records.read_checkpoint(source, state_shapes(skills_from, assemble(skills_from)))
         params = parts.skill_learner.freeze(found.tree[0])
-    chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
+    ours, theirs = experiment.training, skills_from.training
+    chosen = (ours.seed - theirs.seed + np.arange(ours.num_seeds)) % theirs.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

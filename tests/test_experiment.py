@@ -334,6 +334,18 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
         np.testing.assert_array_equal(own, original[np.array([0, 1, 0])])
 
 
+def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
+    def loaded(*seeds):
+        resolved = resolve("maesn", "hierarchy.steps_per_skill=2", *seeds, skills=runs / "diayn")
+        skills_from = assembly.skills_experiment(resolved.experiment)
+        parts = assembly.assemble(resolved.experiment, skills_from)
+        return jax.tree.leaves(experiment._load_skills(resolved.experiment, skills_from, parts))
+
+    for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
+        np.testing.assert_array_equal(both[1], alone[0])
+        assert both.ndim == 1 or not np.array_equal(both[0], both[1]) or not both.any()
+
+
 def test_the_users_tasks_are_met(runs, tmp_path):
     np.savez(tmp_path / "mine.npz", tasks=np.array([[0.3, 0.1], [0.0, -0.2]]))
     result = experiment.evaluate(runs / "maml", tasks_file=tmp_path / "mine.npz", progress=Silent())
