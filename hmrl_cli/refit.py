@@ -87,12 +87,14 @@ def worth(memory: Memory) -> Array:
 def found(memory: Memory, first: int, least_gain: float) -> Array:
     """Whether the best return is at least `least_gain` above the lower quartile of the first batch: [] bool.
 
-    The first batch, `first` episodes before any update, tells what a task gives by chance.  Its lower
-    quartile does so even where half of it has met the goal, and does not rise as later batches get better.
+    The first batch, `first` episodes before any update, tells what the policy gets by chance.  Its own ones
+    count, for one held action may cost more.  Their lower quartile tells it even where half of them have met
+    the goal, and does not rise as later batches get better.
     """
-    kept, returned = memory.kept[:first] > 0, memory.returned[:first]
-    ordered = jnp.sort(jnp.where(kept, returned, jnp.inf))
-    level = ordered[jnp.int32(LEVEL * jnp.maximum(kept.sum() - 1, 0))]
+    kept, own, returned = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.returned))
+    counted = jnp.where((kept & own).any(), kept & own, kept)
+    ordered = jnp.sort(jnp.where(counted, returned, jnp.inf))
+    level = ordered[jnp.int32(LEVEL * jnp.maximum(counted.sum() - 1, 0))]
     return jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf)) - level >= least_gain
 
 

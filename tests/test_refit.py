@@ -92,6 +92,14 @@ def test_nothing_moves_until_something_was_found(finds, found):
     assert np.abs(refitted().latent.mean).max() > 0.05  # costs alone would have moved it
 
 
+def test_what_held_actions_cost_makes_no_find_of_the_others():
+    own = jnp.array([1.0, 0.0, 0.0, 1.0, 0.0])
+    seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(own=own)
+    assert not refit.found(seen, 5, 20.0)
+    assert refit.found(seen._replace(own=jnp.zeros(5)), 5, 20.0)  # there is nothing else to go by
+    assert refit.found(seen._replace(returned=seen.returned.at[4].set(-180.0)), 5, 20.0)
+
+
 def test_an_untrained_policy_gets_better_by_doing_again_what_was_good():
     returns = toys.returns_untrained(adapt_steps=4, rule="refit", fallback=0.5, imitation_steps=20)
     assert returns[-1] > returns[0] + 1.0
