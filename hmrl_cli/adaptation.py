@@ -87,14 +87,18 @@ def collect(
 
 
 def advantages(transitions: Transition, discount: float, gae_lambda: float) -> tuple[Array, Array]:
-    """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline."""
+    """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline.
+
+    A start stands for its episode as a whole, which is what a latent decides.  So it is judged by lambda 1,
+    the return less the baseline, whatever lambda the steps have: a smaller one sees little of it.
+    """
     gamma = discount * transitions.discount
     returns = jax.vmap(discounted)(transitions.reward, gamma)
     values = linear_baseline(transitions.obs, returns, transitions.valid)
     estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
     advantage = estimate(transitions.reward, gamma, values, jnp.zeros(len(returns)), gae_lambda)
     noise = MISFIT * jnp.abs(returns[:, 0]).mean()
-    starts = whiten(advantage[:, 0], jnp.ones(len(returns)), noise)
+    starts = whiten(returns[:, 0] - values[:, 0], jnp.ones(len(returns)), noise)
     return whiten(advantage, transitions.valid, noise), starts
 
 
@@ -167,6 +171,16 @@ def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Sur
         worth = jax.vmap(moving.latent.log_prob)(episodes.latent)
         loss -= masked_mean(worth * episodes.start_advantage, episodes.own)
     return loss
+
+
+def step_factor(count: Array, decay: float, hold: int, floor: float) -> Array:
+    """Share [] of the step size that update number `count` [] takes, from 0.
+
+    The first `hold` updates take all of it, each later one `decay` times as much as the one before, and none
+    less than `floor`.  MAML's authors take a, a/2, a/2, ... at test time: decay .5, hold 1, floor .5.
+    MAESN's take s, s, s/2, s/4, ...: decay .5, hold 2; in LatentSpace, hold 3.
+    """
+    return jnp.maximum(floor, decay ** jnp.maximum(count - hold + 1, 0))
 
 
 def update(

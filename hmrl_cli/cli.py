@@ -268,6 +268,8 @@ def _train(
     caught = contextlib.nullcontext(lambda: None) if dry_run else interruption.stop_signals()
     with shown_progress as shows, caught as stop:
         _prepare(shows)
+        for note in resolved.notes:
+            shows.note(note)
         from hmrl_cli import experiment
 
         plan = experiment.check(resolved)
@@ -365,7 +367,7 @@ def imitate(
 @app.command("eval")
 def evaluate(
     run_dirs: RunDirs,
-    split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
+    split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
     adapt_steps: Annotated[int | None, typer.Option(min=0, help="Inner updates; as in the run.")] = None,
@@ -387,7 +389,7 @@ def evaluate(
 
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
     """
-    _check_tasks_file(tasks)
+    _check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     for run_directory in run_dirs:
         records.read(run_directory)
     results = []
@@ -398,7 +400,7 @@ def evaluate(
         for run_directory in run_dirs:
             result = experiment.evaluate(
                 run_directory,
-                split=split.value,
+                split=(split or SplitName.test).value,
                 tasks_file=tasks,
                 reward=reward.value,
                 adapt_steps=adapt_steps,
@@ -606,6 +608,7 @@ def list_(
     if name is None:
         _list_all([kind] if kind else list(listing.LISTINGS), as_json)
     elif kind == "families" and (rolls_out or as_json):
+        _check_tasks_file(tasks, split=split)
         _describe_family(name, split or SplitName.test, tasks, as_json)
     elif kind == "presets":
         _show_preset(name, as_json)
@@ -625,7 +628,6 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
 
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
     config.family_of(name)  # a wrong name is told before jax is imported
-    _check_tasks_file(tasks)
     runtime.prepare()
     from hmrl_cli import experiment
 
@@ -791,6 +793,14 @@ def _check_known(argument: str, found: str, known: Collection[str], wanted: str)
         raise ConfigError(f"{argument}: found {shown(found)}{did_you_mean(found, known)}\nmust be {wanted}")
 
 
-def _check_tasks_file(path: Path | None) -> None:
-    if path is not None and not path.is_file():
+def _check_tasks_file(path: Path | None, **of_split: Any) -> None:
+    """A file of tasks is one, and stands alone: what chooses tasks of a split would do nothing beside it."""
+    if path is None:
+        return
+    for name, value in of_split.items():
+        if value is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: found together with --tasks; must be one of the two"
+            )
+    if not path.is_file():
         raise InputError(f"--tasks: found {shown(str(path))}, which is no file; must be an .npz of tasks")

@@ -37,6 +37,10 @@ class Config(Strict):
         learning_rate.check(self.target_kl, self.epochs, "epochs")
         return self
 
+    def unused(self) -> dict[str, str]:
+        """The first step starts where the policy is: its ratios are 1, which nothing clips or holds back."""
+        return dict.fromkeys(("clip", "kl_weight"), "there is 1 step") if self.epochs == 1 else {}
+
 
 class State(NamedTuple):
     """What the steps carry on."""

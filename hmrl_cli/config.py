@@ -32,6 +32,7 @@ class Resolved(NamedTuple):
     origins: Mapping[str, str]  # dotted path -> "default", "preset NAME", "--set" or the flag
     preset: str  # name of the preset, or the path of the file, as the user gave it
     command: str
+    notes: tuple[str, ...] = ()  # on what does nothing
 
 
 # Validation.
@@ -67,11 +68,11 @@ def resolve(
     consistency.check_command(command, preset, experiment)
     consistency.check_bonus(experiment)
     consistency.check_evaluation(experiment)
+    notes = consistency.check_unused(experiment, origins)
     if complete:
         consistency.check_together(experiment)
-    return Resolved(
-        experiment, {path: origins.get(path, "default") for path in flat(experiment)}, preset, command
-    )
+    origins = {path: origins.get(path, "default") for path in flat(experiment)}
+    return Resolved(experiment, origins, preset, command, notes)
 
 
 def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
@@ -92,8 +93,10 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
             raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
         stack.append(Layer("--set", tables))
     stack.append(Layer("flags", {"evaluation": dict(flags)}))
-    found = _validate("", "the run", *layers.merge(stack))
+    merged, origins = layers.merge(stack)
+    found = _validate("", "the run", merged, origins)
     consistency.check_evaluation(found)
+    consistency.check_unused(found, origins)
     return found
 
 
@@ -143,16 +146,26 @@ def load(path: Path) -> Experiment:
 def from_tree(tables: Any, source: str) -> Experiment:
     """The experiment of nested tables, as `tree` gives them; `source` is what a message names.
 
+    A setting that the version which wrote them did not know has the value that it had there.
+
     Raises:
         ConfigError: they do not hold a valid experiment.
     """
     if not isinstance(tables, dict):
         raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
     origins = {leaf: source for leaf, _ in layers.leaves(tables)}
-    return _validate("", source, tables, origins)
+    return _validate("", source, tables, origins, written=True)
 
 
-def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]) -> Experiment:
+def _validate(
+    command: str,
+    preset: str,
+    merged: Mapping[str, Any],
+    origins: Mapping[str, str],
+    *,
+    written: bool = False,
+) -> Experiment:
+    """The experiment of merged tables; `written` says that a run wrote them, and so all that it knew."""
     known = (*Experiment.model_fields, *COMMANDS, "extends")
     problems = [
         f"{name}: unknown key{did_you_mean(name, known)} (from {_origin(origins, name)})"
@@ -164,7 +177,10 @@ def _validate(command: str, preset: str, merged: Mapping[str, Any], origins: Map
         if section in OPTIONAL and section not in merged:
             continue
         try:
-            values[section] = _parse(model, merged.get(section, {}))
+            table = merged.get(section, {})
+            if written and isinstance(table, dict):
+                table = {**model.before, **table}
+            values[section] = _parse(model, table)
         except pydantic.ValidationError as error:
             problems += _described(section, model, error, origins)
         except (ValueError, RecursionError):

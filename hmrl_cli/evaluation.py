@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, Split, State, Task
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
+CALIBRATION_TASKS = 40  # of the training split
+LEAST_GAIN = 0.2  # of the way from doing nothing to knowing the goal: more than what actions cost
 TASKS_AT_ONCE = 64  # on each device; bounds memory, whatever the number of tasks
 
 
@@ -91,6 +93,23 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
             f"{name}{of}": float(values[row].mean()) if exists else None for of, values in rolled_out.items()
         }
     return lines
+
+
+def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
+    """The budget with the gain that a refit takes for a find, where it says none.
+
+    That is a share of the mean way from doing nothing to the scripted controller, on training tasks: it has
+    the units of the return, and is the same for all that learn on a family.  Without a controller it is 0.
+
+    Args:
+        budget: how to adapt.
+        family: a plain one, with the reward that is adapted to.
+    """
+    if budget.rule != "refit" or budget.least_gain is not None or family.controller is None:
+        return budget
+    lines = reference_lines(family, sample_tasks(family, "train", CALIBRATION_TASKS))
+    gain = LEAST_GAIN * max(lines["feasible"] - lines["flat"], 0.0)
+    return budget.model_copy(update={"least_gain": gain})
 
 
 def adaptation_curves(

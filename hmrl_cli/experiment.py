@@ -224,6 +224,7 @@ def evaluate(
     trained = open_trained(path, reward, progress)
     parts = trained.parts
     budget = config.with_evaluation(experiment, sets, given).evaluation
+    budget = evaluation.calibrated(budget, parts.family)
     tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
@@ -251,13 +252,12 @@ def evaluate(
 
 def _deterministic(path: Path, experiment: Experiment, sets: Sequence[str], adapts: bool) -> bool:
     """Whether skills are to act by their most likely action, the one setting that their diagnosis has."""
-    plain, budget = experiment.evaluation, config.with_evaluation(experiment, sets, {}).evaluation
-    if adapts or budget != plain.model_copy(update={"deterministic": budget.deterministic}):
+    if adapts:
         raise ConfigError(
             f"{path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
-            "--adapt-steps, --episodes, --num-tasks, and --set but for evaluation.deterministic"
+            "--adapt-steps, --episodes and --num-tasks"
         )
-    return budget.deterministic
+    return config.with_evaluation(experiment, sets, {}).evaluation.deterministic
 
 
 def _evaluate_skills(path: Path, reward: Reward, progress: Progress, deterministic: bool) -> dict[str, Any]:
@@ -439,6 +439,8 @@ def _load_skills(
 ) -> Params:
     """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn.
 
+    By its number, not its place among the seeds, so that one trained alone has those it has beside others.
+
     Raises:
         InputError: they are damaged, or not those with this SHA-256.
     """
@@ -454,5 +456,6 @@ def _load_skills(
         digest, params = found.arrays_sha256, parts.skill_learner.freeze(found.tree[0])
     if began_with not in (None, digest):
         raise InputError(f"hierarchy.skills: {source} has changed since this run began; start another run")
-    chosen = np.arange(experiment.training.num_seeds) % skills_from.training.num_seeds
+    ours, theirs = experiment.training, skills_from.training
+    chosen = (ours.seed - theirs.seed + np.arange(ours.num_seeds)) % theirs.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

@@ -103,7 +103,15 @@ def _updates(
         assert now.memory is not None
         memory = refit.remember(now.memory, episodes, count)
         refit_key = jax.random.fold_in(key, budget.adapt_steps + 1 + count)
-        acting = refit.refit(refit_key, start, memory, policy, budget.imitation_steps)
+        acting = refit.refit(
+            refit_key,
+            start,
+            memory,
+            policy,
+            budget.imitation_steps,
+            first=budget.episodes,
+            least_gain=budget.least_gain or 0.0,
+        )
         return now._replace(acting=acting, memory=memory)
 
     def tuned(now: Carried, _: Array, episodes: Episodes) -> Carried:

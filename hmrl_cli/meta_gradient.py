@@ -19,7 +19,7 @@ from hmrl_cli.clipped import Config as ClippedConfig
 from hmrl_cli.devices import in_shares
 from hmrl_cli.distributions import Gaussian, Policy
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import SCHEDULE, Strict
 from hmrl_cli.trust_region import Config as TrustRegionConfig
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
@@ -47,7 +47,11 @@ class Config(Strict):
     inner_surrogate: adaptation.Surrogate = Field(
         "log_prob", description="what an inner step of the policy ascends: A log pi, or ProMP's A pi / pi_old"
     )
-    step_decay: float = Field(1.0, gt=0, le=1, description="factor on the step size after each inner update")
+    step_decay: float = Field(
+        1.0, gt=0, le=1, description="factor on the step size after each inner update from `step_hold` on"
+    )
+    step_hold: int = Field(1, gt=0, le=10_000, description="inner updates that take the whole step size")
+    step_floor: float = Field(0.0, ge=0, le=1, description="share of the step size that every update takes")
     scale_by_reward: bool = Field(
         False, description="whether inner steps are in proportion to the size of the mean reward of a step"
     )
@@ -78,6 +82,19 @@ class Config(Strict):
                 f"must be at most num_train_tasks, {self.num_train_tasks}"
             )
         return self
+
+    def unused(self) -> dict[str, str]:
+        """Settings of the other outer step, and of inner updates that are not made while training."""
+        other = "clipped" if self.outer == "trust_region" else "trust_region"
+        found = {other: f"algorithm.outer is {self.outer}"}
+        if self.step_decay == 1:
+            found |= dict.fromkeys(("step_hold", "step_floor"), "algorithm.step_decay is 1")
+        if self.inner_steps < 2:
+            found["outer_loss"] = f"algorithm.inner_steps is {self.inner_steps}"
+        if self.inner_steps == 0:
+            untrained = ("first_order", "learn_step_size", "inner_surrogate", "clipped.kl_weight")
+            found |= dict.fromkeys(untrained, "algorithm.inner_steps is 0")
+        return found
 
 
 class Meta(NamedTuple):
@@ -209,11 +226,13 @@ class MetaGradient(NamedTuple):
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
+        given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}
+        tested = self._replace(config=self.config.model_copy(update=given))
 
         def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
             return self._collect(key, acting, task, budget.episodes, fallback)
 
-        return held_out.adapt(key, start, collect, partial(self._adapt, state.meta), self.policy, budget)
+        return held_out.adapt(key, start, collect, partial(tested._adapt, state.meta), self.policy, budget)
 
     def _prior(self, meta: Meta, std: float) -> Gaussian | None:
         """Where the latent of a new task starts."""
@@ -254,12 +273,14 @@ class MetaGradient(NamedTuple):
         )
 
     def _adapt(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
-        """The inner update number `count`; those beyond the trained ones go as far as the last of these.
+        """The inner update number `count`; one beyond the trained ones has the step size of the last.
 
         Advantages tell which way to go, and not how far: where the reward is a negative distance r, the slope
         of r is as steep at every distance.  That of -r^2 / 2 is in proportion to the distance.
         """
-        factor = self.config.step_decay**count
+        factor = adaptation.step_factor(
+            count, self.config.step_decay, self.config.step_hold, self.config.step_floor
+        )
         if self.config.scale_by_reward:
             factor *= jnp.abs(adaptation.mean_reward(episodes))
         step_size = jax.tree.map(

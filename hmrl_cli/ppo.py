@@ -51,6 +51,10 @@ class Config(Strict):
         learning_rate.check(self.target_kl, self.epochs * self.minibatches, "epochs * minibatches")
         return self
 
+    def unused(self) -> dict[str, str]:
+        """The first step starts where the policy is: its ratios are 1, which nothing clips."""
+        return {"clip": "there is 1 gradient step"} if self.epochs * self.minibatches == 1 else {}
+
 
 class State(NamedTuple):
     """Everything that learning carries on."""

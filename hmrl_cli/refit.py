@@ -10,6 +10,10 @@ things are fitted anew, from where meta-training left them:
 
 Whoever acted in an episode can be imitated, so one that held a random action or skill (`collect`'s fallback)
 is as good as one of the policy's own; without imitation it is left out, for it does not speak for its latent.
+
+Where nothing has been found yet, returns differ by what actions cost and by chance.  Weights know no units,
+and would take the cheapest episode for a success.  So nothing moves until the best episode stands out by
+`evaluation.least_gain` (`found`).
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params
 
 SELECTIVITY = 10.0  # log of the weight of the best episode over that of an average one
+LEVEL = 0.25  # share of the first batch that may be as good as nothing
 IMITATION_RATE = 1e-2  # Adam
 IMITATED = 8  # episodes that a gradient step looks at
 
@@ -79,8 +84,31 @@ def worth(memory: Memory) -> Array:
     return jax.nn.softmax(log_weight, where=memory.kept > 0)
 
 
-def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitation_steps: int) -> AdaptState:
-    """The latent and the policy that the episodes speak for.
+def found(memory: Memory, first: int, least_gain: float) -> Array:
+    """Whether the best return is at least `least_gain` above the lower quartile of the first batch: [] bool.
+
+    The first batch, `first` episodes before any update, tells what the policy gets by chance.  Its own ones
+    count, for one held action may cost more.  Their lower quartile tells it even where half of them have met
+    the goal, and does not rise as later batches get better.
+    """
+    kept, own, returned = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.returned))
+    counted = jnp.where((kept & own).any(), kept & own, kept)
+    ordered = jnp.sort(jnp.where(counted, returned, jnp.inf))
+    level = ordered[jnp.int32(LEVEL * jnp.maximum(counted.sum() - 1, 0))]
+    return jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf)) - level >= least_gain
+
+
+def refit(
+    key: Key,
+    start: AdaptState,
+    memory: Memory,
+    policy: Network,
+    imitation_steps: int,
+    *,
+    first: int = 0,
+    least_gain: float = 0.0,
+) -> AdaptState:
+    """The latent and the policy that the episodes speak for; as at the start while nothing was found.
 
     Args:
         key: for the episodes to imitate.
@@ -88,6 +116,8 @@ def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitatio
         memory: of all episodes so far.
         policy: pi(a | o, z).
         imitation_steps: gradient steps of the policy; 0: it stays.
+        first: episodes of the first batch.
+        least_gain: in units of the return, what counts as found; 0: everything.
     """
     if not imitation_steps:
         memory = memory._replace(kept=memory.kept * memory.own)
@@ -98,7 +128,11 @@ def refit(key: Key, start: AdaptState, memory: Memory, policy: Network, imitatio
     params = start.params
     if imitation_steps:
         params = imitate(key, params, memory, weight, policy, imitation_steps)
-    return AdaptState(params, latent)
+    fitted = AdaptState(params, latent)
+    if not least_gain:
+        return fitted
+    is_found = found(memory, first, least_gain)
+    return jax.tree.map(lambda new, old: jnp.where(is_found, new, old), fitted, start)
 
 
 def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:

@@ -132,7 +132,8 @@ def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str
 
 def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
     """Film every task before the first and after the last inner update, leaves [2 num_tasks, ...]."""
-    parts, budget = trained.parts, trained.experiment.evaluation
+    parts = trained.parts
+    budget = evaluation.calibrated(trained.experiment.evaluation, parts.family)
     state, skills = jax.tree.map(lambda x: x[0], (trained.state, trained.skills))
     learner = parts.make_learner(skills)
     act = _carry_out(trained, skills)

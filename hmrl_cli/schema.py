@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import pydantic
 
@@ -17,6 +18,9 @@ class Strict(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
+    # what a run had before a setting existed, where that is another value than the default
+    before: ClassVar[Mapping[str, Any]] = {}
+
     @pydantic.field_validator("*")
     @classmethod
     def _single_precision(cls, value: Any) -> Any:
@@ -25,6 +29,10 @@ class Strict(pydantic.BaseModel):
             if isinstance(number, float) and number and not SMALLEST <= abs(number) <= LARGEST:
                 raise ValueError(f"must be 0 or from {SMALLEST:.1e} to {LARGEST:.1e} in size")
         return value
+
+    def unused(self) -> dict[str, str]:
+        """Settings that do nothing beside the others here: name -> why, as in "but outer is clipped"."""
+        return {}
 
 
 class Hierarchy(Strict):
@@ -38,6 +46,11 @@ class Hierarchy(Strict):
         default=10, gt=0, le=10_000, description="environment steps one skill runs"
     )
     stochastic: bool = pydantic.Field(default=True, description="sample the actions of a skill")
+
+    def unused(self) -> dict[str, str]:
+        """A policy that starts as a skill acts by itself."""
+        acts = self.use == "act"
+        return {} if acts else dict.fromkeys(("steps_per_skill", "stochastic"), "hierarchy.use is start")
 
 
 class Training(Strict):
@@ -55,6 +68,10 @@ class Training(Strict):
     )
 
 
+SCHEDULE = ("step_decay", "step_hold", "step_floor")  # of an algorithm, and of an evaluation in its place
+BY_RULE = ("rule", *SCHEDULE, "imitation_steps", "least_gain", "fallback", "late_fallback")
+
+
 class Evaluation(Strict):
     """How the adaptation to held-out tasks is measured."""
 
@@ -67,11 +84,32 @@ class Evaluation(Strict):
         default="gradient",
         description="the trained inner update, or a refit to all episodes so far, weighted by their returns",
     )
+    step_decay: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="factor on the step size after each update from `step_hold` on; none: as trained",
+    )
+    step_hold: int | None = pydantic.Field(
+        default=None, gt=0, le=10_000, description="updates that take the whole step size; none: as trained"
+    )
+    step_floor: float | None = pydantic.Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of the step size that every update takes; none: as trained",
+    )
     imitation_steps: int = pydantic.Field(
         default=0,
         ge=0,
         le=100_000,
         description="gradient steps of the policy in a refit; 0: none",
+    )
+    least_gain: float | None = pydantic.Field(
+        default=None,
+        ge=0,
+        description="least return above that of first episodes for a refit to move; none: a fifth of what "
+        "knowing the task is worth on training tasks",
     )
     fallback: float = pydantic.Field(
         default=0.0,
@@ -97,6 +135,25 @@ class Evaluation(Strict):
         le=10_000,
         description="updates by the rule, after which clipped gradient steps tune the policy; none: never",
     )
+
+    def unused(self) -> dict[str, str]:
+        """Settings of updates that are not made, or not in this way."""
+        found: dict[str, str] = {}
+        if self.adapt_steps == 1:
+            found |= dict.fromkeys(SCHEDULE, "one update has the whole step size")
+        if self.rule == "refit":
+            found |= dict.fromkeys(SCHEDULE, "evaluation.rule is refit")
+        else:
+            found |= dict.fromkeys(("imitation_steps", "least_gain"), "evaluation.rule is not refit")
+        if not self.fallback:
+            found["late_fallback"] = "there is no evaluation.fallback"
+        if self.tune_after is not None and self.tune_after >= self.adapt_steps:
+            found["tune_after"] = f"there are {self.adapt_steps} updates"
+        if self.tune_after == 0 and self.adapt_steps:
+            found |= dict.fromkeys(BY_RULE, "no update goes by the rule, with evaluation.tune_after 0")
+        if not self.adapt_steps:
+            found |= dict.fromkeys((*BY_RULE, "tune_after"), "there is no update")
+        return found
 
 
 class Experiment(Strict):

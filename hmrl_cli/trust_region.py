@@ -4,6 +4,11 @@ Written for losses of a network's outputs.  One linearisation J of params -> out
 parameters serves both the gradient, J^T dL/dy, and every Fisher-vector product, J^T H J v, with H the
 Hessian of the divergence in the outputs.  At the current parameters the divergence is stationary in the
 outputs, so J^T H J is its exact Hessian, without differentiating twice through an inner loop.
+
+Few iterations in single precision do not solve an ill-conditioned system, such as that of latents which the
+policy does not heed yet.  `cg_residual` says what they leave of the gradient; it may exceed 1, for conjugate
+gradients lower another norm.  There the order of sums decides about digits that matter, and equal runs on
+other devices, or beside other seeds, part from each other after their first step.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import pytest
 
 from hmrl_cli import adaptation, networks
 from hmrl_cli.distributions import Gaussian
+from hmrl_cli.returns import discounted, linear_baseline
 from hmrl_cli.types import AdaptState
 from tests import toys
 
@@ -63,6 +64,17 @@ def test_the_parameter_step_is_reinforce(episodes):
     assert new.latent is STATE.latent
 
 
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.5, 1.0])
+def test_an_episode_as_a_whole_is_judged_by_its_return_whatever_lambda(gae_lambda, episodes):
+    steps = episodes.transitions
+    judge = jax.jit(partial(adaptation.advantages, discount=0.9, gae_lambda=gae_lambda))
+    _, starts = judge(steps)
+    gamma = 0.9 * steps.discount
+    returns = jax.vmap(discounted)(steps.reward, gamma)
+    worth = returns[:, 0] - linear_baseline(steps.obs, returns, steps.valid)[:, 0]
+    assert np.corrcoef(starts, worth)[0, 1] == pytest.approx(1.0, abs=1e-4)
+
+
 def test_a_latent_is_drawn_once_per_episode(episodes):
     assert episodes.latent.shape == (9, 2)
     np.testing.assert_allclose(
@@ -70,6 +82,20 @@ def test_a_latent_is_drawn_once_per_episode(episodes):
     )
     np.testing.assert_allclose(episodes.start_advantage.mean(), 0, atol=1e-5)
     np.testing.assert_allclose(episodes.advantage.std(), 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("decay", "hold", "floor", "expected"),
+    [
+        (1.0, 1, 0.0, [1, 1, 1, 1, 1]),
+        (0.5, 1, 0.0, [1, 0.5, 0.25, 0.125, 0.0625]),
+        (0.5, 1, 0.5, [1, 0.5, 0.5, 0.5, 0.5]),  # MAML's authors, at test time
+        (0.5, 2, 0.0, [1, 1, 0.5, 0.25, 0.125]),  # MAESN's
+        (0.5, 3, 0.0, [1, 1, 1, 0.5, 0.25]),  # LatentSpace's
+    ],
+)
+def test_step_sizes_fall_as_their_schedule_says(decay, hold, floor, expected):
+    np.testing.assert_array_equal(adaptation.step_factor(jnp.arange(5), decay, hold, floor), expected)
 
 
 def test_first_order_cuts_the_derivative_through_the_step(episodes):

@@ -48,6 +48,18 @@ def test_tasks_of_a_split_are_always_the_same_and_splits_differ():
     )
 
 
+def test_a_find_is_a_fifth_of_what_knowing_the_task_is_worth():
+    family = toys.walker(horizon=10)
+    refit = Evaluation(rule="refit")
+    found = evaluation.calibrated(refit, family)
+    assert found.least_gain == pytest.approx((10 - 1.2) / 5, abs=0.1)
+    assert found.model_copy(update={"least_gain": None}) == refit
+    given = Evaluation(rule="refit", least_gain=0.0)
+    assert evaluation.calibrated(given, family) == given
+    assert evaluation.calibrated(Evaluation(), family) == Evaluation()
+    assert evaluation.calibrated(refit, family._replace(controller=None)) == refit
+
+
 def fake_learner(skills):
     """Its return is seed + task + update, so that every axis can be told."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hmrl_cli import adaptation, devices, meta_gradient, networks, trust_region
+from hmrl_cli import adaptation, devices, loop, meta_gradient, networks, trust_region
 from hmrl_cli.algorithms import maesn, maml
 from hmrl_cli.distributions import Gaussian
 from hmrl_cli.schema import Evaluation
@@ -170,6 +170,26 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     np.testing.assert_array_equal(adapt(key, state, task, none)[0].latent.mean, jnp.zeros(2))
     wide = adapt(key, state, task, Evaluation(adapt_steps=0, episodes=4, latent_std=3.0))[0]
     np.testing.assert_allclose(jnp.exp(wide.latent.log_std), 3.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "schedule"),
+    [("maml", dict(step_decay=0.5, step_floor=0.5)), ("maesn", dict(step_hold=1, step_floor=0.125))],
+)
+def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
+    """That of the evaluation, where it has one, in place of the trained one: from the second update on."""
+    agent = learner(algorithm, 1)
+    state = agent.init(jax.random.key(0))
+
+    def adapted(agent, **settings):
+        budget = Evaluation(adapt_steps=2, episodes=4, **settings)
+        return jax.jit(partial(agent.adapt, budget=budget))(jax.random.key(5), state, jnp.array([0.0, 1.0]))
+
+    trained, tested = adapted(agent), adapted(agent, **schedule)
+    np.testing.assert_array_equal(trained[1].returned[:2], tested[1].returned[:2])
+    assert trained[1].returned[2] != tested[1].returned[2]
+    same = adapted(agent._replace(config=agent.config.model_copy(update=schedule)))
+    jax.tree.map(np.testing.assert_array_equal, tested, same)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +362,35 @@ def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     other = state.meta.policy | {"observed": scaled}
     one, same = acts(state.meta.policy, obs, latent), acts(other, 3.0 * obs + 1.0, latent)
     np.testing.assert_allclose(one.mean, same.mean, atol=1e-4)
+
+
+def test_seeds_side_by_side_are_those_apart():
+    """All that comes before the outer step to five digits, and the step itself where its system is sound.
+
+    A batch of seeds sums in another order.  Without damping, conjugate gradients make anything of that.
+    """
+    settings = SMALL | dict(num_train_tasks=5, trust_region=trust_region.Config(cg_damping=0.1))
+    agent = maesn.build(maesn.Config(**settings), FAMILY)
+    keys = jax.random.split(jax.random.key(2), 2)
+    state = jax.jit(jax.vmap(agent.init))(jax.random.split(jax.random.key(1), 2))
+
+    one, both = (
+        loop.make_epoch(lambda key, state, _: agent.step(key, state), 1, num_seeds=count) for count in (1, 2)
+    )
+
+    def trained(epoch, rows):
+        mine = jax.tree.map(lambda x: x[rows].copy(), state)
+        return epoch(jax.random.clone(keys[rows]), mine, None)[:2]
+
+    together = trained(both, np.arange(2))
+    for seed in range(2):
+        alone = jax.tree.map(lambda x: x[0], trained(one, np.array([seed])))
+        here = jax.tree.map(lambda x, seed=seed: x[seed], together)
+        for name in ("return_before", "return_after", "success_after", "reached_after", "loss"):
+            np.testing.assert_allclose(alone[1][name], here[1][name], rtol=1e-5, atol=1e-6, err_msg=name)
+        moved = ravel_pytree(jax.tree.map(lambda new, old, s=seed: new - old[s], here[0].meta, state.meta))[0]
+        apart = ravel_pytree(jax.tree.map(jnp.subtract, here[0].meta, alone[0].meta))[0]
+        assert jnp.linalg.norm(apart) < 1e-2 * jnp.linalg.norm(moved)
 
 
 @pytest.mark.skipif(len(jax.devices()) < 2, reason="run by test_devices.py, which gives it two devices")

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hmrl_cli import refit
 from hmrl_cli.distributions import Gaussian
@@ -63,6 +64,40 @@ def test_imitation_does_as_the_best_episode_did():
     assert net.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
     still = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 0)
     jax.tree.map(np.testing.assert_array_equal, still.params, start.params)
+
+
+@pytest.mark.parametrize(
+    ("finds", "found"),
+    [
+        ([], False),  # nothing but what actions cost
+        ([70], True),  # once, late, in a hundred
+        ([0, 2, 4, 6, 8, 10, 12, 14, 16, 18], True),  # half of the first batch
+        ([*range(20, 100)], True),  # all but the first batch
+    ],
+)
+def test_nothing_moves_until_something_was_found(finds, found):
+    """And then as far as if all returns counted; costs differ by a few, a find is worth 40."""
+    net = make_policy(2, Discrete(4), (8,), latent_size=2)
+    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
+    rng = np.random.default_rng(0)
+    returned = -200.0 - np.abs(rng.normal(0, 3, 100))
+    returned[finds] += 40.0
+    seen = memory(returned, latent=jnp.array(rng.normal(size=(100, 2)), jnp.float32))
+
+    def refitted(**gate):
+        return refit.refit(jax.random.key(1), start, seen, net, 3, **gate)
+
+    expected = refitted() if found else start
+    jax.tree.map(np.testing.assert_array_equal, refitted(first=20, least_gain=20.0), expected)
+    assert np.abs(refitted().latent.mean).max() > 0.05  # costs alone would have moved it
+
+
+def test_what_held_actions_cost_makes_no_find_of_the_others():
+    own = jnp.array([1.0, 0.0, 0.0, 1.0, 0.0])
+    seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(own=own)
+    assert not refit.found(seen, 5, 20.0)
+    assert refit.found(seen._replace(own=jnp.zeros(5)), 5, 20.0)  # there is nothing else to go by
+    assert refit.found(seen._replace(returned=seen.returned.at[4].set(-180.0)), 5, 20.0)
 
 
 def test_an_untrained_policy_gets_better_by_doing_again_what_was_good():

@@ -41,6 +41,10 @@ class Config(_on_policy.Config):
     condition: str = Field("xy", description="feature that q sees; with velocities, z tells it nothing")
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of q")
 
+    def unused(self) -> dict[str, str]:
+        """All discrete skills are asked, and none is drawn."""
+        return {"samples": "algorithm.skills is discrete"} if self.skills == "discrete" else {}
+
 
 class State(NamedTuple):
     """What DADS learns beside the policy."""

@@ -38,6 +38,11 @@ class Config(_on_policy.Config):
     stay: bool = Field(False, description="the last of the prototypes is zero: that skill is to stay")
     hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer of an mlp")
 
+    def unused(self) -> dict[str, str]:
+        """What the other form of q has."""
+        other = "hidden" if self.discriminator == "prototypes" else "sharpness"
+        return {other: f"algorithm.discriminator is {self.discriminator}"}
+
     @pydantic.model_validator(mode="after")
     def _only_prototypes_stay(self) -> Self:
         if self.stay and self.discriminator != "prototypes":

@@ -79,6 +79,10 @@ class Config(Strict):
     encoder_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the encoder (Adam)")
     sac: SACConfig = Field(SACConfig(), description="the learner that z conditions")
 
+    def unused(self) -> dict[str, str]:
+        """A divergence without weight has nothing to grow to."""
+        return {} if self.kl_lambda else {"kl_warmup": "algorithm.kl_lambda is 0"}
+
     @pydantic.model_validator(mode="after")
     def _table_holds_an_update(self) -> Self:
         if self.num_train_tasks < self.tasks_per_update:

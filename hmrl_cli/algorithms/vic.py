@@ -33,6 +33,10 @@ class Config(_on_policy.Config):
     discriminate: str = Field("xy", description="feature of first and last observation that q(z|.) sees")
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of q")
 
+    def unused(self) -> dict[str, str]:
+        """A fixed prior does not move."""
+        return {"prior_rate": "algorithm.prior is fixed"} if self.prior == "fixed" else {}
+
 
 class State(NamedTuple):
     """What VIC learns beside the policy."""

@@ -34,20 +34,25 @@ arm() { # ARM [hmrl's options]
     cp "$out/$arm/$file" "$here/$arm"
   done
   for split in test hidden; do
-    measured "$arm" $split-own --split $split
+    measured "$arm" $split-own --split $split $own
     # half of the fallback's episodes hold a skill from the start, half from where the policy has led
     measured "$arm" $split-explore --split $split --set evaluation.rule=refit --set evaluation.imitation_steps=200 \
       --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
   done
 }
 
-arm maml_repeat --set algorithm.name=maml --set training.action_repeat=$k
+own=
+halved='--set evaluation.step_decay=0.5 --set evaluation.step_floor=0.5' # MAML's authors' steps at test time
+arm maml_repeat $halved --set algorithm.name=maml --set training.action_repeat=$k
 arm maesn_repeat --set training.action_repeat=$k
-# a controller that has learned nothing: one update that may not move it
+# a controller that has learned nothing: one update that may not move it.  A latent that it never learned to heed moves
+# nothing either; so its own update is a policy gradient.
+own='--set evaluation.tune_after=0'
 arm "$library/skills_only" --skills "$skills" --set hierarchy.steps_per_skill=$k --set training.epochs=1 \
   --set training.updates_per_epoch=1 --set 'algorithm.outer="trust_region"' \
   --set algorithm.trust_region.max_divergence=1e-12 "$@"
-arm "$library/hmrl_maml" --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml "$@"
+own=
+arm "$library/hmrl_maml" $halved --skills "$skills" --set hierarchy.steps_per_skill=$k --set algorithm.name=maml "$@"
 arm "$library/hmrl" --skills "$skills" --set hierarchy.steps_per_skill=$k "$@"
 python "$here/../gather.py" "$out" "$library" "$here"
 # how they explore before any update

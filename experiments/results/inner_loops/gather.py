@@ -1,6 +1,7 @@
 """Gather FOLDER/ARM/test.json, what `hmrl eval --json` said, into OUT/inner_loops.json and .md.
 
-Arms that FOLDER does not have keep what OUT says of them.
+Arms that FOLDER does not have keep what OUT says of them.  ARM_halved is ARM/halved.json: the same run,
+whose steps at test time are a half from the second on.
 
     python experiments/results/inner_loops/gather.py FOLDER OUT
 
@@ -19,9 +20,9 @@ from hmrl_cli.lazy import np
 from hmrl_cli.statistics import bootstrap_interval
 
 
-def summary(run: Path) -> dict[str, Any]:
+def summary(file: Path) -> dict[str, Any]:
     """What an arm came to."""
-    found = json.loads((run / "test.json").read_text())
+    found = json.loads(file.read_text())
     returned = np.array(found["per_task"]["return"])  # [seed, task, step]
     low, high = bootstrap_interval(returned, np.mean)
     return {
@@ -38,7 +39,8 @@ def main(folder: Path, out: Path) -> None:
     """Write both files."""
     gathered = out / "inner_loops.json"
     kept = json.loads(gathered.read_text()) if gathered.exists() else {}
-    measured = {file.parent.name: summary(file.parent) for file in folder.glob("*/test.json")}
+    measured = {file.parent.name: summary(file) for file in folder.glob("*/test.json")}
+    measured |= {f"{file.parent.name}_halved": summary(file) for file in folder.glob("*/halved.json")}
     document = dict(sorted((kept | measured).items()))
     gathered.write_text(json.dumps(document) + "\n")
     steps = len(next(iter(document.values()))["mean"])

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Ways to meta-train MAML on 2-D navigation, at equal episodes and outer steps: first order, ProMP, several inner steps,
-# steps in proportion to the mean reward.  Three seeds each; writes the files beside this script.
+# steps in proportion to the mean reward.  Three seeds each; writes the files beside this script.  Arms that are trained
+# for one step of a fixed size are also evaluated as MAML's authors do it: from the second update on, half of it.
 #
 #   sh experiments/results/inner_loops/run.sh [FOLDER]
 set -eu
@@ -19,13 +20,21 @@ arm() { # ARM [hmrl's options]
   done
 }
 
+halved() {
+  hmrl eval "$out/$arm" --split test --reward dense --json --set evaluation.step_decay=0.5 \
+    --set evaluation.step_floor=0.5 >"$out/$arm/halved.json"
+}
+
 plain='--set algorithm.scale_by_reward=false --set algorithm.inner_lr=0.1'
 once='--set algorithm.inner_steps=1 --set algorithm.learn_step_size=false --set algorithm.outer_loss="last"'
 trpo='--set algorithm.outer="trust_region" --set algorithm.inner_surrogate="log_prob"'
 arm trpo_1 $plain $once $trpo
+halved
 arm trpo_1_first_order $plain $once $trpo --set algorithm.first_order=true
+halved
 arm trpo_1_scaled $once $trpo
 arm promp_1 $plain $once
+halved
 arm promp_1_scaled $once
 arm trpo_3 $plain $trpo
 arm trpo_3_scaled $trpo

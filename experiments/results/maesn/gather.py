@@ -2,9 +2,10 @@
 
     python experiments/results/maesn/gather.py FOLDER
 
-`own`: by the algorithm's own update; `refit`: by a refit of the latent; `imitation`: by that and imitation;
-`exploring`: by both, where three of ten episodes before an update hold one random skill, or action; `tuned`:
-by both for ten updates, from latents spread three times as wide, then by steps of the policy itself.
+`own`: by the algorithm's own update; `own, halved at once`: the same, with steps that halve from the second
+update on, as in runs of earlier versions; `refit`: by a refit of the latent; `imitation`: by that and
+imitation; `exploring`: by both, where three of ten episodes before an update hold one random skill or action;
+`tuned`: by both for ten updates, from latents spread three times as wide, then by steps of the policy itself.
 `updates` says how many of how many episodes each.  `recovered` is the fraction of the way from flat to
 feasible after the last update, a mean that is paired by task, `best` the largest after any.  `published` is
 that of Gupta et al. 2018 (1802.07245), read off their figures, a mean after 100 updates of 10,000 environment
@@ -26,6 +27,7 @@ ARMS = ("maesn", "hmrl", "latent_space", "maml")  # what their names begin with,
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN
 RULES = {
     "own": "test-sparse.json",
+    "own, halved at once": "halved_at_once.json",
     "refit": "refit.json",
     "imitation": "imitation.json",
     "tuned": "tuned.json",

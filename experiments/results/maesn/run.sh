@@ -1,10 +1,12 @@
 #!/bin/sh
 # MAESN's protocol: meta-trained dense on a table of tasks, adapted to sparse test goals, beside its baselines
 # LatentSpace (no inner update while training) and MAML.  Each adapts by its own update, and by a refit of the latent
-# to all episodes so far (MAML has none).  MAESN also trains for longer on the pusher and at the authors' time scale;
-# on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and the one that trained for as long as
-# the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On the ant it also trains over each
-# library of SKILLS, and explores as the arms of the claim do.  Three seeds; writes the files beside this script.  On
+# to all episodes so far (MAML has none).  Steps are their authors': MAESN's first two whole, then halved each time;
+# LatentSpace's first three, of size 1, likewise; MAML's a half from the second on.  MAESN also trains for longer on the
+# pusher and at the authors' time scale; on `pusher/maesn` it then imitates, too, the best of up to 2,000 episodes, and
+# the one that trained for as long as the others tunes its policy in 5,000 (`scratch`, not meta-trained, in 2,000).  On
+# the ant it also trains over each library of SKILLS, and explores as the arms of the claim do.  On `wheeled/maesn` each
+# is also evaluated with steps that halve from the second on.  Three seeds; writes the files beside this script.  On
 # two cores: wheeled a quarter of an hour, wheeled@maesn twice that, ant_goal an hour and more, pusher three; the long
 # trainings of ant_goal@maesn and pusher@maesn take minutes on a GPU, and hours there.
 #
@@ -48,7 +50,13 @@ own_update() { # last, for reports show the last evaluation
   cp "$run/eval/test-sparse.json" "$kept"
 }
 
+halved_at_once() { # by the schedule of runs before, which halves from the second step on
+  hmrl eval "$run" --json --adapt-steps 10 --episodes 50 --set evaluation.step_hold=1 >"$run/halved_at_once.json"
+  cp "$run/halved_at_once.json" "$kept"
+}
+
 evaluated() {
+  [ "$name" != wheeled ] || halved_at_once
   refit refit --adapt-steps 10 --episodes 50
   own_update
 }
@@ -69,8 +77,9 @@ for preset in $presets; do
     ;;
   esac
   evaluated
-  arm latent_space --set algorithm.inner_steps=0
-  trained maml --set algorithm.name=maml
+  arm latent_space --set algorithm.inner_steps=0 --set algorithm.step_hold=3 \
+    --set algorithm.mean_step_size=1 --set algorithm.log_std_step_size=1
+  trained maml --set algorithm.name=maml --set evaluation.step_decay=0.5 --set evaluation.step_floor=0.5
   own_update
   case $name in
   pusher)
