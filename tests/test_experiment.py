@@ -367,7 +367,7 @@ def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
         resolved = resolve("maesn", "hierarchy.steps_per_skill=2", *seeds, skills=runs / "diayn")
         skills_from = assembly.skills_experiment(resolved.experiment)
         parts = assembly.assemble(resolved.experiment, skills_from)
-        return jax.tree.leaves(experiment._load_skills(resolved.experiment, skills_from, parts))
+        return jax.tree.leaves(experiment._load_skills(resolved.experiment, skills_from, parts, None))
 
     for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
         np.testing.assert_array_equal(both[1], alone[0])
@@ -594,7 +594,9 @@ def test_skills_are_diagnosed_and_drawn(runs):
 
 def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_for(monkeypatch, runs):
     assert json.loads((runs / "diayn" / "skills.json").read_text())["deterministic"] is False
-    monkeypatch.setattr(experiment, "diagnose", lambda path, trained, deterministic: {"mode": deterministic})
+    monkeypatch.setattr(
+        experiment, "diagnose", lambda path, trained, deterministic, check: {"mode": deterministic}
+    )
     for sets, mode in (((), False), (["evaluation.deterministic=true"], True)):
         assert experiment.evaluate(runs / "diayn", sets=sets, progress=Silent())["mode"] is mode
 
