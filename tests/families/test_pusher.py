@@ -52,9 +52,9 @@ def family(**settings):
     return pusher.make(pusher.Config(**settings))
 
 
-def draws(split, number=16, seed=0):
+def draws(split, number=16, seed=0, **settings):
     keys = jax.random.split(jax.random.key(seed), number)
-    sample = family().sample  # made outside of the tracing
+    sample = family(**settings).sample  # made outside of the tracing
     return jax.jit(jax.vmap(lambda key: sample(key, split)))(keys)
 
 
@@ -215,7 +215,7 @@ def test_a_pushed_block_stops_once_it_is_let_go():
 def test_energy_does_not_grow_when_nothing_acts():
     """The gripper coasts into the blocks, and they into each other."""
     run = record()
-    inertia = np.array([*pusher.INERTIA, *[BLOCK_MASS] * 10])
+    inertia = np.array([0.25, 0.25, 0.04, *[BLOCK_MASS] * 10])
     energy = 0.5 * (inertia * np.square(run.obs[THROWN, 5:, 13:])).sum(axis=-1)  # [16, 45]
     assert (energy[:, 0] > 0.1).all()
     still = run.block_speeds()[THROWN, 5].max(axis=1) < 1e-3
@@ -271,6 +271,20 @@ def test_every_lane_has_one_block_and_the_goal_is_ahead_in_that_of_its_block():
         same = goal_lane == lanes[np.arange(500), block]
         assert not same.any() if split == "hidden" else same.all()
         assert set(goal_lane) == set(range(5))
+
+
+def test_training_tasks_may_share_their_arrangements():
+    """The observation then no longer tells which block matters, nor where it is to go."""
+    rows = np.asarray(draws("train", 60, arrangements=4))
+    pictures = {tuple(row[3:]) for row in rows}
+    assert len(pictures) == 4
+    for picture in pictures:
+        tasks = rows[(rows[:, 3:] == picture).all(axis=1)]
+        assert len(set(tasks[:, 0])) >= 4 and len(set(tasks[:, 1])) == len(tasks)
+    assert {tuple(row[3:]) for row in np.asarray(draws("train", 60, seed=1, arrangements=4))} == pictures
+    test = np.asarray(draws("test", 60, arrangements=4))
+    assert len({tuple(row[3:]) for row in test}) == 60  # those to be tested on are new ones
+    np.testing.assert_array_equal(test, draws("test", 60))
 
 
 @pytest.mark.parametrize("wrong", [{"reward": "shaped"}, {"sparse_radius": 0.0}, {"backend": "positional"}])
