@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import checkpoints, cli, config, files, records, rundir
+from hmrl_cli import checkpoints, cli, config, files, provenance, records, rundir
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
 from hmrl_cli.rundir import RunDir
 
@@ -750,6 +750,17 @@ def test_a_run_that_went_away_is_written_to_no_more(resolved, tmp_path, away):
     assert contents(path) == before
     if away is moved:
         RunDir.resume(tmp_path / "elsewhere", resolved).close()
+
+
+def test_a_run_that_is_begun_anew_while_it_begins_is_left_alone(resolved, tmp_path, monkeypatch):
+    def collect(*arguments):
+        begun_anew(tmp_path / "r")
+        return {}
+
+    monkeypatch.setattr(provenance, "collect", collect)
+    with pytest.raises(RunDirError, match="was moved, removed or replaced"):
+        RunDir.create(tmp_path / "r", resolved)
+    assert [file.name for file in (tmp_path / "r").iterdir()] == ["lock"]
 
 
 def contents(path):
