@@ -698,6 +698,18 @@ def test_what_is_read_is_not_dropped(tmp_path, monkeypatch, locks):
     assert len(checkpoints.epochs(tmp_path)) == 2 and not list(tmp_path.glob(".*"))
 
 
+def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(resolved, tmp_path, monkeypatch):
+    run = RunDir.create(tmp_path / "r", resolved)
+
+    def is_locked(path):
+        run.complete({})
+        run.close()
+        return False
+
+    monkeypatch.setattr(files, "is_locked", is_locked)
+    assert records.read(tmp_path / "r").status["state"] == "complete"
+
+
 def failing(number):
     def fail(*arguments, **more):
         raise OSError(number, os.strerror(number))
