@@ -243,6 +243,13 @@ def test_keys_of_many_dots_are_refused(tmp_path, key):
         assert "nested too deeply" in refused(act)
 
 
+def test_a_preset_stands_on_so_many_others(tmp_path):
+    for number in range(300):
+        (tmp_path / f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+    problem = refused(lambda: config.resolve("meta-train", str(tmp_path / "0.toml")))
+    assert "stands on more than 64 presets" in problem
+
+
 @pytest.mark.parametrize(
     "setting",
     [
