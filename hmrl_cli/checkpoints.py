@@ -66,29 +66,48 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
     """Write the checkpoint of an epoch and drop all but the newest two.
 
     Raises:
-        StorageError: the disk is full or broken; the older checkpoints are untouched.
+        StorageError: the disk is full or broken, or the folder is gone; the older checkpoints are untouched.
     """
-    temporary = folder / f".{epoch}.tmp"
-    final = folder / str(epoch)
     try:
-        for stale in folder.glob(".*.tmp"):
-            _remove(stale)
-        arrays = flatten(jax.device_get(tree))
         folder.mkdir(exist_ok=True)
-        temporary.mkdir()  # not by Orbax, which would begin a run anew that was moved
-        _write_arrays(temporary / "tree", arrays)
-        _write_manifest(temporary, epoch, arrays, config_hash)
-        if os.path.lexists(final):
-            _drop(final)
-        temporary.rename(final)
+        with _opened(folder) as descriptor:
+            for stale in folder.glob(".*.tmp"):
+                _remove(stale)
+            with _temporary(folder, epoch, descriptor) as temporary:
+                arrays = flatten(jax.device_get(tree))
+                _write_arrays(temporary / "tree", arrays)
+                _write_manifest(temporary, epoch, arrays, config_hash)
+                if not _is_at(folder, descriptor):
+                    raise FileNotFoundError("its folder was moved")
+                if os.path.lexists(folder / str(epoch)):
+                    _drop(folder / str(epoch))
+                temporary.rename(folder / str(epoch))
         sync(folder)
         for old in epochs(folder)[KEEP:]:
             with contextlib.suppress(BlockingIOError), _locked(folder / str(old), fcntl.LOCK_EX):
                 _drop(folder / str(old))
     except Exception as error:  # Orbax wraps a full disk in errors of many types
-        shutil.rmtree(temporary, ignore_errors=True)
         reason = one_line(error)[:200]
-        raise StorageError(f"checkpoint {final} cannot be written: {reason}") from error
+        raise StorageError(f"checkpoint {folder / str(epoch)} cannot be written: {reason}") from error
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, epoch: int, descriptor: int) -> Iterator[Path]:
+    """A folder of this process alone, which an error removes.
+
+    Orbax makes the folders above it, too, where they were moved meanwhile: these are removed as well.
+    """
+    temporary = folder / f".{epoch}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir()
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not _is_at(folder, descriptor):
+            for empty in (folder, folder.parent):
+                with contextlib.suppress(OSError):  # of what is not empty, and so not made here
+                    empty.rmdir()
+        raise
 
 
 def load(folder: Path, template: Any, config_hash: str, only: int | None = None) -> Checkpoint | None:
@@ -189,15 +208,22 @@ def _kept(checkpoint: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, operation: int) -> Iterator[int]:
-    """The folder, open and locked where its file system has locks; BlockingIOError where others lock it."""
+def _opened(folder: Path) -> Iterator[int]:
+    """The descriptor of a folder, which follows it where it is moved to."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if try_lock(descriptor, operation) is False:
-            raise BlockingIOError
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, operation: int) -> Iterator[int]:
+    """The folder, open and locked where its file system has locks; BlockingIOError where others lock it."""
+    with _opened(folder) as descriptor:
+        if try_lock(descriptor, operation) is False:
+            raise BlockingIOError
+        yield descriptor
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -322,8 +322,7 @@ def export(
 
     What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
     """
-    records.read(run_dir)
-    exports.check_output(out)
+    exports.check_output(out, records.read(run_dir).experiment)
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
         from hmrl_cli import frozen

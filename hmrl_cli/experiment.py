@@ -246,6 +246,8 @@ def evaluate(
         **evaluation.curve_document(curves, lines),
         "tasks_sha256": evaluation.tasks_digest(tasks),
     }
+    with files.writing(path / "eval"):
+        (path / "eval").mkdir(exist_ok=True)
     files.write_json(path / "eval" / f"{name}-{reward}.json", document)
     return document
 

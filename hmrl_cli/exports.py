@@ -8,6 +8,7 @@ Both are data: nothing in them is executed.  What comes back is, bit for bit, wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -64,14 +65,18 @@ def card_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def check_output(path: Path) -> None:
-    """Refuse to write an export to `path`.
+def check_output(path: Path, experiment: Experiment) -> None:
+    """Refuse to write an export of an experiment's run to `path`.
 
     Raises:
-        ConfigError: the name does not end as it must, it lies in a run, or what is there is no export.
+        ConfigError: the name does not end as it must, it lies in a run, what is there is no export, or it is
+            that of the skills which the run acts through.
         StorageError: nothing can be written there.
     """
     card_file = card_path(path)
+    skills = experiment.hierarchy.skills if experiment.hierarchy else ""
+    if os.path.realpath(path) == os.path.realpath(skills):
+        raise ConfigError(f"-o: {path} holds the skills that the run acts through; must be another name")
     run = outputs.run_around(path.parent)
     if run is not None:
         raise ConfigError(f"-o: {path} lies in the run {run}; must lie elsewhere")

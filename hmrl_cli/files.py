@@ -115,12 +115,13 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file by other bytes, as a whole or not at all.
 
+    Its folder is not made: a run that was moved would be begun anew where it was.
+
     Raises:
         StorageError: the disk is full or broken.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
-        path.parent.mkdir(exist_ok=True)  # alone: a run that was moved is not begun anew where it was
         try:
             with temporary.open("wb") as file:
                 file.write(data)

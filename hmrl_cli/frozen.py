@@ -34,7 +34,7 @@ def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
         InputError: the run or its checkpoint cannot be used; of a run that is complete, the last one.
         StorageError: the files cannot be written.
     """
-    exports.check_output(out)
+    exports.check_output(out, records.read(path).experiment)
     progress.phase("loading")
     trained = open_trained(path, "sparse", progress, only=records.last_epoch(path))
     skills_from = records.read_skills(path)

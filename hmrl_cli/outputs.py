@@ -9,7 +9,7 @@ from hmrl_cli import reading
 from hmrl_cli.errors import ConfigError, InputError, StorageError
 from hmrl_cli.files import writing
 
-RUN_FILES = ("config.toml", "lock", "status.json", "provenance.json")
+RUN_FILES = ("config.toml", "lock", "status.json")  # two of them make a run; archived results have one
 # what a page or a picture of this package holds near its beginning, and no other does
 OUR_PAGES = (b"<title>hmrl report</title>", b'<canvas id="view" role="img" aria-label="The episode">')
 OUR_PICTURE = b'<g id="figure_1">'

@@ -66,7 +66,9 @@ def read(path: Path) -> Info:
     experiment = load_config(path / "config.toml")
     status = read_status(path)
     if status.get("state") == "running" and not files.is_locked(path):
-        status["state"] = "killed"
+        status = read_status(path)  # it may have ended between the two looks
+        if status.get("state") == "running":
+            status["state"] = "killed"
     return Info(path, experiment, status, read_provenance(path))
 
 

@@ -27,10 +27,6 @@ def contents(path):
     return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def export_of(run):
-    return exports.encode(ARRAYS, "skills", run.experiment, None, 1)
-
-
 @pytest.mark.parametrize(
     "name", ["skills", "status", "provenance", "eval/x", "checkpoints/1/manifest", "new/x"]
 )
@@ -47,10 +43,10 @@ def test_an_export_replaces_an_export_and_nothing_else(tmp_path):
     experiment = config.resolve("pretrain-skills", "point/smoke").experiment
     data, card = exports.encode(ARRAYS, "skills", experiment, None, 1)
     file, card_file = tmp_path / "x" / "package.safetensors", tmp_path / "x" / "package.json"
-    exports.check_output(file)
+    exports.check_output(file, experiment)
     file.write_bytes(data)
     card_file.write_text(json.dumps(card | {"schema": 2, "more": None}))
-    exports.check_output(file)  # of any version
+    exports.check_output(file, experiment)  # of any version
     foreign_card = json.dumps({"name": "package", "schema": 1})
     foreign_data = safetensors.numpy.save(ARRAYS)
     for path, content in (
@@ -62,16 +58,25 @@ def test_an_export_replaces_an_export_and_nothing_else(tmp_path):
         kept = path.read_bytes()
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=f"{path.name} is there already, and was not written by hmrl"):
-            exports.check_output(file)
+            exports.check_output(file, experiment)
         path.write_bytes(kept)
     card_file.unlink()
     for put in (lambda: os.mkfifo(card_file), card_file.mkdir, lambda: card_file.symlink_to("nowhere")):
         put()
         with pytest.raises(ConfigError, match=r"package\.json is there already"):
-            exports.check_output(file)
+            exports.check_output(file, experiment)
         card_file.rmdir() if card_file.is_dir() else card_file.unlink()
     with pytest.raises(StorageError, match="cannot be written"):
-        exports.check_output(tmp_path / "x" / "package.safetensors" / "y.safetensors")
+        exports.check_output(tmp_path / "x" / "package.safetensors" / "y.safetensors", experiment)
+
+
+def test_an_export_does_not_replace_the_skills_its_run_acts_through(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = {"hierarchy.skills": "s.safetensors"}
+    experiment = config.resolve("meta-train", "point/smoke", flags=flags).experiment
+    with pytest.raises(ConfigError, match="holds the skills that the run acts through"):
+        exports.check_output(tmp_path / "s.safetensors", experiment)
+    exports.check_output(tmp_path / "policy.safetensors", experiment)
 
 
 def test_a_page_goes_into_a_run_under_its_own_name_alone(run, tmp_path, capsys):

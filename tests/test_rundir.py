@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import checkpoints, cli, config, files, records, rundir
+from hmrl_cli import checkpoints, cli, config, files, provenance, records, rundir
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, RunDirError, StorageError
 from hmrl_cli.rundir import RunDir
 
@@ -698,6 +698,18 @@ def test_what_is_read_is_not_dropped(tmp_path, monkeypatch, locks):
     assert len(checkpoints.epochs(tmp_path)) == 2 and not list(tmp_path.glob(".*"))
 
 
+def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(resolved, tmp_path, monkeypatch):
+    run = RunDir.create(tmp_path / "r", resolved)
+
+    def is_locked(path):
+        run.complete({})
+        run.close()
+        return False
+
+    monkeypatch.setattr(files, "is_locked", is_locked)
+    assert records.read(tmp_path / "r").status["state"] == "complete"
+
+
 def failing(number):
     def fail(*arguments, **more):
         raise OSError(number, os.strerror(number))
@@ -750,6 +762,17 @@ def test_a_run_that_went_away_is_written_to_no_more(resolved, tmp_path, away):
     assert contents(path) == before
     if away is moved:
         RunDir.resume(tmp_path / "elsewhere", resolved).close()
+
+
+def test_a_run_that_is_begun_anew_while_it_begins_is_left_alone(resolved, tmp_path, monkeypatch):
+    def collect(*arguments):
+        begun_anew(tmp_path / "r")
+        return {}
+
+    monkeypatch.setattr(provenance, "collect", collect)
+    with pytest.raises(RunDirError, match="was moved, removed or replaced"):
+        RunDir.create(tmp_path / "r", resolved)
+    assert [file.name for file in (tmp_path / "r").iterdir()] == ["lock"]
 
 
 def contents(path):
