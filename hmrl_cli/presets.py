@@ -99,8 +99,8 @@ def stack(command: str, preset: str) -> list[Layer]:
 def _stack(command: str, preset: str, path: Path, above: tuple[Path, ...]) -> list[Layer]:
     if path.resolve() in above:
         raise ConfigError(f"extends: {shown(preset)} extends itself, directly or through another preset")
-    if len(above) > documents.MAX_DEPTH:
-        raise ConfigError(f"extends: {shown(preset)} stands on more than {documents.MAX_DEPTH} presets")
+    if len(above) > reading.MAX_DEPTH:
+        raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
     tables, origin = read(path, preset), f"preset {preset}"
     extends = tables.pop("extends", None)
     for_command = {name: tables.pop(name, {}) for name in COMMANDS}
