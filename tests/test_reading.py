@@ -253,10 +253,10 @@ def test_a_preset_stands_on_so_many_others(tmp_path):
 @pytest.mark.parametrize(
     "setting",
     [
-        "algorithm.inner_lr=1e39",
-        "algorithm.inner_lr=1e-46",
-        "algorithm.inner_lr=1e-39",
-        f"algorithm.inner_lr={10**39}",
+        "algorithm.mean_step_size=1e39",
+        "algorithm.mean_step_size=1e-46",
+        "algorithm.mean_step_size=1e-39",
+        f"algorithm.mean_step_size={10**39}",
         "family.sparse_radius=1e-300",
     ],
 )
@@ -264,5 +264,5 @@ def test_numbers_that_single_precision_does_not_have_are_refused(setting):
     skills = "hierarchy.skills='x'"
     problem = refused(lambda: config.resolve("meta-train", "point/smoke", [skills, setting]))
     assert "must be 0 or from 1.2e-38 to 3.4e+38 in size" in problem and setting.split("=")[0] in problem
-    largest = ["algorithm.inner_lr=3e38", "family.sparse_radius=1.2e-38"]
+    largest = ["algorithm.mean_step_size=3e38", "family.sparse_radius=1.2e-38"]
     config.resolve("meta-train", "point/smoke", [skills, *largest])
