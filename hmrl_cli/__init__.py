@@ -56,7 +56,7 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `experiment.evaluate`."""
     from hmrl_cli import experiment, progress, runtime
 
-    runtime.prepare()
+    runtime.start()
     return experiment.evaluate(Path(run_dir), progress=progress.Silent(), **settings)
 
 
@@ -64,7 +64,7 @@ def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
     from hmrl_cli import frozen, progress, runtime
 
-    runtime.prepare()
+    runtime.start()
     return frozen.export(Path(run_dir), Path(out), progress.Silent())
 
 
@@ -72,7 +72,7 @@ def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
     """The exported skills of one seed: `library.policy(library.params, obs, skill)`, a distribution."""
     from hmrl_cli import frozen, runtime
 
-    runtime.prepare()
+    runtime.start()
     return frozen.load_skills(Path(path), seed)
 
 
@@ -80,7 +80,7 @@ def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Ke
     """The exported policy of one seed: key of an episode -> key, observation -> action or skill."""
     from hmrl_cli import frozen, runtime
 
-    runtime.prepare()
+    runtime.start()
     return frozen.load_policy(Path(path), seed)
 
 
@@ -94,7 +94,7 @@ def _train(
 ) -> Path:
     from hmrl_cli import config, experiment, progress, records, rundir, runtime
 
-    runtime.prepare()
+    runtime.start()
     resolved = config.resolve(command, preset, list(sets), flags)
     records.check_skills(resolved.experiment)
     experiment.check(resolved)

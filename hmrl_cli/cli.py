@@ -527,7 +527,7 @@ def render(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Show versions, devices, the cache of compiled programs and the room on the disk."""
-    cache_problem = runtime.prepare()
+    cache_problem = runtime.start()
     from hmrl_cli import doctor as doctors
 
     found = doctors.examine(cache_problem)
@@ -585,7 +585,7 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
     config.family_of(name)  # a wrong name is told before jax is imported
     _check_tasks_file(tasks)
-    runtime.prepare()
+    runtime.start()
     from hmrl_cli import experiment
 
     described = experiment.describe_family(name, split.value, tasks)
@@ -717,7 +717,7 @@ def _progress(quiet: bool, verbose: bool) -> Iterator[progress.Progress]:
 
 
 def _prepare(shows: progress.Progress) -> None:
-    warning = runtime.prepare()
+    warning = runtime.start()
     if warning:
         shows.note(warning)
 

@@ -148,15 +148,9 @@ class RunDir:
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
                 "must be the skills it began with; to start another run: --name NAME"
             )
-        changed = [key for key in ("versions", "machine") if before.get(key) != now[key]]
+        changed = provenance.changes(before, now)
         if changed:
-            details = ", ".join(
-                f"{name} {shown(before.get(key, {}).get(name))} -> {shown(value)}"
-                for key in changed
-                for name, value in now[key].items()
-                if before.get(key, {}).get(name) != value
-            )
-            note = f"resumed in another environment, results may differ in the last bits: {details}"
+            note = f"resumed in another environment, results may differ: {changed}"
             self._tell(note)
             self.event(note)
 

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hmrl_cli
-from hmrl_cli import cli, presets, progress, records, runtime
-from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted, MissingDependency
+from hmrl_cli import cli, lazy, presets, progress, records, runtime
+from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted, MissingDependency
 from hmrl_cli.schema import COMMANDS
 
 PRESET = """
@@ -521,6 +521,33 @@ def test_a_cache_that_others_can_write_is_not_used(environment, tmp_path):
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     environment.setenv("HMRL_CACHE_DIR", "/proc/none")
     assert "compiling without a cache" in runtime.prepare()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("JAX_NUM_CPU_DEVICES", "0", "JAX_NUM_CPU_DEVICES: found '0'; must be from 1 to 256"),
+        ("JAX_NUM_CPU_DEVICES", "abc", "JAX_NUM_CPU_DEVICES: found 'abc'"),
+        ("JAX_PLATFORMS", "cuda", "JAX_PLATFORMS=cuda, but jax finds no device: it has no plugin"),
+    ],
+)
+def test_what_keeps_jax_from_starting_is_told(environment, name, value, expected):
+    def fails(*_):
+        raise AssertionError  # as jax does
+
+    environment.setattr(lazy.jnp, "zeros", fails)  # and jax is imported
+    environment.setenv(name, value)
+    with pytest.raises(ConfigError, match=expected):
+        runtime.start()
+
+
+def test_a_variable_that_jax_does_not_know_a_value_of_is_told(environment):
+    def fails():
+        raise ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'")
+
+    environment.setattr(lazy, "pin", fails)
+    with pytest.raises(ConfigError, match="cannot start: invalid truth value 'maybe' .* 'JAX_ENABLE_X64'"):
+        runtime.start()
 
 
 def test_a_device_that_is_late_does_not_end_the_process(environment):
