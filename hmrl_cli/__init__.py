@@ -1,7 +1,8 @@
 """Exploration via hierarchical meta reinforcement learning.
 
 The command line's main steps as functions: a configuration in, a run directory or a result out.  Errors
-are `hmrl_cli.errors.HmrlError`s, whose text the command line would print.
+are `hmrl_cli.errors.HmrlError`s, whose text the command line would print; what it would note is a warning.
+The settings of jax in `hmrl_cli.lazy.PINNED`, which decide numbers, are set for the whole process.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hmrl_cli.errors import telling_limits
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, SkillLibrary
@@ -57,7 +60,8 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     from hmrl_cli import experiment, progress, runtime
 
     runtime.start()
-    return experiment.evaluate(Path(run_dir), progress=progress.Silent(), **settings)
+    with telling_limits():
+        return experiment.evaluate(Path(run_dir), progress=progress.Warns(), **settings)
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     from hmrl_cli import frozen, progress, runtime
 
     runtime.start()
-    return frozen.export(Path(run_dir), Path(out), progress.Silent())
+    return frozen.export(Path(run_dir), Path(out), progress.Warns())
 
 
 def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
@@ -98,7 +102,11 @@ def _train(
     resolved = config.resolve(command, preset, list(sets), flags)
     records.check_skills(resolved.experiment)
     experiment.check(resolved)
-    with rundir.open_run(resolved, None if run_dir is None else Path(run_dir), resume) as run:
+    shows = progress.Warns()
+    path = None if run_dir is None else Path(run_dir)
+    with rundir.open_run(resolved, path, resume, tell=shows.note) as run:
         if not run.is_complete:
-            run.complete(experiment.train(resolved, run, resume, progress.Silent()))
+            with telling_limits():
+                summary = experiment.train(resolved, run, resume, shows)
+            run.complete(summary)
     return run.path

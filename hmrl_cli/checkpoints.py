@@ -14,6 +14,7 @@ without a word.  A damaged checkpoint gives way to the one before it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -23,8 +24,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.errors import InputError, StorageError, one_line
-from hmrl_cli.files import file_sha256, sync
+from hmrl_cli import event_loops
+from hmrl_cli.errors import InputError, MachineLimit, StorageError, limit_reached, one_line
+from hmrl_cli.files import DISK_ERRORS, file_sha256, sync
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
 
     Raises:
         StorageError: the disk is full or broken; the older checkpoints are untouched.
+        MachineLimit: memory is too short for a copy of the tree; likewise.
     """
     temporary = folder / f".{epoch}.tmp"
     final = folder / str(epoch)
@@ -71,8 +74,16 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
             shutil.rmtree(folder / str(old))
     except Exception as error:  # Orbax wraps a full disk in errors of many types
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = one_line(error)[:200]
-        raise StorageError(f"checkpoint {final} cannot be written: {reason}") from error
+        if reached := limit_reached(error):
+            raise MachineLimit(f"checkpoint {final} cannot be written: {reached}") from error
+        raise StorageError(f"checkpoint {final} cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written, as the system said it, if a library's words hold that somewhere."""
+    text = one_line(error)
+    known = (os.strerror(number) for number in (*DISK_ERRORS, errno.EACCES, errno.EROFS))
+    return next((reason for reason in known if reason in text), text[:200])
 
 
 def load(folder: Path, template: Any, config_hash: str) -> Checkpoint | None:
@@ -141,6 +152,7 @@ def _remove(entry: Path) -> None:
         entry.unlink()
 
 
+@event_loops.that_may_be_late()
 def _write_arrays(path: Path, arrays: Arrays) -> None:
     import orbax.checkpoint as ocp
 
@@ -152,6 +164,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
         checkpointer.save(path.absolute(), stored)
 
 
+@event_loops.that_may_be_late()
 def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
     import orbax.checkpoint as ocp
 

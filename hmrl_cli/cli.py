@@ -7,13 +7,16 @@ at the end otherwise.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import enum
 import errno
+import io
 import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,6 +45,7 @@ from hmrl_cli.errors import (
     did_you_mean,
     one_line,
     shown,
+    telling_limits,
 )
 from hmrl_cli.schema import Experiment
 
@@ -98,6 +102,10 @@ TasksFile = Annotated[
 
 def main() -> None:
     """Entry point of `hmrl`."""
+    if sys.warnoptions:  # -W and PYTHONWARNINGS: what a library warns of must not end a run
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
     leave(run(sys.argv[1:]))
 
 
@@ -116,9 +124,12 @@ def run(argv: Sequence[str]) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="as_utf8")
     debug = "--debug" in argv
     try:
-        code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
+        with telling_limits():
+            code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
@@ -137,6 +148,15 @@ def run(argv: Sequence[str]) -> int:
         return _explain(StorageError(f"{error.filename or 'stdout'}: {error.strerror}"), debug)
     except Exception as error:
         return _explain(error, debug)
+
+
+def _as_utf8(error: UnicodeError) -> tuple[bytes, int]:
+    """What an encoding of stdout lacks, as UTF-8: a path of other letters stays the path that it is."""
+    assert isinstance(error, UnicodeEncodeError)
+    return error.object[error.start : error.end].encode("utf-8", "surrogateescape"), error.end
+
+
+codecs.register_error("as_utf8", _as_utf8)
 
 
 def _explain(error: Exception, debug: bool) -> int:
@@ -292,7 +312,7 @@ def _train_in(
     from hmrl_cli import experiment
 
     if run_directory.is_complete:
-        shows.note("the run is complete already")
+        shows.say("the run is complete already")
         summary = run_directory.status.get("summary", {})
     else:
         summary = experiment.train(resolved, run_directory, resume, shows, stop)
@@ -585,10 +605,11 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
     config.family_of(name)  # a wrong name is told before jax is imported
     _check_tasks_file(tasks)
-    runtime.start()
-    from hmrl_cli import experiment
+    with _progress(quiet=False, verbose=False) as shows:
+        _prepare(shows)
+        from hmrl_cli import experiment
 
-    described = experiment.describe_family(name, split.value, tasks)
+        described = experiment.describe_family(name, split.value, tasks)
     if as_json:
         _out_json(described)
     else:
@@ -710,7 +731,8 @@ def _value(value: Any) -> str:
 def _progress(quiet: bool, verbose: bool) -> Iterator[progress.Progress]:
     shows = progress.make(sys.stderr, quiet=quiet, verbose=verbose)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout is the result's
+        # whatever a library prints, stdout is the result's
+        with contextlib.redirect_stdout(sys.stderr), runtime.cache_warnings(shows.note):
             yield shows
     finally:
         shows.close()

@@ -21,7 +21,7 @@ from hmrl_cli.assembly import (
     state_shapes,
 )
 from hmrl_cli.config import Resolved
-from hmrl_cli.errors import ConfigError, Diverged, Interrupted
+from hmrl_cli.errors import ConfigError, Diverged, Interrupted, one_line
 from hmrl_cli.interruption import unless_stopped
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.schema import Evaluation, Experiment
@@ -120,7 +120,7 @@ def train(
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints")
         trained = Trained(experiment, parts, last_epoch, state, skills, digest)
-        summary["skills"] = diagnose(run.path, trained, stop)
+        summary["skills"] = diagnose(run.path, trained, stop, note=progress.note)
     return summary
 
 
@@ -255,7 +255,7 @@ def _evaluate_skills(path: Path, reward: Reward, progress: Progress, adapts: boo
         )
     with files.held(path):  # its training ends with writing the same files
         trained = open_trained(path, reward, progress)
-        return {"schema": 1, "run": str(path), **diagnose(path, trained)}
+        return {"schema": 1, "run": str(path), **diagnose(path, trained, note=progress.note)}
 
 
 def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
@@ -298,10 +298,16 @@ def _experience(parts: Parts, budget: Evaluation) -> list[int]:
     return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
 
 
-def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lambda: None) -> dict[str, Any]:
+def diagnose(
+    path: Path,
+    trained: Trained,
+    stop: Callable[[], int | None] = lambda: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
     """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
 
-    The picture shows the paths of all seeds, the page plays every skill of the first one.
+    The picture shows the paths of all seeds, the page plays every skill of the first one.  What cannot be
+    drawn is noted, and is no error: a run is for the numbers.
 
     Raises:
         Diverged: a number is not finite; nothing was written.
@@ -326,11 +332,22 @@ def diagnose(path: Path, trained: Trained, stop: Callable[[], int | None] = lamb
     found = {name: value.tolist() for name, value in numbers.items()}
     document = {"epoch": epoch, "arrays_sha256": digest, **found}
     files.write_json(path / "skills.json", document)
-    files.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
     first = jax.tree.map(lambda x: x[0], films)
-    page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
-    files.write_text(path / "skills.html", page)
+    title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
+    _draw(path / "skills.svg", lambda: report.paths_svg(paths, "skills"), note)
+    _draw(path / "skills.html", lambda: film.page(title, parts.act_on(None), first, labels), note)
     return document
+
+
+def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> None:
+    """Write what `draw` returns, or note why it could not; an older picture would be one of other skills."""
+    try:
+        text = draw()
+    except Exception as error:  # a library's, of fonts or settings, after hours of training
+        file.unlink(missing_ok=True)
+        note(f"{file}: was not drawn: {type(error).__name__}: {one_line(error)[:200]}")
+    else:
+        files.write_text(file, text)
 
 
 def _check_finite(**results: Any) -> None:

@@ -29,6 +29,7 @@ PINNED: dict[str, Any] = {
     # these change no number: with them, nothing runs
     "jax_disable_jit": False,
     "jax_transfer_guard": "allow",
+    "jax_raise_persistent_cache_errors": False,
     "jax_no_tracing": False,
     "jax_no_execution": False,
 }

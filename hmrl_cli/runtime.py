@@ -6,6 +6,7 @@ not used.  One folder per version of jaxlib and kind of processor keeps foreign 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
@@ -13,7 +14,10 @@ import os
 import platform
 import re
 import stat
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from hmrl_cli import lazy
 from hmrl_cli.errors import ConfigError, one_line, shown
@@ -22,6 +26,7 @@ MAX_CACHE_BYTES = 2 * 2**30
 MIN_COMPILE_SECONDS = "0.5"
 MAX_CPU_DEVICES = 8  # what is not spread runs on each of them
 MOST_CPU_DEVICES = 256  # that a user may ask for; each has threads of its own
+_CACHE_WARNING = re.compile("Error (reading|writing) persistent compilation cache entry")
 PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
@@ -100,6 +105,27 @@ def prepare() -> str:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", MIN_COMPILE_SECONDS)
     return ""
+
+
+@contextlib.contextmanager
+def cache_warnings(note: Callable[[str], None]) -> Iterator[None]:
+    """Note once, in place of jax's warning for each program, that programs cannot be kept or read."""
+    told = False
+
+    def show(message: Warning | str, *details: Any) -> None:
+        nonlocal told
+        if not _CACHE_WARNING.match(str(message)):
+            otherwise(message, *details)
+        elif not told:
+            told = True
+            reason = one_line(message).partition("': ")[2]
+            note(f"the cache of compiled programs cannot be used: {reason[:200]}")
+
+    with warnings.catch_warnings():
+        otherwise = warnings.showwarning
+        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.filterwarnings("always", _CACHE_WARNING.pattern)
+        yield
 
 
 def _cores() -> int:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import typing
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,6 +164,32 @@ def test_stdout_ends_with_the_run_directory(hmrl, fakes):
     assert info.experiment.family.horizon == 7
 
 
+def test_quiet_leaves_what_a_user_must_know(hmrl, monkeypatch):
+    monkeypatch.setattr(runtime, "prepare", lambda: "compiling without a cache")
+    quiet = hmrl("meta-train", "room/tiny", "-q")
+    assert quiet.err == "compiling without a cache\nlibrary noise\n"
+    assert hmrl("meta-train", "room/tiny", "-q", "--name", "room-tiny-seed0", "--resume").err == (
+        "compiling without a cache\n"  # and not that it is complete already
+    )
+    with pytest.warns(UserWarning, match="damaged"):
+        progress.Warns().note("checkpoint 4 is damaged")
+
+
+def test_a_path_of_letters_that_stdout_lacks_is_still_that_path(fakes, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert cli.run(["meta-train", "room/tiny", "--run-dir", "läufe/один", "-q"]) == 0
+    assert raw.getvalue() == "läufe/один\n".encode()
+
+
+def test_warnings_that_are_errors_elsewhere_end_no_run(monkeypatch):
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    monkeypatch.setattr(cli, "run", lambda argv: warnings.warn("libraries do", FutureWarning, stacklevel=1))
+    with warnings.catch_warnings(record=True) as seen, pytest.raises(SystemExit):
+        cli.main()
+    assert len(seen) == 1
+
+
 def test_json_is_one_document(hmrl):
     done = hmrl("pretrain-skills", "room/tiny", "--json", "--name", "mine")
     assert json.loads(done.out) == {"run": "runs/mine", "state": "complete", "epoch": 2, "success": 0.5}
@@ -201,6 +228,8 @@ def test_skills_chain(hmrl):
         (InputError("skills: found 3\nmust be 4"), 65, "interrupted"),
         (MissingDependency("wandb: is not installed"), 69, "interrupted"),
         (ZeroDivisionError("division\nby zero"), 1, "interrupted"),
+        (MemoryError("Unable to allocate 8.0 TiB"), 74, "interrupted"),
+        (RuntimeError("can't start new thread"), 74, "interrupted"),
     ],
 )
 def test_exit_codes(hmrl, fakes, error, code, state):
@@ -546,8 +575,20 @@ def test_a_variable_that_jax_does_not_know_a_value_of_is_told(environment):
         raise ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'")
 
     environment.setattr(lazy, "pin", fails)
-    with pytest.raises(ConfigError, match="cannot start: invalid truth value 'maybe' .* 'JAX_ENABLE_X64'"):
+    with pytest.raises(ConfigError, match="cannot start: invalid truth value 'maybe' for"):
         runtime.start()
+
+
+def test_a_full_cache_is_noted_once():
+    notes = []
+    with pytest.warns(UserWarning, match="another"), runtime.cache_warnings(notes.append):
+        for name in ("jit_step", "jit_adapt"):
+            text = (
+                f"Error writing persistent compilation cache entry for '{name}': OSError: [Errno 28] No space"
+            )
+            warnings.warn(text, stacklevel=1)
+        warnings.warn("another", stacklevel=1)
+    assert notes == ["the cache of compiled programs cannot be used: OSError: [Errno 28] No space"]
 
 
 def test_a_device_that_is_late_does_not_end_the_process(environment):
@@ -581,6 +622,7 @@ def test_every_error_has_its_own_exit_code():
         "MissingDependency": 69,
         "RunDirError": 73,
         "StorageError": 74,
+        "MachineLimit": 74,
         "Interrupted": 75,
         "Diverged": 76,
     }
