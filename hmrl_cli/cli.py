@@ -28,6 +28,7 @@ import hmrl_cli
 from hmrl_cli import (
     config,
     exports,
+    inputs,
     interruption,
     listing,
     plugins,
@@ -363,8 +364,8 @@ def imitate(
     how far the skills do on average.
     """
     records.read(run_dir)
-    if not trajectory.is_file():
-        raise InputError(f"{shown(str(trajectory))}: is no file; must be an .npz of observations")
+    if reason := inputs.why_no_file(trajectory):
+        raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
         from hmrl_cli import imitation
@@ -751,5 +752,5 @@ def _check_known(argument: str, found: str, known: Collection[str], wanted: str)
 
 
 def _check_tasks_file(path: Path | None) -> None:
-    if path is not None and not path.is_file():
-        raise InputError(f"--tasks: found {shown(str(path))}, which is no file; must be an .npz of tasks")
+    if path is not None and (reason := inputs.why_no_file(path)):
+        raise InputError(f"--tasks: found {shown(str(path))}, which {reason}; must be an .npz of tasks")
