@@ -25,7 +25,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli import event_loops
-from hmrl_cli.errors import InputError, MachineLimit, StorageError, limit_reached, one_line
+from hmrl_cli.errors import (
+    ConfigError,
+    InputError,
+    MachineLimit,
+    StorageError,
+    limit_reached,
+    one_line,
+    shown,
+)
 from hmrl_cli.files import DISK_ERRORS, file_sha256, sync
 from hmrl_cli.lazy import jax, jnp, np
 
@@ -79,6 +87,22 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
         raise StorageError(f"checkpoint {final} cannot be written: {_reason(error)}") from error
 
 
+def check_path(folder: Path) -> None:
+    """Refuse a path that Orbax can neither write to nor read from.
+
+    Raises:
+        ConfigError: some of its bytes are no letters, in UTF-8 or in the locale.
+    """
+    path = os.path.abspath(folder)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{shown(path, 200)}: holds bytes that are no letters here\n"
+            "must be a path in UTF-8, and the locale too, as with LC_ALL=C.UTF-8"
+        ) from None
+
+
 def _reason(error: Exception) -> str:
     """Why a file could not be written, as the system said it, if a library's words hold that somewhere."""
     text = one_line(error)
@@ -97,6 +121,7 @@ def load(folder: Path, template: Any, config_hash: str) -> Checkpoint | None:
     Raises:
         InputError: every checkpoint is damaged, or an intact one does not fit the template.
     """
+    check_path(folder)
     problems = []
     for epoch in epochs(folder):
         try:

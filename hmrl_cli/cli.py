@@ -405,8 +405,12 @@ def evaluate(
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
     """
     _check_tasks_file(tasks)
+    given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
+    wanted = {name: value for name, value in given.items() if value is not None}
     for run_directory in run_dirs:
-        records.read(run_directory)
+        experiment_of_run = records.read(run_directory).experiment
+        if wanted or set_:
+            config.with_evaluation(experiment_of_run, set_ or (), wanted)
     results = []
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
@@ -418,9 +422,7 @@ def evaluate(
                 split=split.value,
                 tasks_file=tasks,
                 reward=reward.value,
-                adapt_steps=adapt_steps,
-                episodes=episodes,
-                num_tasks=num_tasks,
+                **given,
                 sets=set_ or (),
                 progress=shows,
             )

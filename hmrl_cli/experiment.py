@@ -219,10 +219,11 @@ def evaluate(
     given = {name: value for name, value in settings.items() if value is not None}
     if experiment.algorithm.command == "pretrain-skills":
         return _evaluate_skills(path, reward, progress, adapts=bool(sets or given or tasks_file))
+    budget = config.with_evaluation(experiment, sets, given).evaluation
+    name = split_name(split, tasks_file)
+    tasks = tasks_of(make_family(experiment.family, reward), split, budget.num_tasks, tasks_file)
     trained = open_trained(path, reward, progress)
     parts = trained.parts
-    budget = config.with_evaluation(experiment, sets, given).evaluation
-    tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
@@ -231,7 +232,6 @@ def evaluate(
         keys, parts.make_learner, trained.state, trained.skills, tasks, budget
     )
     _check_finite(returns=curves.returned, reference_lines=[*lines["per_task"].values()])
-    name = split_name(split, tasks_file)
     document = {
         "schema": 1,
         "run": str(path),

@@ -219,7 +219,9 @@ class RunDir:
             do(self._board)
         except Exception as error:  # TensorBoard is never a reason to fail
             self._board_works = False
-            self.event(f"no TensorBoard from epoch {epoch} on: {error}")
+            note = f"no TensorBoard from epoch {epoch} on: {error}"
+            self._tell(note)
+            self.event(note)
 
     def event(self, text: str) -> None:
         """Append a line with the time to events.log.
@@ -335,6 +337,7 @@ def open_run(
     Raises:
         ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
     """
+    checkpoints.check_path(path or RUNS)
     if path is not None:
         if resume and os.path.lexists(path):
             return RunDir.resume(path, resolved, argv, tell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Split, TaskFamily
 
 MAX_TASK = 1e6  # no family's units are that small
+MAX_NAME = 200  # bytes; file systems take 255, of which a result needs some
 MAX_BYTES = 2**30  # of all arrays of a file, unpacked
 
 
@@ -118,5 +120,16 @@ def tasks_of(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path 
 
 
 def split_name(split: Split, tasks_file: Path | None) -> str:
-    """What a document calls its tasks; the prefix keeps a user's file apart from the splits."""
-    return f"tasks-{tasks_file.stem}" if tasks_file else split
+    """What a document calls its tasks; the prefix keeps a user's file apart from the splits.
+
+    Raises:
+        InputError: the file's name is too long for another file to be named after it.
+    """
+    if tasks_file is None:
+        return split
+    size = len(os.fsencode(tasks_file.stem))
+    if size > MAX_NAME:
+        raise InputError(
+            f"--tasks: found a name of {size} bytes; must be of {MAX_NAME} at most, for the result has it too"
+        )
+    return f"tasks-{tasks_file.stem}"

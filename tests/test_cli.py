@@ -304,6 +304,9 @@ def test_eval(hmrl, fakes):
     assert (kwargs["adapt_steps"], kwargs["episodes"], kwargs["split"]) == (3, None, "test")
     assert (kwargs["tasks_file"], kwargs["reward"]) == (Path("t.npz"), "dense")
     assert [result["run"] for result in json.loads(hmrl("eval", *runs, "--json").out)] == runs
+    calls = len(fakes.calls)
+    wrong = hmrl("eval", *runs, "--set", "evaluation.ruel=refit")
+    assert wrong.code == 2 and "did you mean 'rule'" in wrong.err and len(fakes.calls) == calls
     plain = hmrl("eval", *runs)
     assert plain.out.splitlines() == runs
     assert "2 [1.5, 2.5]" in plain.err

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hmrl_cli import inputs, presets, task_files
+from hmrl_cli import checkpoints, config, inputs, presets, rundir, task_files
 from hmrl_cli.errors import ConfigError, InputError
 
 TOML = '# Söhne\n[family]\nname = "point"\n'
@@ -135,3 +135,21 @@ def test_every_type_of_numbers_is_read(tmp_path, kind):
     np.savez(tmp_path / "mine.npz", tasks=tasks)
     read = task_files.read_array(tmp_path / "mine.npz", "tasks")
     assert np.asarray(read, np.float32).tolist() == [[1, 0], [0, 1], [1, 1]]
+
+
+def test_a_result_can_be_named_after_its_tasks(tmp_path):
+    assert task_files.split_name("test", tmp_path / "mine.npz") == "tasks-mine"
+    with pytest.raises(InputError, match="found a name of 240 bytes; must be of 200 at most"):
+        task_files.split_name("test", tmp_path / f"{'я' * 120}.npz")
+
+
+def test_a_path_that_checkpoints_cannot_have_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9")  # of an archive made elsewhere
+    path.mkdir()
+    for refuses in (
+        lambda: checkpoints.load(path, {}, "hash"),
+        lambda: rundir.open_run(config.resolve("meta-train", "point/smoke"), path / "run", resume=False),
+    ):
+        with pytest.raises(ConfigError, match=r"'.*caf\\udce9.*': holds bytes that are no letters here"):
+            refuses()
+    assert not any(path.iterdir())
