@@ -40,6 +40,7 @@ from hmrl_cli import (
 )
 from hmrl_cli.errors import (
     ConfigError,
+    Diverged,
     HmrlError,
     InputError,
     StorageError,
@@ -165,6 +166,8 @@ def _explain(error: Exception, debug: bool) -> int:
     usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
     if debug and usage is None:
         traceback.print_exception(error)
+    if isinstance(error, FloatingPointError):  # raised where JAX_DEBUG_NANS or JAX_DEBUG_INFS is set
+        error = Diverged(f"what jax looked at ({one_line(error)[:100]})")
     if isinstance(error, HmrlError):
         _complain(str(error))
         return error.exit_code

@@ -25,7 +25,10 @@ from hmrl_cli.errors import ConfigError, one_line, shown
 MAX_CACHE_BYTES = 2 * 2**30
 MIN_COMPILE_SECONDS = "0.5"
 MAX_CPU_DEVICES = 8  # what is not spread runs on each of them
+DEVICE_VARIABLES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_DEFAULT_DEVICE")
 MOST_CPU_DEVICES = 256  # that a user may ask for; each has threads of its own
+# GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
+MATMUL_PRECISION = "highest"
 _CACHE_WARNING = re.compile("Error (reading|writing) persistent compilation cache entry")
 PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
@@ -40,6 +43,10 @@ def start() -> str:
     _check_cpu_devices(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
     try:
         lazy.pin()
+        if (
+            lazy.jax.config.jax_default_matmul_precision is None
+        ):  # jax was imported before the variable was set
+            lazy.jax.config.update("jax_default_matmul_precision", MATMUL_PRECISION)
     except ValueError as error:  # of a JAX_* variable, which it names
         raise ConfigError(f"jax cannot start: {one_line(error)}\nmust be unset, or what jax takes") from None
     try:
@@ -59,9 +66,7 @@ def _check_cpu_devices(number: str) -> None:
 def _no_device(error: Exception) -> ConfigError:
     """That jax found nothing to run on; it asserts without a word where a platform has no plugin."""
     reason = one_line(error)[:200] or "it has no plugin for that platform, or no such device is here"
-    asked = [
-        f"{name}={os.environ[name]}" for name in ("JAX_PLATFORMS", "JAX_DEFAULT_DEVICE") if name in os.environ
-    ]
+    asked = [f"{name}={os.environ[name]}" for name in DEVICE_VARIABLES if name in os.environ]
     return ConfigError(
         f"{' '.join(asked)}{', but ' if asked else ''}jax finds no device: {reason}\n"
         "to run on the processor: JAX_PLATFORMS=cpu alone; on a GPU: pip install 'hmrl[cuda]'"
@@ -74,8 +79,7 @@ def prepare() -> str:
     Variables the user has set are left as they are.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
-    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", MATMUL_PRECISION)
     # Episodes that are spread over devices use every core; see devices.side_by_side.
     if not os.environ.get("JAX_NUM_CPU_DEVICES"):
         os.environ["JAX_NUM_CPU_DEVICES"] = str(min(_cores(), MAX_CPU_DEVICES))

@@ -228,6 +228,7 @@ def test_skills_chain(hmrl):
         (InputError("skills: found 3\nmust be 4"), 65, "interrupted"),
         (MissingDependency("wandb: is not installed"), 69, "interrupted"),
         (ZeroDivisionError("division\nby zero"), 1, "interrupted"),
+        (FloatingPointError("invalid value (nan) encountered in sin"), 76, "interrupted"),
         (MemoryError("Unable to allocate 8.0 TiB"), 74, "interrupted"),
         (RuntimeError("can't start new thread"), 74, "interrupted"),
     ],
