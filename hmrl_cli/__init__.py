@@ -1,7 +1,8 @@
 """Exploration via hierarchical meta reinforcement learning.
 
 The command line's main steps as functions: a configuration in, a run directory or a result out.  Errors
-are `hmrl_cli.errors.HmrlError`s, whose text the command line would print.
+are `hmrl_cli.errors.HmrlError`s, whose text the command line would print; what it would note is a warning.
+The settings of jax in `hmrl_cli.lazy.PINNED`, which decide numbers, are set for the whole process.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hmrl_cli.errors import telling_limits
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, SkillLibrary
@@ -56,23 +59,24 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `experiment.evaluate`."""
     from hmrl_cli import experiment, progress, runtime
 
-    runtime.prepare()
-    return experiment.evaluate(Path(run_dir), progress=progress.Silent(), **settings)
+    runtime.start()
+    with telling_limits():
+        return experiment.evaluate(Path(run_dir), progress=progress.Warns(), **settings)
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
     from hmrl_cli import frozen, progress, runtime
 
-    runtime.prepare()
-    return frozen.export(Path(run_dir), Path(out), progress.Silent())
+    runtime.start()
+    return frozen.export(Path(run_dir), Path(out), progress.Warns())
 
 
 def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
     """The exported skills of one seed: `library.policy(library.params, obs, skill)`, a distribution."""
     from hmrl_cli import frozen, runtime
 
-    runtime.prepare()
+    runtime.start()
     return frozen.load_skills(Path(path), seed)
 
 
@@ -80,7 +84,7 @@ def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Ke
     """The exported policy of one seed: key of an episode -> key, observation -> action or skill."""
     from hmrl_cli import frozen, runtime
 
-    runtime.prepare()
+    runtime.start()
     return frozen.load_policy(Path(path), seed)
 
 
@@ -94,11 +98,15 @@ def _train(
 ) -> Path:
     from hmrl_cli import config, experiment, progress, records, rundir, runtime
 
-    runtime.prepare()
+    runtime.start()
     resolved = config.resolve(command, preset, list(sets), flags)
     records.check_skills(resolved.experiment)
     experiment.check(resolved)
-    with rundir.open_run(resolved, None if run_dir is None else Path(run_dir), resume) as run:
+    shows = progress.Warns()
+    path = None if run_dir is None else Path(run_dir)
+    with rundir.open_run(resolved, path, resume, tell=shows.note) as run:
         if not run.is_complete:
-            run.complete(experiment.train(resolved, run, resume, progress.Silent()))
+            with telling_limits():
+                summary = experiment.train(resolved, run, resume, shows)
+            run.complete(summary)
     return run.path

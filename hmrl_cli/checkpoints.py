@@ -17,6 +17,7 @@ locked is dropped.  What was dropped between listing and locking is no damage: t
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -28,9 +29,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from hmrl_cli import reading
-from hmrl_cli.errors import InputError, StorageError, one_line
-from hmrl_cli.files import file_sha256, lacks, sync, try_lock
+from hmrl_cli import event_loops, reading
+from hmrl_cli.errors import (
+    ConfigError,
+    InputError,
+    MachineLimit,
+    StorageError,
+    limit_reached,
+    one_line,
+    shown,
+)
+from hmrl_cli.files import DISK_ERRORS, file_sha256, lacks, sync, try_lock
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
@@ -67,6 +76,7 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
 
     Raises:
         StorageError: the disk is full or broken, or the folder is gone; the older checkpoints are untouched.
+        MachineLimit: memory is too short for a copy of the tree; likewise.
     """
     try:
         folder.mkdir(exist_ok=True)
@@ -87,8 +97,32 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
             with contextlib.suppress(BlockingIOError), _locked(folder / str(old), fcntl.LOCK_EX):
                 _drop(folder / str(old))
     except Exception as error:  # Orbax wraps a full disk in errors of many types
-        reason = one_line(error)[:200]
-        raise StorageError(f"checkpoint {folder / str(epoch)} cannot be written: {reason}") from error
+        if reached := limit_reached(error):
+            raise MachineLimit(f"checkpoint {folder / str(epoch)} cannot be written: {reached}") from error
+        raise StorageError(f"checkpoint {folder / str(epoch)} cannot be written: {_reason(error)}") from error
+
+
+def check_path(folder: Path) -> None:
+    """Refuse a path that Orbax can neither write to nor read from.
+
+    Raises:
+        ConfigError: some of its bytes are no letters, in UTF-8 or in the locale.
+    """
+    path = os.path.abspath(folder)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{shown(path, 200)}: holds bytes that are no letters here\n"
+            "must be a path in UTF-8, and the locale too, as with LC_ALL=C.UTF-8"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written, as the system said it, if a library's words hold that somewhere."""
+    text = one_line(error)
+    known = (os.strerror(number) for number in (*DISK_ERRORS, errno.EACCES, errno.EROFS))
+    return next((reason for reason in known if reason in text), text[:200])
 
 
 @contextlib.contextmanager
@@ -122,6 +156,7 @@ def load(folder: Path, template: Any, config_hash: str, only: int | None = None)
     Raises:
         InputError: every checkpoint, or the only one to take, is damaged; or an intact one does not fit.
     """
+    check_path(folder)
 
     def restore(path: Path, epoch: int) -> Checkpoint:
         manifest = _verified_manifest(path, epoch)
@@ -271,6 +306,7 @@ def _drop(checkpoint: Path) -> None:
     _remove(dropped)
 
 
+@event_loops.that_may_be_late()
 def _write_arrays(path: Path, arrays: Arrays) -> None:
     import orbax.checkpoint as ocp
 
@@ -288,6 +324,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
             shutil.copytree(target, path)
 
 
+@event_loops.that_may_be_late()
 def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
     import orbax.checkpoint as ocp
 

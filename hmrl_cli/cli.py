@@ -7,13 +7,16 @@ at the end otherwise.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import enum
 import errno
+import io
 import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +29,7 @@ from hmrl_cli import (
     comparison,
     config,
     exports,
+    inputs,
     interruption,
     listing,
     outputs,
@@ -40,12 +44,14 @@ from hmrl_cli import (
 from hmrl_cli.documents import MIDDLE
 from hmrl_cli.errors import (
     ConfigError,
+    Diverged,
     HmrlError,
     InputError,
     StorageError,
     did_you_mean,
     one_line,
     shown,
+    telling_limits,
 )
 from hmrl_cli.schema import Experiment
 
@@ -102,6 +108,10 @@ TasksFile = Annotated[
 
 def main() -> None:
     """Entry point of `hmrl`."""
+    if sys.warnoptions:  # -W and PYTHONWARNINGS: what a library warns of must not end a run
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
     leave(run(sys.argv[1:]))
 
 
@@ -120,9 +130,12 @@ def run(argv: Sequence[str]) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="as_utf8")
     debug = "--debug" in argv
     try:
-        code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
+        with telling_limits():
+            code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
@@ -143,11 +156,22 @@ def run(argv: Sequence[str]) -> int:
         return _explain(error, debug)
 
 
+def _as_utf8(error: UnicodeError) -> tuple[bytes, int]:
+    """What an encoding of stdout lacks, as UTF-8: a path of other letters stays the path that it is."""
+    assert isinstance(error, UnicodeEncodeError)
+    return error.object[error.start : error.end].encode("utf-8", "surrogateescape"), error.end
+
+
+codecs.register_error("as_utf8", _as_utf8)
+
+
 def _explain(error: Exception, debug: bool) -> int:
     """Say what went wrong in one or two lines; the exit code."""
     usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
     if debug and usage is None:
         traceback.print_exception(error)
+    if isinstance(error, FloatingPointError):  # raised where JAX_DEBUG_NANS or JAX_DEBUG_INFS is set
+        error = Diverged(f"what jax looked at ({one_line(error)[:100]})")
     if isinstance(error, HmrlError):
         _complain(str(error))
         return error.exit_code
@@ -298,7 +322,7 @@ def _train_in(
     from hmrl_cli import experiment
 
     if run_directory.is_complete:
-        shows.note("the run is complete already")
+        shows.say("the run is complete already")
         summary = run_directory.status.get("summary", {})
     else:
         summary = experiment.train(resolved, run_directory, resume, shows, stop)
@@ -348,8 +372,8 @@ def imitate(
     how far the skills do on average.
     """
     records.read(run_dir)
-    if not trajectory.is_file():
-        raise InputError(f"{shown(str(trajectory))}: is no file; must be an .npz of observations")
+    if reason := inputs.why_no_file(trajectory):
+        raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
         from hmrl_cli import imitation
@@ -389,8 +413,12 @@ def evaluate(
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
     """
     _check_tasks_file(tasks, split=split, num_tasks=num_tasks)
+    given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
+    wanted = {name: value for name, value in given.items() if value is not None}
     for run_directory in run_dirs:
-        records.read(run_directory)
+        experiment_of_run = records.read(run_directory).experiment
+        if wanted or set_:
+            config.with_evaluation(experiment_of_run, set_ or (), wanted)
     results = []
     with _progress(quiet=False, verbose=False) as shows:
         _prepare(shows)
@@ -402,9 +430,7 @@ def evaluate(
                 split=(split or SplitName.test).value,
                 tasks_file=tasks,
                 reward=reward.value,
-                adapt_steps=adapt_steps,
-                episodes=episodes,
-                num_tasks=num_tasks,
+                **given,
                 sets=set_ or (),
                 progress=shows,
             )
@@ -569,7 +595,7 @@ def render(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Show versions, devices, the cache of compiled programs and the room on the disk."""
-    cache_problem = runtime.prepare()
+    cache_problem = runtime.start()
     from hmrl_cli import doctor as doctors
 
     found = doctors.examine(cache_problem)
@@ -627,10 +653,11 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
 
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
     config.family_of(name)  # a wrong name is told before jax is imported
-    runtime.prepare()
-    from hmrl_cli import experiment
+    with _progress(quiet=False, verbose=False) as shows:
+        _prepare(shows)
+        from hmrl_cli import experiment
 
-    described = experiment.describe_family(name, split.value, tasks)
+        described = experiment.describe_family(name, split.value, tasks)
     if as_json:
         _out_json(described)
     else:
@@ -774,14 +801,15 @@ def _value(value: Any) -> str:
 def _progress(quiet: bool, verbose: bool) -> Iterator[progress.Progress]:
     shows = progress.make(sys.stderr, quiet=quiet, verbose=verbose)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints, stdout is the result's
+        # whatever a library prints, stdout is the result's
+        with contextlib.redirect_stdout(sys.stderr), runtime.cache_warnings(shows.note):
             yield shows
     finally:
         shows.close()
 
 
 def _prepare(shows: progress.Progress) -> None:
-    warning = runtime.prepare()
+    warning = runtime.start()
     if warning:
         shows.note(warning)
 
@@ -801,5 +829,5 @@ def _check_tasks_file(path: Path | None, **of_split: Any) -> None:
             raise ConfigError(
                 f"--{name.replace('_', '-')}: found together with --tasks; must be one of the two"
             )
-    if not path.is_file():
-        raise InputError(f"--tasks: found {shown(str(path))}, which is no file; must be an .npz of tasks")
+    if reason := inputs.why_no_file(path):
+        raise InputError(f"--tasks: found {shown(str(path))}, which {reason}; must be an .npz of tasks")

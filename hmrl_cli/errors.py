@@ -6,9 +6,10 @@ helps, the command to run next.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class HmrlError(Exception):
@@ -47,6 +48,12 @@ class StorageError(HmrlError):
     exit_code = 74
 
 
+class MachineLimit(HmrlError):
+    """The machine has too little memory for what was asked, or starts no more threads."""
+
+    exit_code = 74
+
+
 class Interrupted(HmrlError):
     """A signal ended the run, after a checkpoint of what had been trained."""
 
@@ -76,6 +83,48 @@ class Diverged(HmrlError):
                 "to try again: a smaller learning rate or another --seed"
             )
         super().__init__(f"diverged: {what} is not finite{outcome}")
+
+
+def limit_reached(error: BaseException) -> str:
+    """What the machine ran out of, also where another error came of that; "" where it was nothing.
+
+    A full disk is an `OSError` or a `StorageError`.  Some libraries call it RESOURCE_EXHAUSTED as well as
+    jax does its memory, which is why the type is looked at.
+    """
+    for cause in _causes(error, set()):
+        text = one_line(cause).removeprefix("RESOURCE_EXHAUSTED: ")[:150]
+        of_jax = type(cause).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+        if isinstance(cause, MemoryError) or (of_jax and "RESOURCE_EXHAUSTED" in str(cause)):
+            return f"memory is short: {text or 'Python found none'}"
+        if isinstance(cause, RuntimeError) and "can't start new thread" in text:
+            return "no more threads can be started"
+    return ""
+
+
+def _causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    """An error, and those that it came of."""
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
+        yield from _causes(other, seen)
+
+
+@contextlib.contextmanager
+def telling_limits() -> Iterator[None]:
+    """A limit of the machine is a `MachineLimit`, which names what to ask less of."""
+    try:
+        yield
+    except HmrlError:
+        raise
+    except Exception as error:
+        reached = limit_reached(error)
+        if not reached:
+            raise
+        raise MachineLimit(
+            f"{reached}\nto need less: fewer seeds, tasks or episodes at a time, or algorithm.tasks_at_once"
+        ) from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

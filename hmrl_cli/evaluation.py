@@ -10,7 +10,7 @@ from hmrl_cli.devices import side_by_side
 from hmrl_cli.distributions import take
 from hmrl_cli.empowerment import lower_bound
 from hmrl_cli.film import Film, frame
-from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.lazy import jax, jnp, np, root_key
 from hmrl_cli.rollout import advance, unroll
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.statistics import fraction_summary, rate_summary, score_summary
@@ -37,7 +37,7 @@ TASKS_AT_ONCE = 64  # on each device; bounds memory, whatever the number of task
 
 def sample_tasks(family: TaskFamily, split: Split, num_tasks: int) -> Array:
     """The tasks of a split [num_tasks, task_size]: the same for every run, with keys of their own."""
-    key = jax.random.fold_in(jax.random.key(0), zlib.crc32(split.encode()))
+    key = jax.random.fold_in(root_key(0), zlib.crc32(split.encode()))
     return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
 
 
@@ -78,7 +78,7 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
 
     @jax.jit
     def run(tasks: Array) -> tuple[Array, Array, Array]:
-        keys = jax.random.split(jax.random.key(0), (len(tasks), REFERENCE_EPISODES))
+        keys = jax.random.split(root_key(0), (len(tasks), REFERENCE_EPISODES))
         over_episodes = jax.vmap(episode, in_axes=(0, None, None))
         over_tasks = jax.vmap(over_episodes, in_axes=(0, 0, None))
         over_efforts = jax.vmap(over_tasks, in_axes=(None, None, 0))

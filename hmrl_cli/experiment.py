@@ -21,7 +21,7 @@ from hmrl_cli.assembly import (
     state_shapes,
 )
 from hmrl_cli.config import Resolved
-from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
+from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted, one_line
 from hmrl_cli.interruption import unless_stopped
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.schema import Evaluation, Experiment
@@ -120,7 +120,14 @@ def train(
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints", experiment.training.epochs)
         trained = Trained(experiment, parts, last_epoch, state, skills, digest)
-        summary["skills"] = diagnose(run.path, trained, experiment.evaluation.deterministic, stop, run.check)
+        summary["skills"] = diagnose(
+            run.path,
+            trained,
+            experiment.evaluation.deterministic,
+            stop=stop,
+            check=run.check,
+            note=progress.note,
+        )
     return summary
 
 
@@ -221,11 +228,12 @@ def evaluate(
     if experiment.algorithm.command == "pretrain-skills":
         deterministic = _deterministic(path, experiment, sets, adapts=bool(given or tasks_file))
         return _evaluate_skills(path, reward, progress, deterministic)
+    budget = config.with_evaluation(experiment, sets, given).evaluation
+    name = split_name(split, tasks_file)
+    tasks = tasks_of(make_family(experiment.family, reward), split, budget.num_tasks, tasks_file)
     trained = open_trained(path, reward, progress)
     parts = trained.parts
-    budget = config.with_evaluation(experiment, sets, given).evaluation
     budget = evaluation.calibrated(budget, parts.family)
-    tasks = tasks_of(parts.family, split, budget.num_tasks, tasks_file)
     progress.phase("reference lines")
     lines = evaluation.reference_lines(parts.family, tasks)
     progress.phase("adapting")
@@ -235,7 +243,6 @@ def evaluate(
     )
     references = [values for values in lines["per_task"].values() if values is not None]
     _check_finite(returns=curves.returned, reference_lines=references)
-    name = split_name(split, tasks_file)
     document = {
         "schema": 1,
         "run": str(path),
@@ -266,7 +273,8 @@ def _evaluate_skills(path: Path, reward: Reward, progress: Progress, determinist
     """The document of a skill run."""
     with files.held(path) as lock:  # its training ends with writing the same files
         trained = open_trained(path, reward, progress)
-        return {"schema": 1, "run": str(path), **diagnose(path, trained, deterministic, check=lock.check)}
+        found = diagnose(path, trained, deterministic, check=lock.check, note=progress.note)
+        return {"schema": 1, "run": str(path), **found}
 
 
 def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
@@ -313,13 +321,16 @@ def diagnose(
     path: Path,
     trained: Trained,
     deterministic: bool,
+    *,
     stop: Callable[[], int | None] = lambda: None,
     check: Callable[[], None] = lambda: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
 
-    The picture shows the paths of all seeds, the page plays every skill of the first one.  `check` is called
-    before anything is written, and raises where nothing may be.
+    The picture shows the paths of all seeds, the page plays every skill of the first one.  What cannot be
+    drawn is noted, and is no error: a run is for the numbers.  `check` is called before anything is written,
+    and raises where nothing may be.
 
     Raises:
         Diverged: a number is not finite; nothing was written.
@@ -351,11 +362,22 @@ def diagnose(
     document = {"epoch": epoch, "arrays_sha256": digest, "deterministic": deterministic, **found}
     check()
     files.write_json(path / "skills.json", document)
-    files.write_text(path / "skills.svg", report.paths_svg(paths, "skills"))
     first = jax.tree.map(lambda x: x[0], films)
-    page = film.page(f"{path.resolve().name}: skills", parts.act_on(None), first, _skill_labels(document))
-    files.write_text(path / "skills.html", page)
+    title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
+    _draw(path / "skills.svg", lambda: report.paths_svg(paths, "skills"), note)
+    _draw(path / "skills.html", lambda: film.page(title, parts.act_on(None), first, labels), note)
     return document
+
+
+def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> None:
+    """Write what `draw` returns, or note why it could not; an older picture would be one of other skills."""
+    try:
+        text = draw()
+    except Exception as error:  # a library's, of fonts or settings, after hours of training
+        file.unlink(missing_ok=True)
+        note(f"{file}: was not drawn: {type(error).__name__}: {one_line(error)[:200]}")
+    else:
+        files.write_text(file, text)
 
 
 def _check_finite(**results: Any) -> None:

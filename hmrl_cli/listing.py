@@ -48,7 +48,7 @@ def _presets() -> list[dict[str, str]]:
 
 def _first_sentence(preset: Path) -> str:
     """Of the comment that a preset begins with."""
-    lines = preset.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     comment = " ".join(line.removeprefix("#").strip() for line in lines[:end])
     return re.split(r"(?<=\.) (?=[A-Z])", comment)[0]  # not at an "et al. 2017"

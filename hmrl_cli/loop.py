@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli import devices
-from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.lazy import jax, jnp, np, root_key
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Key, Metrics, Params, State
@@ -33,7 +33,7 @@ class Report(NamedTuple):
 
 def streams(seeds: Any) -> Streams:
     """The keys of every seed, leaves [S]."""
-    roots = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+    roots = jax.vmap(root_key)(jnp.asarray(seeds, jnp.uint32))
     return Streams(*(jax.vmap(lambda root, i=i: jax.random.fold_in(root, i))(roots) for i in range(3)))
 
 

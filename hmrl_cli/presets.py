@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import reading
+from hmrl_cli import inputs, reading
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.layers import Layer, check_depth
 from hmrl_cli.schema import COMMANDS
@@ -42,8 +42,8 @@ def _candidates() -> dict[str, Path]:
 
 def _is_preset(path: Path) -> bool:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        tables = tomllib.loads(inputs.read_text(path))
+    except (ValueError, RecursionError):
         return True  # broken: list it, so that using it says what is wrong
     return not {"family", "algorithm", "extends", *COMMANDS}.isdisjoint(tables)
 
@@ -56,8 +56,8 @@ def path_of(preset: str, relative_to: Path | None = None) -> Path:
     """
     if preset.endswith(".toml"):
         path = (relative_to or Path()) / preset
-        if "\0" in preset or not path.is_file():
-            raise ConfigError(f"preset: found {shown(preset)}; must be an existing TOML file")
+        if reason := inputs.why_no_file(path):
+            raise ConfigError(f"preset: found {shown(preset)}, which {reason}; must be an existing TOML file")
         return path
     named = _candidates().get(preset)  # the others need not be read
     if named is None or not _is_preset(named):
@@ -75,14 +75,17 @@ def read(path: Path, source: str) -> dict[str, Any]:
         ConfigError: the file cannot be read, or is no TOML.
     """
     try:
-        with reading.open_file(path) as file:
-            tables = tomllib.loads(file.read().decode())
+        text = inputs.read_text(path)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if not text.strip():
+        raise ConfigError(f"{source}: is empty; must be tables of TOML")
+    try:
+        tables = tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply; must be plain tables of values") from None
     except ValueError as error:
         raise ConfigError(f"{source}: not valid TOML: {one_line(error)}") from None
-    except OSError as error:
-        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
     check_depth(tables, source)
     return tables
 

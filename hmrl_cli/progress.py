@@ -6,8 +6,10 @@ lines, one a minute, and at changes of phase and the first and last epoch.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -30,15 +32,18 @@ class Progress(Protocol):
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """An epoch of `total` is done; a few of the metrics are shown."""
 
+    def say(self, text: str) -> None:
+        """How it goes, as a line that stays on the screen."""
+
     def note(self, text: str) -> None:
-        """Something the user should know, which stays on the screen."""
+        """Something the user should know, however little of the progress is wanted."""
 
     def close(self) -> None:
         """Nothing more will come."""
 
 
 class Silent:
-    """For `-q`: shows nothing."""
+    """Shows nothing."""
 
     def phase(self, name: str) -> None:
         """Show nothing."""
@@ -46,11 +51,40 @@ class Silent:
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """Show nothing."""
 
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
     def note(self, text: str) -> None:
         """Show nothing."""
 
     def close(self) -> None:
         """Show nothing."""
+
+
+class Quiet(Silent):
+    """For `-q`: notes, and no progress."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Onto a stream."""
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        """One line."""
+        with contextlib.suppress(OSError, ValueError):  # nobody reads the stream any more
+            _write_line(self._stream, text)
+
+
+class Warns(Silent):
+    """For a caller of the library: notes are Python's warnings."""
+
+    def note(self, text: str) -> None:
+        """One warning."""
+        warnings.warn(text, stacklevel=2)
+
+
+def _write_line(stream: TextIO, text: str) -> None:
+    stream.write(printable(text) + "\n")
+    stream.flush()
 
 
 class _Report:
@@ -111,30 +145,33 @@ class Lines(_Report):
         """One line when nothing has been said for long: the newest epoch, or that a phase still lasts."""
         if self._phase and self._clock() - self._last >= HEARTBEAT:
             elapsed = duration(self._clock() - self._phase_began)
-            self.note(self._line or f"{self._phase}, {elapsed} so far")
+            self.say(self._line or f"{self._phase}, {elapsed} so far")
             self._line = ""
 
     def phase(self, name: str) -> None:
         """One line, with how long the phase before took."""
         ended = self._begin(name)
-        self.note(f"{name} ({ended})" if ended else name)
+        self.say(f"{name} ({ended})" if ended else name)
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """One line for the first and the last epoch, and when the interval has passed."""
         first = self._first is None
         self._line = self._describe(epoch, total, metrics, steps_per_second)
         if first or epoch == total or self._clock() - self._last >= self._interval:
-            self.note(self._line)
+            self.say(self._line)
             self._line = ""
 
-    def note(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """One line; a stream that nobody reads any more is no reason to stop."""
         self._last = self._clock()
         try:
-            self._stream.write(printable(text) + "\n")
-            self._stream.flush()
+            _write_line(self._stream, text)
         except (OSError, ValueError):
             self._interval = float("inf")
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self.say(text)
 
     def close(self) -> None:
         """Nothing more is said."""
@@ -168,28 +205,32 @@ class Live(_Report):
         ended = self._begin(printable(name))
         self._line = ""
         if ended:
-            self.note(ended)
+            self.say(ended)
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """Change the live line."""
         self._line = self._describe(epoch, total, metrics, steps_per_second)
 
-    def note(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Print a line above the live one."""
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print a line above the live one."""
+        self.say(text)
 
     def close(self) -> None:
         """Leave the last line on the screen."""
         self._live.stop()
         if self._line:
-            self.note(f"{self._line}  ({self._phase} took {duration(self._clock() - self._phase_began)})")
+            self.say(f"{self._line}  ({self._phase} took {duration(self._clock() - self._phase_began)})")
             self._line = ""
 
 
 def make(stream: TextIO, *, quiet: bool, verbose: bool) -> Progress:
     """The progress that suits a stream; verbose shows every epoch as a line."""
     if quiet:
-        return Silent()
+        return Quiet(stream)
     if verbose or not stream.isatty():
         return Lines(stream, interval=0.0 if verbose else 60.0)
     return Live(stream)

@@ -14,7 +14,36 @@ from typing import Any
 
 import hmrl_cli
 from hmrl_cli import config, exports, files, records
-from hmrl_cli.lazy import jax
+from hmrl_cli.errors import shown
+from hmrl_cli.lazy import PINNED, jax
+
+# Variables of the environment that numerical libraries look at, and those of them that move no number or
+# are recorded elsewhere.
+VARIABLES = (
+    "JAX_",
+    "XLA_",
+    "TF_CUDNN_",
+    "NVIDIA_TF32_",
+    "CUBLAS_",
+    "CUDNN_",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "NPY_",
+)
+NO_NUMBER = (
+    "JAX_COMPILATION_CACHE_",
+    "JAX_PERSISTENT_CACHE_",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "JAX_LOG",
+    "JAX_TRACEBACK_",
+    "JAX_DEBUG_KEY_REUSE",
+    "XLA_PYTHON_CLIENT_",
+    "JAX_PLATFORMS",
+    "JAX_NUM_CPU_DEVICES",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "XLA_FLAGS",
+)
 
 
 def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
@@ -31,6 +60,7 @@ def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
         "versions": versions(),
         "machine": machine(),
+        "numerics": numerics(),
         "git": git_commit(),
         "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
     }
@@ -56,14 +86,46 @@ def machine() -> dict[str, Any]:
     }
 
 
+def numerics() -> dict[str, Any]:
+    """Settings of the numerical libraries that a result can depend on; pinned ones never differ."""
+    of_jax = {name: getattr(jax.config, name, None) for name in (*PINNED, "jax_default_matmul_precision")}
+    pinned = {name.upper() for name in PINNED}
+    set_here = sorted(
+        name
+        for name in os.environ
+        if name.startswith(VARIABLES) and not name.startswith(NO_NUMBER) and name not in pinned
+    )
+    return of_jax | {name: os.environ[name] for name in set_here}
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What of the environment of two records differs, as in "jaxlib '0.10.1' -> '0.10.2'"; "" if nothing.
+
+    What an earlier version did not record is left out.
+    """
+    found = []
+    for section in ("versions", "machine", "numerics"):
+        earlier, later = before.get(section), now[section]
+        if isinstance(earlier, Mapping):
+            found += [
+                f"{name} {shown(earlier.get(name))} -> {shown(later.get(name))}"
+                for name in {**earlier, **later}
+                if earlier.get(name) != later.get(name)
+            ]
+    return ", ".join(found)
+
+
 def git_commit() -> str | None:
     """Commit of the checkout the package runs from; None when it is installed."""
     root = Path(hmrl_cli.__file__).parent.parent
     if not (root / ".git").exists():
         return None
+    # GIT_DIR and its like would name another repository
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True, env=environment)
+        return done.stdout.decode(errors="replace").strip()
     return None
 
 

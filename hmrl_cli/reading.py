@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import pydantic
 
 from hmrl_cli.errors import InputError, StorageError, one_line, shown
+from hmrl_cli.inputs import why_no_file
 
 MAX_DEPTH = 64  # of tables in tables; no document of this package has more than 8
 MAX_BYTES = 2**28  # of a JSON document
@@ -50,12 +51,7 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
             return file.read(limit)
     except OSError as error:
         kind = StorageError if error.errno == errno.EIO else InputError
-        reason = "is a link to nothing" if _dangles(path) else error.strerror
-        raise kind(f"{path}: cannot be read: {reason}") from None
-
-
-def _dangles(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
+        raise kind(f"{path}: cannot be read: {why_no_file(path) or error.strerror}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

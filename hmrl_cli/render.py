@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli import assembly, config, evaluation, files
 from hmrl_cli.film import Film, frame, page
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, root_key
 from hmrl_cli.rollout import advance
 from hmrl_cli.types import Continuous, EnvState, TaskFamily
 
@@ -74,7 +74,7 @@ def render_family(
     family = assembly.make_family(config.family_of(name), reward)
     tasks = evaluation.sample_tasks(family, split, num_tasks)
     progress.phase("filming")
-    keys = jax.random.split(jax.random.key(0), num_tasks)
+    keys = jax.random.split(root_key(0), num_tasks)
     films = jax.jit(jax.vmap(lambda key, task: film(key, family, task, controller(family, task))))(
         keys, tasks
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hmrl_cli import checkpoints, documents, files
 from hmrl_cli.comparison import difference, difference_cells, row, without_nothing
 from hmrl_cli.documents import MEASURES, MIDDLE
-from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.errors import ConfigError, InputError, one_line
 from hmrl_cli.progress import printable
 from hmrl_cli.reading import read_bytes, read_json
 
@@ -195,6 +197,34 @@ def _html_table(rows: Sequence[dict[str, Any]]) -> str:
     return f"<table><tr>{cells('th', rows[0])}</tr>{body}</table>"
 
 
+@contextlib.contextmanager
+def _own_style() -> Iterator[None]:
+    """Draw by matplotlib's own settings, whatever backend, fonts and style the user has chosen.
+
+    Raises:
+        ConfigError: matplotlib cannot start, as where a matplotlibrc is no UTF-8.
+    """
+    backend = os.environ.pop("MPLBACKEND", "")  # matplotlib cannot be imported where that is not here
+    is_new = "matplotlib" not in sys.modules
+    try:
+        import matplotlib
+    except (ValueError, OSError, ImportError) as error:
+        raise ConfigError(
+            f"matplotlib cannot start: {one_line(error)[:200]}\n"
+            "it looks at ./matplotlibrc, MATPLOTLIBRC, MPLCONFIGDIR and the home directory"
+        ) from error
+    finally:
+        if backend:
+            os.environ["MPLBACKEND"] = backend
+    if is_new and backend:
+        with contextlib.suppress(ValueError, ImportError):
+            matplotlib.rcParams["backend"] = backend  # for figures of whoever imported this package
+    own = {name: value for name, value in matplotlib.rcParamsDefault.items() if "backend" not in name}
+    with matplotlib.rc_context(own | {"svg.hashsalt": "hmrl", "svg.fonttype": "path"}):
+        yield
+
+
+@_own_style()
 def curves_svg(run_paths: Sequence[Path]) -> str:
     """Return, success and goals ever reached against updates, a column for every split and reward."""
     compare(run_paths)  # only what can be compared goes into one picture
@@ -241,6 +271,7 @@ def _updates(documents: Sequence[dict[str, Any]]) -> str:
     return f"updates, of {price:,} environment steps each" if price else "updates"
 
 
+@_own_style()
 def paths_svg(paths: Any, of: str) -> str:
     """Paths of skills or draws [seed, which, episode, T + 1, 2] from above: a panel for each seed."""
     figure, axes = _figure(1, len(paths), size=4.5)
@@ -275,10 +306,7 @@ def _figure(rows: int, columns: int, size: float = 3.2) -> Any:
 
 def _svg(figure: Any) -> str:
     """The figure as an SVG element; equal figures give equal bytes."""
-    from matplotlib import rc_context
-
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": "hmrl", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     return text[text.index("<svg") :]

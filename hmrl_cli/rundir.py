@@ -197,15 +197,9 @@ class RunDir:
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
                 "must be the skills it began with; to start another run: --name NAME"
             )
-        changed = [key for key in ("versions", "machine") if before.get(key) != now[key]]
+        changed = provenance.changes(before, now)
         if changed:
-            details = ", ".join(
-                f"{name} {shown(before.get(key, {}).get(name))} -> {shown(value)}"
-                for key in changed
-                for name, value in now[key].items()
-                if before.get(key, {}).get(name) != value
-            )
-            note = f"resumed in another environment, results may differ in the last bits: {details}"
+            note = f"resumed in another environment, results may differ: {changed}"
             self._tell(note)
             self.event(note)
 
@@ -310,7 +304,9 @@ class RunDir:
             do(self._board)
         except Exception as error:  # TensorBoard is never a reason to fail
             self._board_works = False
-            self.event(f"no TensorBoard from epoch {epoch} on: {error}")
+            note = f"no TensorBoard from epoch {epoch} on: {error}"
+            self._tell(note)
+            self.event(note)
 
     def event(self, text: str) -> None:
         """Append a line with the time to events.log.
@@ -435,6 +431,7 @@ def open_run(
     Raises:
         ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
     """
+    checkpoints.check_path(path or RUNS)
     if path is not None:
         if resume and os.path.lexists(path):
             return RunDir.resume(path, resolved, argv, tell)

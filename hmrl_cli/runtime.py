@@ -6,30 +6,82 @@ not used.  One folder per version of jaxlib and kind of processor keeps foreign 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
 import os
 import platform
+import re
 import stat
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from hmrl_cli import lazy
+from hmrl_cli.errors import ConfigError, one_line, shown
 
 MAX_CACHE_BYTES = 2 * 2**30
 MIN_COMPILE_SECONDS = "0.5"
 MAX_CPU_DEVICES = 8  # what is not spread runs on each of them
+DEVICE_VARIABLES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_DEFAULT_DEVICE")
+MOST_CPU_DEVICES = 256  # that a user may ask for; each has threads of its own
+# GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
+MATMUL_PRECISION = "highest"
+_CACHE_WARNING = re.compile("Error (reading|writing) persistent compilation cache entry")
 PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
+def start() -> str:
+    """Prepare, import jax with its settings pinned, and find its devices; returns what `prepare` does.
+
+    Raises:
+        ConfigError: a variable of the environment keeps jax from starting.
+    """
+    problem = prepare()
+    _check_cpu_devices(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
+    try:
+        lazy.pin()
+        name = "jax_default_matmul_precision"
+        if getattr(lazy.jax.config, name, None) is None:  # jax was imported before the variable was set
+            lazy.jax.config.update(name, MATMUL_PRECISION)
+    except ValueError as error:  # of a JAX_* variable, which it names
+        raise ConfigError(f"jax cannot start: {one_line(error)}\nmust be unset, or what jax takes") from None
+    try:
+        lazy.jnp.zeros(()).block_until_ready()  # JAX_DEFAULT_DEVICE may be another than the first
+    except Exception as error:  # each platform fails in its own way
+        raise _no_device(error) from None
+    return problem
+
+
+def _check_cpu_devices(number: str) -> None:
+    if not re.fullmatch("[0-9]{1,3}", number) or not 1 <= int(number) <= MOST_CPU_DEVICES:
+        raise ConfigError(
+            f"JAX_NUM_CPU_DEVICES: found {shown(number)}; must be from 1 to {MOST_CPU_DEVICES}, or unset"
+        )
+
+
+def _no_device(error: Exception) -> ConfigError:
+    """That jax found nothing to run on; it asserts without a word where a platform has no plugin."""
+    reason = one_line(error)[:200] or "it has no plugin for that platform, or no such device is here"
+    asked = [f"{name}={os.environ[name]}" for name in DEVICE_VARIABLES if name in os.environ]
+    return ConfigError(
+        f"{' '.join(asked)}{', but ' if asked else ''}jax finds no device: {reason}\n"
+        "to run on the processor: JAX_PLATFORMS=cpu alone; on a GPU: pip install 'hmrl[cuda]'"
+    )
+
+
 def prepare() -> str:
-    """Quieten jax and turn its compilation cache on; returns why there is no cache, or "".
+    """Quieten libraries and turn jax's compilation cache on; returns why there is no cache, or "".
 
     Variables the user has set are left as they are.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
-    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", MATMUL_PRECISION)
     # Episodes that are spread over devices use every core; see devices.side_by_side.
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(min(_cores(), MAX_CPU_DEVICES)))
+    if not os.environ.get("JAX_NUM_CPU_DEVICES"):
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(min(_cores(), MAX_CPU_DEVICES))
     # These devices wait for one another.  On a busy machine, or suspended, one may be late by more than the
     # 40 seconds after which XLA would end the process.
     flags = os.environ.get("XLA_FLAGS", "")
@@ -37,6 +89,8 @@ def prepare() -> str:
         os.environ["XLA_FLAGS"] = f"{flags} {PATIENCE}=86400".strip()
     # "An NVIDIA GPU may be present": a device is chosen with JAX_PLATFORMS, not by a warning.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    # where HOME cannot be written to, it makes do with a temporary folder, and says so
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return ""
     folder = cache_folder()
@@ -54,6 +108,27 @@ def prepare() -> str:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", MIN_COMPILE_SECONDS)
     return ""
+
+
+@contextlib.contextmanager
+def cache_warnings(note: Callable[[str], None]) -> Iterator[None]:
+    """Note once, in place of jax's warning for each program, that programs cannot be kept or read."""
+    told = False
+
+    def show(message: Warning | str, *details: Any) -> None:
+        nonlocal told
+        if not _CACHE_WARNING.match(str(message)):
+            otherwise(message, *details)
+        elif not told:
+            told = True
+            reason = one_line(message).partition("': ")[2]
+            note(f"the cache of compiled programs cannot be used: {reason[:200]}")
+
+    with warnings.catch_warnings():
+        otherwise = warnings.showwarning
+        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.filterwarnings("always", _CACHE_WARNING.pattern)
+        yield
 
 
 def _cores() -> int:

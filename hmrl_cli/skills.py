@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import KEYS, jax, jnp
 from hmrl_cli.rollout import advance
 from hmrl_cli.types import EnvState, SkillLibrary, TaskFamily
 
@@ -55,7 +55,7 @@ def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Arr
 
     def step(state: EnvState, decision: Array, task: Task) -> EnvState:
         inner, seed, count = state.body
-        decision_key = jax.random.fold_in(jax.random.wrap_key_data(seed), count)
+        decision_key = jax.random.fold_in(jax.random.wrap_key_data(seed, impl=KEYS), count)
 
         def one_step(inner: EnvState, t: Array) -> tuple[EnvState, Array]:
             action = act(jax.random.fold_in(decision_key, t), inner.obs, decision)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli import evaluation
-from hmrl_cli.errors import InputError
+from hmrl_cli import evaluation, inputs
+from hmrl_cli.errors import InputError, one_line, shown
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Split, TaskFamily
 
 MAX_TASK = 1e6  # no family's units are that small
+MAX_NAME = 200  # bytes; file systems take 255, of which a result needs some
 MAX_BYTES = 2**30  # of all arrays of a file, unpacked
 
 
@@ -22,22 +25,66 @@ def read_array(path: Path, name: str) -> Any:
     Raises:
         InputError: names the file and what is wrong with it.
     """
-    wanted = f"must be written by numpy.savez(FILE, {name}=array)"
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if sum(member.file_size for member in file.zip.infolist()) > MAX_BYTES:
-                raise InputError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes; must be smaller")
-            names = list(file)
-            array = file[name] if name in names else None
-    except InputError:
-        raise
-    except Exception as error:  # a damaged archive fails in a dozen ways, none of them ours
-        raise InputError(f"{path}: cannot be read as .npz ({type(error).__name__})\n{wanted}") from None
-    if array is None:
-        raise InputError(f"{path}: holds no array {name!r}, only {', '.join(names) or 'nothing'}\n{wanted}")
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise InputError(f"{path}: {name} has dtype {getattr(array, 'dtype', 'none')}; must be numbers")
+        array = _read_array(path, name)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}\nmust be written by numpy.savez(FILE, {name}=array)") from None
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name} has dtype {array.dtype}; must be numbers")
     return array
+
+
+def _read_array(path: Path, name: str) -> Any:
+    """The array; a ValueError says what it is instead."""
+    if reason := inputs.why_no_file(path):
+        raise ValueError(reason)
+    try:
+        with path.open("rb") as raw:
+            _check_is_archive(raw.read(8))
+            with zipfile.ZipFile(raw) as archive:
+                _check_members(archive, name)
+                return _member(archive, name)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from None
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"is damaged: {one_line(error)}") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    try:
+        with archive.open(f"{name}.npy") as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
+    except (OSError, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # a damaged member fails in a dozen ways
+        if "Object arrays" in str(error):  # what numpy calls them
+            reason = "holds Python objects, as of rows of different lengths; must hold numbers alone"
+            raise ValueError(f"{name} {reason}") from None
+        raise ValueError(f"is damaged: {name}: {one_line(error)[:100] or type(error).__name__}") from None
+
+
+def _check_is_archive(beginning: bytes) -> None:
+    """Raise ValueError where a file does not begin as an archive does."""
+    if not beginning:
+        raise ValueError("is empty")
+    if beginning.startswith(b"\x93NUMPY"):
+        raise ValueError("is an .npy file, of one array without a name; must be an .npz file")
+    if beginning.startswith(b"\x80"):
+        raise ValueError("is a pickle, which could run any program and is never loaded")
+    if not beginning.startswith(b"PK"):
+        raise ValueError("is no archive of arrays, which an .npz file is")
+
+
+def _check_members(archive: zipfile.ZipFile, name: str) -> None:
+    """Raise ValueError where an archive does not hold the array, or too much."""
+    members = {member.filename: member for member in archive.infolist()}
+    if sum(member.file_size for member in members.values()) > MAX_BYTES:
+        raise ValueError(f"unpacks to more than {MAX_BYTES:,} bytes; must be smaller")
+    if f"{name}.npy" not in members:
+        arrays = [file.removesuffix(".npy") for file in members if file.endswith(".npy")]
+        raise ValueError(f"holds no array {name!r}, only {shown(', '.join(arrays)) if arrays else 'nothing'}")
+    if members[f"{name}.npy"].flag_bits & 1:
+        raise ValueError("is encrypted")
 
 
 def read_tasks(path: Path, family: TaskFamily) -> Array:
@@ -73,5 +120,16 @@ def tasks_of(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path 
 
 
 def split_name(split: Split, tasks_file: Path | None) -> str:
-    """What a document calls its tasks; the prefix keeps a user's file apart from the splits."""
-    return f"tasks-{tasks_file.stem}" if tasks_file else split
+    """What a document calls its tasks; the prefix keeps a user's file apart from the splits.
+
+    Raises:
+        InputError: the file's name is too long for another file to be named after it.
+    """
+    if tasks_file is None:
+        return split
+    size = len(os.fsencode(tasks_file.stem))
+    if size > MAX_NAME:
+        raise InputError(
+            f"--tasks: found a name of {size} bytes; must be of {MAX_NAME} at most, for the result has it too"
+        )
+    return f"tasks-{tasks_file.stem}"

@@ -143,6 +143,16 @@ def test_only_the_command_line_prints_exits_or_reads_argv(path):
         )
 
 
+def test_keys_are_made_in_one_place_by_one_generator():
+    for path in modules():
+        makes = [
+            word
+            for word in ("random.key(", "random.PRNGKey(", "wrap_key_data(seed)")
+            if word in path.read_text()
+        ]
+        assert not makes or path.name == "lazy.py", f"{path.name}: {makes}; must be lazy.root_key"
+
+
 @pytest.mark.parametrize("path", modules(), ids=module_name)
 def test_nothing_executes_what_it_reads(path):
     for node in ast.walk(ast.parse(path.read_text())):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import typing
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hmrl_cli
-from hmrl_cli import cli, presets, progress, records, runtime
-from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted, MissingDependency
+from hmrl_cli import cli, lazy, presets, progress, records, runtime
+from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted, MissingDependency
 from hmrl_cli.schema import COMMANDS
 
 PRESET = """
@@ -164,6 +165,32 @@ def test_stdout_ends_with_the_run_directory(hmrl, fakes):
     assert info.experiment.family.horizon == 7
 
 
+def test_quiet_leaves_what_a_user_must_know(hmrl, monkeypatch):
+    monkeypatch.setattr(runtime, "prepare", lambda: "compiling without a cache")
+    quiet = hmrl("meta-train", "room/tiny", "-q")
+    assert quiet.err == "compiling without a cache\nlibrary noise\n"
+    assert hmrl("meta-train", "room/tiny", "-q", "--name", "room-tiny-seed0", "--resume").err == (
+        "compiling without a cache\n"  # and not that it is complete already
+    )
+    with pytest.warns(UserWarning, match="damaged"):
+        progress.Warns().note("checkpoint 4 is damaged")
+
+
+def test_a_path_of_letters_that_stdout_lacks_is_still_that_path(fakes, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert cli.run(["meta-train", "room/tiny", "--run-dir", "läufe/один", "-q"]) == 0
+    assert raw.getvalue() == "läufe/один\n".encode()
+
+
+def test_warnings_that_are_errors_elsewhere_end_no_run(monkeypatch):
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    monkeypatch.setattr(cli, "run", lambda argv: warnings.warn("libraries do", FutureWarning, stacklevel=1))
+    with warnings.catch_warnings(record=True) as seen, pytest.raises(SystemExit):
+        cli.main()
+    assert len(seen) == 1
+
+
 def test_json_is_one_document(hmrl):
     done = hmrl("pretrain-skills", "room/tiny", "--json", "--name", "mine")
     assert json.loads(done.out) == {"run": "runs/mine", "state": "complete", "epoch": 2, "success": 0.5}
@@ -202,6 +229,9 @@ def test_skills_chain(hmrl):
         (InputError("skills: found 3\nmust be 4"), 65, "interrupted"),
         (MissingDependency("wandb: is not installed"), 69, "interrupted"),
         (ZeroDivisionError("division\nby zero"), 1, "interrupted"),
+        (FloatingPointError("invalid value (nan) encountered in sin"), 76, "interrupted"),
+        (MemoryError("Unable to allocate 8.0 TiB"), 74, "interrupted"),
+        (RuntimeError("can't start new thread"), 74, "interrupted"),
     ],
 )
 def test_exit_codes(hmrl, fakes, error, code, state):
@@ -279,6 +309,9 @@ def test_eval(hmrl, fakes):
     assert (kwargs["adapt_steps"], kwargs["episodes"], kwargs["split"]) == (3, None, "test")
     assert (kwargs["tasks_file"], kwargs["reward"]) == (Path("t.npz"), "dense")
     assert [result["run"] for result in json.loads(hmrl("eval", *runs, "--json").out)] == runs
+    calls = len(fakes.calls)
+    wrong = hmrl("eval", *runs, "--set", "evaluation.ruel=refit")
+    assert wrong.code == 2 and "did you mean 'rule'" in wrong.err and len(fakes.calls) == calls
     plain = hmrl("eval", *runs)
     assert plain.out.splitlines() == runs
     assert "2 [1.5, 2.5]" in plain.err
@@ -635,6 +668,45 @@ def test_a_cache_that_others_can_write_is_not_used(environment, tmp_path):
     assert "compiling without a cache" in runtime.prepare()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("JAX_NUM_CPU_DEVICES", "0", "JAX_NUM_CPU_DEVICES: found '0'; must be from 1 to 256"),
+        ("JAX_NUM_CPU_DEVICES", "abc", "JAX_NUM_CPU_DEVICES: found 'abc'"),
+        ("JAX_PLATFORMS", "cuda", "JAX_PLATFORMS=cuda, but jax finds no device: it has no plugin"),
+    ],
+)
+def test_what_keeps_jax_from_starting_is_told(environment, name, value, expected):
+    def fails(*_):
+        raise AssertionError  # as jax does
+
+    environment.setattr(lazy.jnp, "zeros", fails)  # and jax is imported
+    environment.setenv(name, value)
+    with pytest.raises(ConfigError, match=expected):
+        runtime.start()
+
+
+def test_a_variable_that_jax_does_not_know_a_value_of_is_told(environment):
+    def fails():
+        raise ValueError("invalid truth value 'maybe' for environment 'JAX_ENABLE_X64'")
+
+    environment.setattr(lazy, "pin", fails)
+    with pytest.raises(ConfigError, match="cannot start: invalid truth value 'maybe' for"):
+        runtime.start()
+
+
+def test_a_full_cache_is_noted_once():
+    notes = []
+    with pytest.warns(UserWarning, match="another"), runtime.cache_warnings(notes.append):
+        for name in ("jit_step", "jit_adapt"):
+            text = (
+                f"Error writing persistent compilation cache entry for '{name}': OSError: [Errno 28] No space"
+            )
+            warnings.warn(text, stacklevel=1)
+        warnings.warn("another", stacklevel=1)
+    assert notes == ["the cache of compiled programs cannot be used: OSError: [Errno 28] No space"]
+
+
 def test_a_device_that_is_late_does_not_end_the_process(environment):
     runtime.prepare()
     flags = os.environ["XLA_FLAGS"]
@@ -666,6 +738,7 @@ def test_every_error_has_its_own_exit_code():
         "MissingDependency": 69,
         "RunDirError": 73,
         "StorageError": 74,
+        "MachineLimit": 74,
         "Interrupted": 75,
         "Diverged": 76,
     }

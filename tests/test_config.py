@@ -339,7 +339,7 @@ def test_unknown_presets(add_preset, tmp_path):
     add_preset("room/typo", 'extends = "room/falt"')
     assert "extends (from preset room/typo): preset: found" in refusal("meta-train", "room/typo")
     (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
-    assert "not valid TOML" in refusal("meta-train", str(tmp_path / "latin.toml"))
+    assert "is not UTF-8: byte 0xff" in refusal("meta-train", str(tmp_path / "latin.toml"))
 
 
 def test_only_presets_are_listed(add_preset):

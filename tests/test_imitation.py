@@ -44,5 +44,5 @@ def test_trajectories_that_are_none_are_named(tmp_path):
         with pytest.raises(InputError, match=text):
             imitation.read_trajectory(file, WALKER)
     np.savez(file, tasks=np.zeros((3, 2)))
-    with pytest.raises(InputError, match="holds no array 'obs', only tasks"):
+    with pytest.raises(InputError, match="holds no array 'obs', only 'tasks'"):
         imitation.read_trajectory(file, WALKER)

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import loop
+from hmrl_cli import config, evaluation, lazy, loop, provenance
+from tests import toys
 
 
 def step(key, state, skills):
@@ -59,3 +60,50 @@ def test_streams_are_independent():
     keys = loop.streams([0, 1])
     data = {bytes(np.asarray(jax.random.key_data(k))) for stream in keys for k in stream}
     assert len(data) == 6
+
+
+AMBIENT = {
+    "jax_default_prng_impl": "rbg",
+    "jax_threefry_partitionable": False,
+    "jax_random_seed_offset": 7,
+    "jax_high_dynamic_range_gumbel": True,
+    "jax_enable_x64": True,
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_numpy_rank_promotion": "raise",
+    "jax_transfer_guard": "disallow",
+    "jax_disable_jit": True,
+}
+
+
+def draws():
+    """Keys of a seed and tasks of a split, as bytes."""
+    keys = (np.asarray(jax.random.key_data(key)).tobytes() for key in loop.streams([3]))
+    return [*keys, np.asarray(evaluation.sample_tasks(toys.walker(), "test", 4)).tobytes()]
+
+
+def test_settings_of_jax_that_a_user_has_elsewhere_move_no_draw():
+    expected = draws()
+    with jax.default_prng_impl("rbg"):  # of a caller of the library
+        assert draws() == expected
+    try:
+        for name, value in AMBIENT.items():
+            jax.config.update(name, value)
+        lazy.pin()  # as when jax is imported, and before each command
+        assert draws() == expected
+        assert provenance.numerics()["jax_enable_x64"] is False
+    finally:
+        lazy.pin()
+
+
+def test_what_cannot_be_pinned_is_recorded(monkeypatch):
+    resolved = config.resolve("meta-train", "point/smoke")
+    before = provenance.collect(resolved, [])
+    monkeypatch.setenv("OPENBLAS_MAIN_FREE", "1")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", "1")  # moves no number
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    with jax.default_matmul_precision("bfloat16"):
+        now = provenance.collect(resolved, [])
+    changes = provenance.changes(before, now)
+    assert "jax_default_matmul_precision" in changes and "OPENBLAS_MAIN_FREE None -> '1'" in changes
+    assert changes.count("->") == 2 and now["git"] == before["git"]
+    assert provenance.changes({"versions": before["versions"], "machine": None}, now) == ""
