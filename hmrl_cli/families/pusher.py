@@ -9,7 +9,7 @@ import pydantic
 
 from hmrl_cli.families import _physics
 from hmrl_cli.families._goals import disc, split_key, uniform
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, root_key
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Continuous, EnvState, Reward, Scene, Split, TaskFamily
 
@@ -223,7 +223,7 @@ def _sample(key: Key, split: Split, config: Config) -> Task:
     unit = uniform(place_key, split, (2, BLOCKS + 1))
     if config.arrangements and split == "train":
         number = jax.random.randint(lane_key, (), 0, config.arrangements)
-        shared = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), number)
+        shared = jax.random.fold_in(root_key(0), number)
         lane_key, shared = jax.random.split(shared)
         unit = unit.at[:, :BLOCKS].set(uniform(shared, split, (2, BLOCKS)))
     lanes = jax.random.permutation(lane_key, BLOCKS)
