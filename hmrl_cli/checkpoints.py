@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from hmrl_cli import documents
+from hmrl_cli import reading
 from hmrl_cli.errors import InputError, StorageError, one_line
 from hmrl_cli.files import file_sha256, lacks, sync, try_lock
 from hmrl_cli.lazy import jax, jnp, np
@@ -331,7 +331,7 @@ def _write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) ->
 def _verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
     """The manifest, once it and every file it lists are what was written."""
     try:
-        document = documents.read_json(path / "manifest.json")
+        document = reading.read_json(path / "manifest.json")
         manifest = document["manifest"]
         intact = document["sha256"] == _json_sha256(manifest) and _has_the_form(manifest)
     except (InputError, StorageError, KeyError, TypeError) as error:

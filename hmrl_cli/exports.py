@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, documents, outputs
+from hmrl_cli import checkpoints, config, outputs, reading
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.schema import Experiment
@@ -29,7 +29,7 @@ MAX_HEADER = 2**20
 Kind = Literal["skills", "policy"]
 
 
-class _Form(documents.Form):
+class _Form(reading.Form):
     """What is looked at of a card."""
 
     kind: Kind
@@ -88,7 +88,7 @@ def check_output(path: Path, experiment: Experiment) -> None:
 def _is_card(file: Path) -> bool:
     """Whether a file is a card, of whatever version."""
     try:
-        found = documents.read_json(file)
+        found = reading.read_json(file)
     except InputError:
         return False
     return {"schema", "kind", "sha256", "arrays", "config", "hmrl"} <= found.keys()
@@ -97,8 +97,8 @@ def _is_card(file: Path) -> bool:
 def _is_ours(file: Path) -> bool:
     """Whether a file is the arrays of an export: its header, of JSON behind its length, says so."""
     try:
-        head = documents.read_bytes(file, 8 + MAX_HEADER)
-        header = documents.parse_json(head[8 : 8 + int.from_bytes(head[:8], "little")], str(file))
+        head = reading.read_bytes(file, 8 + MAX_HEADER)
+        header = reading.parse_json(head[8 : 8 + int.from_bytes(head[:8], "little")], str(file))
     except InputError:
         return False
     metadata = header.get("__metadata__")
@@ -140,10 +140,10 @@ def read_card(path: Path, kind: Kind) -> Card:
     """
     file = card_path(path)
     try:
-        found = documents.read_json(file)
+        found = reading.read_json(file)
     except InputError as error:
         raise InputError(f"{error}\nmust be the card of {path.name}, as hmrl export wrote it") from None
-    documents.check(found, _Form, SCHEMA, str(file))
+    reading.check(found, _Form, SCHEMA, str(file))
     if found["kind"] != kind:
         raise InputError(f"{path}: found a {found['kind']!r} export; must be {kind!r}")
     skills = found["skills_config"]
@@ -169,7 +169,7 @@ def read_bytes(path: Path, card: Card) -> bytes:
     Raises:
         InputError: it cannot be read, or is not what the card vouches for.
     """
-    data = documents.read_bytes(path)
+    data = reading.read_bytes(path)
     if checkpoints.sha256(data) != card.sha256:
         raise InputError(f"{path}: is not what was exported, by the SHA-256 on its card; export it again")
     return data

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hmrl_cli import documents, plugins
+from hmrl_cli import plugins, reading
 from hmrl_cli.errors import ConfigError, one_line, shown
 
 
@@ -51,7 +51,7 @@ def check_depth(tables: Mapping[str, Any], source: str) -> None:
     Raises:
         ConfigError: names the source.
     """
-    if documents.is_deep(tables):
+    if reading.is_deep(tables):
         raise ConfigError(f"{source}: nested too deeply; must be plain tables of values")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hmrl_cli import documents
+from hmrl_cli import reading
 from hmrl_cli.errors import ConfigError, InputError, StorageError
 from hmrl_cli.files import writing
 
@@ -43,7 +43,7 @@ def check_page(out: Path, name: str) -> None:
 
 def _is_page(out: Path) -> bool:
     try:
-        beginning = documents.read_bytes(out, BEGINNING)
+        beginning = reading.read_bytes(out, BEGINNING)
     except InputError:
         return False
     is_picture = beginning.startswith(b"<svg") and OUR_PICTURE in beginning

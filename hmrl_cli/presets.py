@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import documents
+from hmrl_cli import reading
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.layers import Layer, check_depth
 from hmrl_cli.schema import COMMANDS
@@ -75,7 +75,7 @@ def read(path: Path, source: str) -> dict[str, Any]:
         ConfigError: the file cannot be read, or is no TOML.
     """
     try:
-        with documents.open_file(path) as file:
+        with reading.open_file(path) as file:
             tables = tomllib.loads(file.read().decode())
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply; must be plain tables of values") from None
@@ -99,8 +99,8 @@ def stack(command: str, preset: str) -> list[Layer]:
 def _stack(command: str, preset: str, path: Path, above: tuple[Path, ...]) -> list[Layer]:
     if path.resolve() in above:
         raise ConfigError(f"extends: {shown(preset)} extends itself, directly or through another preset")
-    if len(above) > documents.MAX_DEPTH:
-        raise ConfigError(f"extends: {shown(preset)} stands on more than {documents.MAX_DEPTH} presets")
+    if len(above) > reading.MAX_DEPTH:
+        raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
     tables, origin = read(path, preset), f"preset {preset}"
     extends = tables.pop("extends", None)
     for_command = {name: tables.pop(name, {}) for name in COMMANDS}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
 
-from hmrl_cli import checkpoints, config, documents, exports, files
+from hmrl_cli import checkpoints, config, exports, files, reading
 from hmrl_cli.errors import ConfigError, InputError, shown
 from hmrl_cli.schema import Experiment
 
@@ -19,7 +19,7 @@ State = Literal["running", "interrupted", "diverged", "complete", "killed"]
 Number = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
 
 
-class _Status(documents.Form):
+class _Status(reading.Form):
     """What is looked at of status.json."""
 
     state: State | None = None
@@ -28,7 +28,7 @@ class _Status(documents.Form):
     summary: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
-class _SkillsIdentity(documents.Form):
+class _SkillsIdentity(reading.Form):
     """What is looked at of the skills in provenance.json."""
 
     epoch: Number
@@ -37,7 +37,7 @@ class _SkillsIdentity(documents.Form):
     config_hash: str | None = None
 
 
-class _Provenance(documents.Form):
+class _Provenance(reading.Form):
     """What is looked at of provenance.json."""
 
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
@@ -93,11 +93,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return _read(path / "provenance.json", _Provenance)
 
 
-def _read(file: Path, form: type[documents.Form]) -> dict[str, Any]:
+def _read(file: Path, form: type[reading.Form]) -> dict[str, Any]:
     if not os.path.lexists(file):  # of a run of which only results were kept
         return {}
-    found = documents.read_json(file)
-    documents.check(found, form, SCHEMA, str(file))
+    found = reading.read_json(file)
+    reading.check(found, form, SCHEMA, str(file))
     return found
 
 
@@ -147,7 +147,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """
     found = []
     try:
-        with documents.open_file(path / "metrics.jsonl") as file:
+        with reading.open_file(path / "metrics.jsonl") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
                     found.append(_metrics_of(line, f"{path / 'metrics.jsonl'}: line {number}"))
@@ -164,7 +164,7 @@ def epoch_of(line: bytes) -> int | None:
 
 
 def _metrics_of(line: bytes, source: str) -> dict[str, Any]:
-    metrics = documents.parse_json(line, source)
+    metrics = reading.parse_json(line, source)
     epoch = metrics.get("epoch")
     if type(epoch) is not int or not 0 < epoch < 2**63:
         raise InputError(f"{source}: found {shown(epoch)} for 'epoch'; must be a positive integer")

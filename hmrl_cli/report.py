@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import checkpoints, files
-from hmrl_cli.documents import read_bytes
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.reading import read_bytes
 from hmrl_cli.schema import Evaluation
 
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any
 
 import hmrl_cli
-from hmrl_cli import checkpoints, config, documents, files, outputs, provenance, records
+from hmrl_cli import checkpoints, config, files, outputs, provenance, reading, records
 from hmrl_cli.board import Board
 from hmrl_cli.errors import (
     ConfigError,
@@ -374,7 +374,7 @@ class RunDir:
         last, size = 0, 0
         with files.writing(path):
             if path.exists():
-                with documents.open_file(path) as file:
+                with reading.open_file(path) as file:
                     for line in file:
                         epoch = records.epoch_of(line)
                         if epoch is None or epoch > self.epoch:

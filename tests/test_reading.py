@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from hmrl_cli import checkpoints, cli, config, documents, exports, provenance, records
+from hmrl_cli import checkpoints, cli, config, exports, provenance, reading, records
 from hmrl_cli.errors import HmrlError, InputError
 from hmrl_cli.lazy import np
 from hmrl_cli.rundir import RunDir
@@ -224,8 +224,8 @@ def test_how_deep_something_is():
             value = {"a": value, "b": 1} if number % 2 else {"c": [value]}
         return value
 
-    assert not documents.is_deep(nested(3)) and documents.is_deep(nested(10_000))
-    assert not documents.is_deep({"a": 1, "b": "text"}) and not documents.is_deep({})
+    assert not reading.is_deep(nested(3)) and reading.is_deep(nested(10_000))
+    assert not reading.is_deep({"a": 1, "b": "text"}) and not reading.is_deep({})
 
 
 @pytest.mark.parametrize(
