@@ -12,7 +12,6 @@ from typing import Any
 
 from hmrl_cli import checkpoints, files
 from hmrl_cli.errors import ConfigError, InputError
-from hmrl_cli.reading import read_bytes
 from hmrl_cli.schema import Evaluation
 
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean"}
@@ -163,7 +162,7 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
     if evaluated:
         parts += [_html_table(compare(evaluated)["rows"]), f"<figure>{curves_svg(evaluated)}</figure>"]
     parts += [
-        f"<figure>{read_bytes(file).decode(errors='replace')}<figcaption>skills of "
+        f"<figure>{file.read_bytes().decode(errors='replace')}<figcaption>skills of "
         f"<code>{html.escape(file.parent.name)}</code></figcaption></figure>"
         for file in pictures
     ]
