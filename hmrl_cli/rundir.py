@@ -76,7 +76,7 @@ class RunDir:
         self._metrics: int | None = None
         self._board: Board | None = None
         self._board_works = True
-        self._made: os.stat_result | None = None  # the directory, where this process has made it
+        self._is_new = False
         self.epoch = int(self.status.get("epoch", 0))
 
     @classmethod
@@ -100,15 +100,22 @@ class RunDir:
                 path.mkdir()
             except FileExistsError:
                 raise taken(path) from None
-            made = os.stat(path)
         try:
             with files.creating(path):
                 files.sync(path.parent)
-            run = cls._start(path, resolved, argv, files.take_lock(path), tell)
+            lock = files.take_lock(path)
         except BaseException:
-            _take_back(path, made)
+            _take_back(path)
             raise
-        run._made = made
+        try:
+            run = cls._start(path, resolved, argv, lock, tell)
+        except BaseException:
+            with contextlib.suppress(HmrlError):
+                lock.check()  # another one may be there now
+                _take_back(path)
+            lock.close()
+            raise
+        run._is_new = True
         return run
 
     @classmethod
@@ -163,21 +170,17 @@ class RunDir:
     ) -> RunDir:
         """Fill a new directory; config.toml, which makes it a run, comes last."""
         experiment = resolved.experiment
-        try:
-            run = cls(path, experiment, config.config_hash(experiment), lock, tell)
-            with files.creating(path):
-                (path / "checkpoints").mkdir(exist_ok=True)
-            run._write_json("provenance.json", provenance.collect(resolved, argv))
-            if experiment.hierarchy:  # evaluation rebuilds the skills from this, wherever their run went
-                trained_as = records.trained_as(experiment.hierarchy.skills)
-                run._write_text("skills.toml", config.to_toml(trained_as))
-            run._write_status("running")
-            run.event(f"created by hmrl {hmrl_cli.__version__}")
-            run._note_what_is_lacking()
-            run._write_text("config.toml", config.to_toml(experiment))
-        except BaseException:
-            lock.close()
-            raise
+        run = cls(path, experiment, config.config_hash(experiment), lock, tell)
+        with files.creating(path):
+            (path / "checkpoints").mkdir(exist_ok=True)
+        run._write_json("provenance.json", provenance.collect(resolved, argv))
+        if experiment.hierarchy:  # evaluation rebuilds the skills from this, wherever their run went
+            trained_as = records.trained_as(experiment.hierarchy.skills)
+            run._write_text("skills.toml", config.to_toml(trained_as))
+        run._write_status("running")
+        run.event(f"created by hmrl {hmrl_cli.__version__}")
+        run._note_what_is_lacking()
+        run._write_text("config.toml", config.to_toml(experiment))
         return run
 
     def _note_what_is_lacking(self) -> None:
@@ -215,8 +218,9 @@ class RunDir:
             if error is not None:
                 # What went wrong matters more than that it could not be written down.
                 with contextlib.suppress(HmrlError):
-                    if self._made and self._could_not_begin(error):
-                        _take_back(self.path, self._made)
+                    if self._could_not_begin(error):
+                        self.check()
+                        _take_back(self.path)
                     else:
                         self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
                         self.event(f"stopped: {type(error).__name__}: {error}")
@@ -226,7 +230,7 @@ class RunDir:
     def _could_not_begin(self, error: BaseException) -> bool:
         """Whether there is nothing yet that `--resume` could continue, nor a result, as of a divergence."""
         told = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
-        return self._metrics is None and not told
+        return self._is_new and self._metrics is None and not told
 
     def close(self) -> None:
         """Close the files and let go of the lock; closing twice does no harm."""
@@ -503,11 +507,9 @@ def _newest_equal(name: str, experiment: Experiment) -> Path | None:
     return None
 
 
-def _take_back(path: Path, made: os.stat_result) -> None:
-    """Remove the directory that was made, in which nothing was trained, unless it holds what others wrote."""
+def _take_back(path: Path) -> None:
+    """Remove a directory that was made in vain, unless it holds a checkpoint or what no run writes."""
     with contextlib.suppress(OSError):
-        if not os.path.samestat(os.stat(path), made):  # another one is there now
-            return
         names = {entry.name for entry in path.iterdir()} - {left.name for left in _half_written(path)}
         if names <= {*_BEFORE_CONFIG, "config.toml"} and not any((path / "checkpoints").glob("*")):
             shutil.rmtree(path)

@@ -791,8 +791,10 @@ def test_a_run_behind_a_link_that_leads_elsewhere_is_written_to_no_more(resolved
     assert not list((tmp_path / "b" / "checkpoints").iterdir())
 
 
-def test_a_run_that_goes_away_while_it_is_saved_is_not_begun_anew(resolved, tmp_path, monkeypatch):
-    real = checkpoints._write_manifest
+@pytest.mark.parametrize("step", ["_write_arrays", "_write_manifest"])
+def test_a_run_that_goes_away_while_it_is_saved_is_not_begun_anew(resolved, tmp_path, monkeypatch, step):
+    """Before Orbax writes, which makes the folders it needs, or after."""
+    real = getattr(checkpoints, step)
 
     def write(*arguments):
         moved(tmp_path / "r")
@@ -800,7 +802,7 @@ def test_a_run_that_goes_away_while_it_is_saved_is_not_begun_anew(resolved, tmp_
 
     with RunDir.create(tmp_path / "r", resolved) as run:
         trained(run, 1)
-        monkeypatch.setattr(checkpoints, "_write_manifest", write)
+        monkeypatch.setattr(checkpoints, step, write)
         with pytest.raises(RunDirError, match="was moved"):
             run.save(2, TREE)
     assert not (tmp_path / "r").exists()
