@@ -281,6 +281,7 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         "imitation_steps": 2,
         "late_fallback": 0.5,
         "fallback": 0.5,
+        "deterministic": False,
         "latent_std": 1.0,
         "tune_after": None,
     }
