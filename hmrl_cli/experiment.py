@@ -23,6 +23,7 @@ from hmrl_cli.assembly import (
 from hmrl_cli.config import Resolved
 from hmrl_cli.errors import ConfigError, Diverged, Interrupted
 from hmrl_cli.interruption import unless_stopped
+from hmrl_cli.layers import parse_set
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.task_files import split_name, tasks_of
@@ -249,8 +250,9 @@ def evaluate(
 
 def _deterministic(path: Path, experiment: Experiment, sets: Sequence[str], adapts: bool) -> bool:
     """Whether skills are to act by their most likely action, the one setting that their diagnosis has."""
-    plain, budget = experiment.evaluation, config.with_evaluation(experiment, sets, {}).evaluation
-    if adapts or budget != plain.model_copy(update={"deterministic": budget.deterministic}):
+    budget = config.with_evaluation(experiment, sets, {}).evaluation
+    named = {name for line in sets for name in parse_set(line)["evaluation"]}
+    if adapts or named - {"deterministic"}:
         raise ConfigError(
             f"{path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
             "--adapt-steps, --episodes, --num-tasks, and --set but for evaluation.deterministic"
