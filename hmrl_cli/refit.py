@@ -12,8 +12,8 @@ Whoever acted in an episode can be imitated, so one that held a random action or
 is as good as one of the policy's own; without imitation it is left out, for it does not speak for its latent.
 
 Where nothing has been found yet, returns differ by what actions cost and by chance.  Weights know no units,
-and would take the cheapest episode for a success.  So nothing moves until the best episode stands out by
-`evaluation.least_gain` (`found`).
+and would take the cheapest episode for a success.  So nothing moves until the reward of a step stands out by
+its share of `evaluation.least_gain` (`found`).
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ class Memory(NamedTuple):
     valid: Array  # [M, T]  1 where the step counts
     own: Array  # [M]  1 where the policy chose all actions
     returned: Array  # [M]
+    best: Array  # [M]  the highest reward of a step that counts
     kept: Array  # [M]  1 where there is an episode
 
 
 def empty(episodes: Episodes, batches: int) -> Memory:
     """Room for so many batches of episodes like these."""
-    first = _of(episodes)
+    first = jax.eval_shape(_of, episodes)
     return jax.tree.map(lambda x: jnp.zeros((batches * x.shape[0], *x.shape[1:]), x.dtype), first)
 
 
@@ -65,9 +66,15 @@ def remember(memory: Memory, episodes: Episodes, count: Array) -> Memory:
 
 def _of(episodes: Episodes) -> Memory:
     steps = episodes.transitions
-    kept = jnp.ones_like(episodes.returned)
     return Memory(
-        episodes.latent, steps.obs, steps.action, steps.valid, episodes.own, episodes.returned, kept
+        episodes.latent,
+        steps.obs,
+        steps.action,
+        steps.valid,
+        episodes.own,
+        episodes.returned,
+        best=jnp.max(jnp.where(steps.valid > 0, steps.reward, -jnp.inf), axis=1),
+        kept=jnp.ones_like(episodes.returned),
     )
 
 
@@ -85,17 +92,21 @@ def worth(memory: Memory) -> Array:
 
 
 def found(memory: Memory, first: int, least_gain: float) -> Array:
-    """Whether the best return is at least `least_gain` above the lower quartile of the first batch: [] bool.
+    """Whether the reward of a step stands out: [] bool.
 
-    The first batch, `first` episodes before any update, tells what the policy gets by chance.  Its own ones
-    count, for one held action may cost more.  Their lower quartile tells it even where half of them have met
-    the goal, and does not rise as later batches get better.
+    It does so by `least_gain` over the steps of an episode: by the mean step of a return so much higher.  An
+    episode that comes to a goal late has hardly a better return, and may have paid more for actions.
+
+    It stands out of the best steps of the first batch, `first` episodes before any update.  These tell what
+    the policy meets by chance.  Its own ones count, for one held action may cost more.  Their lower quartile
+    tells it even where half of them have met the goal, and does not rise as later batches get better.
     """
-    kept, own, returned = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.returned))
+    kept, own, best = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.best))
     counted = jnp.where((kept & own).any(), kept & own, kept)
-    ordered = jnp.sort(jnp.where(counted, returned, jnp.inf))
+    ordered = jnp.sort(jnp.where(counted, best, jnp.inf))
     level = ordered[jnp.int32(LEVEL * jnp.maximum(counted.sum() - 1, 0))]
-    return jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf)) - level >= least_gain
+    gain = jnp.max(jnp.where(memory.kept > 0, memory.best, -jnp.inf)) - level
+    return gain >= least_gain / memory.valid.shape[1]
 
 
 def refit(

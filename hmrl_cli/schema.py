@@ -108,8 +108,8 @@ class Evaluation(Strict):
     least_gain: float | None = pydantic.Field(
         default=None,
         ge=0,
-        description="least return above that of first episodes for a refit to move; none: a fifth of what "
-        "knowing the task is worth on training tasks",
+        description="a refit moves once a step stands out by the mean step of this return; none: a fifth "
+        "of what knowing the task is worth on training tasks",
     )
     fallback: float = pydantic.Field(
         default=0.0,

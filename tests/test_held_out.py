@@ -31,11 +31,10 @@ def test_a_batch_is_judged_by_what_the_policy_did_itself(own, returned, success)
 @pytest.mark.parametrize(("least_gain", "moves"), [(None, True), (6.0, True), (8.0, False)])
 def test_a_refit_waits_for_a_find(least_gain, moves):
     """The best of these episodes returns 7 more than the least."""
-    ones, flags = jnp.ones((3, 1)), jnp.zeros(3)
-    steps = Transition(jnp.ones((3, 1, 2)), jnp.zeros((3, 1), jnp.int32), ones, ones, ones, ones, ones)
-    batch = Episodes(
-        steps, None, None, jnp.ones(3), ones, ones[:, 0], jnp.array([1.0, 3.0, 8.0]), flags, flags
-    )
+    ones, flags, returned = jnp.ones((3, 1)), jnp.zeros(3), jnp.array([1.0, 3.0, 8.0])
+    obs, action = jnp.ones((3, 1, 2)), jnp.zeros((3, 1), jnp.int32)
+    steps = Transition(obs, action, ones, returned[:, None], ones, ones, ones)
+    batch = Episodes(steps, None, None, jnp.ones(3), ones, ones[:, 0], returned, flags, flags)
     start = AdaptState(POLICY.init(jax.random.key(0)), None)
     budget = Evaluation(adapt_steps=1, episodes=3, rule="refit", imitation_steps=1, least_gain=least_gain)
     acted, _ = held_out.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)

@@ -13,13 +13,15 @@ PRIOR = Gaussian(jnp.zeros(2), jnp.zeros(2))
 
 
 def memory(returned, kept=None, latent=None):
+    """Episodes of three steps, each of which earns a third of the return."""
     number = len(returned)
     latent = jnp.zeros((number, 2)) if latent is None else latent
     kept = jnp.ones(number) if kept is None else jnp.array(kept, jnp.float32)
     obs = jnp.ones((number, 3, 2))
     action = jnp.tile(jnp.arange(number)[:, None] % 4, (1, 3))
     valid, own = jnp.ones((number, 3)), jnp.ones(number)
-    return refit.Memory(latent, obs, action, valid, own, jnp.array(returned, jnp.float32), kept)
+    returned = jnp.array(returned, jnp.float32)
+    return refit.Memory(latent, obs, action, valid, own, returned, returned / 3, kept)
 
 
 def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
@@ -97,7 +99,8 @@ def test_what_held_actions_cost_makes_no_find_of_the_others():
     seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(own=own)
     assert not refit.found(seen, 5, 20.0)
     assert refit.found(seen._replace(own=jnp.zeros(5)), 5, 20.0)  # there is nothing else to go by
-    assert refit.found(seen._replace(returned=seen.returned.at[4].set(-180.0)), 5, 20.0)
+    late = seen._replace(best=seen.best.at[4].set(-60.0))  # in vain, if all its steps are counted
+    assert refit.found(late, 5, 20.0)
 
 
 def test_an_untrained_policy_gets_better_by_doing_again_what_was_good():
