@@ -33,6 +33,9 @@ class AntConfig(WalkerConfig):
     substeps: int = pydantic.Field(6, gt=0, le=100, description="physics steps in a control step")
     gear: float = pydantic.Field(150.0, gt=0, le=1000, description="torque of an action of 1")
     control_cost: float = pydantic.Field(0.005, ge=0, le=10, description="weight of the squared action")
+    ends_when_fallen: bool = pydantic.Field(
+        True, description="end the episode when the torso is below .2 m or above 1 m, as MAESN; METRA never does"
+    )
 
 
 class Gait(NamedTuple):
@@ -101,8 +104,9 @@ MAX_PACE = 4.5  # m/s
 
 
 def ant(config: AntConfig, scenery: str = "") -> Walker:
-    """Return brax's ant: obs [29] = q [15], qd [14], action [8] motors; it falls below .2 m or above 1 m.
+    """Return brax's ant: obs [29] = q [15], qd [14], action [8] motors.
 
+    With `ends_when_fallen` it has fallen below .2 m or above 1 m, which ends its episode and is no success.
     `scenery` is MJCF of geoms that stand in the world; torso and feet collide with those whose conaffinity is
     SCENERY.
 
@@ -115,10 +119,15 @@ def ant(config: AntConfig, scenery: str = "") -> Walker:
     return Walker(
         physics=physics,
         normalize=lambda q: q.at[3:7].divide(jnp.linalg.norm(q[3:7])),
-        healthy=lambda obs: (obs[2] >= HEALTHY[0]) & (obs[2] <= HEALTHY[1]),
+        position=3,
+        healthy=_stands if config.ends_when_fallen else None,
         features=_physics.features(Q_SIZE),
         dt=config.dt,
     )
+
+
+def _stands(obs: Array) -> Array:
+    return (obs[2] >= HEALTHY[0]) & (obs[2] <= HEALTHY[1])
 
 
 def _xml(gear: float, scenery: str) -> str:

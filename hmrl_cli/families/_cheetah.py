@@ -103,6 +103,7 @@ def cheetah(config: CheetahConfig, scenery: str = "") -> Walker:
     return Walker(
         physics=physics,
         normalize=lambda q: q,
+        position=2,
         healthy=None,
         features=_physics.features(Q_SIZE, position=1),
         dt=config.dt,

@@ -11,7 +11,7 @@ import importlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from xml.etree import ElementTree
@@ -30,6 +30,9 @@ KINDS: dict[int, Literal["sphere", "capsule", "cylinder", "box"]] = {
     6: "box",
 }  # of MuJoCo's geoms; the floor, a plane, is the viewer's own
 SIZES = {"sphere": 1, "capsule": 2, "cylinder": 2, "box": 3}
+# Random torques move no body of this package faster than 17 m/s, and no joint faster than 86 rad/s.
+FASTEST = 100.0  # m/s
+FASTEST_TURN = 1000.0  # rad/s
 
 
 class Physics(NamedTuple):
@@ -112,6 +115,17 @@ def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
         shapes=_shapes(system.mj_model),
         poses=lambda state: jnp.concatenate([state.x.pos, state.x.rot], axis=-1),
     )
+
+
+def intact(before: Any, after: Any, places: Sequence[int], dt: float) -> Array:
+    """Return whether a simulation has not exploded in the step between two physics states.
+
+    `places` are the coordinates that are lengths, in q and in qd alike; the others are angles.
+    """
+    places = jnp.array(places)
+    speeds = jnp.stack([after.qd[places], (after.q - before.q)[places] / dt])
+    sound = jnp.all(jnp.isfinite(after.q)) & jnp.all(jnp.abs(after.qd) < FASTEST_TURN)
+    return sound & jnp.all(jnp.abs(speeds) < FASTEST)
 
 
 def _mjx_solver() -> dict[str, Any]:

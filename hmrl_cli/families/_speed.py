@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState, Key, Task
 
 
+KEPT = 1.0  # s, for which a speed is to be kept
+
+
 class SpeedConfig(Strict):
     """The settings of a family of speeds."""
 
     reward: Reward = pydantic.Field("dense", description="dense, or only near the wanted speed")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
     tolerance: float = pydantic.Field(
-        0.5, gt=0, le=10, description="success, and all of the sparse reward, is this near to the speed, m/s"
+        0.5,
+        gt=0,
+        le=10,
+        description="all of the sparse reward, and success once it is kept for 1 s, is this near to the speed, m/s",
     )
 
 
@@ -46,15 +52,26 @@ def sample(key: Key, split: Split, fastest: float) -> Task:
     return uniform(key, split, (1,), low=low, high=high)
 
 
-def speed_reward(speed: Array, task: Task, config: SpeedConfig) -> tuple[Array, Array]:
-    """Return the reward for a speed and whether it is a success.
+def speed_reward(
+    speed: Array, task: Task, kept: Array, config: SpeedConfig, dt: float
+) -> tuple[Array, Array, Array]:
+    """Return the reward for a speed, whether it is a success, and for how many steps the speed was kept.
 
     Dense r = -|v - v*|.  Sparse r = max(tolerance - |v - v*|, 0): the dense one, moved up to be 0 on the edge
-    of the band.
+    of the band.  Success: |v - v*| <= tolerance in every step of the last second, or of the whole episode
+    where it is shorter.  Chance passes through the band now and then; it does not stay there.
+
+    Args:
+        speed: in this step [], m/s.
+        task: the wanted speed [1], m/s.
+        kept: for how many steps the speed was kept until now [].
+        config: the family's settings.
+        dt: of a step, s.
     """
     error = jnp.abs(speed - task[0])
     reward = -error if config.reward == "dense" else jnp.maximum(config.tolerance - error, 0.0)
-    return reward, error <= config.tolerance
+    kept = jnp.where(error <= config.tolerance, kept + 1, 0)
+    return reward, kept >= min(round(KEPT / dt), config.horizon), kept
 
 
 def direction_reward(speed: Array, distance: Array, config: DirectionConfig) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import pydantic
 
-from hmrl_cli.families._physics import Backend, Physics
+from hmrl_cli.families._physics import Backend, Physics, intact
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Continuous, EnvState, Scene, Split, TaskFamily
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
 RESET_NOISE = 0.1  # of joint positions and velocities, as brax's environments
-INTACT = 1e4  # no coordinate or speed of a simulation that has not exploded is this large
 
 
 class WalkerConfig(Strict):
@@ -46,6 +45,7 @@ class Body(NamedTuple):
     physics: Any  # state of the Brax pipeline
     time: Array  # [] s since the reset: the phase of a scripted gait
     memory: Any  # what its job remembers of the episode, () for nothing
+    intact: Array  # [] bool  the simulation has not exploded
 
 
 class Walker(NamedTuple):
@@ -53,7 +53,8 @@ class Walker(NamedTuple):
 
     physics: Physics
     normalize: Callable[[Array], Array]  # q with noise on it -> a valid q
-    healthy: Callable[[Array], Array] | None  # obs -> [] bool; None cannot fall
+    position: int  # how many coordinates of q and qd come first that are lengths
+    healthy: Callable[[Array], Array] | None  # obs -> [] bool; None: no fall ends an episode
     features: Mapping[str, Callable[[Array], Array]]
     dt: float  # s, of a control step
 
@@ -85,7 +86,7 @@ def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
 
     A step that ends with the walker fallen ends the episode and is no success.  Places are observed from
     where the episode starts.  A simulation that explodes is observed as it last was from then on, is never a
-    success, and where the walker can fall it has fallen.
+    success, and where a fall ends the episode it has fallen.
     """
     physics = walker.physics
     no = jnp.zeros((), bool)
@@ -99,18 +100,17 @@ def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
         qd = RESET_NOISE * jax.random.normal(qd_key, (physics.qd_size,))
         q = walker.normalize(physics.init_q + noise).at[0].add(job.origin(task))
         state = physics.init(q, qd)
-        body = Body(state, jnp.zeros(()), job.memory(task))
+        body = Body(state, jnp.zeros(()), job.memory(task), ~no)
         return EnvState(body, observe(state, task), jnp.zeros(()), no, no, no)
 
     def step(state: EnvState, action: Array, task: Task) -> EnvState:
         action = jnp.clip(action, -1.0, 1.0)
         moved = physics.step(state.body.physics, lambda _: action)
-        obs = observe(moved, task)
-        intact = jnp.all(jnp.abs(obs) < INTACT)
-        obs = jnp.where(intact, obs, state.obs)
+        sound = intact(state.body.physics, moved, range(walker.position), walker.dt) & state.body.intact
+        obs = jnp.where(sound, observe(moved, task), state.obs)
         outcome = job.judge(state.obs, obs, action, task, state.body.memory)
-        standing = intact & walker.healthy(obs) if walker.healthy else intact
-        body = Body(moved, state.body.time + walker.dt, outcome.memory)
+        standing = sound & walker.healthy(obs) if walker.healthy else sound
+        body = Body(moved, state.body.time + walker.dt, outcome.memory, sound)
         done = ~standing if walker.healthy else no
         return EnvState(body, obs, outcome.reward, outcome.success & standing, state.reached, done)
 

@@ -29,19 +29,21 @@ def make(config: Config) -> TaskFamily:
 
     v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2; sparse r has 0.05 +
     max(tolerance - |v - v*|, 0) in place of 1.05 - |v - v*|.  v* ~ U(0, 3), hidden U(3, 4).  Ends early
-    when the ant falls.  Success: within `tolerance` of the speed in this step.
+    when the ant falls.  Success: within `tolerance` of the speed over the last second.
     """
     alive = ALIVE + (1.0 if config.reward == "dense" else 0.0)
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
-        reward, success = _speed.speed_reward((obs[0] - before[0]) / config.dt, task, config)
-        return Outcome(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success)
+    def judge(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> Outcome:
+        speed = (obs[0] - before[0]) / config.dt
+        reward, success, kept = _speed.speed_reward(speed, task, kept, config, config.dt)
+        return Outcome(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
     job = Job(
         sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
         judge=judge,
         controller=lambda state, task: _ant.run_at(state, task[0], config.gear),
+        memory=lambda task: jnp.int32(0),  # steps for which the speed was kept
         goals=_speed.moving_goal(0.5),
     )
     return employ(config.name, config.horizon, _ant.ant(config), job)

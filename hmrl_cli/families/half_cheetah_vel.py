@@ -30,18 +30,20 @@ def make(config: Config) -> TaskFamily:
 
     v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, a = clip(action); sparse r has
     max(tolerance - |v - v*|, 0) in place of -|v - v*|.  v* ~ U(0, 2), hidden U(2, 3).  Never an early end.
-    Success: within `tolerance` of the speed in this step.
+    Success: within `tolerance` of the speed over the last second.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
-        reward, success = _speed.speed_reward((obs[0] - before[0]) / config.dt, task, config)
-        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
+    def judge(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> Outcome:
+        speed = (obs[0] - before[0]) / config.dt
+        reward, success, kept = _speed.speed_reward(speed, task, kept, config, config.dt)
+        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
     job = Job(
         sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
         judge=judge,
         controller=lambda state, task: _cheetah.keep_pace(state, task[0]),
+        memory=lambda task: jnp.int32(0),  # steps for which the speed was kept
         goals=_speed.moving_goal(0.3),
     )
     return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
