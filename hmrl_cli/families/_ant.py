@@ -34,7 +34,8 @@ class AntConfig(WalkerConfig):
     gear: float = pydantic.Field(150.0, gt=0, le=1000, description="torque of an action of 1")
     control_cost: float = pydantic.Field(0.005, ge=0, le=10, description="weight of the squared action")
     ends_when_fallen: bool = pydantic.Field(
-        True, description="end the episode when the torso is below .2 m or above 1 m, as MAESN; METRA never does"
+        True,
+        description="end the episode when the torso is below .2 m or above 1 m, as MAESN; METRA never does",
     )
 
 

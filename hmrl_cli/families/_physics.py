@@ -117,6 +117,15 @@ def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
     )
 
 
+def check_drag(rate: float, dt: float, substeps: int) -> None:
+    """Raise ValueError where a drag, in 1/s of the speed that it takes, would make a body explode."""
+    if rate * dt / substeps >= 2.0:
+        raise ValueError(
+            f"substeps: found {substeps} for a dt of {dt:g}; must be at least {math.floor(rate * dt / 2.0) + 1}, "
+            "or the drag makes the simulation explode"
+        )
+
+
 def intact(before: Any, after: Any, places: Sequence[int], dt: float) -> Array:
     """Return whether a simulation has not exploded in the step between two physics states.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from xml.etree import ElementTree
 
 import pydantic
@@ -55,6 +55,12 @@ class Config(_ring.RingConfig):
     friction: float = pydantic.Field(
         0.8, ge=0, le=10, description="what the tyres hold sideways, in shares of the weight"
     )
+
+    @pydantic.model_validator(mode="after")
+    def _drag_is_stable(self) -> Self:
+        rate = max(self.rolling_drag / self.mass, self.turning_drag / self.turning_inertia)
+        _physics.check_drag(rate, self.dt, self.substeps)
+        return self
 
 
 class Body(NamedTuple):

@@ -69,7 +69,7 @@ def test_the_way_through_a_maze_crosses_no_wall(layout):
 
     @jax.jit
     def ahead(place, goal):
-        body = Body(None, None, ())
+        body = Body(None, None, (), None)
         return ant_maze._way(EnvState(body, jnp.append(place, jnp.zeros(27)), *4 * [None]), goal, plan)
 
     for split in (plan.goals, plan.hidden):
@@ -107,6 +107,18 @@ def test_a_step_that_would_explode_is_refused():
     with pytest.raises(ValueError, match=r"substeps: found 6 for a dt of 0\.1; must be at least 12"):
         ant_goal.Config(dt=0.1)
     ant_goal.Config(dt=0.1, substeps=12), ant_goal.Config(dt=0.1, backend="mjx")
+
+
+def test_an_ant_may_go_on_after_a_fall(monkeypatch):
+    monkeypatch.setattr("hmrl_cli.families._physics.load", jumping(1.0))
+    for ends in (True, False):
+        family = ant_goal.make(ant_goal.Config(ends_when_fallen=ends))
+        state = family.reset(jax.random.key(0), jnp.array([0.5, 0.0]))
+        physics = state.body.physics
+        lying = state._replace(body=state.body._replace(physics=physics._replace(q=physics.q.at[2].set(0.1))))
+        after = advance(family, lying, jnp.zeros(8), jnp.array([0.5, 0.0]))
+        assert family.terminates == ends == bool(after.done)
+        assert after.success == (not ends)  # it lies inside the disc
 
 
 def test_the_gait_is_the_one_for_the_motors(monkeypatch):

@@ -6,6 +6,7 @@ Each family is compiled once: sixteen episodes run side by side, and every test 
 import functools
 import importlib
 import typing
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -322,6 +323,7 @@ class Pay(NamedTuple):
     flat: Any  # (tasks, sum of squared actions) -> sparse reward [256] where it is not solved
     offset: float = 0.0  # sparse - dense reward where it is
     reach: float = 1.0
+    settings: Mapping[str, float] = {}
 
 
 def near(spread: float, size: int = 2) -> Any:
@@ -351,10 +353,14 @@ PAY = {
     "ant_goal": Pay(near(1.2), lambda task, effort: 4.05 - np.abs(task).sum(axis=-1) - 0.005 * effort),
     "pusher": Pay(blocks_near_their_goals, lambda task, effort: -5 * norm(task[:, 1:3])),
     "ant_vel": Pay(drawn, lambda task, effort: 0.05 - 0.005 * effort, offset=0.5 - 1.0, reach=2.5),
-    "ant_dir": Pay(drawn, lambda task, effort: 0.05 - 0.005 * effort, reach=100.0),
+    "ant_dir": Pay(
+        drawn, lambda task, effort: 0.05 - 0.005 * effort, reach=10.0, settings={"sparse_distance": 0.5}
+    ),
     "ant_maze": Pay(near(0.8), lambda task, effort: 0.0 * effort),
     "half_cheetah_vel": Pay(drawn, lambda task, effort: -0.05 * effort, offset=0.5, reach=2.0),
-    "half_cheetah_dir": Pay(drawn, lambda task, effort: -0.05 * effort, reach=100.0),
+    "half_cheetah_dir": Pay(
+        drawn, lambda task, effort: -0.05 * effort, reach=10.0, settings={"sparse_distance": 0.5}
+    ),
 }
 COUNTED = ["ant_waypoint", "cheetah_hurdles"]  # what is earned there depends on the steps before
 
@@ -363,7 +369,8 @@ COUNTED = ["ant_waypoint", "cheetah_hurdles"]  # what is earned there depends on
 def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     pay = PAY[name]
     monkeypatch.setattr(_physics, "load", jumping(pay.reach))
-    dense, sparse = make(name, reward="dense"), make(name, reward="sparse")
+    # Of one step, so that a speed is kept over the whole episode.
+    dense, sparse = (make(name, reward=reward, horizon=1, **pay.settings) for reward in ("dense", "sparse"))
     tasks = pay.tasks(jax.random.key(0), dense)
     actions = jax.random.normal(jax.random.key(1), (256, dense.action.size))
 
@@ -382,6 +389,36 @@ def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     np.testing.assert_allclose(
         sparse_reward[~inside], pay.flat(np.asarray(tasks), effort)[~inside], atol=1e-4
     )
+
+
+@each(PHYSICS)
+@pytest.mark.parametrize(("speed", "spin"), [(120.0, 0.0), (80.0, 0.0), (0.0, 2000.0), (np.nan, 0.0)])
+def test_a_jump_of_100_m_per_s_is_an_explosion(name, speed, spin, monkeypatch):
+    """It is observed as it last was from then on, is no success, and ends what a fall would end."""
+    still = jumping(1.0)
+    monkeypatch.setattr(
+        _physics, "load", lambda xml, **how: thrown(still(xml, **how), speed, spin, how["dt"])
+    )
+    one = make(name)
+    task = one.sample(jax.random.key(0), "train")
+    start = one.reset(jax.random.key(0), task)
+    first = one.step(start, jnp.zeros(one.action.size), task)
+    second = one.step(first, jnp.zeros(one.action.size), task)  # which is sound again
+    exploded = speed != 80.0
+    assert exploded == bool((second.obs == start.obs).all())
+    assert not (exploded and (first.success or second.success)) and np.isfinite(second.reward)
+    assert bool(first.done) == bool(second.done) == (exploded and one.terminates)
+
+
+def thrown(physics, speed, spin, dt):
+    """The physics of a body that is thrown along x near its start, and stays where it is elsewhere."""
+
+    def step(state, control):
+        near = jnp.abs(state.q[0]) < 2.5
+        q = state.q.at[0].add(near * speed * dt)
+        return state._replace(q=q, qd=state.qd.at[-1].add(near * spin))
+
+    return physics._replace(step=step)
 
 
 # Tasks.
