@@ -35,7 +35,7 @@ class AntConfig(WalkerConfig):
     control_cost: float = pydantic.Field(0.005, ge=0, le=10, description="weight of the squared action")
     ends_when_fallen: bool = pydantic.Field(
         True,
-        description="end the episode when the torso is below .2 m or above 1 m, as MAESN; METRA never does",
+        description="a torso below .2 m or above 1 m ends the episode, as in MAESN; METRA's goes on",
     )
 
 

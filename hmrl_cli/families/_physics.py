@@ -120,8 +120,9 @@ def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
 def check_drag(rate: float, dt: float, substeps: int) -> None:
     """Raise ValueError where a drag, in 1/s of the speed that it takes, would make a body explode."""
     if rate * dt / substeps >= 2.0:
+        least = math.floor(rate * dt / 2.0) + 1
         raise ValueError(
-            f"substeps: found {substeps} for a dt of {dt:g}; must be at least {math.floor(rate * dt / 2.0) + 1}, "
+            f"substeps: found {substeps} for a dt of {dt:g}; must be at least {least}, "
             "or the drag makes the simulation explode"
         )
 
@@ -131,8 +132,8 @@ def intact(before: Any, after: Any, places: Sequence[int], dt: float) -> Array:
 
     `places` are the coordinates that are lengths, in q and in qd alike; the others are angles.
     """
-    places = jnp.array(places)
-    speeds = jnp.stack([after.qd[places], (after.q - before.q)[places] / dt])
+    lengths = jnp.array(places)
+    speeds = jnp.stack([after.qd[lengths], (after.q - before.q)[lengths] / dt])
     sound = jnp.all(jnp.isfinite(after.q)) & jnp.all(jnp.abs(after.qd) < FASTEST_TURN)
     return sound & jnp.all(jnp.abs(speeds) < FASTEST)
 

@@ -32,7 +32,7 @@ class SpeedConfig(Strict):
         0.5,
         gt=0,
         le=10,
-        description="all of the sparse reward, and success once it is kept for 1 s, is this near to the speed, m/s",
+        description="all of the sparse reward, and success, which takes 1 s, is this near to the speed, m/s",
     )
 
 

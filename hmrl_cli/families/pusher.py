@@ -42,8 +42,8 @@ class Config(Strict):
     # it lets a block slip past the fingers, and is a hundred times slower than spring.
     backend: Literal["spring", "mjx"] = pydantic.Field("spring", description="Brax pipeline")
     dt: float = pydantic.Field(0.05, gt=0, le=0.1, description="control step, s")
-    # A block pressed at full force sinks 1 cm into the fingers at dt / 3, 4 cm at dt / 2.  MAESN's gripper is so
-    # fast that at 100 Hz and dt / 2 a block now and then gets through its palm.
+    # A block pressed at full force sinks 1 cm into the fingers at dt / 3, 4 cm at dt / 2.  MAESN's gripper is
+    # so fast that at 100 Hz and dt / 2 a block now and then gets through its palm.
     substeps: int = pydantic.Field(3, gt=0, le=100, description="physics steps in a control step")
     sparse_radius: float = pydantic.Field(
         0.2, gt=0, le=100, description="success, and all of the sparse signal, is this near to the goal, m"
@@ -95,7 +95,7 @@ class Push(NamedTuple):
     sides: int  # of the gripper, that hold a block
 
 
-# Found once by the cross-entropy method, on tasks of train and hidden: at 20 and 100 Hz, and with MAESN's body.
+# Found once by the cross-entropy method on tasks of train and hidden: at 20 and 100 Hz, and for MAESN's body.
 PUSHES = {
     "fingers": Push(
         standoff=0.08,

@@ -98,7 +98,7 @@ def test_wheels_of_some_inertia_take_their_share_of_the_torque():
 
 
 def test_the_wheeled_robot_of_maesn_is_driven_to_its_goal_in_two_seconds():
-    """The authors' model in MuJoCo under the same controller: -278 sparse, -237 dense, on 40 tasks of test."""
+    """The authors' model in MuJoCo under the same controller: -278, on 40 tasks of test."""
     settings = config.family_of("wheeled@maesn").model_copy(update={"reward": "sparse"})
     family = wheeled.make(settings)
     lines = evaluation.reference_lines(family, evaluation.sample_tasks(family, "test", 8))

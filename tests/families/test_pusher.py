@@ -52,9 +52,9 @@ def family(**settings):
     return pusher.make(pusher.Config(**settings))
 
 
-def draws(split, number=16, seed=0):
+def draws(split, number=16, seed=0, **settings):
     keys = jax.random.split(jax.random.key(seed), number)
-    sample = family().sample  # made outside of the tracing
+    sample = family(**settings).sample  # made outside of the tracing
     return jax.jit(jax.vmap(lambda key: sample(key, split)))(keys)
 
 
@@ -275,23 +275,16 @@ def test_every_lane_has_one_block_and_the_goal_is_ahead_in_that_of_its_block():
 
 def test_training_tasks_may_share_their_arrangements():
     """The observation then no longer tells which block matters, nor where it is to go."""
-    keys = jax.random.split(jax.random.key(0), 60)
-    shared = family(arrangements=4)
-    rows = {
-        split: np.asarray(jax.vmap(lambda k, s=split: shared.sample(k, s))(keys))
-        for split in ("train", "test")
-    }
-    pictures = {tuple(row[3:]) for row in rows["train"]}
+    rows = np.asarray(draws("train", 60, arrangements=4))
+    pictures = {tuple(row[3:]) for row in rows}
     assert len(pictures) == 4
     for picture in pictures:
-        tasks = rows["train"][(rows["train"][:, 3:] == picture).all(axis=1)]
+        tasks = rows[(rows[:, 3:] == picture).all(axis=1)]
         assert len(set(tasks[:, 0])) >= 4 and len(set(tasks[:, 1])) == len(tasks)
-    assert len({tuple(row[3:]) for row in rows["test"]}) == 60
-    np.testing.assert_array_equal(
-        rows["test"], np.asarray(jax.vmap(lambda k: family().sample(k, "test"))(keys))
-    )
-    other = np.asarray(jax.vmap(lambda k: shared.sample(k, "train"))(jax.random.split(jax.random.key(1), 60)))
-    assert {tuple(row[3:]) for row in other} == pictures  # of every seed
+    assert {tuple(row[3:]) for row in np.asarray(draws("train", 60, seed=1, arrangements=4))} == pictures
+    test = np.asarray(draws("test", 60, arrangements=4))
+    assert len({tuple(row[3:]) for row in test}) == 60  # those to be tested on are new ones
+    np.testing.assert_array_equal(test, draws("test", 60))
 
 
 @pytest.mark.parametrize("wrong", [{"reward": "shaped"}, {"sparse_radius": 0.0}, {"backend": "positional"}])
