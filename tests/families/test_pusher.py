@@ -276,14 +276,16 @@ def test_every_lane_has_one_block_and_the_goal_is_ahead_in_that_of_its_block():
 
 def test_training_tasks_may_share_their_arrangements():
     """The observation then no longer tells which block matters, nor where it is to go."""
-    rows = np.asarray(draws("train", 60, arrangements=4))
+    rows = np.asarray(draws("train", 60, tasks_per_arrangement=25))
     pictures = {tuple(row[3:]) for row in rows}
     assert len(pictures) == 4
     for picture in pictures:
         tasks = rows[(rows[:, 3:] == picture).all(axis=1)]
         assert len(set(tasks[:, 0])) >= 4 and len(set(tasks[:, 1])) == len(tasks)
-    assert {tuple(row[3:]) for row in np.asarray(draws("train", 60, seed=1, arrangements=4))} == pictures
-    test = np.asarray(draws("test", 60, arrangements=4))
+    assert {
+        tuple(row[3:]) for row in np.asarray(draws("train", 60, seed=1, tasks_per_arrangement=25))
+    } == pictures
+    test = np.asarray(draws("test", 60, tasks_per_arrangement=25))
     assert len({tuple(row[3:]) for row in test}) == 60  # those to be tested on are new ones
     np.testing.assert_array_equal(test, draws("test", 60))
 
