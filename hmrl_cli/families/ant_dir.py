@@ -30,7 +30,7 @@ def make(config: Config) -> TaskFamily:
 
     Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p; sparse r has the speed along d
     only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi, 2 pi).  Ends early when the
-    ant falls.  Success: at or beyond `sparse_distance`.
+    ant falls, unless `ends_when_fallen` is false.  Success: at or beyond `sparse_distance`.
     """
 
     def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:

@@ -30,8 +30,8 @@ def make(config: Config) -> TaskFamily:
 
     Dense r = 4.05 - |c - g|_1 - 0.005 sum a^2, with the torso at c and a = clip(action); sparse r has |g|_1
     in place of |c - g|_1 outside the disc.  MAESN's contact cost is 0, because no Brax backend reports the
-    contact forces it is made of.  Ends early with the torso below .2 m or above 1 m.  Success: inside the
-    disc and on its feet.  Start: brax's standing pose with brax's noise.
+    contact forces it is made of.  Ends early when the ant falls, unless `ends_when_fallen` is false.
+    Success: inside the disc.  Start: brax's standing pose with brax's noise.
     """
 
     def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:

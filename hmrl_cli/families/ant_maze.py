@@ -74,8 +74,9 @@ def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [2] goal x, y in m.
 
     Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 12
-    for the torso at p: it lures straight at the wall.  Ends early when the ant falls.  Success: inside the
-    disc.  Torso and feet collide with the walls.  Hidden goals lie in another part of the maze.
+    for the torso at p: it lures straight at the wall.  Ends early when the ant falls, unless
+    `ends_when_fallen` is false.  Success: inside the disc.  Torso and feet collide with the walls.  Hidden
+    goals lie in another part of the maze.
     """
     layout = LAYOUTS[config.layout]
 

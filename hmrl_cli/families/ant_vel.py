@@ -29,7 +29,8 @@ def make(config: Config) -> TaskFamily:
 
     v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2; sparse r has 0.05 +
     max(tolerance - |v - v*|, 0) in place of 1.05 - |v - v*|.  v* ~ U(0, 3), hidden U(3, 4).  Ends early
-    when the ant falls.  Success: within `tolerance` of the speed over the last second.
+    when the ant falls, unless `ends_when_fallen` is false.  Success: within `tolerance` of the speed in every
+    step of the last second.
     """
     alive = ALIVE + (1.0 if config.reward == "dense" else 0.0)
 

@@ -36,8 +36,8 @@ def make(config: Config) -> TaskFamily:
 
     Sparse r = 1 on visiting the next waypoint, else 0, so at most 5 in an episode.  Dense r = 1 on visiting
     it, else how much nearer to it the step has led, m.  The route is DIAYN's square, turned by any angle; the
-    hidden ones go round the other way.  Ends early when the ant falls.  Success: all five are visited.
-    DIAYN's own route is the task 2, 2, 2, -2, -2, -2, -2, 2, 2, 2.
+    hidden ones go round the other way.  Ends early when the ant falls, unless `ends_when_fallen` is false.
+    Success: all five are visited.  DIAYN's own route is the task 2, 2, 2, -2, -2, -2, -2, 2, 2, 2.
     """
 
     def judge(before: Array, obs: Array, action: Array, task: Task, visited: Any) -> Outcome:

@@ -30,7 +30,7 @@ def make(config: Config) -> TaskFamily:
 
     v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, a = clip(action); sparse r has
     max(tolerance - |v - v*|, 0) in place of -|v - v*|.  v* ~ U(0, 2), hidden U(2, 3).  Never an early end.
-    Success: within `tolerance` of the speed over the last second.
+    Success: within `tolerance` of the speed in every step of the last second.
     """
 
     def judge(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> Outcome:

@@ -29,6 +29,7 @@ START_X = (0.35, 0.65)  # m, of the blocks
 GOAL_X = (0.75, 0.95)  # m
 START_NOISE = 0.01  # m and rad, of the gripper
 REWARD_SCALE = 5.0  # 1/m
+TRAINING_SET = 100  # tasks, as MAESN has for training
 PLACES = (0, 1, *range(3, 3 + 2 * BLOCKS))  # the coordinates that are lengths
 
 
@@ -48,11 +49,11 @@ class Config(Strict):
     sparse_radius: float = pydantic.Field(
         0.2, gt=0, le=100, description="success, and all of the sparse signal, is this near to the goal, m"
     )
-    arrangements: int = pydantic.Field(
-        0,
-        ge=0,
-        le=1_000_000,
-        description="arrangements of the blocks that all tasks of train share; 0: each task has its own",
+    tasks_per_arrangement: int = pydantic.Field(
+        1,
+        gt=0,
+        le=TRAINING_SET,
+        description="how many of 100 tasks of train share an arrangement of the blocks; 1: each has its own",
     )
     gripper: Literal["fingers", "u"] = pydantic.Field(
         "fingers", description="two round fingers 9 cm apart, or MAESN's U, 20 cm wide and 10 cm deep"
@@ -148,10 +149,10 @@ def make(config: Config) -> TaskFamily:
     neighbours start apart.  The default body is heavier than MAESN's, whose numbers are in the preset
     pusher@maesn; blocks are round where MAESN's are squares, and nothing rubs, as in MAESN's.
 
-    A task of train draws one of `arrangements` of the blocks, the same for every seed, then the block that
-    matters, then its goal: the more tasks share an arrangement, the less the observation tells the task.
-    MAESN has 20 for 100 tasks, which meet each of the five blocks once in every arrangement, and 20 others
-    for testing.  Here tasks of test and hidden have an arrangement each.
+    With `tasks_per_arrangement` n above 1, a task of train draws one of 100 / n arrangements of the blocks,
+    the same for every seed, then the block that matters and its goal.  Of 100 tasks n share one on average:
+    what is observed no longer tells the task.  MAESN has 20 for 100 tasks, each with every block once, and 20
+    others for testing.  Here tasks of test and hidden have an arrangement each.
     The angle is observed in [-pi, pi).
     """
     physics = _physics.load(_xml(config), backend=config.backend, dt=config.dt, substeps=config.substeps)
@@ -221,8 +222,8 @@ def _sample(key: Key, split: Split, config: Config) -> Task:
     place_key, choice_key = jax.random.split(key)
     lane_key, block_key, shift_key = jax.random.split(split_key(choice_key, split), 3)
     unit = uniform(place_key, split, (2, BLOCKS + 1))
-    if config.arrangements and split == "train":
-        number = jax.random.randint(lane_key, (), 0, config.arrangements)
+    if config.tasks_per_arrangement > 1 and split == "train":
+        number = jax.random.randint(lane_key, (), 0, TRAINING_SET // config.tasks_per_arrangement)
         shared = jax.random.fold_in(root_key(0), number)
         lane_key, shared = jax.random.split(shared)
         unit = unit.at[:, :BLOCKS].set(uniform(shared, split, (2, BLOCKS)))

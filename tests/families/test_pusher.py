@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli import config
 from hmrl_cli.families import _physics, pusher
 from hmrl_cli.rollout import advance
 
@@ -275,14 +276,16 @@ def test_every_lane_has_one_block_and_the_goal_is_ahead_in_that_of_its_block():
 
 def test_training_tasks_may_share_their_arrangements():
     """The observation then no longer tells which block matters, nor where it is to go."""
-    rows = np.asarray(draws("train", 60, arrangements=4))
+    rows = np.asarray(draws("train", 60, tasks_per_arrangement=25))
     pictures = {tuple(row[3:]) for row in rows}
     assert len(pictures) == 4
     for picture in pictures:
         tasks = rows[(rows[:, 3:] == picture).all(axis=1)]
         assert len(set(tasks[:, 0])) >= 4 and len(set(tasks[:, 1])) == len(tasks)
-    assert {tuple(row[3:]) for row in np.asarray(draws("train", 60, seed=1, arrangements=4))} == pictures
-    test = np.asarray(draws("test", 60, arrangements=4))
+    assert {
+        tuple(row[3:]) for row in np.asarray(draws("train", 60, seed=1, tasks_per_arrangement=25))
+    } == pictures
+    test = np.asarray(draws("test", 60, tasks_per_arrangement=25))
     assert len({tuple(row[3:]) for row in test}) == 60  # those to be tested on are new ones
     np.testing.assert_array_equal(test, draws("test", 60))
 
@@ -295,21 +298,30 @@ def test_a_wrong_setting_is_refused(wrong):
 
 @pytest.mark.slow
 def test_the_controller_solves_the_setting_of_maesn():
-    """100 steps of 10 ms: the sparse return is well above the flat one."""
-    one = family(dt=0.01, horizon=100, substeps=1, reward="sparse")
+    """With its body and its 100 steps of 10 ms: the sparse return is well above the flat one.
+
+    In the authors' model, in MuJoCo, with square blocks, the same controller has -209 and .87 on their tasks.
+    """
+    one = pusher.make(config.family_of("pusher@maesn").model_copy(update={"reward": "sparse"}))
 
     def episode(key, task):
         def one_step(state, _):
             new = one.step(state, one.controller(state, task), task)
-            return new, (new.reward, new.success)
+            return new, (new.reward, new.success, new.obs)
 
         return jax.lax.scan(one_step, one.reset(key, task), None, one.horizon)[1]
 
     rows = draws("test", 64)
-    reward, success = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(9), 64), rows)
+    run = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(9), 64), rows)
+    reward, success, obs = map(np.asarray, run)
     flat = -5.0 * one.horizon * np.linalg.norm(rows[:, 1:3], axis=-1)
-    assert np.asarray(success)[:, -1].mean() >= 0.9
-    assert np.asarray(reward).sum(axis=1).mean() > 0.7 * flat.mean()
+    assert success[:, -1].mean() >= 0.9
+    assert reward.sum(axis=1).mean() > 0.45 * flat.mean()
+    # No block gets into the palm, which reaches from y = -.1 to .1 m of the gripper.
+    away = obs[..., 3:13].reshape(64, 100, 5, 2) - obs[..., None, :2]
+    cos, sin = np.cos(obs[..., 2:3]), np.sin(obs[..., 2:3])
+    ahead, aside = away[..., 0] * cos + away[..., 1] * sin, away[..., 1] * cos - away[..., 0] * sin
+    assert np.hypot(ahead, np.maximum(np.abs(aside) - 0.1, 0.0)).min() > 0.05 - 0.02
 
 
 @pytest.mark.slow
