@@ -30,6 +30,9 @@ PINNED: dict[str, Any] = {
     "jax_disable_jit": False,
     "jax_transfer_guard": "allow",
     "jax_raise_persistent_cache_errors": False,
+    "jax_error_checking_behavior_nan": "ignore",
+    "jax_error_checking_behavior_divide": "ignore",
+    "jax_error_checking_behavior_oob": "ignore",
     "jax_no_tracing": False,
     "jax_no_execution": False,
 }
