@@ -109,7 +109,7 @@ def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
         return budget
     lines = reference_lines(family, sample_tasks(family, "train", CALIBRATION_TASKS))
     gain = LEAST_GAIN * max(lines["feasible"] - lines["flat"], 0.0)
-    return budget.model_copy(update={"least_gain": gain})
+    return budget.model_copy(update={"least_gain": float(f"{gain:.3g}")})  # as tables show it
 
 
 def adaptation_curves(
