@@ -144,7 +144,7 @@ def make(config: Config) -> TaskFamily:
 
     The blocks are shuffled into five lanes along x, each .2 m wide, and the goal lies further along x in the
     lane of its block; for the hidden split, in another lane.  The ranges of x come so near to each other
-    that in a tenth of the tasks of train and test the block starts inside the disc.  Forces, damping of the
+    that in 7 % of the tasks of train and test the block starts inside the disc.  Forces, damping of the
     blocks and places are MAESN's, but that a block starts 1 cm from the border of its lane or more, so that
     neighbours start apart.  The default body is heavier than MAESN's, whose numbers are in the preset
     pusher@maesn; blocks are round where MAESN's are squares, and nothing rubs, as in MAESN's.

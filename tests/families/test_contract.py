@@ -391,7 +391,7 @@ def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     )
 
 
-@each(PHYSICS)
+@each(BODIES)
 @pytest.mark.parametrize(("speed", "spin"), [(120.0, 0.0), (80.0, 0.0), (0.0, 2000.0), (np.nan, 0.0)])
 def test_a_jump_of_100_m_per_s_is_an_explosion(name, speed, spin, monkeypatch):
     """It is observed as it last was from then on, is no success, and ends what a fall would end."""
