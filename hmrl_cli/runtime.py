@@ -43,10 +43,9 @@ def start() -> str:
     _check_cpu_devices(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
     try:
         lazy.pin()
-        if (
-            lazy.jax.config.jax_default_matmul_precision is None
-        ):  # jax was imported before the variable was set
-            lazy.jax.config.update("jax_default_matmul_precision", MATMUL_PRECISION)
+        name = "jax_default_matmul_precision"
+        if getattr(lazy.jax.config, name, None) is None:  # jax was imported before the variable was set
+            lazy.jax.config.update(name, MATMUL_PRECISION)
     except ValueError as error:  # of a JAX_* variable, which it names
         raise ConfigError(f"jax cannot start: {one_line(error)}\nmust be unset, or what jax takes") from None
     try:
