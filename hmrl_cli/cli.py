@@ -170,7 +170,7 @@ def _explain(error: Exception, debug: bool) -> int:
     usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
     if debug and usage is None:
         traceback.print_exception(error)
-    if isinstance(error, FloatingPointError):  # raised where JAX_DEBUG_NANS or JAX_DEBUG_INFS is set
+    if type(error).__name__ in ("FloatingPointError", "InternalFloatingPointError"):  # by JAX_DEBUG_NANS
         error = Diverged(f"what jax looked at ({one_line(error)[:100]})")
     if isinstance(error, HmrlError):
         _complain(str(error))

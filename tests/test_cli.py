@@ -230,6 +230,7 @@ def test_skills_chain(hmrl):
         (MissingDependency("wandb: is not installed"), 69, "interrupted"),
         (ZeroDivisionError("division\nby zero"), 1, "interrupted"),
         (FloatingPointError("invalid value (nan) encountered in sin"), 76, "interrupted"),
+        (type("InternalFloatingPointError", (Exception,), {})("jit(epoch)", "nan"), 76, "interrupted"),
         (MemoryError("Unable to allocate 8.0 TiB"), 74, "interrupted"),
         (RuntimeError("can't start new thread"), 74, "interrupted"),
     ],
