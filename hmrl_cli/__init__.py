@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli.errors import telling_limits
+from hmrl_cli.version import __version__
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, SkillLibrary
 
-__version__ = "0.1.0"
-__all__ = ["evaluate", "export", "load_policy", "load_skills", "meta_train", "pretrain_skills"]
+__all__ = [
+    "__version__",
+    "evaluate",
+    "export",
+    "load_policy",
+    "load_skills",
+    "meta_train",
+    "pretrain_skills",
+]
 
 
 def pretrain_skills(preset: str, *sets: str, run_dir: Path | str | None = None, resume: bool = False) -> Path:
@@ -56,36 +64,38 @@ def meta_train(
 
 
 def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
-    """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `experiment.evaluate`."""
-    from hmrl_cli import experiment, progress, runtime
+    """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `runner.evaluate`."""
+    from hmrl_cli.runner import evaluate, startup
+    from hmrl_cli.runner.progress import Warns
 
-    runtime.start()
+    startup.start()
     with telling_limits():
-        return experiment.evaluate(Path(run_dir), progress=progress.Warns(), **settings)
+        return evaluate.evaluate(Path(run_dir), progress=Warns(), **settings)
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
-    from hmrl_cli import frozen, progress, runtime
+    from hmrl_cli.runner import export, startup
+    from hmrl_cli.runner.progress import Warns
 
-    runtime.start()
-    return frozen.export(Path(run_dir), Path(out), progress.Warns())
+    startup.start()
+    return export.export(Path(run_dir), Path(out), Warns())
 
 
 def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
     """The exported skills of one seed: `library.policy(library.params, obs, skill)`, a distribution."""
-    from hmrl_cli import frozen, runtime
+    from hmrl_cli.runner import export, startup
 
-    runtime.start()
-    return frozen.load_skills(Path(path), seed)
+    startup.start()
+    return export.load_skills(Path(path), seed)
 
 
 def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
     """The exported policy of one seed: key of an episode -> key, observation -> action or skill."""
-    from hmrl_cli import frozen, runtime
+    from hmrl_cli.runner import export, startup
 
-    runtime.start()
-    return frozen.load_policy(Path(path), seed)
+    startup.start()
+    return export.load_policy(Path(path), seed)
 
 
 def _train(
@@ -96,17 +106,22 @@ def _train(
     run_dir: Path | str | None,
     resume: bool,
 ) -> Path:
-    from hmrl_cli import config, experiment, progress, records, rundir, runtime
+    from hmrl_cli import config
+    from hmrl_cli.runner import startup
+    from hmrl_cli.runner import train as training
+    from hmrl_cli.runner.progress import Warns
+    from hmrl_cli.storage import reader
+    from hmrl_cli.storage.naming import open_run
 
-    runtime.start()
+    startup.start()
     resolved = config.resolve(command, preset, list(sets), flags)
-    records.check_skills(resolved.experiment)
-    experiment.check(resolved)
-    shows = progress.Warns()
+    reader.check_skills(resolved.experiment)
+    training.check(resolved)
+    shows = Warns()
     path = None if run_dir is None else Path(run_dir)
-    with rundir.open_run(resolved, path, resume, tell=shows.note) as run:
+    with open_run(resolved, path, resume, tell=shows.note) as run:
         if not run.is_complete:
             with telling_limits():
-                summary = experiment.train(resolved, run, resume, shows)
+                summary = training.train(resolved, run, resume, shows)
             run.complete(summary)
     return run.path

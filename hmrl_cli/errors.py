@@ -10,6 +10,10 @@ import contextlib
 import difflib
 import signal
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 
 class HmrlError(Exception):
@@ -145,3 +149,14 @@ def shown(value: object, limit: int = 60) -> str:
 def one_line(text: object) -> str:
     """`text` with every run of white space as one space."""
     return " ".join(str(text).split())
+
+
+_UNPRINTABLE = {code: "�" for code in (*range(32), *range(127, 160), *range(0xD800, 0xE000))}
+
+
+_UNPRINTABLE |= {code: "�" for code in (0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F))}
+
+
+def printable(text: str) -> str:
+    """`text` with everything replaced that a terminal would obey instead of show."""
+    return text.translate(_UNPRINTABLE)

@@ -7,12 +7,11 @@ needed.  `[T]` is time, `[N]` episodes, `[L]` the exploration latent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import jax
 
-    from hmrl_cli.distributions import SkillPolicy
     from hmrl_cli.schema import Evaluation
 
     Array = jax.Array
@@ -139,10 +138,23 @@ class Adaptation(NamedTuple):
     reached: Array  # [K + 1]  share of episodes with the goal met at any step
 
 
+class Distribution(Protocol):
+    """What a policy says of an action."""
+
+    def sample(self, key: Key) -> Array:
+        """A draw, [..., A] or [...] int32."""
+
+    def sample_with_log_prob(self, key: Key) -> tuple[Array, Array]:
+        """A draw and its log probability [...]."""
+
+    def mode(self) -> Array:
+        """The most likely action, [..., A] or [...] int32."""
+
+
 class SkillLibrary(NamedTuple):
     """Frozen skills: `policy(params, obs, skill)` is the distribution of one skill's actions in one state."""
 
-    policy: Callable[[Params, Array, Array], SkillPolicy]
+    policy: Callable[[Params, Array, Array], Distribution]
     params: Params
     # what a controller chooses: one of Discrete(number of skills), or a vector, which the policy maps to
     # those it was trained with

@@ -1,6 +1,4 @@
-"""The direction of dependencies, read from the source:
-
-cli -> experiment -> services -> configuration -> plugins -> building blocks -> foundations
+"""The wings and the direction of their imports, read from the source.
 
 An import inside a function counts as much as one at the top; one for type checkers does not count.
 """
@@ -16,29 +14,23 @@ import hmrl_cli
 
 ROOT = Path(hmrl_cli.__file__).parent
 PLUGINS = ("families", "algorithms", "bonuses")
-RANKS = [
-    {"lazy", "errors", "types", "schema"},
-    set(),  # building blocks: every module that is not named here
-    set(PLUGINS),
-    {"plugins", "layers", "presets", "consistency", "config", "listing"},
-    {
-        "records",
-        "provenance",
-        "rundir",
-        "checkpoints",
-        "exports",
-        "loop",
-        "evaluation",
-        "film",
-        "report",
-        "viewer",
-        "progress",
-        "runtime",
-    },
-    {"assembly", "frozen", "task_files"},
-    {"experiment", "imitation", "render", "doctor"},
-    {"cli", "__main__"},
-]
+GROUND = ("errors", "inputs", "lazy", "reading", "schema", "types", "version")  # imports nothing above
+WINGS = {  # what each imports beside the ground
+    "cli": ("runner", "report", "storage", "config", "evaluation"),
+    "runner": ("report", "storage", "config", "evaluation", "environment", "compute"),
+    "report": ("storage", "config", "evaluation", "environment"),
+    "storage": ("config",),
+    "config": (),  # reaches the plugins by their names alone
+    "evaluation": ("environment", "learning", "compute"),
+    "families": (),
+    "algorithms": ("meta_gradient", "environment", "learning", "compute"),
+    "bonuses": ("environment", "learning", "compute"),
+    "meta_gradient": ("environment", "learning", "compute"),
+    "learning": ("compute",),
+    "environment": (),
+    "compute": (),
+}
+MAX_LINES = 350
 NUMERICAL = {
     "jax",
     "jaxlib",
@@ -82,12 +74,6 @@ def _imports(node: ast.AST, at_top: bool) -> Iterator[Import]:
             yield from _imports(child, at_top and not inside)
 
 
-def rank(module: str) -> int:
-    """Rank of a module by the first part of its name inside the package."""
-    first = module.split(".")[0]
-    return next((number for number, names in enumerate(RANKS) if first in names), 1)
-
-
 def problems(module: str, source: str) -> list[str]:
     """What is wrong with the imports of a module, named as inside the package."""
     found = []
@@ -95,9 +81,9 @@ def problems(module: str, source: str) -> list[str]:
         library = target.split(".")[0]
         if library in NUMERICAL and at_top and module != "lazy":
             found.append(f"imports {library} at the top, not from lazy")
-        if library in SIMULATORS and module.split(".")[0] not in ("families", "viewer"):
+        if library in SIMULATORS and not module.startswith(("families", "report.viewer")):
             found.append(f"imports {library} outside families")
-        if library == "typer" and module != "cli":
+        if library == "typer" and not module.startswith("cli."):
             found.append("imports typer outside cli")
         if library in ("click", "pickle", "yaml", "dill", "cloudpickle"):
             found.append(f"imports {library}")
@@ -107,16 +93,16 @@ def problems(module: str, source: str) -> list[str]:
 
 
 def _wrong_direction(module: str, target: str) -> list[str]:
-    kind = module.split(".")[0]
-    parts = target.split(".")
+    kind, parts = module.split(".")[0], target.split(".")
+    if kind in ("__init__", "__main__"):
+        return []
     if kind in PLUGINS and parts[0] == kind:
-        sibling = parts[1] if len(parts) > 1 else ""
-        return [] if sibling.startswith("_") else [f"imports its sibling {target}"]
+        return [] if any(part.startswith("_") for part in parts) else [f"imports its sibling {target}"]
     if kind in PLUGINS and parts[0] in PLUGINS:
         return [f"imports {target}, another kind of plugin"]
-    if module == "__init__" or rank(target) <= rank(module):
+    if parts[0] in (kind, *GROUND, *WINGS.get(kind, ())):
         return []
-    return [f"imports {target}, which stands above it"]
+    return [f"imports {target}, which stands above it or beside"]
 
 
 def modules() -> list[Path]:
@@ -134,7 +120,7 @@ def test_direction(path):
 
 @pytest.mark.parametrize("path", modules(), ids=module_name)
 def test_only_the_command_line_prints_exits_or_reads_argv(path):
-    if path.name == "cli.py":
+    if module_name(path).startswith("cli."):
         return
     for node in ast.walk(ast.parse(path.read_text())):
         text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
@@ -166,24 +152,40 @@ def test_nothing_executes_what_it_reads(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=module_name)
-def test_every_module_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+def test_every_module_says_what_it_is_and_is_short(path):
+    text = path.read_text()
+    if path.stat().st_size:
+        assert ast.get_docstring(ast.parse(text)) and text.count("\n") <= MAX_LINES
+
+
+def test_every_folder_is_a_wing():
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} == set(WINGS)
+    assert {path.stem for path in ROOT.glob("*.py")} == {*GROUND, "__init__", "__main__"}
+
+
+def test_no_wing_reaches_itself():
+    def below(wing: str) -> set[str]:
+        return {wing}.union(*(below(other) for other in WINGS[wing]))
+
+    for wing, imported in WINGS.items():
+        assert all(wing not in below(other) for other in imported)
 
 
 @pytest.mark.parametrize(
     ("module", "source", "expected"),
     [
-        ("rollout", "import jax.numpy as jnp", "imports jax at the top"),
-        ("rollout", "def f():\n    from hmrl_cli import rundir", "imports rundir, which stands above it"),
-        ("rollout", "from hmrl_cli.families.point import make", "which stands above it"),
-        ("types", "from hmrl_cli.rollout import unroll", "which stands above it"),
-        ("loop", "from hmrl_cli import cli", "which stands above it"),
-        ("loop", "from brax import envs", "imports brax outside families"),
-        ("loop", "import importlib\nimportlib.import_module('brax.envs')", "imports brax outside families"),
+        ("environment.rollout", "import jax.numpy as jnp", "imports jax at the top"),
+        ("environment.rollout", "def f():\n    from hmrl_cli.storage import writer", "stands above it"),
+        ("learning.ppo", "from hmrl_cli.families.point import make", "stands above it or beside"),
+        ("types", "from hmrl_cli.environment.rollout import unroll", "stands above it"),
+        ("learning.sac", "from hmrl_cli.environment import rollout", "or beside"),
+        ("compute.epochs", "from brax import envs", "imports brax outside families"),
+        ("compute.epochs", "import importlib\nimportlib.import_module('brax.envs')", "brax outside families"),
         ("families.point", "from hmrl_cli.families import ant_goal", "imports its sibling"),
-        ("families.point", "from hmrl_cli.algorithms import maml", "another kind of plugin"),
-        ("report", "import typer", "imports typer outside cli"),
-        ("sac", "import pickle", "imports pickle"),
+        ("algorithms.meta.maml", "from hmrl_cli.algorithms.meta import maesn", "imports its sibling"),
+        ("families.point", "from hmrl_cli.algorithms.meta import maml", "another kind of plugin"),
+        ("report.page", "import typer", "imports typer outside cli"),
+        ("learning.sac", "import pickle", "imports pickle"),
     ],
 )
 def test_a_wrong_direction_is_seen(module, source, expected):
@@ -193,12 +195,12 @@ def test_a_wrong_direction_is_seen(module, source, expected):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("rollout", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax"),
-        ("rundir", "def f():\n    import orbax.checkpoint"),
+        ("environment.rollout", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax"),
+        ("storage.writer", "def f():\n    import orbax.checkpoint"),
         ("lazy", "import jax"),
         ("families.point", "from hmrl_cli.families import _plane\nfrom hmrl_cli.families._goals import x"),
         ("families._physics", "import importlib\nimportlib.import_module('brax')"),
-        ("cli", "def f():\n    from hmrl_cli import experiment"),
+        ("cli.train", "def f():\n    from hmrl_cli.runner import train"),
     ],
 )
 def test_the_right_direction_is_left_alone(module, source):

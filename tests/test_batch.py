@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hmrl_cli import checkpoints, records
+from hmrl_cli.storage import checkpoints, reader
 
 ROOT = Path(__file__).parent.parent
 BATCH = ROOT / "experiments/batch"
@@ -173,6 +173,6 @@ def test_a_pipeline_that_slurm_stops_and_requeues_ends_as_one_that_was_never_sto
     assert "exit code 75 when the time was up" in log
     for name in ("skills", "meta"):
         whole, cut = (tmp_path / folder / "seed3" / name for folder in ("whole", "cut"))
-        assert records.read(cut).status["state"] == "complete", log
+        assert reader.read(cut).status["state"] == "complete", log
         assert result(cut) == result(whole)
     assert (tmp_path / "cut/seed3/meta/eval/test-sparse.json").is_file()

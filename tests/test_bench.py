@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmrl_cli import plugins
+from hmrl_cli.config import plugins
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "experiments/results/families/families.json"

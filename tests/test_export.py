@@ -10,9 +10,11 @@ import pytest
 import safetensors.numpy
 
 import hmrl_cli
-from hmrl_cli import cli, config, exports, records
+from hmrl_cli import config
+from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Evaluation
+from hmrl_cli.storage import exports, reader
 
 pytestmark = pytest.mark.xdist_group("export")  # one process, which trains `made` once
 
@@ -37,10 +39,10 @@ def copy(made, tmp_path, name="skills"):
 
 
 def test_skills_come_back_bit_for_bit(made):
-    from hmrl_cli import assembly
-    from hmrl_cli.progress import Silent
+    from hmrl_cli.runner.progress import Silent
+    from hmrl_cli.runner.trained import open_trained
 
-    trained = assembly.open_trained(made / "skills", "sparse", Silent())
+    trained = open_trained(made / "skills", "sparse", Silent())
     learner = trained.parts.make_learner(None)
     for seed in (0, 1):
         library = hmrl_cli.load_skills(made / "skills.safetensors", seed)
@@ -60,7 +62,7 @@ def test_a_card_says_what_a_file_holds(made):
     assert {name: list(array.shape) for name, array in arrays.items()} == {
         name: leaf["shape"] for name, leaf in card["arrays"].items()
     }
-    assert config.from_tree(card["config"], "card") == records.read(made / "skills").experiment
+    assert config.from_tree(card["config"], "card") == reader.read(made / "skills").experiment
 
 
 def test_an_export_stands_in_for_its_run(made, tmp_path):
@@ -76,11 +78,11 @@ def test_an_export_stands_in_for_its_run(made, tmp_path):
 
 
 def test_a_policy_over_skills_acts_as_its_run_does(made):
-    from hmrl_cli import assembly
-    from hmrl_cli.progress import Silent
+    from hmrl_cli.runner.progress import Silent
+    from hmrl_cli.runner.trained import open_trained
 
     policy = hmrl_cli.load_policy(made / "hmrl.safetensors", seed=1)
-    trained = assembly.open_trained(made / "hmrl", "sparse", Silent())
+    trained = open_trained(made / "hmrl", "sparse", Silent())
     state, skills = jax.tree.map(lambda x: x[1], (trained.state, trained.skills))
     learner = trained.parts.make_learner(skills)
     task, obs = jnp.zeros(trained.parts.family.task_size), jnp.zeros(trained.parts.family.obs_size)

@@ -8,8 +8,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from hmrl_cli import checkpoints, config, inputs, presets, rundir, task_files
+from hmrl_cli import config, inputs
+from hmrl_cli.config import presets
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.runner import tasks as task_files
+from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage.naming import open_run
 
 TOML = '# Söhne\n[family]\nname = "point"\n'
 
@@ -148,7 +152,7 @@ def test_a_path_that_checkpoints_cannot_have_is_refused(tmp_path):
     path.mkdir()
     for refuses in (
         lambda: checkpoints.load(path, {}, "hash"),
-        lambda: rundir.open_run(config.resolve("meta-train", "point/smoke"), path / "run", resume=False),
+        lambda: open_run(config.resolve("meta-train", "point/smoke"), path / "run", resume=False),
     ):
         with pytest.raises(ConfigError, match=r"'.*caf\\udce9.*': holds bytes that are no letters here"):
             refuses()

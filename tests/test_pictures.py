@@ -8,14 +8,15 @@ import matplotlib
 import numpy as np
 import pytest
 
-from hmrl_cli import experiment, report
 from hmrl_cli.errors import ConfigError
+from hmrl_cli.report.figures import paths_svg
+from hmrl_cli.runner import diagnose
 
 PATHS = np.cumsum(np.random.default_rng(0).normal(size=(1, 3, 2, 5, 2)), axis=3)
 
 
 def test_a_users_style_changes_no_picture():
-    plain = report.paths_svg(PATHS, "skills")
+    plain = paths_svg(PATHS, "skills")
     theirs = {
         "text.usetex": True,
         "font.family": "none of it",
@@ -23,13 +24,13 @@ def test_a_users_style_changes_no_picture():
         "svg.fonttype": "none",
     }
     with matplotlib.rc_context(theirs):
-        assert report.paths_svg(PATHS, "skills") == plain
+        assert paths_svg(PATHS, "skills") == plain
         assert matplotlib.rcParams["text.usetex"]  # and theirs is as it was
 
 
 def test_a_backend_that_is_not_here_is_not_asked_for():
-    draws = "import numpy, os; from hmrl_cli import report; " + (
-        "report.paths_svg(numpy.zeros((1, 2, 2, 3, 2)), 'skills'); print(os.environ['MPLBACKEND'])"
+    draws = "import numpy, os; from hmrl_cli.report import figures; " + (
+        "figures.paths_svg(numpy.zeros((1, 2, 2, 3, 2)), 'skills'); print(os.environ['MPLBACKEND'])"
     )
     backend = "module://matplotlib_inline.backend_inline"  # what every notebook sets
     done = subprocess.run(
@@ -46,9 +47,9 @@ def test_what_cannot_be_drawn_is_noted(tmp_path):
         raise ConfigError("matplotlib cannot start:\nno font")
 
     file, notes = tmp_path / "skills.svg", []
-    experiment._draw(file, lambda: "<svg/>", notes.append)
+    diagnose._draw(file, lambda: "<svg/>", notes.append)
     assert file.read_text() == "<svg/>" and not notes
-    experiment._draw(file, fails, notes.append)
+    diagnose._draw(file, fails, notes.append)
     assert not file.exists()
     assert notes == [f"{file}: was not drawn: ConfigError: matplotlib cannot start: no font"]
 
@@ -57,4 +58,4 @@ def test_a_matplotlibrc_that_cannot_be_read_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # as of an import that fails
 
     with pytest.raises(ConfigError, match="matplotlib cannot start"):
-        report.paths_svg(PATHS, "skills")
+        paths_svg(PATHS, "skills")

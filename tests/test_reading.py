@@ -6,10 +6,13 @@ import socket
 
 import pytest
 
-from hmrl_cli import checkpoints, cli, config, exports, provenance, reading, records
+from hmrl_cli import config, reading
+from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import HmrlError, InputError
 from hmrl_cli.lazy import np
-from hmrl_cli.rundir import RunDir
+from hmrl_cli.storage import checkpoints, exports, manifest, provenance, reader
+from hmrl_cli.storage.metrics import epoch_of, read_metrics
+from hmrl_cli.storage.writer import RunDir
 
 NOT_THERE = object()
 RAW = "@raw@"
@@ -88,7 +91,7 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["status.json", "provenance.json"])
 def test_every_key_may_be_anything(run, capsys, name):
     path, resolved = run
-    read = {"status.json": records.read_status, "provenance.json": records.read_provenance}[name]
+    read = {"status.json": reader.read_status, "provenance.json": reader.read_provenance}[name]
     for kind, keys, text in mutants(json.loads((path / name).read_text())):
         (path / name).write_text(text)
         problem = refused(lambda: read(path))
@@ -119,13 +122,13 @@ def test_every_key_of_a_manifest_may_be_anything(tmp_path):
 def sealed(text):
     """The hash by which a manifest vouches for itself, where it can be read at all."""
     try:
-        return checkpoints.sha256(json.dumps(json.loads(text), sort_keys=True).encode())
+        return manifest.sha256(json.dumps(json.loads(text), sort_keys=True).encode())
     except (ValueError, RecursionError):
         return ""
 
 
 def test_every_key_of_a_card_may_be_anything(run, tmp_path):
-    experiment = records.read(tmp_path / "skills").experiment
+    experiment = reader.read(tmp_path / "skills").experiment
     _, card = exports.encode({"w": np.float32([1])}, "skills", experiment, None, 1)
     file = tmp_path / "s.json"
     needed = {("kind",), ("epoch",), ("sha256",), ("config",), ("skills_config",)}
@@ -156,8 +159,8 @@ def test_every_key_of_a_card_may_be_anything(run, tmp_path):
 def test_lines_of_metrics_that_are_none_are_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_bytes(b'{"epoch": 1}\n' + line + b"\n" + b'{"epoch": 3}\n{"epo')
     with pytest.raises(InputError, match=r"metrics.jsonl: line 2"):
-        records.read_metrics(tmp_path)
-    assert records.epoch_of(line + b"\n") is None
+        read_metrics(tmp_path)
+    assert epoch_of(line + b"\n") is None
 
 
 def test_a_newer_schema_is_told(run):
@@ -166,7 +169,7 @@ def test_a_newer_schema_is_told(run):
         document = json.loads((path / name).read_text())
         (path / name).write_text(json.dumps(document | {"schema": 2}))
         with pytest.raises(InputError, match=f"{name}: found schema 2; must be 1"):
-            records.read(path)
+            reader.read(path)
         (path / name).write_text(json.dumps(document))
 
 
@@ -197,12 +200,12 @@ def test_what_is_no_file_is_refused_and_not_waited_for(run, put, monkeypatch):
         (path / name).unlink()
         put(path.__class__(name))
         if name not in ("metrics.jsonl", "events.log"):
-            assert name in refused(lambda: records.read_skills(path)), name
+            assert name in refused(lambda: reader.read_skills(path)), name
         with pytest.raises(HmrlError) as caught:
             RunDir.resume(path, resolved)
         assert caught.value.exit_code in (65, 73), name
         if name == "metrics.jsonl":
-            assert name in refused(lambda: records.read_metrics(path))
+            assert name in refused(lambda: read_metrics(path))
         (path / name).rmdir() if put is no_folder else (path / name).unlink()
         (path / name).write_bytes(whole)
     manifest = path / "checkpoints" / "1" / "manifest.json"
@@ -211,7 +214,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(run, put, monkeypatch):
     assert "damaged" in refused(lambda: checkpoints.fingerprint(path / "checkpoints"))
     (path / "lock").unlink()
     put(path.__class__("lock"))
-    records.read(path)
+    reader.read(path)
     with pytest.raises(HmrlError) as caught:
         RunDir.resume(path, resolved)
     assert caught.value.exit_code in (65, 73, 74)

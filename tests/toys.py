@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmrl_cli import loop
-from hmrl_cli.algorithms import maesn
-from hmrl_cli.distributions import Gaussian
+from hmrl_cli.algorithms.meta import maesn
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Continuous, Discrete, EnvState, Scene, SkillLibrary, TaskFamily
 
@@ -123,7 +122,7 @@ def straight(directions, std: float = 0.1) -> SkillLibrary:
 
 def train(learner, epochs, num_seeds=3):
     """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
-    epoch = loop.make_epoch(lambda key, state, _: learner.step(key, state), 10)
+    epoch = epochs.make_epoch(lambda key, state, _: learner.step(key, state), 10)
     state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
     for number in range(epochs):
         keys = jax.random.split(jax.random.key(number + 1), num_seeds)

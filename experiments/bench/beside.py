@@ -16,8 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import assembly, config, loop
+from hmrl_cli import config
+from hmrl_cli.compute import epochs
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.runner import assembly
 
 ROOT = Path(__file__).parent.parent.parent
 PEERS = Path(__file__).parent / "peers"
@@ -97,7 +99,7 @@ class Trained:
         self.calls = self.experiment.training.updates_per_epoch
         self.steps = self.parts.steps_per_update * self.calls
         self._init = jax.jit(jax.vmap(self.learner.init))
-        epoch = loop.make_epoch(lambda key, state, _: self.learner.step(key, state), self.calls)
+        epoch = epochs.make_epoch(lambda key, state, _: self.learner.step(key, state), self.calls)
         began = time.perf_counter()
         self.start(0)
         self._epoch = epoch.lower(self._keys(), self.state, None).compile()
@@ -109,7 +111,7 @@ class Trained:
     def start(self, seed: int) -> None:
         """Begin again, with another seed."""
         self.epochs, self.state = 0, None  # frees the replay before the next one is made
-        self.streams = loop.streams([seed])
+        self.streams = epochs.streams([seed])
         self.state = jax.block_until_ready(self._init(self.streams.init))
 
     def epoch(self) -> tuple[float, dict[str, float]]:

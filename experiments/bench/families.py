@@ -22,10 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import assembly, config, evaluation, plugins, presets, runtime
+from hmrl_cli import config
+from hmrl_cli.config import plugins, presets
+from hmrl_cli.environment.rollout import advance
+from hmrl_cli.evaluation import adaptation
+from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import _physics
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.rollout import advance
+from hmrl_cli.runner import assembly, startup
 from hmrl_cli.types import TaskFamily
 
 CALLS = 7
@@ -123,8 +127,8 @@ def reference(name: str) -> dict[str, Any]:
     lines: dict[str, Any] = {"name": name}
     for reward in ("dense", "sparse"):
         family = assembly.make_family(config.family_of(name), reward)
-        tasks = evaluation.sample_tasks(family, "test", TASKS)
-        found = evaluation.reference_lines(family, tasks)
+        tasks = sample_tasks(family, "test", TASKS)
+        found = adaptation.reference_lines(family, tasks)
         lines[reward] = {key: found[key] for key in ("flat", "feasible")}
         lines |= {"success": found["feasible_success"], "flat_success": found["flat_success"]}
     return lines | {"horizon": family.horizon, "obs_size": family.obs_size, "action_size": family.action.size}
@@ -208,7 +212,7 @@ def main() -> None:
     if asked.table:
         put_into(Path(asked.names[0]), table(json.loads(asked.table.read_text())))
         return
-    runtime.prepare()
+    startup.prepare()
     document = new_document(asked.envs)
     if asked.names and asked.o and asked.o.exists():
         document = without(json.loads(asked.o.read_text()), asked.names)

@@ -46,10 +46,11 @@ import beside
 import physics
 from beside import products, spread
 
-from hmrl_cli import config, runtime
-from hmrl_cli.devices import side_by_side
+from hmrl_cli import config
+from hmrl_cli.compute.devices import side_by_side
+from hmrl_cli.environment.rollout import unroll
 from hmrl_cli.lazy import jax, np
-from hmrl_cli.rollout import unroll
+from hmrl_cli.runner import startup
 from hmrl_cli.schema import Evaluation
 
 PARTS = ("speed", "physics", "training")
@@ -359,7 +360,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=-15.0, help="return after adaptation")
     parser.add_argument("--cap", type=float, default=900.0, metavar="SECONDS", help="of one training")
     asked = parser.parse_args()
-    runtime.prepare()
+    startup.prepare()
     jax.config.update("jax_enable_compilation_cache", False)
     document = json.loads(asked.o.read_text()) if asked.o and asked.o.exists() else {}
     provenance = beside.provenance(

@@ -10,7 +10,7 @@ from typing import Any
 import beside
 import families
 
-from hmrl_cli.devices import mesh_for
+from hmrl_cli.compute.devices import mesh_for
 from hmrl_cli.lazy import jax
 
 ENVIRONMENTS = (16, 32, 64, 128, 256)

@@ -21,7 +21,7 @@ from typing import Any
 
 import beside
 
-from hmrl_cli import runtime
+from hmrl_cli.runner import startup
 
 
 def seconds_of(preset: str, sets: list[str], num_seeds: int) -> float:
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=None, metavar="K=V", help="as for hmrl")
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
-    runtime.prepare()
+    startup.prepare()
     document = measure(asked.preset, asked.set or ["training.epochs=20"], asked.seeds, asked.repeats)
     document["provenance"] = beside.provenance(
         "seeds.py", {name: beside.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}

@@ -41,8 +41,10 @@ import beside
 import physics
 from beside import matrix_ceiling, products, quality_ratio, spread, version
 
-from hmrl_cli import config, evaluation, runtime
+from hmrl_cli import config
+from hmrl_cli.evaluation.skills import run_skills, skill_diagnostics
 from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.runner import startup
 
 QDAX = "0.5.0"
 SHARED = ("brax", "jax", "jaxlib", "flax", "optax", "mujoco", "mujoco-mjx", "numpy", "scipy")
@@ -99,9 +101,7 @@ class Ours(beside.Trained):
         family = self.parts.family
         library = self.learner.skills(self.learner.freeze(state))
         task = family.sample(task_key, "train")
-        paths = family.features["xy"](
-            evaluation.run_skills(run_key, family, library, task, SKILL_EPISODES).obs
-        )
+        paths = family.features["xy"](run_skills(run_key, family, library, task, SKILL_EPISODES).obs)
         return paths[:, :, -1] - paths[:, :, 0]
 
     def train(self) -> float:
@@ -120,9 +120,9 @@ class Ours(beside.Trained):
             def one(key: Any, state: Any) -> Any:
                 task_key, run_key = jax.random.split(key)
                 task = family.sample(task_key, "train")
-                return evaluation.skill_diagnostics(
-                    run_key, family, learner, state, task, num_episodes=SKILL_EPISODES
-                )[0]
+                return skill_diagnostics(run_key, family, learner, state, task, num_episodes=SKILL_EPISODES)[
+                    0
+                ]
 
             self._diagnose = jax.jit(jax.vmap(one))
         found = self._diagnose(self.streams.evaluate, self.state)
@@ -373,7 +373,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=2.0, help="displacement of the skills, m")
     parser.add_argument("--cap", type=float, help="s of QDax; by default 20 times ours, 600 at least")
     asked = parser.parse_args()
-    runtime.prepare()
+    startup.prepare()
     jax.config.update("jax_enable_compilation_cache", False)
     settings = EXAMPLE | {"capacity": asked.capacity}
     document = json.loads(asked.o.read_text()) if asked.o and asked.o.exists() else {}

@@ -18,8 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import evaluation, plugins, runtime
+from hmrl_cli.config import plugins
+from hmrl_cli.evaluation import adaptation
+from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.runner import startup
 from hmrl_cli.types import TaskFamily
 
 TRIED = {
@@ -74,14 +77,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", type=Path, help="JSON file to write")
     out = parser.parse_args().o
-    runtime.prepare()
+    startup.prepare()
     rows = []
     for name, numbers in TRIED.items():
         for substeps in numbers:
             family = with_substeps(name, substeps)
             intact, rate = thrown_about(family)
-            tasks = evaluation.sample_tasks(family, "test", 20)
-            success = evaluation.reference_lines(family, tasks)["feasible_success"]
+            tasks = sample_tasks(family, "test", 20)
+            success = adaptation.reference_lines(family, tasks)["feasible_success"]
             rows.append(
                 {
                     "family": name,

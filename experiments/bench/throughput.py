@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import plugins, runtime
-from hmrl_cli.assembly import make_family
+from hmrl_cli.config import plugins
+from hmrl_cli.environment.rollout import advance
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.rollout import advance
+from hmrl_cli.runner import startup
+from hmrl_cli.runner.assembly import make_family
 
 CALLS = 5
 META = {"tasks_per_update": 20, "episodes_per_task": 10, "hidden": (64, 64)}
@@ -85,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", type=Path, help="JSON file to write")
     out = parser.parse_args().o
-    runtime.prepare()
+    startup.prepare()
     jax.config.update("jax_enable_compilation_cache", False)
     jobs: list[tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]] = []
     jobs += [(measure_family, (name, n)) for name in plugins.names("families") for n in (64, 256)]

@@ -9,16 +9,16 @@ import json
 import sys
 from pathlib import Path
 
-from hmrl_cli import experiment, runtime
-from hmrl_cli.progress import Silent
+from hmrl_cli.runner import diagnose, startup
+from hmrl_cli.runner.progress import Silent
 
 
 def main(out: Path, runs: list[Path]) -> None:
     """Write the files."""
-    runtime.prepare()
+    startup.prepare()
     out.mkdir(parents=True, exist_ok=True)
     for run in runs:
-        numbers, picture = experiment.explore(run, Silent())
+        numbers, picture = diagnose.explore(run, Silent())
         (out / f"{run.name}.json").write_text(json.dumps(numbers) + "\n")
         (out / f"{run.name}.svg").write_text(picture + "\n")
         print(run.name, numbers)

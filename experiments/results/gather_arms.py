@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.comparison import shown
+from hmrl_cli.evaluation.statistics import bootstrap_interval, paired_difference
 from hmrl_cli.lazy import np
-from hmrl_cli.statistics import bootstrap_interval, paired_difference
+from hmrl_cli.report.differences import shown
 
 BASELINES = ("none", "scratch")  # come first
 WHEN = {"all": "all of training", "last": "last fifth"}

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import intrinsic
-from hmrl_cli.features import feature_size
+from hmrl_cli.bonuses import _shared
+from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.returns import masked_mean
+from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MIN_SIDE = 3  # bits of a grid in each direction
 
 
-class Config(intrinsic.Config):
+class Config(_shared.Config):
     """Settings of the count-based bonus."""
 
     name: Literal["counts"] = "counts"

@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import intrinsic, moments, networks
-from hmrl_cli.distributions import Categorical, Gaussian
-from hmrl_cli.features import feature_size
+from hmrl_cli.bonuses import _shared
+from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
-from hmrl_cli.moments import Moments
-from hmrl_cli.returns import masked_mean
+from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning.distributions import Categorical, Gaussian
+from hmrl_cli.learning.moments import Moments
+from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.types import Bonus, Discrete, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.distributions import Policy
+    from hmrl_cli.learning.distributions import Policy
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
-class Config(intrinsic.NetworkConfig):
+class Config(_shared.NetworkConfig):
     """Settings of curiosity."""
 
     name: Literal["icm"] = "icm"
@@ -81,14 +82,14 @@ class ICM(NamedTuple):
 
     def reward(self, state: State, steps: Transition) -> Array:
         """The forward model's error, scaled [...]."""
-        return intrinsic.scaled(state.scale, self.surprise(state, steps))
+        return _shared.scaled(state.scale, self.surprise(state, steps))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
         """Learn features, inverse and forward model together."""
         feature = self.family.features[self.config.observe](steps.next_obs)
         state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
         surprise = self.surprise(state, steps)
-        state = state._replace(scale=intrinsic.rescale(state.scale, surprise, steps.valid))
+        state = state._replace(scale=_shared.rescale(state.scale, surprise, steps.valid))
 
         def loss(params: Params, some: Transition) -> tuple[Array, Metrics]:
             before, after = (self.encode(state, params, obs) for obs in (some.obs, some.next_obs))
@@ -101,9 +102,7 @@ class ICM(NamedTuple):
             # no parameter sees both, and Adam makes up for a factor: there is nothing to weigh
             return inverse + forward, {"inverse_loss": inverse, "forward_loss": forward}
 
-        params, optimizer, metrics = intrinsic.fit(
-            key, self.config, loss, state.params, state.optimizer, steps
-        )
+        params, optimizer, metrics = _shared.fit(key, self.config, loss, state.params, state.optimizer, steps)
         return state._replace(params=params, optimizer=optimizer), metrics
 
 

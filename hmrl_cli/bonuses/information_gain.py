@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import intrinsic, networks
-from hmrl_cli.devices import one_at_a_time
-from hmrl_cli.features import feature_size
+from hmrl_cli.bonuses import _shared
+from hmrl_cli.compute.devices import one_at_a_time
+from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.returns import masked_mean
+from hmrl_cli.learning import networks
+from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics
 
 
-class Config(intrinsic.Config):
+class Config(_shared.Config):
     """Settings of the information gain."""
 
     name: Literal["information_gain"] = "information_gain"

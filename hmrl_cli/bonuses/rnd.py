@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from hmrl_cli import intrinsic, moments, networks
-from hmrl_cli.features import feature_size
+from hmrl_cli.bonuses import _shared
+from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
-from hmrl_cli.moments import Moments
-from hmrl_cli.returns import masked_mean
+from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning.moments import Moments
+from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.types import Bonus, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
-class Config(intrinsic.NetworkConfig):
+class Config(_shared.NetworkConfig):
     """Settings of random network distillation."""
 
     name: Literal["rnd"] = "rnd"
@@ -69,20 +70,20 @@ class RND(NamedTuple):
 
     def reward(self, state: State, steps: Transition) -> Array:
         """The error at s', scaled [...]."""
-        return intrinsic.scaled(state.scale, self.error(state, state.predictor, steps.next_obs))
+        return _shared.scaled(state.scale, self.error(state, state.predictor, steps.next_obs))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
         """Take the states in that the steps led to, and predict the target better there."""
         feature = self.family.features[self.config.observe](steps.next_obs)
         state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
         surprise = self.error(state, state.predictor, steps.next_obs)
-        state = state._replace(scale=intrinsic.rescale(state.scale, surprise, steps.valid))
+        state = state._replace(scale=_shared.rescale(state.scale, surprise, steps.valid))
 
         def loss(predictor: Params, some: Transition) -> tuple[Array, Metrics]:
             mean = masked_mean(self.error(state, predictor, some.next_obs), some.valid)
             return mean, {"predictor_loss": mean}
 
-        predictor, optimizer, metrics = intrinsic.fit(
+        predictor, optimizer, metrics = _shared.fit(
             key, self.config, loss, state.predictor, state.optimizer, steps
         )
         return state._replace(predictor=predictor, optimizer=optimizer), metrics

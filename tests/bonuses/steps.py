@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from hmrl_cli.rollout import unroll
+from hmrl_cli.environment.rollout import unroll
 from hmrl_cli.types import Discrete, Transition
 
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import evaluation
+from hmrl_cli.environment.rollout import advance
+from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import _ant, ant_goal, ant_maze, ant_waypoint
 from hmrl_cli.families._walkers import Body
-from hmrl_cli.rollout import advance
 from hmrl_cli.types import EnvState
 from tests.families.test_contract import jumping
 
@@ -57,7 +57,7 @@ def test_the_dense_reward_of_waypoints_is_the_way_gained(still):
 
 def test_the_route_of_diayn_is_one_of_the_routes(still):
     family = ant_waypoint.make(ant_waypoint.Config())
-    routes = np.asarray(evaluation.sample_tasks(family, "test", 300))
+    routes = np.asarray(sample_tasks(family, "test", 300))
     np.testing.assert_allclose(np.linalg.norm(routes.reshape(-1, 5, 2), axis=-1), np.sqrt(8), rtol=1e-5)
     assert np.abs(routes - np.asarray(DIAYN)).max(axis=1).min() < 0.2
 

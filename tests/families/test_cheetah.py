@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.environment.rollout import advance
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _cheetah, _physics, cheetah_hurdles, half_cheetah_dir, half_cheetah_vel
-from hmrl_cli.rollout import advance
 from tests.families.test_contract import energy
 
 pytestmark = pytest.mark.xdist_group("cheetah")  # one process, which compiles `record` once

@@ -15,8 +15,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from hmrl_cli import config, evaluation, plugins, returns
+from hmrl_cli import config
+from hmrl_cli.config import plugins
+from hmrl_cli.evaluation import adaptation
+from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import _goals, _physics
+from hmrl_cli.learning import returns
 from hmrl_cli.types import TaskFamily
 
 NAMES = plugins.names("families")
@@ -98,7 +102,7 @@ def record(name: str) -> Record:
         return start.obs, jax.lax.scan(one_step, start, actions)[1]
 
     seeds = jnp.arange(16).at[OTHER_TASK].set(ONE).at[STILL_AGAIN].set(STILL)
-    tasks = evaluation.sample_tasks(one, "test", 16)
+    tasks = sample_tasks(one, "test", 16)
     draw_actions = jax.jit(jax.vmap(lambda key: random_actions(key, one.action.size)))
     actions = draw_actions(jax.random.split(jax.random.key(3), 16))
     others = jnp.abs(tasks - tasks[ONE]).max(axis=1) > 0
@@ -289,7 +293,7 @@ def test_the_controller_works_in_other_settings(name, changes, split, least):
     """Sparse: it is above the flat line, and succeeds."""
     settings = config.family_of(name).model_copy(update={"reward": "sparse", **changes})
     one = plugins.load("families", settings.name).make(settings)
-    lines = evaluation.reference_lines(one, evaluation.sample_tasks(one, split, 16))
+    lines = adaptation.reference_lines(one, sample_tasks(one, split, 16))
     assert lines["feasible"] > lines["flat"] and lines["feasible_success"] >= least
 
 
@@ -331,11 +335,11 @@ def near(spread: float, size: int = 2) -> Any:
 
 
 def drawn(key, one) -> jax.Array:
-    return evaluation.sample_tasks(one, "test", 256)
+    return sample_tasks(one, "test", 256)
 
 
 def blocks_near_their_goals(key, one):
-    tasks = evaluation.sample_tasks(one, "test", 256)
+    tasks = sample_tasks(one, "test", 256)
     block = tasks[:, 0].astype(int)
     row = jnp.arange(256)
     place = jnp.stack([tasks[row, 6 + 2 * block] + 0.2 * (block + 1), tasks[row, 7 + 2 * block]], axis=1)

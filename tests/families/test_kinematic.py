@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.environment.rollout import advance
 from hmrl_cli.families import point, sparse_point
-from hmrl_cli.rollout import advance
 
 
 def episode(family, actions, task):

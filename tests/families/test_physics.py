@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli import config, evaluation
+from hmrl_cli import config
+from hmrl_cli.evaluation import adaptation
+from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import _ant, ant_dir, ant_maze, pusher, wheeled
 
 
@@ -22,7 +24,7 @@ def python(program, cwd):
 def test_importing_a_family_imports_no_jax_and_no_brax(tmp_path):
     program = """
 import sys
-from hmrl_cli import plugins
+from hmrl_cli.config import plugins
 for name in plugins.names("families"):
     plugins.load("families", name).Config()
 loaded = {"jax", "brax", "mujoco"} & set(sys.modules)
@@ -101,7 +103,7 @@ def test_the_wheeled_robot_of_maesn_is_driven_to_its_goal_in_two_seconds():
     """The authors' model in MuJoCo under the same controller: -278, on 40 tasks of test."""
     settings = config.family_of("wheeled@maesn").model_copy(update={"reward": "sparse"})
     family = wheeled.make(settings)
-    lines = evaluation.reference_lines(family, evaluation.sample_tasks(family, "test", 8))
+    lines = adaptation.reference_lines(family, sample_tasks(family, "test", 8))
     assert lines["flat"] == pytest.approx(-400.0, abs=1e-3)
     assert -300.0 < lines["feasible"] < -240.0 and lines["feasible_success"] == 1.0
 

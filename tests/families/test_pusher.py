@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hmrl_cli import config
+from hmrl_cli.environment.rollout import advance
 from hmrl_cli.families import _physics, pusher
-from hmrl_cli.rollout import advance
 
 pytestmark = pytest.mark.xdist_group("pusher")  # one process, which compiles `record` once
 

@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import assembly, runtime
+from hmrl_cli.environment.rollout import unroll
+from hmrl_cli.evaluation.statistics import bootstrap_interval
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.progress import Silent
-from hmrl_cli.returns import discounted, linear_baseline
-from hmrl_cli.rollout import unroll
+from hmrl_cli.learning.returns import discounted, linear_baseline
+from hmrl_cli.runner import assembly, startup
+from hmrl_cli.runner.progress import Silent
+from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.schema import Evaluation
-from hmrl_cli.statistics import bootstrap_interval
 
 EPISODES, TASKS, FEW = 400, 4, (5, 20)
 BASELINES = ("least squares", "linear_baseline")
@@ -29,7 +30,7 @@ BASELINES = ("least squares", "linear_baseline")
 
 def main(runs: list[Path]) -> None:
     """Write the files."""
-    runtime.prepare()
+    startup.prepare()
     here = Path(__file__).parent
     found = {str(run): correlations(run) for run in runs}
     (here / "baseline.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -49,7 +50,7 @@ def table(found: dict[str, Any]) -> str:
 
 def correlations(run: Path) -> dict[str, Any]:
     """Of one run: for each number of episodes and baseline the mean, and each seed's and task's."""
-    trained = assembly.open_trained(run, "dense", Silent())
+    trained = open_trained(run, "dense", Silent())
     play = jax.jit(jax.vmap(partial(played, trained.parts)))
     keys = assembly.seed_keys(trained.experiment).evaluate
     obs, returns = map(np.asarray, play(keys, trained.state, trained.skills))  # [S, tasks, N, T, ...]

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.comparison import difference, shown
+from hmrl_cli.report.differences import difference, shown
 
 FLAT = ("maml_repeat", "maesn_repeat")
 OVER_SKILLS = ("skills_only", "hmrl_maml", "hmrl")

@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import assembly, runtime
+from hmrl_cli.environment.rollout import unroll
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.progress import Silent
-from hmrl_cli.rollout import unroll
+from hmrl_cli.runner import assembly, startup
+from hmrl_cli.runner.progress import Silent
+from hmrl_cli.runner.trained import open_trained
 
 EPISODES = 16  # of each skill
 HORIZON = 100
@@ -25,7 +26,7 @@ FAR = 1000.0  # m
 
 def measure(run: Path) -> dict[str, Any]:
     """Means over seeds, skills and episodes; of returns, those that reach the ring, and for each skill."""
-    trained = assembly.open_trained(run, "sparse", Silent())
+    trained = open_trained(run, "sparse", Silent())
     settings = trained.experiment.family
     family = assembly.make_family(settings.model_copy(update={"reward": "sparse", "horizon": HORIZON}))
 
@@ -62,7 +63,7 @@ def measure(run: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    runtime.prepare()
+    startup.prepare()
     found = {Path(run).name: measure(Path(run)) for run in sys.argv[2:]}
     Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found))

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hmrl_cli.evaluation.statistics import bootstrap_interval
 from hmrl_cli.lazy import np
-from hmrl_cli.statistics import bootstrap_interval
 
 
 def summary(file: Path) -> dict[str, Any]:

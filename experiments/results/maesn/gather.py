@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.comparison import difference, shown
+from hmrl_cli.report.differences import difference, shown
 
 ARMS = ("maesn", "hmrl", "latent_space", "maml")  # what their names begin with, in the table's order
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN

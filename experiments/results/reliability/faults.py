@@ -20,9 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, config, rundir
+from hmrl_cli import config
 from hmrl_cli.errors import HmrlError
 from hmrl_cli.lazy import np
+from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage.naming import open_run
 
 EPOCHS = 2
 RESOLVED = config.resolve("meta-train", "point/smoke", [f"training.epochs={EPOCHS}"], {})
@@ -30,7 +32,7 @@ RESOLVED = config.resolve("meta-train", "point/smoke", [f"training.epochs={EPOCH
 
 def train(path: Path, resume: bool) -> None:
     """Train, as it were."""
-    with rundir.open_run(RESOLVED, path, resume) as run:
+    with open_run(RESOLVED, path, resume) as run:
         found = run.load({"w": np.zeros(3, np.float32)}) if resume else None
         for epoch in range(found.epoch + 1 if found else 1, EPOCHS + 1):
             run.record(epoch, {"loss": np.float32(epoch)})

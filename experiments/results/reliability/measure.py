@@ -34,8 +34,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli import checkpoints, cli, config, errors, presets, provenance, records
+from hmrl_cli import config, errors
+from hmrl_cli.cli import main as cli
+from hmrl_cli.config import presets
 from hmrl_cli.lazy import np
+from hmrl_cli.storage import checkpoints, provenance
+from hmrl_cli.storage.metrics import read_metrics
 
 HERE = Path(__file__).parent
 COMMAND = "python experiments/results/reliability/measure.py"
@@ -248,7 +252,7 @@ def told_to_stop(command: str, preset: str, phase: str, draw: random.Random) -> 
         code = process.wait()
         seconds = time.perf_counter() - began
         kept = checkpoints.epochs(path / "checkpoints")[:1]
-        recorded = records.read_metrics(path)[-1:] if (path / "metrics.jsonl").is_file() else []
+        recorded = read_metrics(path)[-1:] if (path / "metrics.jsonl").is_file() else []
     checkpointed = kept == [line["epoch"] for line in recorded]
     return {"seconds": seconds, "code": code, "phase": phase, "checkpointed": checkpointed}
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.comparison import difference, shown
+from hmrl_cli.report.differences import difference, shown
 
 HEADS = ("family", "goals", "arm", "seeds", "tasks", "updates of episodes", "fraction", "success", "reached")
 DIFFERENCE = ("family", "goals", "updates", "arm", "minus", "return", "success", "reached", "seeds")

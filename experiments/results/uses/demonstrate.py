@@ -8,15 +8,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hmrl_cli import assembly, config, runtime
+from hmrl_cli import config
 from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.runner import assembly, startup
 
 AWAY = 50.0  # m; so far that the ant never arrives
 
 
 def main(folder: Path) -> None:
     """Write the files."""
-    runtime.prepare()
+    startup.prepare()
     family = assembly.make_family(config.family_of("ant_goal"), "sparse")
     controller = family.controller
 

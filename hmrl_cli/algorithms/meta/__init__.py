@@ -1,0 +1,1 @@
+"""Learners of tasks; one file each."""

@@ -1,0 +1,57 @@
+"""The steps that PEARL infers a task from, and what they say of it (Rakelly et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from hmrl_cli.lazy import jnp
+from hmrl_cli.learning.distributions import Gaussian
+from hmrl_cli.types import EnvState, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Task
+
+
+class Stored(NamedTuple):
+    """What is kept of a step."""
+
+    obs: Array  # [obs_size]
+    action: Array  # [action_size], or [] int32
+    reward: Array  # []  what the critics learn from
+    signal: Array  # []  what the encoder sees of it
+    discount: Array  # []  0 where the episode ended early, else 1
+    next_obs: Array  # [obs_size]
+
+
+class Evidence(NamedTuple):
+    """What the transitions of a context say of z: the sums that a product of Gaussian factors needs."""
+
+    transitions: Array  # []  how many
+    precision: Array  # [L]  sum of 1 / sigma^2
+    weighted: Array  # [L]  sum of mu / sigma^2
+
+
+def evidence(factors: Gaussian, valid: Array) -> Evidence:
+    """What factors [C, L] say of z, without those for which valid [C] is 0."""
+    precision = valid[:, None] * jnp.exp(-2 * factors.log_std)
+    return Evidence(valid.sum(), precision.sum(axis=0), (precision * factors.mean).sum(axis=0))
+
+
+def posterior(known: Evidence, context_size: int) -> Gaussian:
+    """q(z|c) [L]: the product of the factors and N(0, I) (eq. 2), the factors of a full context at most."""
+    power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
+    precision = 1.0 + power * known.precision
+    return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
+
+
+def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:
+    """The family with rewards [2]: its own, and what the encoder sees in its place."""
+
+    def told(state: EnvState) -> EnvState:
+        signal = state.reward if context_reward == "reward" else state.success.astype(jnp.float32)
+        return state._replace(reward=jnp.stack([state.reward, signal]))
+
+    def step(state: EnvState, action: Array, task: Task) -> EnvState:
+        return told(family.step(state._replace(reward=state.reward[0]), action, task))
+
+    return family._replace(reset=lambda key, task: told(family.reset(key, task)), step=step)

@@ -1,0 +1,1 @@
+"""Learners of one task from scratch; one file each."""

@@ -1,0 +1,100 @@
+"""What learners from scratch share: their tasks, their episodes, and how they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import pydantic
+from pydantic import Field
+
+from hmrl_cli.environment.rollout import outcome, unroll
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning.returns import masked_mean
+from hmrl_cli.schema import Strict
+from hmrl_cli.types import Adaptation, AdaptState, EnvState, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.schema import Evaluation
+    from hmrl_cli.types import Array, Key, Metrics, State, Task
+
+    Act = Callable[[Key, Array], tuple[Array, Array]]
+    Acting = Callable[[Any, bool], Act]  # parameters, whether by the most likely action
+
+
+class Config(Strict):
+    """Settings of every learner from scratch."""
+
+    command: ClassVar[str] = "meta-train"
+    takes_bonus: ClassVar[bool] = True
+    num_tasks: int = Field(1, gt=0, le=100_000, description="training tasks, drawn once for each seed")
+    episodes_per_update: int = Field(32, gt=0, le=100_000, description="parallel episodes per update")
+
+    @pydantic.model_validator(mode="after")
+    def _every_task_is_met(self) -> Self:
+        if self.num_tasks > self.episodes_per_update:
+            raise ValueError(
+                f"episodes_per_update: found {self.episodes_per_update}; "
+                f"must be at least num_tasks, {self.num_tasks}, so that every task is met"
+            )
+        return self
+
+
+def draw_tasks(key: Key, family: TaskFamily, num_tasks: int) -> Array:
+    """Training tasks [num_tasks, task_size]."""
+    return jax.vmap(lambda k: family.sample(k, "train"))(jax.random.split(key, num_tasks))
+
+
+def episodes(key: Key, act: Act, family: TaskFamily, tasks: Array, count: int) -> tuple[Transition, EnvState]:
+    """Run `count` episodes, of the tasks in turn: steps, leaves [count, T, ...], and last states [count]."""
+    rows = jnp.arange(count) % len(tasks)
+    return jax.vmap(unroll, in_axes=(0, None, None, 0))(
+        jax.random.split(key, count), act, family, tasks[rows]
+    )
+
+
+def intrinsic(family: TaskFamily, state: State, steps: Transition) -> tuple[Array, Metrics]:
+    """The weighted bonus [...] of the steps, and its mean as a metric; nothing without a bonus."""
+    if family.bonus is None:
+        return jnp.zeros_like(steps.reward), {}
+    worth = family.bonus.reward(state, steps)
+    return family.bonus.weight * worth, {"bonus": masked_mean(worth, steps.valid)}
+
+
+def init_bonus(key: Key, family: TaskFamily) -> State:
+    """The bonus's state; None without a bonus."""
+    return None if family.bonus is None else family.bonus.init(key)
+
+
+def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -> tuple[State, Metrics]:
+    """The bonus's state after new steps, and its metrics."""
+    return (state, {}) if family.bonus is None else family.bonus.learn(key, state, steps)
+
+
+def measuring(
+    acting: Acting, params: Callable[[State], Any], family: TaskFamily
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`adapt` and `behaviour` of a learner that does not adapt: it is measured K + 1 times.
+
+    Args:
+        acting: parameters, deterministic -> (key, obs) -> action, log pi(action).
+        params: state -> the parameters that acting takes.
+        family: whose tasks are met.
+    """
+
+    def adapt(key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
+        policy = params(state)
+
+        def measure(_: None, count: Array) -> tuple[None, Adaptation]:
+            step_key = jax.random.fold_in(key, count)
+            act = acting(policy, budget.deterministic)
+            steps, final = episodes(step_key, act, family, task[None], budget.episodes)
+            return None, outcome(steps.reward, final)
+
+        _, records = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
+        return AdaptState(policy, None), records
+
+    def behaviour(key: Key, adapted: AdaptState, deterministic: bool = False) -> Act:
+        return acting(adapted.params, deterministic)
+
+    return adapt, behaviour

@@ -1,0 +1,141 @@
+"""PPO from scratch on a few training tasks, with or without an exploration bonus (Schulman et al. 2017).
+
+Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  With one task, the
+default, every seed learns one hidden goal of its own.  One critic, of one discount, judges the sum of reward
+and bonus; random network distillation's authors have one for each (1810.12894, sec. 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.algorithms.scratch import _shared
+from hmrl_cli.environment.rollout import outcome
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import moments, ppo
+from hmrl_cli.learning.distributions import take
+from hmrl_cli.learning.moments import Moments
+from hmrl_cli.learning.ppo import Config as PPOConfig
+from hmrl_cli.types import MetaLearner, SkillLibrary, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics
+
+
+class Config(_shared.Config):
+    """Settings of proximal policy optimisation from scratch."""
+
+    name: Literal["ppo"] = "ppo"
+    ppo: PPOConfig = Field(PPOConfig(), description="the learner")
+
+
+class State(NamedTuple):
+    """Everything that training carries on."""
+
+    agent: ppo.State
+    observed: Moments
+    tasks: Array  # [num_tasks, task_size]
+    bonus: Any  # state of the bonus; None without one
+
+
+class FromScratch(NamedTuple):
+    """The learner, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+    agent: ppo.PPO
+
+    def init(self, key: Key) -> State:
+        """Fresh networks, and the tasks."""
+        agent_key, task_key, bonus_key = jax.random.split(key, 3)
+        return State(
+            self.agent.init(agent_key),
+            moments.initial(self.family.obs_size),
+            _shared.draw_tasks(task_key, self.family, self.config.num_tasks),
+            _shared.init_bonus(bonus_key, self.family),
+        )
+
+    def step(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """Run one episode in each environment, then learn from them and forget them."""
+        episode_key, learn_key, bonus_key = jax.random.split(key, 3)
+        act = self.acting(self.params(state))
+        steps, final = _shared.episodes(
+            episode_key, act, self.family, state.tasks, self.config.episodes_per_update
+        )
+        returned, success, reached = outcome(steps.reward, final)
+        worth, bonus_metrics = _shared.intrinsic(self.family, state.bonus, steps)
+        agent, learned = self.agent.update(
+            learn_key, state.agent, self._batch(state.observed, steps, steps.reward + worth)
+        )
+        bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
+        observed = moments.absorb(state.observed, steps.obs, steps.valid)
+        metrics = {"return": returned, "success": success, "reached": reached}
+        metrics |= bonus_metrics | bonus_learned | learned
+        return State(agent, observed, state.tasks, bonus), metrics
+
+    def start(self, key: Key, state: State, library: SkillLibrary, fold: Callable[[Array], Any]) -> State:
+        """Take over the skill with the highest return on the training tasks (Eysenbach et al. 2019).
+
+        Raises ValueError where the skills' network has other layers.
+        """
+
+        def returned(key: Key, skill: Array) -> Array:
+            def act(key: Key, obs: Array) -> tuple[Array, Array]:
+                return library.policy(library.params, obs, skill).sample_with_log_prob(key)
+
+            count = self.config.episodes_per_update
+            steps, final = _shared.episodes(key, act, self.family, state.tasks, count)
+            return outcome(steps.reward, final).returned
+
+        keys = jax.random.split(key, len(library.examples))
+        best = jnp.asarray(library.examples)[jax.vmap(returned)(keys, library.examples).argmax()]
+        taken = fold(best)
+        shapes = [jax.tree.map(jnp.shape, policy) for policy in (taken["policy"], state.agent.policy)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"algorithm.ppo.hidden: found {self.config.ppo.hidden}; must be as in the skills' policy"
+            )
+        return state._replace(agent=state.agent._replace(policy=taken["policy"]), observed=taken["observed"])
+
+    def params(self, state: State) -> Any:
+        """What acting takes."""
+        return {"policy": state.agent.policy, "observed": state.observed}
+
+    def acting(self, params: Any, deterministic: bool = False) -> _shared.Act:
+        """Return (key, obs) -> action, log pi(action | obs): a sampled action, or the most likely one."""
+
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            pi = self.agent.policy.apply(params["policy"], moments.normalize(params["observed"], obs))
+            return take(pi, key, deterministic=deterministic)
+
+        return act
+
+    def _batch(self, observed: Moments, steps: Transition, reward: Array) -> ppo.Batch:
+        """The episodes as the learner sees them; the critic is told the time."""
+        seen = moments.normalize(observed, steps.obs)
+        return ppo.Batch(
+            obs=seen,
+            critic_obs=ppo.with_time(seen),
+            action=steps.action,
+            log_prob=steps.log_prob,
+            reward=reward[..., None],
+            price=jnp.ones((len(reward), 1)),
+            discount=steps.discount,
+            valid=steps.valid,
+        )
+
+
+def build(config: Config, family: TaskFamily) -> MetaLearner:
+    """PPO on a family, plain or lifted, with its bonus if it carries one.
+
+    Raises ValueError for steps that make no whole minibatch.
+    """
+    steps = config.episodes_per_update * family.horizon
+    ppo.must_divide(config.ppo, steps)
+    agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
+    learner = FromScratch(config, family, agent)
+    adapt, behaviour = _shared.measuring(learner.acting, learner.params, family)
+    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start, learns_from="none")

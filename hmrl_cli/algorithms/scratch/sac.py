@@ -1,0 +1,122 @@
+"""SAC from scratch on a few training tasks, with or without an exploration bonus (Haarnoja et al. 2018).
+
+Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  What a replayed step
+is worth is asked of the bonus as it is now, not as it was when the step was taken.  The critics judge the sum
+of reward and bonus, with one discount.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.algorithms.scratch import _shared
+from hmrl_cli.environment.rollout import outcome
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import replay, sac
+from hmrl_cli.learning.sac import Config as SACConfig
+from hmrl_cli.types import MetaLearner, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics
+
+
+class Config(_shared.Config):
+    """Settings of soft actor-critic from scratch."""
+
+    name: Literal["sac"] = "sac"
+    episodes_per_update: int = Field(8, gt=0, le=100_000, description="parallel episodes per update")
+    gradient_steps: int = Field(100, gt=0, le=100_000, description="gradient steps per update")
+    batch_size: int = Field(256, gt=0, le=1_000_000, description="transitions per gradient step")
+    buffer_capacity: int = Field(200_000, gt=0, le=100_000_000, description="transitions kept for replay")
+    sac: SACConfig = Field(SACConfig(), description="the learner")
+
+
+class State(NamedTuple):
+    """Everything that training carries on."""
+
+    agent: sac.State
+    buffer: replay.Buffer  # of Transitions; `log_prob` is not used
+    tasks: Array  # [num_tasks, task_size]
+    bonus: Any  # state of the bonus; None without one
+
+
+class FromScratch(NamedTuple):
+    """The learner, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+    agent: sac.SoftActorCritic
+
+    def init(self, key: Key) -> State:
+        """Fresh networks, the tasks, and an empty buffer."""
+        agent_key, task_key, bonus_key = jax.random.split(key, 3)
+        obs, number = jnp.zeros(self.family.obs_size), jnp.float32(0)
+        example = Transition(
+            obs=obs,
+            action=replay.blank(self.family.action),
+            log_prob=number,
+            reward=number,
+            discount=number,
+            valid=number,
+            next_obs=obs,
+        )
+        return State(
+            self.agent.init(agent_key),
+            replay.init(example, self.config.buffer_capacity),
+            _shared.draw_tasks(task_key, self.family, self.config.num_tasks),
+            _shared.init_bonus(bonus_key, self.family),
+        )
+
+    def step(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """Run one episode in each environment, then learn from replay."""
+        episode_key, learn_key, bonus_key = jax.random.split(key, 3)
+        steps, final = _shared.episodes(
+            episode_key,
+            self.acting(state.agent.policy),
+            self.family,
+            state.tasks,
+            self.config.episodes_per_update,
+        )
+        returned, success, reached = outcome(steps.reward, final)
+        _, bonus_metrics = _shared.intrinsic(self.family, state.bonus, steps)
+        bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
+        buffer = replay.add(state.buffer, flat, flat.valid)
+
+        def gradient_step(agent: sac.State, t: Array) -> tuple[sac.State, Metrics]:
+            sample_key, update_key = jax.random.split(jax.random.fold_in(learn_key, t))
+            some: Transition = replay.sample(sample_key, buffer, self.config.batch_size)
+            worth, _ = _shared.intrinsic(self.family, bonus, some)
+            batch = sac.Batch(some.obs, some.action, some.reward + worth, some.discount, some.next_obs)
+            return self.agent.update(update_key, agent, batch)
+
+        agent, learned = jax.lax.scan(gradient_step, state.agent, jnp.arange(self.config.gradient_steps))
+        metrics = {"return": returned, "success": success, "reached": reached}
+        metrics |= bonus_metrics | bonus_learned | jax.tree.map(jnp.mean, learned)
+        return State(agent, buffer, state.tasks, bonus), metrics
+
+    def acting(self, policy: Any, deterministic: bool = False) -> _shared.Act:
+        """Return (key, obs) -> action, 0: a sampled action, or the most likely one.
+
+        Off-policy, no log-probability is used.
+        """
+
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            pi = self.agent.policy.apply(policy, obs)
+            return pi.mode() if deterministic else pi.sample(key), jnp.float32(0.0)
+
+        return act
+
+
+def build(config: Config, family: TaskFamily) -> MetaLearner:
+    """SAC on a family, plain or lifted, with its bonus if it carries one.
+
+    Raises ValueError for a buffer too small.
+    """
+    steps = config.episodes_per_update * family.horizon
+    replay.must_hold(config.buffer_capacity, steps)
+    learner = FromScratch(config, family, sac.make(family.obs_size, family.action, config.sac))
+    adapt, behaviour = _shared.measuring(learner.acting, lambda state: state.agent.policy, family)
+    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learns_from="none")

@@ -1,0 +1,1 @@
+"""Learners of skills without reward; one file each."""

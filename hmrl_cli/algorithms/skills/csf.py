@@ -1,0 +1,82 @@
+"""CSF, contrastive successor features: METRA without a constraint to keep (Zheng et al. 2025, 2412.08021).
+
+phi is learned by contrast, E[dphi . z - xi log E_z'[exp(dphi . z')]] with dphi = phi(s') - phi(s) and the
+skills z' of other steps.  The reward is dphi . z; the critic knows its parts, the successor features psi(s,
+z) of dphi, and the policy follows psi . z. The policy learns by proximal policy optimisation where the
+paper uses soft actor-critic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.algorithms.skills import _on_policy, _representation
+from hmrl_cli.algorithms.skills._on_policy import Learned, Objective
+from hmrl_cli.algorithms.skills._representation import Phi, Rows
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import moments
+from hmrl_cli.learning.returns import masked_mean
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
+
+
+class Config(_representation.Config):
+    """Settings of CSF."""
+
+    name: Literal["csf"] = "csf"
+    contrast: float = Field(5.0, gt=0, le=1e3, description="xi, weight of the skills that did not act")
+
+
+class Csf(NamedTuple):
+    """The objective, bound to its family."""
+
+    config: Config
+    phi: Phi
+
+    def init(self, key: Key) -> Learned:
+        """A fresh representation."""
+        return _on_policy.begin(self.phi.init(key), self.phi.feature_size)
+
+    def reward(
+        self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
+    ) -> tuple[Array, Array]:
+        """The parts dphi, and their prices z."""
+        along = self.phi.along(state.params, state.observed, path)
+        return along[:, 1:] - along[:, :-1], self.phi.space.encode(skills)
+
+    def learn(
+        self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
+    ) -> tuple[Learned, Metrics]:
+        """Ascend the contrastive objective."""
+        rows = self.phi.rows(skills, path, valid)
+        state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
+        others = self.phi.space.encode(skills)
+
+        def loss(params: Params, some: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params, state.observed, some)
+            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
+            against = jax.nn.logsumexp(moves @ others.T, axis=-1) - jnp.log(len(others))
+            contrast = masked_mean(against, some.valid)
+            metrics = {"gain": gain, "step_length": masked_mean(jnp.linalg.norm(moves, axis=-1), some.valid)}
+            return self.config.contrast * contrast - gain, metrics
+
+        return _on_policy.descend(key, state, loss, rows, self.config)
+
+    def log_q(self, state: Learned, path: Array) -> Array:
+        """log q(z|s_0,s_t) [..., T, M] over the examples."""
+        return self.phi.log_q(state.params, state.observed, path)
+
+
+def build(config: Config, family: TaskFamily) -> SkillLearner:
+    """CSF on a family, plain or lifted.
+
+    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    """
+    phi = _representation.make(config, family)
+    csf = Csf(config, phi)
+    size = config.skill_size
+    objective = Objective(phi.space, csf.init, csf.reward, csf.learn, csf.log_q, num_rewards=size)
+    return _on_policy.make(config, family, objective)

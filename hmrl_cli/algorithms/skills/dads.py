@@ -1,0 +1,160 @@
+"""DADS: skills whose effects can be foretold (Sharma et al. 2020, 1907.01657).
+
+A model q(s'|s,z) of the skills' dynamics is learned; the reward is log q(s'|s,z) less the log of its mean
+over skills that might have acted, which tends to I(S';Z|s) where p(z|s) is p(z).  The model foretells the
+change of one feature, in units of its spread, as a normal distribution of unit variance.  It sees that
+feature alone, as the authors' does: a state with velocities foretells its next position whatever the skill,
+so that no skill would be worth anything.  The policy learns by proximal policy optimisation where the paper
+uses soft actor-critic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.algorithms.skills import _on_policy
+from hmrl_cli.algorithms.skills._on_policy import Learned, Objective
+from hmrl_cli.algorithms.skills._spaces import Space, box, one_of
+from hmrl_cli.environment.features import feature_size
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning.moments import Moments
+from hmrl_cli.learning.returns import masked_mean
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
+
+LOG_RATIO_LIMIT = 50.0  # of log q(s'|s,z_i) - log q(s'|s,z)
+CHANGE_FLOOR = 1e-12  # of the variance of a change: of a step, it is small in any units
+
+
+class Config(_on_policy.Config):
+    """Settings of DADS."""
+
+    name: Literal["dads"] = "dads"
+    skills: Literal["continuous", "discrete"] = Field("continuous", description="in [-1, 1]^n, or one of n")
+    skill_size: int = Field(2, ge=2, le=1000, description="n")
+    samples: int = Field(20, gt=0, le=10_000, description="skills z_i, where continuous")
+    predict: str = Field("xy", description="feature of which q foretells the change")
+    condition: str = Field("xy", description="feature that q sees; with velocities, z tells it nothing")
+    hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of q")
+
+    def unused(self) -> dict[str, str]:
+        """All discrete skills are asked, and none is drawn."""
+        return {"samples": "algorithm.skills is discrete"} if self.skills == "discrete" else {}
+
+
+class State(NamedTuple):
+    """What DADS learns beside the policy."""
+
+    dynamics: Learned  # its moments are those of what q sees
+    changed: Moments  # of what q foretells
+
+
+class _Rows(NamedTuple):
+    """What q learns from, of each step [..., R]."""
+
+    seen: Array  # [R, F]
+    change: Array  # [R, P]
+    skill: Array  # [R, E]  encoded
+    valid: Array  # [R]
+
+
+class Dads(NamedTuple):
+    """The objective, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+    space: Space
+    net: networks.Network
+    seen_size: int
+    change_size: int
+
+    def init(self, key: Key) -> State:
+        """A fresh model."""
+        learned = _on_policy.begin(self.net.init(key), self.seen_size)
+        return State(learned, moments.initial(self.change_size))
+
+    def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
+        """log(L + 1) - log(1 + sum_i exp(log q(s'|s,z_i) - log q(s'|s,z))), z_i drawn from p(z).
+
+        Discrete skills are not drawn: all of them stand for the mean.
+        """
+        steps = self._steps(skills, path, valid)
+        own = self._log_likelihood(state.dynamics.params, state, steps)
+        if self.config.skills == "discrete":
+            ratio = self._against(state, steps, self.space.encode(self.space.examples)) - own[..., None]
+        else:
+            others = self.space.draw(key, self.config.samples)
+            ratio = self._against(state, steps, self.space.encode(others)) - own[..., None]
+            ratio = jnp.concatenate([jnp.zeros_like(own)[..., None], ratio], axis=-1)
+        ratio = jnp.clip(ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+        reward = jnp.log(ratio.shape[-1]) - jax.nn.logsumexp(ratio, axis=-1)
+        return reward[..., None], jnp.ones((len(path), 1))
+
+    def learn(
+        self, key: Key, state: State, skills: Array, path: Array, valid: Array
+    ) -> tuple[State, Metrics]:
+        """Ascend the likelihood of what came."""
+        steps = self._steps(skills, path, valid)
+        observed = moments.absorb(state.dynamics.observed, steps.seen, valid)
+        changed = moments.absorb(state.changed, steps.change, valid)
+        state = State(state.dynamics._replace(observed=observed), changed)
+        rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
+
+        def loss(params: Params, some: _Rows) -> tuple[Array, Metrics]:
+            likelihood = self._log_likelihood(params, state, some)
+            loss = -masked_mean(likelihood, some.valid)
+            return loss, {"model_loss": loss}
+
+        dynamics, metrics = _on_policy.descend(key, state.dynamics, loss, rows, self.config)
+        return State(dynamics, changed), metrics
+
+    def log_q(self, state: State, path: Array) -> Array:
+        """log q(z|s,s') [..., T, M] by Bayes' rule, over examples that are equally likely."""
+        nothing = jnp.zeros(())
+        steps = _Rows(*self._seen(path), nothing, nothing)
+        return jax.nn.log_softmax(self._against(state, steps, self.space.encode(self.space.examples)))
+
+    def _steps(self, skills: Array, path: Array, valid: Array) -> _Rows:
+        encoded = self.space.encode(skills)
+        encoded = jnp.broadcast_to(encoded[:, None], (*valid.shape, encoded.shape[-1]))
+        return _Rows(*self._seen(path), encoded, valid)
+
+    def _seen(self, path: Array) -> tuple[Array, Array]:
+        """What q conditions on [..., T, F], and the change that it foretells [..., T, P]."""
+        feature = self.family.features
+        seen, predicted = feature[self.config.condition](path), feature[self.config.predict](path)
+        return seen[..., :-1, :], jnp.diff(predicted, axis=-2)
+
+    def _against(self, state: State, steps: _Rows, skills: Array) -> Array:
+        """log q(s'|s,z_i) [..., L] of the steps [...] had each of the skills [L, E] acted."""
+
+        def of_skill(skill: Array) -> Array:
+            skill = jnp.broadcast_to(skill, (*steps.seen.shape[:-1], skill.shape[-1]))
+            return self._log_likelihood(state.dynamics.params, state, steps._replace(skill=skill))
+
+        return jnp.moveaxis(jax.lax.map(of_skill, skills), 0, -1)
+
+    def _log_likelihood(self, params: Params, state: State, steps: _Rows) -> Array:
+        """log q(s'|s,z) [...] but for a constant."""
+        seen = moments.normalize(state.dynamics.observed, steps.seen)
+        foretold = self.net.apply(params, jnp.concatenate([seen, steps.skill], axis=-1))
+        change = moments.normalize(state.changed, steps.change, CHANGE_FLOOR)
+        return -0.5 * jnp.sum((change - foretold) ** 2, axis=-1)
+
+
+def build(config: Config, family: TaskFamily) -> SkillLearner:
+    """DADS on a family, plain or lifted.
+
+    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    """
+    seen = feature_size(family, "algorithm.condition", config.condition)
+    change = feature_size(family, "algorithm.predict", config.predict)
+    space = one_of(config.skill_size) if config.skills == "discrete" else box(config.skill_size)
+    net = networks.mlp(seen + config.skill_size, config.hidden, change)
+    dads = Dads(config, family, space, net, seen, change)
+    objective = Objective(space, dads.init, dads.reward, dads.learn, dads.log_q)
+    return _on_policy.make(config, family, objective)

@@ -1,0 +1,91 @@
+"""METRA: skills that go far, each its own way, in a representation of temporal distance.
+
+Park et al. 2024, 2310.08887: max over phi and pi of E[(phi(s') - phi(s)) . z], while phi moves by at most 1
+in a step: ||phi(s') - phi(s)||^2 <= 1.  The constraint has a price lambda, which follows its violation. The
+policy learns by proximal policy optimisation where the paper uses soft actor-critic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.algorithms.skills import _on_policy, _representation
+from hmrl_cli.algorithms.skills._on_policy import Learned, Objective
+from hmrl_cli.algorithms.skills._representation import Phi, Rows
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import moments
+from hmrl_cli.learning.returns import masked_mean
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
+
+
+class Config(_representation.Config):
+    """Settings of METRA."""
+
+    name: Literal["metra"] = "metra"
+    slack: float = Field(1e-3, gt=0, le=1, description="epsilon of the constraint")
+    multiplier: float = Field(30.0, gt=0, le=1e6, description="lambda at the start")
+
+
+class _Params(NamedTuple):
+    phi: Params
+    log_multiplier: Array  # []
+
+
+class Metra(NamedTuple):
+    """The objective, bound to its family."""
+
+    config: Config
+    phi: Phi
+
+    def init(self, key: Key) -> Learned:
+        """A fresh representation."""
+        multiplier = jnp.log(jnp.float32(self.config.multiplier))
+        return _on_policy.begin(_Params(self.phi.init(key), multiplier), self.phi.feature_size)
+
+    def reward(
+        self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
+    ) -> tuple[Array, Array]:
+        """(phi(s') - phi(s)) . z."""
+        along = self.phi.along(state.params.phi, state.observed, path)
+        gain = jnp.sum((along[:, 1:] - along[:, :-1]) * self.phi.space.encode(skills)[:, None], axis=-1)
+        return gain[..., None], jnp.ones((len(path), 1))
+
+    def learn(
+        self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
+    ) -> tuple[Learned, Metrics]:
+        """Ascend in phi and descend in the price, both at once."""
+        rows = self.phi.rows(skills, path, valid)
+        state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
+
+        def loss(params: _Params, some: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params.phi, state.observed, some)
+            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
+            room = masked_mean(jnp.minimum(self._room(moves), self.config.slack), some.valid)
+            multiplier = jnp.exp(params.log_multiplier)
+            price = params.log_multiplier * jax.lax.stop_gradient(room)
+            loss = price - gain - jax.lax.stop_gradient(multiplier) * room
+            return loss, {"gain": gain, "room": room, "multiplier": multiplier}
+
+        return _on_policy.descend(key, state, loss, rows, self.config)
+
+    def _room(self, moves: Array) -> Array:
+        """What is left of the unit step [...]."""
+        return 1.0 - jnp.sum(moves**2, axis=-1)
+
+    def log_q(self, state: Learned, path: Array) -> Array:
+        """log q(z|s_0,s_t) [..., T, M] over the examples."""
+        return self.phi.log_q(state.params.phi, state.observed, path)
+
+
+def build(config: Config, family: TaskFamily) -> SkillLearner:
+    """METRA on a family, plain or lifted.
+
+    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    """
+    metra = Metra(config, _representation.make(config, family))
+    objective = Objective(metra.phi.space, metra.init, metra.reward, metra.learn, metra.log_q)
+    return _on_policy.make(config, family, objective)

@@ -1,0 +1,117 @@
+"""What there is to choose from: plugins and presets, what each is for, and settings with their types."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hmrl_cli import config
+from hmrl_cli.config import plugins, presets
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.schema import Strict
+
+
+def purpose(kind: str, name: str) -> str:
+    """What a plugin is for, in a line."""
+    return (plugins.load(kind, name).__doc__ or "").strip().partition("\n")[0]
+
+
+def _plugins(kind: str) -> list[dict[str, str]]:
+    return [{"name": name, "description": purpose(kind, name)} for name in plugins.names(kind)]
+
+
+def _algorithms() -> list[dict[str, str]]:
+    return [
+        {
+            "name": name,
+            "command": plugins.load("algorithms", name).Config.command,
+            "description": purpose("algorithms", name),
+        }
+        for name in plugins.names("algorithms")
+    ]
+
+
+def _presets() -> list[dict[str, str]]:
+    rows = []
+    for name, path in presets.files().items():
+        try:
+            commands = ", ".join(resolved.command for resolved in config.serving(name))
+        except ConfigError:
+            commands = "none: it has an error, see hmrl show"
+        rows.append({"name": name, "command": commands, "description": _first_sentence(path)})
+    return rows
+
+
+def _first_sentence(preset: Path) -> str:
+    """Of the comment that a preset begins with."""
+    lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    comment = " ".join(line.removeprefix("#").strip() for line in lines[:end])
+    return re.split(r"(?<=\.) (?=[A-Z])", comment)[0]  # not at an "et al. 2017"
+
+
+LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "families": partial(_plugins, "families"),
+    "algorithms": _algorithms,
+    "bonuses": partial(_plugins, "bonuses"),
+    "presets": _presets,
+}
+
+
+class FieldInfo(NamedTuple):
+    """One field of a configuration class, for listings."""
+
+    name: str
+    type: str
+    default: Any  # None when there is none: the field must be given
+    description: str
+
+
+def fields(model: type[Strict]) -> list[FieldInfo]:
+    """Fields of a configuration class, nested ones by dotted path, without the `name`."""
+    rows = []
+    for name, field in model.model_fields.items():
+        if name == "name":
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Strict):
+            rows += [row._replace(name=f"{name}.{row.name}") for row in fields(field.annotation)]
+            continue
+        default = field.get_default(call_default_factory=True)
+        default = None if field.is_required() else default
+        rows.append(
+            FieldInfo(name, _type_text(field.annotation, field.metadata), default, field.description or "")
+        )
+    return rows
+
+
+def _type_text(annotation: Any, bounds: Sequence[Any] = ()) -> str:
+    """The type as a reader wants it: `int > 0`, `sparse | dense`, `list of int > 0`, `float >= 0 | auto`."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple:
+        return f"list of {_type_text(parts[0])}"
+    if origin is typing.Literal:
+        return " | ".join(map(str, parts))
+    if origin is typing.Annotated:
+        limits = [bound for field in parts[1:] for bound in getattr(field, "metadata", ())]
+        return _type_text(parts[0], limits)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(_type_text(part, bounds) for part in parts)
+    if annotation is type(None):
+        return "none"
+    name = getattr(annotation, "__name__", str(annotation))
+    return " ".join([name, _bounds_text(bounds)]).strip()
+
+
+def _bounds_text(metadata: Sequence[Any]) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    return ", ".join(
+        f"{sign} {value}"
+        for limit in metadata
+        for name, sign in signs.items()
+        if (value := getattr(limit, name, None)) is not None
+    )

@@ -1,0 +1,81 @@
+"""The guide that comes with the package: one page for each topic, a Markdown file in `hmrl_cli/guide`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from hmrl_cli.cli.options import Json
+from hmrl_cli.cli.output import print_json, print_table
+from hmrl_cli.errors import ConfigError, did_you_mean, shown
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+FOLDER = Path(__file__).parent.parent / "guide"
+
+
+def guide(
+    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The page to show.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the topics of the guide, or show one.
+
+    A terminal gets formatted text, a pipe the Markdown as it is.
+    """
+    pages = {file.stem: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.md"))}
+    if topic is None:
+        _list_topics(pages, as_json)
+        return
+    if topic not in pages:
+        raise ConfigError(
+            f"TOPIC: found {shown(topic)}{did_you_mean(topic, pages)}\nmust be one of: {', '.join(pages)}"
+        )
+    if as_json:
+        print_json({"topic": topic, "text": pages[topic]})
+    else:
+        _print_page(pages[topic])
+
+
+def _list_topics(pages: dict[str, str], as_json: bool) -> None:
+    rows = [{"topic": name, "description": _description(text)} for name, text in pages.items()]
+    if as_json:
+        print_json({"topics": rows})
+    else:
+        print_table(("topic", "description"), [list(row.values()) for row in rows])
+
+
+def _description(page: str) -> str:
+    """The line below the title."""
+    _, _, text = page.partition("\n\n")
+    return text.partition("\n")[0]
+
+
+def _print_page(page: str) -> None:
+    if not sys.stdout.isatty():
+        print(page, end="", flush=True)
+        return
+    from rich.console import Console
+
+    Console().print(_formatted(page))
+
+
+def _formatted(page: str) -> RenderableType:
+    """Markdown for a terminal: a table folds long words in place of cutting them."""
+    from rich import markdown
+
+    class Table(markdown.TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                for column in getattr(table, "columns", ()):
+                    column.overflow = "fold"
+                yield table
+
+    class Page(markdown.Markdown):
+        elements: ClassVar = markdown.Markdown.elements | {"table_open": Table}
+
+    # a link's address as text: those between files lead nowhere on a terminal
+    return Page(page, hyperlinks=False)

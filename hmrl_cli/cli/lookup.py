@@ -1,0 +1,161 @@
+"""Commands that look things up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hmrl_cli import config
+from hmrl_cli.cli import catalogue
+from hmrl_cli.cli.options import Json, SplitName, TasksFile, check_known, check_tasks_file
+from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
+from hmrl_cli.config import plugins, presets
+from hmrl_cli.errors import (
+    ConfigError,
+    did_you_mean,
+    shown,
+)
+from hmrl_cli.runner import startup
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import reader
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show versions, devices, the cache of compiled programs and the room on the disk."""
+    cache_problem = startup.start()
+    from hmrl_cli.cli import doctor as doctors
+
+    found = doctors.examine(cache_problem)
+    if as_json:
+        print_json(found)
+        return
+    sections = ((name, section) for name, section in found.items() if isinstance(section, Mapping))
+    rows = [[name, key, as_cell(value)] for name, section in sections for key, value in section.items()]
+    print_table(("", "what", "found"), rows)
+
+
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[families|algorithms|bonuses|presets]", help="What to list.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+    split: Annotated[SplitName | None, typer.Option(help="Roll a family out on this split.")] = None,
+    tasks: TasksFile = None,
+    as_json: Json = False,
+) -> None:
+    """List what there is, or one in detail.
+
+    `hmrl list families NAME --json`, with --split or --tasks if need be, describes a family by rolling
+    it out: sizes, and the returns of doing nothing and of a scripted controller.
+    """
+    if kind is not None and kind not in catalogue.LISTINGS:
+        raise ConfigError(
+            f"list: found {shown(kind)}{did_you_mean(kind, catalogue.LISTINGS)}\n"
+            f"must be one of: {', '.join(catalogue.LISTINGS)}"
+        )
+    rolls_out = split is not None or tasks is not None
+    if rolls_out and (kind != "families" or name is None):
+        raise ConfigError("--split, --tasks: must go with one family, as in: hmrl list families NAME")
+    if name is None:
+        _list_all([kind] if kind else list(catalogue.LISTINGS), as_json)
+    elif kind == "families" and (rolls_out or as_json):
+        check_tasks_file(tasks, split=split)
+        _describe_family(name, split or SplitName.test, tasks, as_json)
+    elif kind == "presets":
+        _show_preset(name, as_json)
+    else:
+        _list_fields(str(kind), name, as_json)
+
+
+def _list_all(kinds: Sequence[str], as_json: bool) -> None:
+    listings = {kind: catalogue.LISTINGS[kind]() for kind in kinds}
+    if as_json:
+        print_json(listings)
+        return
+    for kind, rows in listings.items():
+        columns = [kind, *(list(rows[0])[1:] if rows else ())]
+        print_table(columns, [list(row.values()) for row in rows])
+
+
+def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
+    config.family_of(name)  # a wrong name is told before jax is imported
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        prepare(shows)
+        from hmrl_cli.runner import describe
+
+        described = describe.describe_family(name, split.value, tasks)
+    if as_json:
+        print_json(described)
+    else:
+        rows = [(key, as_cell(_without_tasks(value))) for key, value in described.items()]
+        print_table(("family", name), rows)
+
+
+def _without_tasks(value: Any) -> Any:
+    """Reference lines without those of each task."""
+    return {key: x for key, x in value.items() if key != "per_task"} if isinstance(value, Mapping) else value
+
+
+def _list_fields(kind: str, name: str, as_json: bool) -> None:
+    module = plugins.load(kind, name)
+    rows = catalogue.fields(module.Config)
+    if as_json:
+        command = {"command": module.Config.command} if kind == "algorithms" else {}
+        fields = [row._asdict() for row in rows]
+        print_json({"name": name, **command, "description": catalogue.purpose(kind, name), "fields": fields})
+        return
+    cells = [(row.name, row.type, as_cell(row.default), row.description) for row in rows]
+    print_table((name, "type", "default", "description"), cells)
+
+
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN_DIR|PRESET", help="A run directory, a preset or a file.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show a configuration and where it is from.
+
+    Each value comes with its origin, a run with its status.
+    """
+    if not Path(what).is_dir():
+        if not what.endswith(".toml"):
+            wanted = "a run directory, a preset (see: hmrl list presets) or a path that ends in .toml"
+            check_known("RUN_DIR|PRESET", what, presets.files(), wanted)
+        _show_preset(what, as_json)
+        return
+    info = reader.read(Path(what))
+    origins = info.provenance.get("origins", {})
+    if as_json:
+        settings = config.flat(info.experiment)
+        print_json({"run": what, "status": info.status, "config": settings, "origins": origins})
+        return
+    state, epoch, epochs = (info.status.get(key, "?") for key in ("state", "epoch", "epochs"))
+    print_line(f"# {what}: {state}, epoch {epoch} of {epochs}")
+    _out_config(info.experiment, origins)
+
+
+def _show_preset(preset: str, as_json: bool) -> None:
+    served = config.serving(preset)
+    if as_json:
+        commands = {
+            resolved.command: {"config": config.flat(resolved.experiment), "origins": resolved.origins}
+            for resolved in served
+        }
+        print_json({"preset": preset, "commands": commands})
+        return
+    for resolved in served:
+        print_line(f"# hmrl {resolved.command} {preset}")
+        _out_config(resolved.experiment, resolved.origins)
+
+
+def _out_config(experiment: Experiment, origins: Mapping[str, str]) -> None:
+    """Lines of TOML, with the origins as comments."""
+    lines = {path: f"{path} = {json.dumps(value)}" for path, value in config.flat(experiment).items()}
+    width = max(map(len, lines.values()))
+    for path, line in lines.items():
+        print_line(f"{line:<{width}}  # {origins.get(path, 'unknown')}")

@@ -1,0 +1,170 @@
+"""Entry point of `hmrl`: the list of all commands, and the exit code of everything that can go wrong.
+
+A command validates what it was given before jax is imported, and hands over to `runner` or `report`.
+stdout holds the result and nothing else: one JSON document under --json, otherwise a run directory.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import io
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from hmrl_cli import errors
+from hmrl_cli.cli import guide, lookup, results, train
+from hmrl_cli.cli.output import print_line
+from hmrl_cli.errors import (
+    ConfigError,
+    Diverged,
+    HmrlError,
+    StorageError,
+    one_line,
+    shown,
+    telling_limits,
+)
+from hmrl_cli.runner import signals
+from hmrl_cli.version import __version__
+
+app = typer.Typer(
+    name="hmrl",
+    help="Exploration via hierarchical meta reinforcement learning.",
+    pretty_exceptions_enable=False,
+    # Boxes and colours for a person, plain text for a file or a pipe.
+    rich_markup_mode="rich" if sys.stdout and sys.stdout.isatty() else None,
+)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "pretrain-skills": train.pretrain_skills,
+    "meta-train": train.meta_train,
+    "export": results.export,
+    "imitate": results.imitate,
+    "eval": results.evaluate,
+    "compare": results.compare,
+    "report": results.report,
+    "render": results.render,
+    "guide": guide.guide,
+    "doctor": lookup.doctor,
+    "list": lookup.list_,
+    "show": lookup.show,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Entry point of `hmrl`."""
+    if sys.warnoptions:  # -W and PYTHONWARNINGS: what a library warns of must not end a run
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
+    leave(run(sys.argv[1:]))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, at once where a compilation was given up on."""
+    if signals.goes_on():
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command line and return its exit code; nothing that goes wrong leaves a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="as_utf8")
+    debug = "--debug" in argv
+    try:
+        with telling_limits():
+            code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
+        sys.stdout.flush()
+        if code == 130:  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except (BrokenPipeError, SystemExit):  # typer turns the one into the other
+        _discard_stdout()  # as in `hmrl list | head -1`: the reader has what it wants
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        return 130
+    except OSError as error:  # files of a run have errors of their own
+        if error.errno == errno.ENAMETOOLONG:
+            name = shown(str(error.filename))
+            return _explain(ConfigError(f"found {name}; must be a name that a file can have"), debug)
+        _discard_stdout()  # a full disk behind it
+        return _explain(StorageError(f"{error.filename or 'stdout'}: {error.strerror}"), debug)
+    except Exception as error:
+        return _explain(error, debug)
+
+
+def _as_utf8(error: UnicodeError) -> tuple[bytes, int]:
+    """What an encoding of stdout lacks, as UTF-8: a path of other letters stays the path that it is."""
+    assert isinstance(error, UnicodeEncodeError)
+    return error.object[error.start : error.end].encode("utf-8", "surrogateescape"), error.end
+
+
+codecs.register_error("as_utf8", _as_utf8)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """Say what went wrong in one or two lines; the exit code."""
+    usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
+    if debug and usage is None:
+        traceback.print_exception(error)
+    if type(error).__name__ in ("FloatingPointError", "InternalFloatingPointError"):  # by JAX_DEBUG_NANS
+        error = Diverged(f"what jax looked at ({one_line(error)[:100]})")
+    if isinstance(error, HmrlError):
+        _complain(str(error))
+        return error.exit_code
+    if usage is not None:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "hmrl"
+        problem = " ".join(usage().replace("Value error, ", "").split())
+        _complain(f"{problem}\nsee: {command} --help")
+        return 2
+    reason = one_line(error)[:300]
+    _complain(
+        f"bug: {type(error).__name__}: {reason}\nto see where: rerun with --debug, as in: hmrl --debug ..."
+    )
+    return 1
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):
+        for line in f"error: {text}".splitlines():
+            print(errors.printable(line), file=sys.stderr)
+
+
+def _discard_stdout() -> None:
+    """Let nothing more, the interpreter's last flush included, go to the closed pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"hmrl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    """Exploration via hierarchical meta reinforcement learning."""

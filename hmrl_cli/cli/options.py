@@ -1,0 +1,105 @@
+"""Arguments and options that commands share."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hmrl_cli import inputs
+from hmrl_cli.errors import (
+    ConfigError,
+    InputError,
+    did_you_mean,
+    shown,
+)
+
+
+class SplitName(enum.StrEnum):
+    """Which tasks of a family."""
+
+    test = "test"
+    hidden = "hidden"
+    train = "train"
+
+
+class RewardName(enum.StrEnum):
+    """Which reward of a family."""
+
+    sparse = "sparse"
+    dense = "dense"
+
+
+Preset = Annotated[
+    str, typer.Argument(metavar="PRESET|FILE", help="A preset (see: hmrl list presets), or a TOML file.")
+]
+
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="K=V", help="A line of TOML, as in 'algorithm.inner_lr = 0.1'; repeatable."
+    ),
+]
+
+
+Seed = Annotated[int | None, typer.Option(help="The first seed.")]
+
+
+NumSeeds = Annotated[int | None, typer.Option(help="Train this many seeds, SEED, SEED+1, ..., in one run.")]
+
+
+Name = Annotated[str | None, typer.Option(help="Name of the run: its directory is runs/NAME.")]
+
+
+RunDirectory = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Directory of the run.")]
+
+
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run if it exists, exactly.")]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every epoch as a line.")]
+
+
+Skills = Annotated[
+    str | None, typer.Option(metavar="RUN_DIR", help="Act through the skills of this pretrain-skills run.")
+]
+
+
+RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run directories.")]
+
+
+TasksFile = Annotated[
+    Path | None, typer.Option("--tasks", metavar="FILE.npz", help="These tasks instead of those of a split.")
+]
+
+
+def check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:
+    """Complain of an argument that is neither a run directory nor known; `wanted` is all that it may be."""
+    if found not in known:
+        raise ConfigError(f"{argument}: found {shown(found)}{did_you_mean(found, known)}\nmust be {wanted}")
+
+
+def check_tasks_file(path: Path | None, **of_split: Any) -> None:
+    """A file of tasks is one, and stands alone: what chooses tasks of a split would do nothing beside it."""
+    if path is None:
+        return
+    for name, value in of_split.items():
+        if value is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: found together with --tasks; must be one of the two"
+            )
+    if reason := inputs.why_no_file(path):
+        raise InputError(f"--tasks: found {shown(str(path))}, which {reason}; must be an .npz of tasks")

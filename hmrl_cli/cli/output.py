@@ -1,0 +1,99 @@
+"""How results are printed: text, JSON, tables, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from hmrl_cli import errors
+from hmrl_cli.cli import progress, tables
+from hmrl_cli.runner import startup
+from hmrl_cli.runner.progress import Progress
+
+
+def print_line(text: str) -> None:
+    """A line on stdout."""
+    print(errors.printable(text), flush=True)
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on stdout."""
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout."""
+    write_table(columns, rows, stream=sys.stdout)
+
+
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """A table, as wide as a terminal at most; nothing of it is ever cut."""
+    cells = [[errors.printable(cell) for cell in row] for row in (columns, *rows)]
+    width = width_of(stream)
+    header, *blocks = tables.fitted(cells, width)
+    if width is None:
+        _print_lines(header, stream)
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(file=stream)
+        for line in header:
+            console.print(Text(line, style="bold"), soft_wrap=True)
+    for block in blocks:
+        _print_lines(block, stream)
+
+
+def print_caption(text: str, stream: TextIO) -> None:
+    """A line above a table."""
+    if text:
+        _print_lines(tables.wrapped(errors.printable(text), width_of(stream)), stream)
+
+
+def _print_lines(lines: Sequence[str], stream: TextIO) -> None:
+    for line in lines:
+        print(line, file=stream, flush=True)
+
+
+def width_of(stream: TextIO) -> int | None:
+    """Characters of a line of a terminal; None where a line may be of any length."""
+    if not stream.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(file=stream).width
+
+
+def as_cell(value: Any) -> str:
+    """A cell: numbers to four digits, lists in brackets, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {as_cell(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_cell, value))}]"
+    return str(value)
+
+
+@contextlib.contextmanager
+def progress_on_stderr(quiet: bool, verbose: bool) -> Iterator[Progress]:
+    """Progress on stderr, where everything goes that a library prints meanwhile."""
+    shows = progress.make(sys.stderr, quiet=quiet, verbose=verbose)
+    try:
+        # whatever a library prints, stdout is the result's
+        with contextlib.redirect_stdout(sys.stderr), startup.cache_warnings(shows.note):
+            yield shows
+    finally:
+        shows.close()
+
+
+def prepare(shows: Progress) -> None:
+    """Start jax; a problem with its cache is noted."""
+    warning = startup.start()
+    if warning:
+        shows.note(warning)

@@ -1,0 +1,218 @@
+"""What a user sees of a running command, on stderr.
+
+On a terminal: one live line of phase, steps per second, time left and metrics.  Anywhere else: plain
+lines, one a minute, and at changes of phase and the first and last epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.text import Text
+from hmrl_cli.errors import printable
+from hmrl_cli.runner.progress import Progress, Silent
+
+SHOWN_METRICS = 4
+WHAT_MATTERS = ("success", "return", "reached", "accuracy", "loss")  # shown before other metrics
+HEARTBEAT = 60.0  # seconds
+
+
+class Quiet(Silent):
+    """For `-q`: notes, and no progress."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Onto a stream."""
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        """One line."""
+        with contextlib.suppress(OSError, ValueError):  # nobody reads the stream any more
+            _write_line(self._stream, text)
+
+
+def _write_line(stream: TextIO, text: str) -> None:
+    stream.write(printable(text) + "\n")
+    stream.flush()
+
+
+class _Report:
+    """The words that both ways of showing share."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._phase = ""
+        self._phase_began = clock()
+        self._first: tuple[int, float] | None = None  # of this phase: epoch and time when it was done
+        self._line = ""
+
+    def _begin(self, name: str) -> str:
+        """Start a phase; what there is to say of the one before."""
+        ended = f"{self._phase} took {duration(self._clock() - self._phase_began)}" if self._phase else ""
+        self._phase, self._phase_began, self._first = name, self._clock(), None
+        return ended
+
+    def _describe(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> str:
+        now = self._clock()
+        self._first = self._first or (epoch, now)
+        parts = [f"epoch {epoch}/{total}", f"{quantity(steps_per_second)} steps/s"]
+        done = epoch - self._first[0]
+        if done and epoch < total:
+            parts.append(f"{duration((now - self._first[1]) / done * (total - epoch))} left")
+        parts += [f"{name} {number(metrics[name])}" for name in _what_matters(metrics)]
+        return printable("  ".join(parts))
+
+
+def _what_matters(metrics: Mapping[str, Any]) -> list[str]:
+    """Names of the few metrics that are shown."""
+
+    def place(name: str) -> int:
+        return next((i for i, word in enumerate(WHAT_MATTERS) if word in name), len(WHAT_MATTERS))
+
+    return sorted(metrics, key=place)[:SHOWN_METRICS]
+
+
+class Lines(_Report):
+    """Plain lines: epochs at least `interval` seconds apart, and a sign of life in a long phase."""
+
+    def __init__(
+        self, stream: TextIO, interval: float = 60.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Onto a stream."""
+        super().__init__(clock)
+        self._stream = stream
+        self._interval = interval
+        self._last = clock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._stay_alive, daemon=True).start()
+
+    def _stay_alive(self) -> None:
+        while not self._closed.wait(HEARTBEAT / 12):
+            self._sign_of_life()
+
+    def _sign_of_life(self) -> None:
+        """One line when nothing has been said for long: the newest epoch, or that a phase still lasts."""
+        if self._phase and self._clock() - self._last >= HEARTBEAT:
+            elapsed = duration(self._clock() - self._phase_began)
+            self.say(self._line or f"{self._phase}, {elapsed} so far")
+            self._line = ""
+
+    def phase(self, name: str) -> None:
+        """One line, with how long the phase before took."""
+        ended = self._begin(name)
+        self.say(f"{name} ({ended})" if ended else name)
+
+    def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
+        """One line for the first and the last epoch, and when the interval has passed."""
+        first = self._first is None
+        self._line = self._describe(epoch, total, metrics, steps_per_second)
+        if first or epoch == total or self._clock() - self._last >= self._interval:
+            self.say(self._line)
+            self._line = ""
+
+    def say(self, text: str) -> None:
+        """One line; a stream that nobody reads any more is no reason to stop."""
+        self._last = self._clock()
+        try:
+            _write_line(self._stream, text)
+        except (OSError, ValueError):
+            self._interval = float("inf")
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self.say(text)
+
+    def close(self) -> None:
+        """Nothing more is said."""
+        self._closed.set()
+
+
+class Live(_Report):
+    """One live line on a terminal."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Onto a terminal; rich honours NO_COLOR."""
+        super().__init__(clock)
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._console = Console(file=stream)
+        self._live = RichLive(
+            console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._live.start()
+
+    def _render(self) -> Text:
+        from rich.text import Text
+
+        elapsed = duration(self._clock() - self._phase_began)
+        return Text.assemble((self._phase, "bold cyan"), f" {elapsed}  " if self._phase else "", self._line)
+
+    def phase(self, name: str) -> None:
+        """Keep a line on how long the phase before took."""
+        ended = self._begin(printable(name))
+        self._line = ""
+        if ended:
+            self.say(ended)
+
+    def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
+        """Change the live line."""
+        self._line = self._describe(epoch, total, metrics, steps_per_second)
+
+    def say(self, text: str) -> None:
+        """Print a line above the live one."""
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print a line above the live one."""
+        self.say(text)
+
+    def close(self) -> None:
+        """Leave the last line on the screen."""
+        self._live.stop()
+        if self._line:
+            self.say(f"{self._line}  ({self._phase} took {duration(self._clock() - self._phase_began)})")
+            self._line = ""
+
+
+def make(stream: TextIO, *, quiet: bool, verbose: bool) -> Progress:
+    """The progress that suits a stream; verbose shows every epoch as a line."""
+    if quiet:
+        return Quiet(stream)
+    if verbose or not stream.isatty():
+        return Lines(stream, interval=0.0 if verbose else 60.0)
+    return Live(stream)
+
+
+def duration(seconds: float) -> str:
+    """`0.4s`, `12s`, `3m05s`, `2h07m`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def quantity(value: float) -> str:
+    """`950`, `12.3k`, `4.56M`."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def number(value: Any) -> str:
+    """A metric to four digits; one of several seeds as its mean."""
+    values = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(values, list):
+        flat = [float(v) for v in values]
+        return f"{sum(flat) / len(flat):.4g}"
+    return f"{values:.4g}" if isinstance(values, float) else str(values)

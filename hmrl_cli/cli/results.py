@@ -1,0 +1,294 @@
+"""Commands that make something of a trained run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hmrl_cli import config, inputs
+from hmrl_cli.cli import tables
+from hmrl_cli.cli.options import (
+    Json,
+    RewardName,
+    RunDirs,
+    SplitName,
+    TasksFile,
+    check_known,
+    check_tasks_file,
+)
+from hmrl_cli.cli.output import (
+    as_cell,
+    prepare,
+    print_caption,
+    print_json,
+    print_line,
+    print_table,
+    progress_on_stderr,
+    width_of,
+    write_table,
+)
+from hmrl_cli.config import plugins, presets
+from hmrl_cli.errors import (
+    ConfigError,
+    InputError,
+    shown,
+)
+from hmrl_cli.evaluation.document import MIDDLE
+from hmrl_cli.report import differences
+from hmrl_cli.runner import startup
+from hmrl_cli.storage import exports, outputs, reader
+
+
+def export(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Run directory.")],
+    out: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE.safetensors", help="Arrays; the card is FILE.json."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write the frozen skills, or the policy before adaptation, as safetensors with a JSON card.
+
+    What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
+    """
+    exports.check_output(out, reader.read(run_dir).experiment)
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        prepare(shows)
+        from hmrl_cli.runner import export
+
+        card = export.export(run_dir, out, shows)
+    if as_json:
+        print_json({"file": str(out), "card": str(exports.card_path(out)), **card})
+    else:
+        print_line(str(out))
+
+
+def imitate(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a skill run.")],
+    trajectory: Annotated[
+        Path, typer.Argument(metavar="FILE.npz", help="obs [T + 1, size]: observations from a reset on.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Find the skill that follows a trajectory, and measure how closely it does.
+
+    One line for each seed: the skill that the discriminator finds, how far it stays from the trajectory, and
+    how far the skills do on average.
+    """
+    reader.read(run_dir)
+    if reason := inputs.why_no_file(trajectory):
+        raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        prepare(shows)
+        from hmrl_cli.runner import imitate
+
+        result = imitate.imitate(run_dir, trajectory, shows)
+    if as_json:
+        print_json(result)
+        return
+    columns = (result[name] for name in ("skill", "distance_of_chosen", "distance_of_mean"))
+    rows = [[as_cell(cell) for cell in row] for row in zip(*columns, strict=True)]
+    print_table(("skill", "distance", "distance of the mean skill"), rows)
+
+
+def evaluate(
+    run_dirs: RunDirs,
+    split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
+    tasks: TasksFile = None,
+    reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
+    adapt_steps: Annotated[int | None, typer.Option(min=0, help="Inner updates; as in the run.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
+    ] = None,
+    num_tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the split; as in the run.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="K=V",
+            help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the adaptation to held-out tasks.
+
+    The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
+    """
+    check_tasks_file(tasks, split=split, num_tasks=num_tasks)
+    given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    for run_directory in run_dirs:
+        experiment_of_run = reader.read(run_directory).experiment
+        if wanted or set_:
+            config.with_evaluation(experiment_of_run, set_ or (), wanted)
+    results = []
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        prepare(shows)
+        from hmrl_cli.runner import evaluate
+
+        for run_directory in run_dirs:
+            result = evaluate.evaluate(
+                run_directory,
+                split=(split or SplitName.test).value,
+                tasks_file=tasks,
+                reward=reward.value,
+                **given,
+                sets=set_ or (),
+                progress=shows,
+            )
+            results.append(result)
+    if as_json:
+        print_json(results[0] if len(results) == 1 else results)
+        return
+    for run_directory, result in zip(run_dirs, results, strict=True):
+        write_table(*_result_table(result), stream=sys.stderr)
+        print_caption(_lines_text(result), sys.stderr)
+        print_line(str(run_directory))
+
+
+def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A line per number of inner updates, middle [low, high] of each measure; of skills, one per number."""
+    if "steps" not in result:
+        return ["skills", "value"], [[key, as_cell(value)] for key, value in result.items()]
+    measures = [key for key in ("return", "success", "reached", "fraction") if result.get(key)]
+    rows = [
+        [str(step), *(_interval(result[measure], MIDDLE[measure], index) for measure in measures)]
+        for index, step in enumerate(result["steps"])
+    ]
+    return ["updates", *measures], rows
+
+
+def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:
+    """A number with its interval; nothing where there is none."""
+    if measure.get(middle) is None:
+        return ""
+    centre, low, high = (measure[key][index] for key in (middle, "low", "high"))
+    return f"{centre:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _lines_text(result: Mapping[str, Any]) -> str:
+    """The reference lines of an evaluation, and what doing nothing meets where it meets anything."""
+    told = []
+    for line in ("flat", "feasible"):
+        if result.get(line) is not None:
+            rates = {name: result.get(f"{line}_{name}") for name in ("success", "reached")}
+            met = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
+            told.append(f"{line} {as_cell(result[line])}{f' ({met})' if met else ''}")
+    return ", ".join(told)
+
+
+def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
+    """Compare evaluated runs, with intervals, and the first run with each of the others.
+
+    A difference is the mean of the first run minus that of another, after the
+    last update. It is paired by task, and by seed where both runs stand on the
+    same skills. Its 95 % interval draws tasks and seeds anew.
+    """
+    for run_directory in run_dirs:
+        reader.read(run_directory)
+    from hmrl_cli.report.comparison import compare
+
+    result = compare(run_dirs)
+    if as_json:
+        print_json(result)
+        return
+    _out_rows(differences.without_nothing(result["rows"]), ("run", "split", "return", "success", "reached"))
+    if result.get("differences"):
+        print_line("")
+        rows = [differences.difference_cells(one) for one in result["differences"]]
+        _out_rows(rows, (*list(rows[0])[:2], "return", "success", "reached"))
+
+
+def _out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str]) -> None:
+    """Rows by column: on a terminal those columns that fit, and one line of what is the same in all rows."""
+    columns = list(rows[0])
+    cells = [{column: as_cell(row[column]) for column in columns} for row in rows]
+    width, caption = width_of(sys.stdout), []
+    if width is not None:
+        columns, constant, left_out = tables.chosen(cells, always, width)
+        same = [f"{column} {cells[0][column]}" for column in constant if cells[0][column]]
+        caption += [f"in every row: {', '.join(same)}"] if same else []
+        caption += [f"in a wider terminal, or with --json: {', '.join(left_out)}"] if left_out else []
+    print_table(columns, [[row[column] for column in columns] for row in cells])
+    for text in caption:
+        print_caption(text, sys.stdout)
+
+
+def report(
+    run_dirs: RunDirs,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
+
+    It is self-contained; stdout is its path.
+    """
+    for run_directory in run_dirs:
+        reader.read(run_directory)
+    if out is None:
+        out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    outputs.check_page(out, "report")
+    startup.prepare()
+    from hmrl_cli.report import page as pages
+
+    path = str(pages.write(run_dirs, out))
+    if as_json:
+        print_json({"report": path})
+    else:
+        print_line(path)
+
+
+def render(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN_DIR|FAMILY", help="A run directory, or a family or a preset of one.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="FILE.html", help="[default: render.html in the run, else FAMILY.html]"),
+    ] = None,
+    split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
+    reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,
+    num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page that plays episodes.
+
+    Of a skill run, every skill; of a meta-run, its policy before and after adaptation; of a family, the
+    scripted controller that knows the goal. The page is self-contained; stdout is its path.
+    """
+    is_run = Path(what).is_dir()
+    if is_run:
+        reader.read(Path(what))
+    else:
+        known = {*plugins.names("families"), *presets.files()}
+        check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
+    if out is not None and out.suffix != ".html":
+        raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
+    place = out or (Path(what) / "render.html" if is_run else Path(f"{what.replace('/', '-')}.html"))
+    outputs.check_page(place, "render")
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        prepare(shows)
+        from hmrl_cli.runner import render as renders
+
+        settings: dict[str, Any] = {
+            "split": split.value,
+            "reward": reward.value,
+            "num_tasks": num_tasks,
+            "out": out,
+            "progress": shows,
+        }
+        write = partial(renders.render_run, Path(what)) if is_run else partial(renders.render_family, what)
+        path = str(write(**settings))
+    if as_json:
+        print_json({"render": path})
+    else:
+        print_line(path)

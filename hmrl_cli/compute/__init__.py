@@ -1,0 +1,1 @@
+"""Programs and devices: epochs, sharing of work, finiteness."""

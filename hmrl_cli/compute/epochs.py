@@ -1,0 +1,95 @@
+"""The training loop: an epoch is one compiled program, and the host acts only between epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.compute import devices
+from hmrl_cli.lazy import jax, jnp, np, root_key
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Key, Metrics, Params, State
+from hmrl_cli.compute.finite import all_finite
+
+
+class Streams(NamedTuple):
+    """Independent keys of one seed; what one stream draws never moves another."""
+
+    init: Key
+    train: Key
+    evaluate: Key
+
+
+class Report(NamedTuple):
+    """What the host learns of an epoch."""
+
+    epoch: int  # finished epochs
+    state: State  # leaves [S, ...], valid until the next epoch starts
+    metrics: dict[str, Any]  # name -> numpy [S], means over the epoch's updates
+    finite: bool
+    seconds: float
+
+
+def streams(seeds: Any) -> Streams:
+    """The keys of every seed, leaves [S]."""
+    roots = jax.vmap(root_key)(jnp.asarray(seeds, jnp.uint32))
+    return Streams(*(jax.vmap(lambda root, i=i: jax.random.fold_in(root, i))(roots) for i in range(3)))
+
+
+def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num_seeds: int = 1) -> Any:
+    """An epoch of all seeds in one program that donates its state.
+
+    Seeds share nothing: where their number is a multiple of the devices', each has as many, and they never
+    wait for one another.  Otherwise all are on each device, for `step` to share out its work.
+
+    Args:
+        step: (key, state, skills) -> (state, metrics) of one seed.
+        num_updates: steps per epoch.
+        num_seeds: S.
+
+    Returns:
+        epoch(keys [S], state, skills) -> (state, metrics [S], finite [S]), leaves [S, ...].
+    """
+
+    def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
+        def update(state: State, t: Any) -> tuple[State, Metrics]:
+            now = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
+            return jax.vmap(step)(now, state, skills)
+
+        state, metrics = jax.lax.scan(update, state, jnp.arange(num_updates))
+        metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
+        return state, metrics, jax.vmap(all_finite)((state, metrics))
+
+    mesh = devices.mesh_for(num_seeds)
+    if mesh is None or mesh.size < len(jax.devices()):
+        return jax.jit(epoch, donate_argnums=1)
+    apart = jax.sharding.PartitionSpec(*mesh.axis_names)
+    where = jax.sharding.NamedSharding(mesh, apart)
+    spread = jax.shard_map(epoch, mesh=mesh, in_specs=apart, out_specs=apart, check_vma=False)
+    return jax.jit(spread, in_shardings=where, out_shardings=where, donate_argnums=1)
+
+
+def fit(
+    epoch: Callable[..., Any],
+    keys: Key,
+    state: State,
+    skills: Params,
+    *,
+    start: int,
+    num_epochs: int,
+    after_epoch: Callable[[Report], None],
+) -> State:
+    """Run epochs start .. num_epochs - 1; `after_epoch` stops them by raising.
+
+    The key of an epoch depends on its number alone, so a resumed run continues exactly.
+    """
+    for number in range(start, num_epochs):
+        began = time.perf_counter()
+        now = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
+        state, metrics, finite = epoch(now, state, skills)
+        host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
+        is_finite = bool(np.asarray(finite).all())
+        after_epoch(Report(number + 1, state, host_metrics, is_finite, time.perf_counter() - began))
+    return state

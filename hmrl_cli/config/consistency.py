@@ -1,0 +1,167 @@
+"""What settings must fit together although each of them is right by itself.
+
+Every check raises a `ConfigError` that names the setting, what was found and what would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hmrl_cli.config import layers, plugins
+from hmrl_cli.errors import ConfigError, shown
+from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
+
+
+def check_command(command: str, preset: str, experiment: Experiment) -> None:
+    """The command is the one that trains the algorithm."""
+    name = experiment.algorithm.name
+    right = plugins.command_of("algorithms", name)
+    if right != command:
+        raise ConfigError(
+            f"algorithm.name: found {name!r}, which {command} does not train\n"
+            f"to train it: hmrl {right} {preset}"
+        )
+
+
+def check_bonus(experiment: Experiment) -> None:
+    """A bonus goes with an algorithm that takes one."""
+    if experiment.bonus is None or plugins.takes_bonus(experiment.algorithm.name):
+        return
+    takers = ", ".join(name for name in plugins.names("algorithms") if plugins.takes_bonus(name))
+    raise ConfigError(
+        f"bonus.name: found {experiment.bonus.name!r}, but {experiment.algorithm.name} takes no bonus; "
+        f"must go with one of: {takers}"
+    )
+
+
+def check_evaluation(experiment: Experiment) -> None:
+    """An evaluation whose updates could move nothing would be a flat line that looks like a result."""
+    found, algorithm = experiment.evaluation, experiment.algorithm
+    has_latent = "latent_size" in type(algorithm).model_fields
+    if _adapts(algorithm) and not has_latent and found.rule == "refit" and not found.imitation_steps:
+        raise ConfigError(
+            f"evaluation.imitation_steps: found 0; must be more with {algorithm.name}, "
+            "which has no latent for a refit to move, or evaluation.rule gradient"
+        )
+    if _adapts(algorithm) and found.deterministic:
+        raise ConfigError(
+            f"evaluation.deterministic: found true, but the updates of {algorithm.name} are made of sampled "
+            "actions; must be false"
+        )
+    moves_latent = found.rule == "gradient" and getattr(algorithm, "adapts", None) == "latent"
+    if moves_latent and found.episodes == 1 and found.adapt_steps and found.tune_after != 0:
+        raise ConfigError(
+            "evaluation.episodes: found 1; must be 2 or more, for the latent moves by how episodes compare"
+        )
+
+
+def check_unused(experiment: Experiment, origins: Mapping[str, str]) -> tuple[str, ...]:
+    """Refuse what the command line sets and nothing reads; what a user's file so sets is noted.
+
+    A preset of ours may hold what another part of the command has made idle, and a run's configuration states
+    everything.  So values of presets pass, and so does whatever has its default.
+
+    Args:
+        experiment: a valid one.
+        origins: dotted path -> where the value comes from, as messages name it.
+
+    Returns:
+        the notes.
+
+    Raises:
+        ConfigError: names the setting, why it does nothing, and its default.
+    """
+    why, notes = unused(experiment), []
+    for path, value in layers.leaves(experiment.model_dump(mode="json", exclude_none=True)):
+        reason = next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
+        origin, default = origins.get(path, "default"), _default(experiment, path)
+        if reason is None or value == default:
+            continue
+        found = f"{path}: found {shown(value)}, but {reason}"
+        if origin.startswith("--") or origin == "flags":
+            raise ConfigError(f"{found}; must be {'left out' if default is None else shown(default)}")
+        if origin.endswith(".toml"):
+            notes.append(f"{found}: it does nothing (from {origin})")
+    return tuple(notes)
+
+
+def unused(experiment: Experiment) -> dict[str, str]:
+    """Settings, or tables of them, that do nothing beside the others: dotted path -> why."""
+    found: dict[str, str] = {}
+    for section in type(experiment).model_fields:
+        found |= _declared(section, getattr(experiment, section))
+    evaluation, algorithm = experiment.evaluation, experiment.algorithm
+    if algorithm.command == "pretrain-skills":
+        idle = (f"evaluation.{name}" for name in type(evaluation).model_fields if name != "deterministic")
+        return found | dict.fromkeys(idle, "skills do not adapt")
+    if not _adapts(algorithm):
+        rules = dict.fromkeys((*BY_RULE, "latent_std", "tune_after"), f"{algorithm.name} has no inner loop")
+        found |= {f"evaluation.{name}": reason for name, reason in rules.items()}
+    elif "latent_size" not in type(algorithm).model_fields:
+        found["evaluation.latent_std"] = f"{algorithm.name} has no latent"
+    if _adapts(algorithm):
+        for name in SCHEDULE:
+            if algorithm.inner_steps < 2 and getattr(evaluation, name) is not None:
+                found[f"algorithm.{name}"] = f"training has one step, and evaluation.{name} is set"
+        decay = algorithm.step_decay if evaluation.step_decay is None else evaluation.step_decay
+        if decay == 1:
+            found |= dict.fromkeys(("evaluation.step_hold", "evaluation.step_floor"), "its step_decay is 1")
+    if experiment.hierarchy is not None and experiment.hierarchy.use == "start":
+        found["algorithm.ppo.init_std"] = "the policy starts as a skill"
+    return found
+
+
+def _declared(path: str, config: Any) -> dict[str, str]:
+    """What a section, and the tables in it, say of themselves."""
+    if not isinstance(config, Strict):
+        return {}
+    found = {f"{path}.{name}": reason for name, reason in config.unused().items()}
+    for name in type(config).model_fields:
+        found |= _declared(f"{path}.{name}", getattr(config, name))
+    return found
+
+
+def _adapts(algorithm: Any) -> bool:
+    """Whether [evaluation] may replace the updates of the algorithm."""
+    return getattr(algorithm, "inner_loop", False)
+
+
+def _default(experiment: Experiment, path: str) -> Any:
+    """What the setting has where nobody sets it, as plain values; None where it must be set."""
+    section, name, *rest = path.split(".")
+    field = type(getattr(experiment, section)).model_fields[name]
+    value = None if field.is_required() else field.default
+    for name in rest:
+        value = getattr(value, name)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def check_together(experiment: Experiment) -> None:
+    """What no single section can tell."""
+    last_seed = experiment.training.seed + experiment.training.num_seeds - 1
+    if last_seed >= 2**31:
+        raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
+    if experiment.hierarchy is not None:
+        if experiment.training.action_repeat != 1:
+            raise ConfigError(
+                f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
+                "hierarchy, whose steps_per_skill says how long a skill runs"
+            )
+        if not experiment.hierarchy.skills:
+            raise ConfigError("hierarchy.skills: this preset acts through skills; add --skills RUN_DIR")
+    _check_horizon(experiment)
+
+
+def _check_horizon(experiment: Experiment) -> None:
+    """A skill, or an action that is held, must fit into an episode a whole number of times."""
+    if experiment.hierarchy is not None and experiment.hierarchy.use == "act":
+        field, steps = "hierarchy.steps_per_skill", experiment.hierarchy.steps_per_skill
+    else:
+        field, steps = "training.action_repeat", experiment.training.action_repeat
+    family = experiment.family
+    if family.horizon % steps:
+        raise ConfigError(
+            f"{field}: a decision every {steps} steps does not divide the horizon of "
+            f"{family.name}, {family.horizon}"
+        )

@@ -1,0 +1,62 @@
+"""Task families, algorithms and exploration bonuses: each is one module in the folder of its kind.
+
+A kind's folder may have folders of its own; a module's name alone is the plugin's name.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from types import ModuleType
+
+from hmrl_cli.errors import ConfigError, did_you_mean, shown
+
+FOLDERS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # of each section
+
+
+@functools.cache
+def names(kind: str) -> tuple[str, ...]:
+    """Names of the families, algorithms or bonuses (`kind` is the folder), sorted."""
+    return tuple(sorted(_modules(f"hmrl_cli.{kind}")))
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """The module of one family, algorithm or bonus.
+
+    Raises:
+        ConfigError: no such name.
+    """
+    known = names(kind)
+    if name not in known:
+        raise ConfigError(
+            f"{kind}: found {shown(name)}{did_you_mean(name, known)}\nmust be one of: {', '.join(known)}"
+        )
+    return importlib.import_module(_modules(f"hmrl_cli.{kind}")[name])
+
+
+@functools.cache
+def _modules(package: str) -> dict[str, str]:
+    """Plugin's name -> dotted name of its module, of a package and the packages in it."""
+    found: dict[str, str] = {}
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if module.ispkg:
+            found |= _modules(f"{package}.{module.name}")
+        elif not module.name.startswith("_"):
+            found[module.name] = f"{package}.{module.name}"
+    return found
+
+
+def choices(kind: str, command: str) -> list[str]:
+    """Plugins that suit a command; families suit every one."""
+    return [name for name in names(kind) if command in ("", command_of(kind, name) or command)]
+
+
+def command_of(kind: str, name: str) -> str | None:
+    """The command that trains an algorithm; None for other plugins."""
+    return getattr(load(kind, name).Config, "command", None)
+
+
+def takes_bonus(algorithm: str) -> bool:
+    """Whether an algorithm can learn from an exploration bonus."""
+    return getattr(load("algorithms", algorithm).Config, "takes_bonus", False)

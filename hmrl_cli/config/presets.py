@@ -1,0 +1,122 @@
+"""Presets: TOML files, where they are and the layers of settings that they stack up.
+
+A preset may stand on another one (`extends = "ant_goal/maesn"`), and its tables `[pretrain-skills]`
+and `[meta-train]` hold what applies to that command only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli import inputs, reading
+from hmrl_cli.config.layers import Layer, check_depth
+from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
+from hmrl_cli.schema import COMMANDS
+
+
+def folder() -> Path:
+    """Where the presets are: inside an installed package, next to it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "experiments"
+    return installed if installed.is_dir() else package.parent / "experiments"
+
+
+def files() -> dict[str, Path]:
+    """Name -> file of every preset; results and TOML files of another kind are passed over."""
+    return {name: path for name, path in _candidates().items() if _is_preset(path)}
+
+
+def _candidates() -> dict[str, Path]:
+    """Name -> file of what may be a preset by its place and name; none is read."""
+    root = folder()
+    tops = (top for top in root.glob("*") if top.name != "results")
+    found = {}
+    for path in sorted(path for top in tops for path in (top, *top.rglob("*.toml"))):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if path.suffix == ".toml" and path.is_file() and not name.endswith(".toml"):
+            found[name] = path
+    return found
+
+
+def _is_preset(path: Path) -> bool:
+    try:
+        tables = tomllib.loads(inputs.read_text(path))
+    except (ValueError, RecursionError):
+        return True  # broken: list it, so that using it says what is wrong
+    return not {"family", "algorithm", "extends", *COMMANDS}.isdisjoint(tables)
+
+
+def path_of(preset: str, relative_to: Path | None = None) -> Path:
+    """The file of a preset given by name, or by a path that ends in .toml.
+
+    Raises:
+        ConfigError: no such preset or file.
+    """
+    if preset.endswith(".toml"):
+        path = (relative_to or Path()) / preset
+        if reason := inputs.why_no_file(path):
+            raise ConfigError(f"preset: found {shown(preset)}, which {reason}; must be an existing TOML file")
+        return path
+    named = _candidates().get(preset)  # the others need not be read
+    if named is None or not _is_preset(named):
+        raise ConfigError(
+            f"preset: found {shown(preset)}{did_you_mean(preset, files())}\n"
+            "must be a preset (see: hmrl list presets) or a path that ends in .toml"
+        )
+    return named
+
+
+def read(path: Path, source: str) -> dict[str, Any]:
+    """The tables of a TOML file, which messages call `source`.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no TOML.
+    """
+    try:
+        text = inputs.read_text(path)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if not text.strip():
+        raise ConfigError(f"{source}: is empty; must be tables of TOML")
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{source}: nested too deeply; must be plain tables of values") from None
+    except ValueError as error:
+        raise ConfigError(f"{source}: not valid TOML: {one_line(error)}") from None
+    check_depth(tables, source)
+    return tables
+
+
+def stack(command: str, preset: str) -> list[Layer]:
+    """The layers of a preset for one command, those it extends first.
+
+    Raises:
+        ConfigError: no such preset, or a broken one.
+    """
+    return _stack(command, preset, path_of(preset), ())
+
+
+def _stack(command: str, preset: str, path: Path, above: tuple[Path, ...]) -> list[Layer]:
+    if path.resolve() in above:
+        raise ConfigError(f"extends: {shown(preset)} extends itself, directly or through another preset")
+    if len(above) > reading.MAX_DEPTH:
+        raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
+    tables, origin = read(path, preset), f"preset {preset}"
+    extends = tables.pop("extends", None)
+    for_command = {name: tables.pop(name, {}) for name in COMMANDS}
+    below: list[Layer] = []
+    if extends is not None:
+        if not isinstance(extends, str):
+            raise ConfigError(f"extends: found {shown(extends)} (from {origin}); must be a preset name")
+        try:
+            extended = path_of(extends, path.parent)
+        except ConfigError as error:
+            raise ConfigError(f"extends (from {origin}): {error}") from None
+        below = _stack(command, extends, extended, (*above, path.resolve()))
+    for name, content in for_command.items():
+        if not isinstance(content, dict):
+            raise ConfigError(f"{name}: found {shown(content)} (from {origin}); must be a table")
+    return [*below, Layer(origin, tables), Layer(origin, for_command[command])]

@@ -1,0 +1,124 @@
+"""How a configuration is put together, validated, written and compared.
+
+    default  <  preset  <  --set  <  flag
+
+`resolve` merges the layers, validates the result once and remembers which layer every value came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from hmrl_cli.config import consistency, layers, plugins, presets
+from hmrl_cli.config.document import flat, tree
+from hmrl_cli.config.layers import Layer
+from hmrl_cli.config.validation import validate
+from hmrl_cli.errors import ConfigError, did_you_mean, shown
+from hmrl_cli.schema import COMMANDS, Experiment, Strict
+
+
+class Resolved(NamedTuple):
+    """An experiment, and where each of its values came from."""
+
+    experiment: Experiment
+    origins: Mapping[str, str]  # dotted path -> "default", "preset NAME", "--set" or the flag
+    preset: str  # name of the preset, or the path of the file, as the user gave it
+    command: str
+    notes: tuple[str, ...] = ()  # on what does nothing
+
+
+def resolve(
+    command: str,
+    preset: str,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    *,
+    complete: bool = True,
+) -> Resolved:
+    """Merge default < preset < `--set` < flag and validate the result.
+
+    Args:
+        command: the command that asks, "pretrain-skills" or "meta-train".
+        preset: name of a preset, or a path that ends in .toml.
+        sets: lines of TOML.
+        flags: dotted path -> value.
+        complete: False lets a hierarchy wait for its skills, to show a preset as it is.
+
+    Raises:
+        ConfigError: anything unknown, missing, of the wrong type, out of range or contradictory.
+    """
+    stack = presets.stack(command, preset)
+    stack += [Layer("--set", layers.parse_set(line)) for line in sets]
+    for path, value in (flags or {}).items():
+        flag = "--" + path.rpartition(".")[2].replace("_", "-")
+        stack.append(Layer(flag, layers.nested(path.split("."), value)))
+    merged, origins = layers.merge(stack)
+    experiment = validate(command, preset, merged, origins)
+    consistency.check_command(command, preset, experiment)
+    consistency.check_bonus(experiment)
+    consistency.check_evaluation(experiment)
+    notes = consistency.check_unused(experiment, origins)
+    if complete:
+        consistency.check_together(experiment)
+    origins = {path: origins.get(path, "default") for path in flat(experiment)}
+    return Resolved(experiment, origins, preset, command, notes)
+
+
+def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
+    """The experiment of a run with other settings of its evaluation.
+
+    Args:
+        experiment: of the run.
+        sets: lines of TOML, of the [evaluation] table only.
+        flags: name of a setting -> value, on top.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    stack = [Layer("the run", tree(experiment))]
+    for line in sets:
+        tables = layers.parse_set(line)
+        if tables.keys() != {"evaluation"}:
+            raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
+        stack.append(Layer("--set", tables))
+    stack.append(Layer("flags", {"evaluation": dict(flags)}))
+    merged, origins = layers.merge(stack)
+    found = validate("", "the run", merged, origins)
+    consistency.check_evaluation(found)
+    consistency.check_unused(found, origins)
+    return found
+
+
+def serving(preset: str) -> list[Resolved]:
+    """The preset as it is, for every command it serves.
+
+    Raises:
+        ConfigError: it serves none; says why not the last one.
+    """
+    found, problem = [], None
+    for command in COMMANDS:
+        try:
+            found.append(resolve(command, preset, complete=False))
+        except ConfigError as error:
+            problem = error
+    if not found and problem:
+        raise problem
+    return found
+
+
+def family_of(name: str) -> Strict:
+    """Settings of a family: the default ones of a family's name, those of a preset for a preset's.
+
+    Raises:
+        ConfigError: neither has this name.
+    """
+    if name in plugins.names("families"):
+        return plugins.load("families", name).Config()
+    known = presets.files()
+    if name in known:
+        return serving(name)[0].experiment.family
+    raise ConfigError(
+        f"family: found {shown(name)}{did_you_mean(name, [*plugins.names('families'), *known])}\n"
+        "must be a family or a preset (see: hmrl list)"
+    )

@@ -1,0 +1,178 @@
+"""Whether tables of settings are an experiment, and what is wrong where they are not."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from hmrl_cli.config import layers, plugins, presets
+from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
+from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
+
+OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
+
+
+def load(path: Path) -> Experiment:
+    """The experiment that `to_toml` wrote.
+
+    Raises:
+        ConfigError: the file does not hold a valid experiment.
+    """
+    return from_tree(presets.read(path, str(path)), str(path))
+
+
+def from_tree(tables: Any, source: str) -> Experiment:
+    """The experiment of nested tables, as `tree` gives them; `source` is what a message names.
+
+    A setting that the version which wrote them did not know has the value that it had there.
+
+    Raises:
+        ConfigError: they do not hold a valid experiment.
+    """
+    if not isinstance(tables, dict):
+        raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
+    origins = {leaf: source for leaf, _ in layers.leaves(tables)}
+    return validate("", source, tables, origins, written=True)
+
+
+def validate(
+    command: str,
+    preset: str,
+    merged: Mapping[str, Any],
+    origins: Mapping[str, str],
+    *,
+    written: bool = False,
+) -> Experiment:
+    """The experiment of merged tables; `written` says that a run wrote them, and so all that it knew."""
+    known = (*Experiment.model_fields, *COMMANDS, "extends")
+    problems = [
+        f"{name}: unknown key{did_you_mean(name, known)} (from {_origin(origins, name)})"
+        for name in merged
+        if name not in Experiment.model_fields
+    ]
+    values: dict[str, Any] = {}
+    for section, model in _section_models(command, preset, merged, origins).items():
+        if section in OPTIONAL and section not in merged:
+            continue
+        try:
+            table = merged.get(section, {})
+            if written and isinstance(table, dict):
+                table = {**model.before, **table}
+            values[section] = _parse(model, table)
+        except pydantic.ValidationError as error:
+            problems += _described(section, model, error, origins)
+        except (ValueError, RecursionError):
+            problems.append(f"{section}: holds a value too large or nested too deeply")
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(problems[0] + more)
+    return Experiment(**values)
+
+
+def _section_models(
+    command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]
+) -> dict[str, type[Strict]]:
+    models: dict[str, type[Strict]] = {}
+    for section, kind in plugins.FOLDERS.items():
+        if section in OPTIONAL and section not in merged:
+            continue
+        table = merged.get(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{section}: found {shown(table)} (from {_origin(origins, section)}); must be a table"
+            )
+        name = table.get("name")
+        if name is None:
+            whose = f" for {command}" if command else ""
+            choices = ", ".join(plugins.choices(kind, command))
+            raise ConfigError(
+                f"{section}.name: {preset} names no {section}{whose}\n"
+                f"to choose one: --set {section}.name=NAME, one of: {choices}"
+            )
+        if not isinstance(name, str) or name not in plugins.names(kind):
+            hint = did_you_mean(name, plugins.names(kind)) if isinstance(name, str) else ""
+            origin = _origin(origins, f"{section}.name")
+            raise ConfigError(
+                f"{section}.name: found {shown(name)} (from {origin}){hint}\n"
+                f"must be one of: {', '.join(plugins.names(kind))}"
+            )
+        models[section] = plugins.load(kind, name).Config
+    return models | {"hierarchy": Hierarchy, "training": Training, "evaluation": Evaluation}
+
+
+def _parse(model: type[Strict], table: Any) -> Strict:
+    # Through JSON, whose lists pydantic takes for tuples even where it is strict, as TOML's must be.
+    return model.model_validate_json(json.dumps(table, default=str))
+
+
+def _described(
+    section: str, model: type[Strict], error: pydantic.ValidationError, origins: Mapping[str, str]
+) -> list[str]:
+    """What pydantic found, in our words: once for a value that fits none of the types it could have."""
+    of_values: dict[tuple[int | str, ...], list[Any]] = {}
+    for detail in error.errors():
+        of_values.setdefault(_value_at(model, detail["loc"]), []).append(detail)
+    return [_describe(section, model, *found, origins) for found in of_values.items()]
+
+
+def _value_at(model: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A location without the name of one of its value's types, which pydantic puts last."""
+    parent = _fields_at(model, location[:-2])
+    is_type = len(location) > 1 and location[-2] in parent and not _fields_at(model, location[:-1])
+    return location[:-1] if is_type and isinstance(location[-1], str) else location
+
+
+def _describe(
+    section: str,
+    model: type[Strict],
+    location: tuple[int | str, ...],
+    details: Sequence[Any],
+    origins: Mapping[str, str],
+) -> str:
+    """What is wrong with one value."""
+    detail = details[0]
+    path = ".".join([section, *map(str, location)])
+    origin = _origin(origins, path)
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(model, location[:-1])
+        return f"{path}: unknown key{did_you_mean(str(location[-1]), known)} (from {origin})"
+    if detail["type"] == "missing":
+        return f"{path}: missing; must be given, as in: --set {path}=..."
+    if detail["type"] == "value_error" and not location:  # of fields that do not go together; names them
+        return f"{section}.{detail['msg'].removeprefix('Value error, ')}"
+    wanted = " or ".join(one["msg"].removeprefix("Input should be ") for one in details)
+    if detail["msg"].startswith("Input should be "):
+        wanted = f"must be {wanted}".replace("an object", "a table")
+    wanted = wanted.removeprefix("Value error, ")
+    found = "" if detail["type"] == "json_invalid" else f"found {shown(detail['input'])} (from {origin}); "
+    return f"{path}: {found}{one_line(wanted)}"
+
+
+def _fields_at(model: Any, location: Sequence[int | str]) -> list[str]:
+    """Names of the fields of the model that `location` leads to."""
+    for name in location:
+        field = model.model_fields.get(name)
+        candidates = (field.annotation, *typing.get_args(field.annotation)) if field else ()
+        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)
+
+
+def _origin(origins: Mapping[str, str], path: str) -> str:
+    """Where a value came from; that of an element is that of its list, that of a table its first leaf's."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        prefix = ".".join(parts[:length])
+        if prefix in origins:
+            return origins[prefix]
+        for leaf, origin in origins.items():
+            if leaf == prefix or leaf.startswith(prefix + "."):
+                return origin
+    return "default"

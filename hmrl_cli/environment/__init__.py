@@ -1,0 +1,1 @@
+"""Episodes: rollouts, compositions of families, features and films."""

@@ -1,0 +1,88 @@
+"""Hierarchy by composition: families whose step is several steps of another family.
+
+`lift` turns frozen skills into the action space, `repeat` holds a plain action; task, physics and reward stay
+those of the family underneath, so a learner of tasks never knows which of them it acts through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import Bonus, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key
+
+
+from typing import TYPE_CHECKING
+
+from hmrl_cli.environment.rollout import advance
+from hmrl_cli.lazy import KEYS
+from hmrl_cli.types import EnvState, SkillLibrary
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Task
+
+
+def bonus(family: TaskFamily, made: Bonus) -> TaskFamily:
+    """The family with an exploration bonus that was made for it."""
+    return family._replace(bonus=made)
+
+
+def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, stochastic: bool) -> TaskFamily:
+    """The family with skills for actions: one step runs the chosen skill for `steps_per_skill` steps.
+
+    Skills act by sampling (the maximum-entropy behaviour they were trained with) or, if not
+    `stochastic`, by their most likely action.  Raises ValueError where steps_per_skill does not divide the
+    horizon.
+    """
+
+    def act(key: Key, obs: Array, skill: Array) -> Array:
+        pi = library.policy(library.params, obs, skill)
+        return pi.sample(key) if stochastic else pi.mode()
+
+    return _hold(family, steps_per_skill, act)._replace(action=library.skill)
+
+
+def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
+    """The family with each action held for `steps_per_action` steps."""
+    return _hold(family, steps_per_action, lambda key, obs, action: action)
+
+
+def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
+    """One step decides, and `act(key, obs, decision)` carries it out for `steps` steps of the family."""
+    if family.horizon % steps:
+        raise ValueError(
+            f"a decision every {steps} steps does not divide the horizon of {family.name}, {family.horizon}"
+        )
+
+    def wrap(inner: EnvState, seed: Array, count: Array, reward: Array) -> EnvState:
+        return inner._replace(body=(inner, seed, count), reward=reward)
+
+    def reset(key: Key, task: Task) -> EnvState:
+        reset_key, act_key = jax.random.split(key)
+        inner = family.reset(reset_key, task)
+        # as plain numbers: a state holds arrays only
+        return wrap(inner, jax.random.key_data(act_key), jnp.int32(0), inner.reward)
+
+    def step(state: EnvState, decision: Array, task: Task) -> EnvState:
+        inner, seed, count = state.body
+        decision_key = jax.random.fold_in(jax.random.wrap_key_data(seed, impl=KEYS), count)
+
+        def one_step(inner: EnvState, t: Array) -> tuple[EnvState, Array]:
+            action = act(jax.random.fold_in(decision_key, t), inner.obs, decision)
+            inner = advance(family, inner, action, task)
+            return inner, inner.reward
+
+        inner, rewards = jax.lax.scan(one_step, inner, jnp.arange(steps))
+        return wrap(inner, seed, count + 1, rewards.sum())
+
+    scene = family.scene._replace(
+        poses=lambda state: family.scene.poses(state.body[0]),
+        goals=lambda state, task: family.scene.goals(state.body[0], task),
+        dt=family.scene.dt * steps,
+    )
+    horizon = family.horizon // steps
+    return family._replace(reset=reset, step=step, horizon=horizon, controller=None, scene=scene)

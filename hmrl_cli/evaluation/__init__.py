@@ -1,0 +1,1 @@
+"""How good it is: numbers alone, without disk or screen."""

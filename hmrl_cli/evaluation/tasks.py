@@ -1,0 +1,26 @@
+"""The tasks that something is evaluated on."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import TYPE_CHECKING
+
+from hmrl_cli.lazy import jax, np, root_key
+from hmrl_cli.types import (
+    TaskFamily,
+)
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Split
+
+
+def sample_tasks(family: TaskFamily, split: Split, num_tasks: int) -> Array:
+    """The tasks of a split [num_tasks, task_size]: the same for every run, with keys of their own."""
+    key = jax.random.fold_in(root_key(0), zlib.crc32(split.encode()))
+    return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
+
+
+def tasks_digest(tasks: Array) -> str:
+    """sha256 of the tasks' bytes: two evaluations with equal digests met the same tasks."""
+    return hashlib.sha256(np.asarray(tasks, np.float32).tobytes()).hexdigest()

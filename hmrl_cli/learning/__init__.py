@@ -1,0 +1,1 @@
+"""Building blocks of learners: networks, distributions, returns, PPO and SAC."""

@@ -1,0 +1,202 @@
+"""Networks behind `init(key) -> params` and `apply(params, ...)`, params a plain nested dict.
+
+The only module that knows flax.  `apply` takes any number of leading batch axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.lazy import jax, jnp, nn
+from hmrl_cli.learning import moments
+from hmrl_cli.learning.distributions import Categorical, Gaussian, Policy, SquashedGaussian
+from hmrl_cli.types import Action, Continuous, Discrete
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Params
+
+Activation = Literal["relu", "tanh"]
+Hidden = tuple[Annotated[int, Field(gt=0, le=65_536)], ...]  # units of each hidden layer
+
+
+class Network(NamedTuple):
+    """A function with parameters."""
+
+    init: Callable[[Key], Params]
+    apply: Callable[..., Any]
+
+
+class Recurrent(NamedTuple):
+    """A network with a memory [..., M], which is 0 before the first step of a sequence.
+
+    `apply(params, (x, valid))` reads whole sequences, x [..., T, F] and valid [..., T]; a step where valid is
+    0 leaves the memory as it was.
+    """
+
+    init: Callable[[Key], Params]
+    apply: Callable[..., Any]
+    remember: Callable[[Params, Array, Array], Array]  # memory, x [..., F] -> the memory with x
+    read: Callable[[Params, Array, Array], Any]  # the memory with x, x [..., F] -> what `apply` gives for it
+    memory_size: int
+
+    def of_sequences(self) -> Network:
+        """The same as a function of whole sequences."""
+        return Network(self.init, self.apply)
+
+
+def mlp(
+    input_size: int,
+    hidden: Sequence[int],
+    output_size: int,
+    activation: Activation = "relu",
+    output_scale: float = 1.0,
+) -> Network:
+    """Fully connected network [..., input_size] -> [..., output_size].
+
+    `output_scale` multiplies the initial weights of the last layer: a small one starts a policy
+    close to its bias in every state.
+    """
+    nonlinearity = {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
+    last_init = nn.initializers.variance_scaling(output_scale**2, "fan_in", "truncated_normal")
+    layers: list[Any] = []
+    for size in hidden:
+        layers += [nn.Dense(size), nonlinearity]
+    module = nn.Sequential([*layers, nn.Dense(output_size, kernel_init=last_init)])
+
+    def init(key: Key) -> Params:
+        return module.init(key, jnp.zeros(input_size))["params"]
+
+    def apply(params: Params, x: Array) -> Any:
+        # products of matrices with one axis of rows: derivatives of others are slow on a processor
+        rows = x.reshape(-1, x.shape[-1])
+        out: Any = module.apply({"params": params}, rows)
+        return out.reshape(*x.shape[:-1], output_size)
+
+    return Network(init, apply)
+
+
+def policy(
+    obs_size: int,
+    action: Action,
+    hidden: Sequence[int],
+    *,
+    latent_size: int = 0,
+    activation: Activation = "relu",
+    init_std: float = 1.0,
+    output_scale: float = 1.0,
+) -> Network:
+    """pi(a | o, z) of the meta-learners: `apply(params, obs, latent)` -> Gaussian or Categorical.
+
+    Continuous actions have a learned standard deviation that does not depend on the state (Finn et
+    al. 2017, app. A.2), and an initial mean near 0 where `output_scale` is small.  `latent` [...,
+    latent_size] is None where latent_size is 0.
+    """
+    # logits near zero at the start choose evenly among the skills
+    scale = output_scale if isinstance(action, Continuous) else 0.01
+    net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
+
+    def init(key: Key) -> Params:
+        params = {"net": net.init(key)}
+        if isinstance(action, Continuous):
+            params["log_std"] = jnp.full(action.size, math.log(init_std), jnp.float32)
+        return params
+
+    def apply(params: Params, obs: Array, latent: Array | None = None) -> Policy:
+        out = net.apply(params["net"], obs if latent is None else jnp.concatenate([obs, latent], axis=-1))
+        if isinstance(action, Discrete):
+            return Categorical(out)
+        return Gaussian(out, jnp.broadcast_to(params["log_std"], out.shape))
+
+    return Network(init, apply)
+
+
+def normalizing(policy: Network, obs_size: int) -> Network:
+    """A policy that sees observations by their moments, `params["observed"]`, which no gradient moves."""
+
+    def init(key: Key) -> Params:
+        return {"policy": policy.init(key), "observed": moments.initial(obs_size)}
+
+    def apply(params: Params, obs: Array, latent: Array | None = None) -> Policy:
+        observed = jax.lax.stop_gradient(params["observed"])
+        return policy.apply(params["policy"], moments.normalize(observed, obs), latent)
+
+    return Network(init, apply)
+
+
+def action_code(action: Action, value: Array) -> Array:
+    """What a network sees of an action [..., action.size]: as the family clips it, or one-hot."""
+    if isinstance(action, Discrete):
+        return jax.nn.one_hot(value, action.size)
+    return jnp.clip(value, -1.0, 1.0)
+
+
+def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
+    """Policy of soft actor-critic: `apply(params, obs)` -> SquashedGaussian or Categorical."""
+    discrete = isinstance(action, Discrete)
+    net = mlp(obs_size, hidden, action.size if discrete else 2 * action.size, output_scale=0.01)
+
+    def apply(params: Params, obs: Array) -> SquashedGaussian | Categorical:
+        out = net.apply(params, obs)
+        if discrete:
+            return Categorical(out)
+        mean, log_std = jnp.split(out, 2, axis=-1)
+        return SquashedGaussian(mean, jnp.clip(log_std, -10.0, 2.0))
+
+    return Network(net.init, apply)
+
+
+def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
+    """Two independent soft Q functions.
+
+    Continuous: `apply(params, obs, action)` -> [2, ...].  Discrete: `apply(params, obs)` -> [2, ..., A].
+    """
+    discrete = isinstance(action, Discrete)
+    net = mlp(obs_size, hidden, action.size) if discrete else mlp(obs_size + action.size, hidden, 1)
+
+    def init(key: Key) -> Params:
+        return jax.vmap(net.init)(jax.random.split(key, 2))
+
+    def apply(params: Params, obs: Array, action: Array | None = None) -> Array:
+        x = obs if action is None else jnp.concatenate([obs, action], axis=-1)
+        q = jax.vmap(net.apply, in_axes=(0, None))(params, x)
+        return q if discrete else q[..., 0]
+
+    return Network(init, apply)
+
+
+def recurrent(input_size: int, memory_size: int, head: Network) -> Recurrent:
+    """A gated recurrent unit (Cho et al. 2014), read by a head that sees [..., memory_size + input_size].
+
+    The head sees the input beside the memory, so that the memory need not carry what is in sight.
+    """
+    cell = nn.GRUCell(memory_size)
+
+    def init(key: Key) -> Params:
+        cell_key, head_key = jax.random.split(key)
+        cell_params = cell.init(cell_key, jnp.zeros(memory_size), jnp.zeros(input_size))["params"]
+        return {"cell": cell_params, "head": head.init(head_key)}
+
+    def remember(params: Params, memory: Array, x: Array) -> Array:
+        return cell.apply({"params": params["cell"]}, memory, x)[0]
+
+    def read(params: Params, memory: Array, x: Array) -> Any:
+        return head.apply(params["head"], jnp.concatenate([memory, x], axis=-1))
+
+    def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
+        x, valid = sequence
+
+        def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            memory = jnp.where(now[1][..., None] > 0, remember(params, memory, now[0]), memory)
+            return memory, memory
+
+        first = jnp.zeros((*valid.shape[:-1], memory_size))
+        over_time = (jnp.moveaxis(x, -2, 0), jnp.moveaxis(valid, -1, 0))
+        _, memories = jax.lax.scan(step, first, over_time)
+        # the head is outside the recurrence: one large product instead of T small ones
+        return read(params, jnp.moveaxis(memories, 0, -2), x)
+
+    return Recurrent(init, apply, remember, read, memory_size)

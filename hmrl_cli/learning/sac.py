@@ -1,0 +1,155 @@
+"""Soft actor-critic with twin critics (Haarnoja et al. 2018, 1812.05905).
+
+For continuous actions, and for discrete ones, where the policy's expectation is taken exactly
+(Christodoulou 2019, 1910.07207).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.learning import networks
+from hmrl_cli.schema import Strict
+from hmrl_cli.types import Action, Discrete
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics, Params
+
+
+class Config(Strict):
+    """Settings of the learner."""
+
+    hidden: networks.Hidden = Field((256, 256), strict=False, description="units per hidden layer")
+    learning_rate: float = Field(3e-4, gt=0, lt=1, description="of policy, critics and temperature (Adam)")
+    discount: float = Field(0.99, ge=0, le=1, description="gamma")
+    target_rate: float = Field(0.005, gt=0, le=1, description="Polyak step of the target critics")
+    entropy_coefficient: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        0.1,
+        description='alpha; "auto" tunes it to an entropy of -A, or log(A) / 2 for A choices',
+    )
+
+
+class State(NamedTuple):
+    """Everything that learning carries on."""
+
+    policy: Params
+    critic: Params
+    target: Params
+    log_alpha: Array  # []
+    optimizers: Any  # of (policy, critic, log_alpha)
+
+
+class Batch(NamedTuple):
+    """Transitions [B]; `obs` already holds what the policy is conditioned on."""
+
+    obs: Array  # [B, obs_size]
+    action: Array  # [B, action_size], or [B] int32
+    reward: Array  # [B]
+    discount: Array  # [B]  0 where the episode ended early, else 1
+    next_obs: Array  # [B, obs_size]
+
+
+class SoftActorCritic(NamedTuple):
+    """The learner, bound to its sizes."""
+
+    policy: networks.Network
+    critic: networks.Network
+    action: Action
+    config: Config
+
+    def init(self, key: Key) -> State:
+        """Fresh parameters; the target critics start equal to the critics."""
+        policy_key, critic_key = jax.random.split(key)
+        policy, critic = self.policy.init(policy_key), self.critic.init(critic_key)
+        log_alpha = jnp.float32(0.0)  # alpha = 1 where it is automatic, unused where it is fixed
+        opt = optax.adam(self.config.learning_rate)
+        optimizers = (opt.init(policy), opt.init(critic), opt.init(log_alpha))
+        return State(policy, critic, jax.tree.map(jnp.copy, critic), log_alpha, optimizers)
+
+    def update(self, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
+        """One gradient step on critics, policy and, where it is automatic, the temperature."""
+        target_key, policy_key = jax.random.split(key)
+        goal = self.goal(target_key, state, batch)
+        critic_loss, gradient = jax.value_and_grad(self.critic_loss)(state.critic, batch, goal)
+        state, metrics = self.descend(policy_key, state, batch, gradient)
+        return state, {"critic_loss": critic_loss} | metrics
+
+    def goal(self, key: Key, state: State, batch: Batch) -> Array:
+        """What the critics are drawn to [B]: the reward and the discounted soft value; it has no gradient."""
+        next_value, _ = self._soft_value(key, state.policy, state.target, self._alpha(state), batch.next_obs)
+        return jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
+
+    def critic_loss(self, critic: Params, batch: Batch, goal: Array) -> Array:
+        """Half the squared distance from the goal [B], of both critics together: mean over the batch []."""
+        if isinstance(self.action, Discrete):
+            q = self.critic.apply(critic, batch.obs)
+            q = jnp.sum(q * jax.nn.one_hot(batch.action, self.action.size), axis=-1)
+        else:
+            q = self.critic.apply(critic, batch.obs, batch.action)
+        return 0.5 * jnp.mean(jnp.sum((q - goal) ** 2, axis=0))
+
+    def descend(self, key: Key, state: State, batch: Batch, gradient: Params) -> tuple[State, Metrics]:
+        """The rest of an update, given the gradient of the critics' loss.
+
+        The critics step, the policy follows the new critics, then the temperature and the target critics.
+        """
+        opt = optax.adam(self.config.learning_rate)
+        policy_opt, critic_opt, alpha_opt = state.optimizers
+        alpha = self._alpha(state)
+        updates, critic_opt = opt.update(gradient, critic_opt)
+        critic = optax.apply_updates(state.critic, updates)
+
+        def policy_loss(policy: Params) -> tuple[Array, Array]:
+            value, entropy = self._soft_value(key, policy, critic, alpha, batch.obs)
+            return -value.mean(), entropy.mean()
+
+        (_, entropy), grads = jax.value_and_grad(policy_loss, has_aux=True)(state.policy)
+        updates, policy_opt = opt.update(grads, policy_opt)
+        policy = optax.apply_updates(state.policy, updates)
+
+        log_alpha = state.log_alpha
+        if self.config.entropy_coefficient == "auto":
+            # d/d log_alpha of alpha * (entropy - target)
+            updates, alpha_opt = opt.update(alpha * (entropy - self._target_entropy()), alpha_opt)
+            log_alpha = optax.apply_updates(log_alpha, updates)
+
+        target = optax.incremental_update(critic, state.target, self.config.target_rate)
+        new_state = State(policy, critic, target, log_alpha, (policy_opt, critic_opt, alpha_opt))
+        return new_state, {"action_entropy": entropy, "alpha": alpha}
+
+    def _alpha(self, state: State) -> Array:
+        """The temperature []."""
+        if self.config.entropy_coefficient == "auto":
+            return jnp.exp(state.log_alpha)
+        return jnp.float32(self.config.entropy_coefficient)
+
+    def _target_entropy(self) -> Array:
+        if isinstance(self.action, Discrete):
+            return 0.5 * jnp.log(float(self.action.size))
+        return jnp.float32(-self.action.size)
+
+    def _soft_value(
+        self, key: Key, policy: Params, critic: Params, alpha: Array, obs: Array
+    ) -> tuple[Array, Array]:
+        """E[min Q - alpha log pi] [B] under the policy, and its entropy, exact or of one sample [B]."""
+        pi = self.policy.apply(policy, obs)
+        if isinstance(self.action, Discrete):
+            log_probs = pi.log_probs()
+            q = self.critic.apply(critic, obs).min(axis=0)
+            entropy = pi.entropy()
+            return jnp.sum(jnp.exp(log_probs) * q, axis=-1) + alpha * entropy, entropy
+        action, log_prob = pi.sample_with_log_prob(key)
+        return self.critic.apply(critic, obs, action).min(axis=0) - alpha * log_prob, -log_prob
+
+
+def make(obs_size: int, action: Action, config: Config) -> SoftActorCritic:
+    """Soft actor-critic for observations [obs_size] and the given actions."""
+    return SoftActorCritic(
+        networks.soft_policy(obs_size, action, config.hidden),
+        networks.twin_critic(obs_size, action, config.hidden),
+        action,
+        config,
+    )

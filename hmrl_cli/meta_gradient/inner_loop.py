@@ -1,0 +1,216 @@
+"""The inner loop that MAML and MAESN share: collect episodes of one task, take a policy-gradient step.
+
+An `AdaptState` holds what may move.  A step size of the same tree says how far; a part whose step size is
+None stays where it is.  MAML moves the parameters; MAESN moves the exploration latent alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from hmrl_cli.environment.rollout import Held, unroll
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning.distributions import Gaussian
+from hmrl_cli.learning.networks import Network
+from hmrl_cli.learning.returns import discounted, gae, linear_baseline, masked_mean, whiten
+from hmrl_cli.types import AdaptState, Discrete, EnvState, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Params, Task
+
+
+Surrogate = Literal["log_prob", "ratio"]
+
+MISFIT = 1e-4  # of the mean return: what the baseline's float32 fit leaves of equal returns
+
+
+class Fallback(NamedTuple):
+    """How often an episode holds one random action, so that something is found the policy would not find."""
+
+    share: Array  # []  of the episodes
+    late: Array  # []  of these, do so from a random step on: where the policy has led (Ecoffet et al. 2021)
+
+
+class Episodes(NamedTuple):
+    """N episodes of one task under one AdaptState, with what the losses need of them."""
+
+    transitions: Transition  # leaves [N, T, ...]
+    noise: Array | None  # [N, L]  z = mean + std * noise, one z per episode
+    latent: Array | None  # [N, L]  z
+    own: Array  # [N]  1 where the policy chose all actions, 0 where one was held
+    advantage: Array  # [N, T]  whitened, 0 where not valid
+    start_advantage: Array  # [N]  whitened advantage of the first step, the episode's as a whole
+    returned: Array  # [N]  undiscounted
+    success: Array  # [N]  goal met at the last step
+    reached: Array  # [N]  goal met at any step
+
+
+def collect(
+    key: Key,
+    state: AdaptState,
+    *,
+    policy: Network,
+    family: TaskFamily,
+    task: Task,
+    num_episodes: int,
+    discount: float,
+    gae_lambda: float,
+    fallback: Fallback | None = None,
+) -> Episodes:
+    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
+    noise_key, episode_key = jax.random.split(key)
+    noise = latent_noise(noise_key, state.latent, num_episodes)
+    latent = draw_latent(state.latent, noise)
+
+    def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState, Array]:
+        held, own = None, jnp.float32(1.0)
+        if fallback is not None:
+            hold_key, key = jax.random.split(key)
+            held = hold(hold_key, family, fallback)
+            own = jnp.float32(held.start >= family.horizon)
+        return *unroll(key, acting(policy, state.params, z), family, task, held), own
+
+    transitions, final, own = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
+    advantage, start_advantage = advantages(transitions, discount, gae_lambda)
+    return Episodes(
+        transitions=transitions,
+        noise=noise,
+        latent=latent,
+        own=own,
+        advantage=advantage,
+        start_advantage=start_advantage,
+        returned=transitions.reward.sum(axis=1),
+        success=final.success.astype(jnp.float32),
+        reached=final.reached.astype(jnp.float32),
+    )
+
+
+def advantages(transitions: Transition, discount: float, gae_lambda: float) -> tuple[Array, Array]:
+    """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline.
+
+    A start stands for its episode as a whole, which is what a latent decides.  So it is judged by lambda 1,
+    the return less the baseline, whatever lambda the steps have: a smaller one sees little of it.
+    """
+    gamma = discount * transitions.discount
+    returns = jax.vmap(discounted)(transitions.reward, gamma)
+    values = linear_baseline(transitions.obs, returns, transitions.valid)
+    estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
+    advantage = estimate(transitions.reward, gamma, values, jnp.zeros(len(returns)), gae_lambda)
+    noise = MISFIT * jnp.abs(returns[:, 0]).mean()
+    starts = whiten(returns[:, 0] - values[:, 0], jnp.ones(len(returns)), noise)
+    return whiten(advantage, transitions.valid, noise), starts
+
+
+def mean_reward(episodes: Episodes) -> Array:
+    """Of a step that counts, over all episodes: []."""
+    steps = episodes.transitions
+    return masked_mean(steps.reward, steps.valid)
+
+
+def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
+    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
+
+    def act(key: Key, obs: Array) -> tuple[Array, Array]:
+        return policy.apply(params, obs, z).sample_with_log_prob(key)
+
+    return act
+
+
+def hold(key: Key, family: TaskFamily, fallback: Fallback) -> Held:
+    """An evenly drawn action that one episode holds, from its start, from a random step on, or never.
+
+    Through skills, that is a skill.
+    """
+    whether_key, late_key, start_key, what_key = jax.random.split(key, 4)
+    late = jax.random.bernoulli(late_key, fallback.late)
+    start = jnp.where(late, jax.random.randint(start_key, (), 0, family.horizon), 0)
+    start = jnp.where(jax.random.bernoulli(whether_key, fallback.share), start, family.horizon)
+    if isinstance(family.action, Discrete):
+        return Held(start, jax.random.randint(what_key, (), 0, family.action.size))
+    return Held(start, jax.random.uniform(what_key, (family.action.size,), minval=-1.0, maxval=1.0))
+
+
+def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:
+    """Draw standard normal noise [N, L]; None without a latent."""
+    return None if latent is None else jax.random.normal(key, (num_episodes, *latent.mean.shape))
+
+
+def draw_latent(latent: Gaussian | None, noise: Array | None) -> Array | None:
+    """z = mu + sigma * noise [N, L]; None without a latent."""
+    if latent is None:
+        return None
+    return jax.vmap(lambda eps: latent.mean + jnp.exp(latent.log_std) * eps)(noise)
+
+
+def spread_latent(latent: Array | None, horizon: int) -> Array | None:
+    """Each episode's z at each of its steps: [N, L] -> [N, T, L]."""
+    if latent is None:
+        return None
+    return jnp.broadcast_to(latent[:, None], (latent.shape[0], horizon, latent.shape[1]))
+
+
+def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Surrogate = "log_prob") -> Array:
+    """The loss whose gradient is the inner step's direction; None in `moving` marks what is held.
+
+    For the parameters, REINFORCE: -mean_t A_t log pi(a_t | o_t, z) (Finn et al. 2017, eq. 4), or with
+    "ratio" -mean_t A_t pi / pi_old (Rothfuss et al. 2019, eq. 8): the same gradient, but its derivative,
+    which the outer step passes through, is the one of low variance that knows how episodes are drawn.
+    For the latent, its score function with z held: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al. 2018).
+    An episode that held an action, if only at its end, does not speak for either, and is left out.
+    """
+    loss = jnp.float32(0.0)
+    if moving.params is not None:
+        steps = episodes.transitions
+        z = spread_latent(episodes.latent, steps.obs.shape[1])
+        worth = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
+        if form == "ratio":
+            worth = jnp.exp(worth - steps.log_prob)
+        loss -= masked_mean(worth * episodes.advantage, steps.valid * episodes.own[:, None])
+    if moving.latent is not None:
+        worth = jax.vmap(moving.latent.log_prob)(episodes.latent)
+        loss -= masked_mean(worth * episodes.start_advantage, episodes.own)
+    return loss
+
+
+def step_factor(count: Array, decay: float, hold: int, floor: float) -> Array:
+    """Share [] of the step size that update number `count` [] takes, from 0.
+
+    The first `hold` updates take all of it, each later one `decay` times as much as the one before, and none
+    less than `floor`.  MAML's authors take a, a/2, a/2, ... at test time: decay .5, hold 1, floor .5.
+    MAESN's take s, s, s/2, s/4, ...: decay .5, hold 2; in LatentSpace, hold 3.
+    """
+    return jnp.maximum(floor, decay ** jnp.maximum(count - hold + 1, 0))
+
+
+def update(
+    state: AdaptState,
+    episodes: Episodes,
+    step_size: AdaptState,
+    policy: Network,
+    *,
+    form: Surrogate = "log_prob",
+    first_order: bool = False,
+) -> AdaptState:
+    """One gradient step of what has a step size.
+
+    Args:
+        state: before the step.
+        episodes: collected with it; held constant.
+        step_size: params a tree like the policy's, each leaf [], or None; latent Gaussian(mean [L], log_std
+            [L]) or None.
+        policy: pi(a | o, z).
+        form: of the policy's loss.
+        first_order: no derivative flows through the direction of the step.
+    """
+    moving = AdaptState(
+        *(None if size is None else part for part, size in zip(state, step_size, strict=True))
+    )
+    direction = jax.grad(surrogate)(moving, episodes, policy, form)
+    if first_order:
+        direction = jax.lax.stop_gradient(direction)
+
+    def moved(part: Any, size: Any, slope: Any) -> Any:
+        return part if size is None else jax.tree.map(lambda x, s, g: x - s * g, part, size, slope)
+
+    return AdaptState(*map(moved, state, step_size, direction))

@@ -1,0 +1,327 @@
+"""Gradient-based meta-reinforcement learning: an inner loop per task, one outer step over all of them.
+
+What MAML and MAESN share.  They differ in what the inner loop moves and in what is meta-learned, which the
+`Meta` parameters and their step sizes say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.compute.devices import in_shares
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning.distributions import Gaussian, Policy
+from hmrl_cli.meta_gradient import clipped_step, inner_loop, test_time, trust_region
+from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback
+from hmrl_cli.schema import SCHEDULE
+from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.schema import Evaluation
+    from hmrl_cli.types import Array, Key, Metrics, Params, Task
+from hmrl_cli.meta_gradient.config import Config
+
+OUTPUT_SCALE = 0.1  # a policy that drifts before it has learned never meets what it could learn from
+
+
+class Meta(NamedTuple):
+    """What the outer step moves."""
+
+    policy: Params
+    latents: Gaussian | None  # one row per training task, [num_train_tasks, L]
+    step_size: AdaptState  # leaves [inner_steps or 1, ...]; None for a part that the inner loop leaves alone
+
+
+class State(NamedTuple):
+    """The meta-parameters and, where training draws from a fixed table, its tasks."""
+
+    meta: Meta
+    optimizer: Any  # of the outer steps
+    tasks: Array | None  # [num_train_tasks, task_size]
+
+
+class Batch(NamedTuple):
+    """One outer step's data; leaves start with [tasks_per_update]."""
+
+    rows: Array | None  # [] which training task
+    phases: Episodes  # leaves [inner_steps + 1, N, ...]  before each inner update, and after the last
+
+
+class MetaGradient(NamedTuple):
+    """The learner, bound to its family; `latent_size` 0 and `kl_weight` 0 are MAML."""
+
+    config: Config
+    family: TaskFamily
+    policy: networks.Network
+    step_size: AdaptState  # at the start; floats, None for a part that stays
+    latent_size: int
+    kl_weight: float
+
+    def init(self, key: Key) -> State:
+        """Fresh meta-parameters: latents mu ~ N(0, 1), log sigma = 0 (Gupta et al. 2018)."""
+        policy_key, latent_key, task_key = jax.random.split(key, 3)
+        num_tasks, latents, tasks = self.config.num_train_tasks, None, None
+        if num_tasks:
+            tasks = jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(task_key, num_tasks))
+        if self.latent_size:
+            mean = jax.random.normal(latent_key, (num_tasks, self.latent_size))
+            latents = Gaussian(mean, jnp.zeros_like(mean))
+        policy = self.policy.init(policy_key)
+        meta = Meta(policy, latents, self._first_step_size(policy))
+        outer, settings = self._outer
+        return State(meta, outer.init(meta, settings), tasks)
+
+    def step(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """One outer step."""
+        task_key, episode_key = jax.random.split(key)
+        rows, tasks = self._draw_tasks(task_key, state.tasks)
+        keys = jax.random.split(episode_key, self.config.tasks_per_update)
+        meta, optimizer, metrics = in_shares(self._learn, (state.meta, state.optimizer), keys, rows, tasks)
+        if meta.latents is not None:
+            metrics["latent_kl"] = prior_divergence(meta.latents).mean()
+        return State(meta, optimizer, state.tasks), metrics
+
+    def _learn(
+        self, mean: Callable[[Any], Any], shared: tuple[Meta, Any], keys: Key, rows: Array | None, tasks: Task
+    ) -> tuple[Meta, Any, Metrics]:
+        """Meet the tasks of one device, and step with the mean over all devices."""
+        meta, optimizer = shared
+        batch = over_tasks(partial(self._gather, meta), (keys, rows, tasks), self.config.tasks_at_once)
+        outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
+        divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
+        outer, settings = self._outer
+        new, optimizer, info = outer.step(meta, optimizer, outputs, loss, divergence, settings, mean)
+        if self.config.normalize_observations:
+            steps = batch.phases.transitions
+            observed = moments.absorb(new.policy["observed"], steps.obs, steps.valid, mean)
+            new = new._replace(policy=new.policy | {"observed": observed})
+        metrics = {
+            "return_before": batch.phases.returned[:, 0].mean(),
+            "return_after": batch.phases.returned[:, -1].mean(),
+            "success_after": batch.phases.success[:, -1].mean(),
+            "reached_after": batch.phases.reached[:, -1].mean(),
+            **info._asdict(),
+        }
+        return new, optimizer, mean(metrics)
+
+    def outputs(self, meta: Meta, batch: Batch) -> Policy:
+        """Action distributions on the episodes that the outer loss judges, [tasks, phases, N, T].
+
+        Adaptation is repeated from `meta` on the stored episodes, so that derivatives pass through it.
+        """
+
+        def one_task(rows: Array | None, phases: Episodes) -> Policy:
+            def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, AdaptState]:
+                new = self._adapt(meta, state, *now)
+                return new, new
+
+            counts = jnp.arange(self.config.inner_steps)
+            start = self._start(meta, rows)
+            _, adapted = jax.lax.scan(inner, start, (counts, jax.tree.map(lambda x: x[:-1], phases)))
+            states = jax.tree.map(lambda x, more: jnp.concatenate([x[None], more]), start, adapted)
+            judged = jax.tree.map(lambda x: x[self._first_judged :], (states, phases))
+            return jax.vmap(self._act)(*judged)
+
+        if self.config.tasks_at_once:  # derivatives compute the activations anew
+            return over_tasks(jax.checkpoint(one_task), tuple(batch), self.config.tasks_at_once)
+        # what one task needs stays in the cache of a processor
+        return over_tasks(one_task, tuple(batch), 1 if jax.default_backend() == "cpu" else 0)
+
+    def loss(self, meta: Meta, outputs: Policy, batch: Batch) -> Array:
+        """-E[pi / pi_old A] after adaptation, plus the latents' divergence from the prior before it.
+
+        The clipped outer steps bound the ratio, and hold every policy that collected episodes for an inner
+        update near to what it was (Rothfuss et al. 2019, eq. 13).
+        """
+        judged = self._judged(batch)
+        steps, limit = judged.transitions, self.config.clipped.clip
+        log_ratio = outputs.log_prob(steps.action) - steps.log_prob
+        ratio = jnp.exp(log_ratio)
+        gain = ratio * judged.advantage
+        if self.config.outer == "clipped":
+            gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * judged.advantage)
+        updates = self.config.inner_steps or 1 if self.config.outer_loss == "all" else 1
+        loss = -phase_mean(gain[:, -updates:], steps.valid[:, -updates:])
+        if self.config.outer == "clipped" and self.config.inner_steps:
+            moved = ratio - 1.0 - log_ratio  # has the divergence for its mean
+            loss += self.config.clipped.kl_weight * phase_mean(moved[:, :-1], steps.valid[:, :-1])
+        if meta.latents is None:
+            return loss
+        rows = jax.tree.map(lambda x: x[batch.rows], meta.latents)
+        return loss + self.kl_weight * prior_divergence(rows).mean()
+
+    def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
+        """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
+        start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
+        given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}
+        tested = self._replace(config=self.config.model_copy(update=given))
+
+        def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
+            return self._collect(key, acting, task, budget.episodes, fallback)
+
+        return test_time.adapt(key, start, collect, partial(tested._adapt, state.meta), self.policy, budget)
+
+    def _prior(self, meta: Meta, std: float) -> Gaussian | None:
+        """Where the latent of a new task starts."""
+        if meta.latents is None:
+            return None
+        zeros = jnp.zeros(self.latent_size)
+        return Gaussian(zeros, zeros + math.log(std))
+
+    def behaviour(self, key: Key, state: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
+        """How an adapted policy acts in one episode: with one latent, drawn from the key."""
+        latent = inner_loop.draw_latent(state.latent, inner_loop.latent_noise(key, state.latent, 1))
+        return inner_loop.acting(self.policy, state.params, None if latent is None else latent[0])
+
+    def _draw_tasks(self, key: Key, table: Array | None) -> tuple[Array | None, Array]:
+        count = self.config.tasks_per_update
+        if table is None:
+            return None, jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(key, count))
+        rows = jax.random.choice(key, self.config.num_train_tasks, (count,), replace=False)
+        return rows, table[rows]
+
+    def _start(self, meta: Meta, row: Array | None) -> AdaptState:
+        latent = None if meta.latents is None else jax.tree.map(lambda x: x[row], meta.latents)
+        return AdaptState(meta.policy, latent)
+
+    def _collect(
+        self, key: Key, state: AdaptState, task: Task, num_episodes: int, fallback: Fallback | None = None
+    ) -> Episodes:
+        return inner_loop.collect(
+            key,
+            state,
+            policy=self.policy,
+            family=self.family,
+            task=task,
+            num_episodes=num_episodes,
+            discount=self.config.discount,
+            gae_lambda=self.config.gae_lambda,
+            fallback=fallback,
+        )
+
+    def _adapt(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
+        """The inner update number `count`; one beyond the trained ones has the step size of the last.
+
+        Advantages tell which way to go, and not how far: where the reward is a negative distance r, the slope
+        of r is as steep at every distance.  That of -r^2 / 2 is in proportion to the distance.
+        """
+        factor = inner_loop.step_factor(
+            count, self.config.step_decay, self.config.step_hold, self.config.step_floor
+        )
+        if self.config.scale_by_reward:
+            factor *= jnp.abs(inner_loop.mean_reward(episodes))
+        step_size = jax.tree.map(
+            lambda size: size[jnp.minimum(count, len(size) - 1)] * factor, meta.step_size
+        )
+        if not self.config.learn_step_size:
+            step_size = jax.lax.stop_gradient(step_size)
+        return inner_loop.update(
+            state,
+            episodes,
+            step_size,
+            self.policy,
+            form=self.config.inner_surrogate,
+            first_order=self.config.first_order,
+        )
+
+    def _act(self, state: AdaptState, episodes: Episodes) -> Policy:
+        """Action distributions [N, T] in the episodes, with their noise through the latent."""
+        obs = episodes.transitions.obs
+        latent = inner_loop.draw_latent(state.latent, episodes.noise)
+        return self.policy.apply(state.params, obs, inner_loop.spread_latent(latent, obs.shape[1]))
+
+    def _gather(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
+        """Episodes of one task before every inner update and after the last."""
+
+        def inner(state: AdaptState, count: Array) -> tuple[AdaptState, Episodes]:
+            step_key = jax.random.fold_in(key, count)
+            episodes = self._collect(step_key, state, task, self.config.episodes_per_task)
+            adapt = partial(self._adapt, meta, state, count, episodes)
+            return jax.lax.cond(count < self.config.inner_steps, adapt, lambda: state), episodes
+
+        # one scan over all phases compiles the physics once
+        counts = jnp.arange(self.config.inner_steps + 1)
+        return Batch(row, jax.lax.scan(inner, self._start(meta, row), counts)[1])
+
+    @property
+    def _outer(self) -> tuple[Any, Any]:
+        """The module of the outer step, and its settings."""
+        if self.config.outer == "clipped":
+            return clipped_step, self.config.clipped
+        return trust_region, self.config.trust_region
+
+    @property
+    def _first_judged(self) -> int:
+        """The first phase that the outer loss needs: the clipped one looks at those before an update, too."""
+        if self.config.outer == "clipped":
+            return 0
+        return min(1, self.config.inner_steps) if self.config.outer_loss == "all" else self.config.inner_steps
+
+    def _judged(self, batch: Batch) -> Episodes:
+        return jax.tree.map(lambda x: x[:, self._first_judged :], batch.phases)
+
+    def _first_step_size(self, policy: Params) -> AdaptState:
+        """Step sizes at the start, leaves [inner_steps, ...]: a number for each array of the policy.
+
+        Training without inner updates leaves one for those of a later adaptation.
+        """
+
+        def repeated(size: Any) -> Array:
+            return jnp.repeat(jnp.float32(size)[None], max(self.config.inner_steps, 1), axis=0)
+
+        params, latent = self.step_size
+        if params is not None:
+            params = jax.tree.map(lambda _: repeated(params), policy)
+        return AdaptState(params, jax.tree.map(repeated, latent))
+
+
+def over_tasks(run: Callable[..., Any], rows: tuple[Any, ...], at_once: int) -> Any:
+    """`run(*row)` for the row of every task, leaves [tasks, ...]; 0: all at once."""
+    if at_once:
+        return jax.lax.map(lambda row: run(*row), rows, batch_size=at_once)
+    return jax.vmap(run)(*rows)
+
+
+def phase_mean(x: Array, valid: Array) -> Array:
+    """Mean over the steps that count, every task and phase weighing the same; [tasks, phases, N, T]."""
+    per_phase = jnp.sum(x * valid, axis=(2, 3)) / jnp.maximum(valid.sum(axis=(2, 3)), 1.0)
+    return per_phase.mean()
+
+
+def mean_divergence(old: Policy, new: Policy, valid: Array) -> Array:
+    """Mean KL(old || new) of the action distributions [tasks, phases, N, T] in nats."""
+    return phase_mean(old.kl(new), valid)
+
+
+def prior_divergence(latents: Gaussian) -> Array:
+    """KL of each latent row [..., L] from N(0, I) in nats [...]."""
+    return latents.kl(jax.tree.map(jnp.zeros_like, latents))
+
+
+def make(
+    config: Config,
+    family: TaskFamily,
+    step_size: AdaptState,
+    *,
+    latent_size: int = 0,
+    kl_weight: float = 0.0,
+) -> MetaLearner:
+    """A learner that adapts what has a step size and meta-learns everything else with it."""
+    policy = networks.policy(
+        family.obs_size,
+        family.action,
+        config.hidden,
+        latent_size=latent_size,
+        activation=config.activation,
+        init_std=config.init_std,
+        output_scale=OUTPUT_SCALE,
+    )
+    if config.normalize_observations:
+        policy = networks.normalizing(policy, family.obs_size)
+    meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
+    episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)
+    return MetaLearner(meta.init, meta.step, episodes * family.horizon, meta.adapt, meta.behaviour)

@@ -1,0 +1,185 @@
+"""Adaptation by what went well: a refit to all episodes of a task so far, weighted by their returns.
+
+An update of the inner loop follows the gradient of one batch of episodes and forgets it.  Where a reward is
+seen in few of them, that is little to go by.  Here every episode is remembered, and after each batch two
+things are fitted anew, from where meta-training left them:
+
+* the latent distribution, to the latents of the good episodes: the mode of a normal-inverse-gamma posterior
+  whose prior counts as one episode (cross-entropy method with a prior; Rubinstein 1999);
+* the policy, by imitation of the good episodes (self-imitation; Oh et al. 2018, 1806.05635), if asked for.
+
+Whoever acted in an episode can be imitated, so one that held a random action or skill (`collect`'s fallback)
+is as good as one of the policy's own; without imitation it is left out, for it does not speak for its latent.
+
+Where nothing has been found yet, returns differ by what actions cost and by chance.  Weights know no units,
+and would take the cheapest episode for a success.  So nothing moves until the reward of a step stands out by
+its share of `evaluation.least_gain` (`found`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.learning.distributions import Gaussian
+from hmrl_cli.learning.networks import Network
+from hmrl_cli.learning.returns import masked_mean
+from hmrl_cli.types import AdaptState
+
+if TYPE_CHECKING:
+    from hmrl_cli.meta_gradient.inner_loop import Episodes
+    from hmrl_cli.types import Array, Key, Params
+
+SELECTIVITY = 10.0  # log of the weight of the best episode over that of an average one
+LEVEL = 0.25  # share of the first batch that may be as good as nothing
+IMITATION_RATE = 1e-2  # Adam
+IMITATED = 8  # episodes that a gradient step looks at
+
+
+class Memory(NamedTuple):
+    """Episodes of one task, M at most."""
+
+    latent: Array | None  # [M, L]
+    obs: Array  # [M, T, obs_size]
+    action: Array  # [M, T, action_size], or [M, T] int32
+    valid: Array  # [M, T]  1 where the step counts
+    own: Array  # [M]  1 where the policy chose all actions
+    returned: Array  # [M]
+    best: Array  # [M]  the highest reward of a step that counts
+    kept: Array  # [M]  1 where there is an episode
+
+
+def empty(episodes: Episodes, batches: int) -> Memory:
+    """Room for so many batches of episodes like these."""
+    first = jax.eval_shape(_of, episodes)
+    return jax.tree.map(lambda x: jnp.zeros((batches * x.shape[0], *x.shape[1:]), x.dtype), first)
+
+
+def remember(memory: Memory, episodes: Episodes, count: Array) -> Memory:
+    """With the batch number `count` []."""
+
+    def put(old: Array, new: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
+
+    return jax.tree.map(put, memory, _of(episodes))
+
+
+def _of(episodes: Episodes) -> Memory:
+    steps = episodes.transitions
+    return Memory(
+        episodes.latent,
+        steps.obs,
+        steps.action,
+        steps.valid,
+        episodes.own,
+        episodes.returned,
+        best=jnp.max(jnp.where(steps.valid > 0, steps.reward, -jnp.inf), axis=1),
+        kept=jnp.ones_like(episodes.returned),
+    )
+
+
+def worth(memory: Memory) -> Array:
+    """Weights [M] of the episodes, summing to 1: w ~ exp(s (R - max R) / (max R - mean R)).
+
+    Returns that are all alike give even weights, a few that stand out nearly all; without episodes, zeros.
+    """
+    mean = masked_mean(memory.returned, memory.kept)
+    best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
+    # what float32 sums leave of equal returns is no difference
+    spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
+    log_weight = jnp.maximum(SELECTIVITY * (memory.returned - best) / spread, -50.0)
+    return jax.nn.softmax(log_weight, where=memory.kept > 0)
+
+
+def found(memory: Memory, first: int, least_gain: float) -> Array:
+    """Whether the reward of a step stands out: [] bool.
+
+    It does so by `least_gain` over the steps of an episode: by the mean step of a return so much higher.  An
+    episode that comes to a goal late has hardly a better return, and may have paid more for actions.
+
+    It stands out of the best steps of the first batch, `first` episodes before any update.  These tell what
+    the policy meets by chance.  Its own ones count, for one held action may cost more.  Their lower quartile
+    tells it even where half of them have met the goal, and does not rise as later batches get better.
+    """
+    kept, own, best = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.best))
+    counted = jnp.where((kept & own).any(), kept & own, kept)
+    ordered = jnp.sort(jnp.where(counted, best, jnp.inf))
+    level = ordered[jnp.int32(LEVEL * jnp.maximum(counted.sum() - 1, 0))]
+    gain = jnp.max(jnp.where(memory.kept > 0, memory.best, -jnp.inf)) - level
+    return gain >= least_gain / memory.valid.shape[1]
+
+
+def refit(
+    key: Key,
+    start: AdaptState,
+    memory: Memory,
+    policy: Network,
+    imitation_steps: int,
+    *,
+    first: int = 0,
+    least_gain: float = 0.0,
+) -> AdaptState:
+    """The latent and the policy that the episodes speak for; as at the start while nothing was found.
+
+    Args:
+        key: for the episodes to imitate.
+        start: what acted before any episode; where both begin.
+        memory: of all episodes so far.
+        policy: pi(a | o, z).
+        imitation_steps: gradient steps of the policy; 0: it stays.
+        first: episodes of the first batch.
+        least_gain: in units of the return, what counts as found; 0: everything.
+    """
+    if not imitation_steps:
+        memory = memory._replace(kept=memory.kept * memory.own)
+    weight = worth(memory)
+    latent = start.latent
+    if latent is not None and memory.latent is not None:
+        latent = posterior(latent, memory.latent, weight)
+    params = start.params
+    if imitation_steps:
+        params = imitate(key, params, memory, weight, policy, imitation_steps)
+    fitted = AdaptState(params, latent)
+    if not least_gain:
+        return fitted
+    is_found = found(memory, first, least_gain)
+    return jax.tree.map(lambda new, old: jnp.where(is_found, new, old), fitted, start)
+
+
+def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
+    """The latent distribution [L] after latents [M, L] of weights [M].
+
+    The weights count as 1 / sum w^2 episodes, the prior as one; its variance is part of the new one.  Without
+    weights, the prior.
+    """
+    share = weight.sum() / (1.0 + jnp.sum(weight**2))  # 0 where nothing weighs
+    mean = (1.0 - share) * prior.mean + share * weight @ latents
+    scatter = share * weight @ (latents - mean) ** 2 + (1.0 - share) * (prior.mean - mean) ** 2
+    variance = scatter + (1.0 - share) * jnp.exp(2 * prior.log_std)
+    return Gaussian(mean, 0.5 * jnp.log(variance))
+
+
+def imitate(key: Key, params: Params, memory: Memory, weight: Array, policy: Network, steps: int) -> Params:
+    """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam.
+
+    Each step draws a few episodes in proportion to their weights: most of a memory has next to none.
+    """
+    adam = optax.adam(IMITATION_RATE)
+
+    def loss(params: Params, drawn: Memory) -> Array:
+        latent = drawn.latent
+        if latent is not None:
+            latent = jnp.broadcast_to(latent[:, None], (*drawn.valid.shape, latent.shape[-1]))
+        log_prob = policy.apply(params, drawn.obs, latent).log_prob(drawn.action)
+        return -masked_mean(log_prob, drawn.valid)
+
+    def descend(carry: tuple, rows: Array) -> tuple[tuple, None]:
+        params, optimizer = carry
+        drawn = jax.tree.map(lambda x: x[rows], memory)
+        updates, optimizer = adam.update(jax.grad(loss)(params, drawn), optimizer)
+        return (optax.apply_updates(params, updates), optimizer), None
+
+    # by the cumulated weights: a categorical draw would make a random number for every episode of the memory
+    rows = jax.random.choice(key, weight.shape[0], (steps, IMITATED), p=weight)
+    (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), rows)
+    return params

@@ -1,0 +1,182 @@
+"""Trust region policy optimisation (Schulman et al. 2015, sec. 6 and app. C).
+
+Written for losses of a network's outputs.  One linearisation J of params -> outputs at the current
+parameters serves both the gradient, J^T dL/dy, and every Fisher-vector product, J^T H J v, with H the
+Hessian of the divergence in the outputs.  At the current parameters the divergence is stationary in the
+outputs, so J^T H J is its exact Hessian, without differentiating twice through an inner loop.
+
+Few iterations in single precision do not solve an ill-conditioned system, such as that of latents which the
+policy does not heed yet.  `cg_residual` says what they leave of the gradient; it may exceed 1, for conjugate
+gradients lower another norm.  There the order of sums decides about digits that matter, and equal runs on
+other devices, or beside other seeds, part from each other after their first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.meta_gradient import conjugate_gradient
+from hmrl_cli.meta_gradient.conjugate_gradient import Memory
+from hmrl_cli.schema import Strict
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Params
+
+
+SHRINK = 0.8  # from one candidate of the line search to the next
+MAX_SHRINKS = 15  # candidates before the step is given up
+
+
+class Config(Strict):
+    """Settings of the step."""
+
+    max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL in nats")
+    cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
+    cg_memory: int = Field(
+        20, ge=0, le=1000, description="products of earlier steps that precondition it; 0: none"
+    )
+    cg_damping: float = Field(1e-5, ge=0, description="added to the Fisher diagonal")
+
+
+class Info(NamedTuple):
+    """What a step did."""
+
+    loss: Array  # []  before the step
+    improvement: Array  # []  loss before minus loss after
+    divergence: Array  # []  after the step
+    accepted: Array  # []  1 where the line search found a step, else 0
+    cg_residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
+
+
+def init(params: Params, config: Config) -> Memory | None:
+    """No step has been made."""
+    return conjugate_gradient.empty(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
+
+
+def step(
+    params: Params,
+    memory: Memory | None,
+    outputs: Callable[[Params], Any],
+    loss: Callable[[Params, Any], Array],
+    divergence: Callable[[Any, Any], Array],
+    config: Config,
+    mean: Callable[[Any], Any] = lambda tree: tree,
+) -> tuple[Params, Memory | None, Info]:
+    """One natural-gradient step with a backtracking line search.
+
+    Args:
+        params: pytree of parameters.
+        memory: of the steps before.
+        outputs: what the network says with given parameters, any pytree.
+        loss: `loss(params, outputs(params))`, to be lowered.
+        divergence: `divergence(old outputs, new outputs)`, 0 and stationary where they agree.
+        config: how far, and how the direction is found.
+        mean: over devices that each have a share of the data; none: there is one.
+
+    Returns:
+        the new parameters, or the old ones where no candidate lowers the loss inside the region; the new
+        memory; and what happened.
+    """
+    old, old_loss, way, memory = _natural_direction(params, memory, outputs, loss, divergence, config, mean)
+
+    def candidate(length: Array) -> tuple[Params, Array, Array]:
+        moved = optax.tree.add_scale(params, -length, way.direction)
+        new = outputs(moved)
+        return moved, *mean((loss(moved, new), divergence(old, new)))
+
+    longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(way.curvature, 1e-12))
+    moved, new_loss, distance, accepted = _line_search(
+        candidate, params, old_loss, longest, config.max_divergence
+    )
+    return (
+        moved,
+        memory,
+        Info(
+            loss=old_loss,
+            improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
+            divergence=jnp.where(accepted, distance, 0.0),
+            accepted=accepted.astype(jnp.float32),
+            cg_residual=way.residual,
+        ),
+    )
+
+
+class _Way(NamedTuple):
+    """The natural gradient x = F^-1 g."""
+
+    direction: Params  # x
+    curvature: Array  # []  x^T F x
+    residual: Array  # []  |F x - g| / |g|
+
+
+def _natural_direction(
+    params: Params,
+    memory: Memory | None,
+    outputs: Callable[[Params], Any],
+    loss: Callable[[Params, Any], Array],
+    divergence: Callable[[Any, Any], Array],
+    config: Config,
+    mean: Callable[[Any], Any],
+) -> tuple[Any, Array, _Way, Memory | None]:
+    """Outputs and loss at `params`, the way downhill from there, and what was learned of the curvature."""
+    from jax.flatten_util import ravel_pytree  # lazily, as all of jax
+
+    old, jvp = jax.linearize(outputs, params)
+    transpose = jax.linear_transpose(jvp, params)
+
+    def vjp(cotangent: Any) -> Params:
+        return transpose(cotangent)[0]
+
+    old_loss, (direct, through) = jax.value_and_grad(loss, argnums=(0, 1))(params, old)
+    old_loss, gradient = mean((old_loss, optax.tree.add(direct, vjp(through))))
+
+    flat, unravel = ravel_pytree(gradient)
+
+    def fisher_product(vector: Array) -> Array:
+        slope = jax.grad(lambda new: divergence(old, new))
+        curved = jax.jvp(slope, (old,), (jvp(unravel(vector)),))[1]
+        return ravel_pytree(mean(vjp(curved)))[0] + config.cg_damping * vector
+
+    # what no episode of this step depends on, such as the latent of a task not met, stays where it is
+    free = (flat != 0.0).astype(flat.dtype)
+    direction, rest, memory = conjugate_gradient.solve(
+        fisher_product, flat, config.cg_iterations, memory, free
+    )
+    curvature = direction @ (flat - rest)  # F x = g - r
+    residual = jnp.linalg.norm(rest) / (jnp.linalg.norm(flat) + 1e-20)
+    return old, old_loss, _Way(unravel(direction), curvature, residual), memory
+
+
+def _line_search(
+    candidate: Callable[[Array], tuple[Params, Array, Array]],
+    params: Params,
+    old_loss: Array,
+    longest: Array,
+    max_divergence: float,
+) -> tuple[Params, Array, Array, Array]:
+    """The longest candidate that lowers the loss inside the region, with loss, divergence and acceptance.
+
+    `candidate(length)` gives parameters, their loss and their divergence.
+    """
+
+    def accept(new_loss: Array, distance: Array) -> Array:
+        return (new_loss < old_loss) & (distance <= max_divergence)
+
+    def searching(carry: tuple) -> Array:
+        count, _, new_loss, distance = carry
+        return ~accept(new_loss, distance) & (count < MAX_SHRINKS - 1)
+
+    def next_candidate(carry: tuple) -> tuple:
+        count = carry[0] + 1
+        return (count, *candidate(longest * SHRINK**count))
+
+    infinite = jnp.full_like(old_loss, jnp.inf)
+    start = (jnp.int32(-1), params, infinite, infinite)
+    _, moved, new_loss, distance = jax.lax.while_loop(searching, next_candidate, start)
+    accepted = accept(new_loss, distance)
+    moved = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), moved, params)
+    return moved, new_loss, distance, accepted

@@ -1,0 +1,60 @@
+"""Adaptation by reinforcement learning: clipped policy-gradient steps on every batch of episodes of one task.
+
+An inner update moves what meta-training taught it to move, and goes as far as that is useful at once.  Where
+a task allows for thousands of episodes, the policy itself can learn on from there, as any policy would from a
+good start (Schulman et al. 2017, 1707.06347, eq. 7).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning.networks import Network
+from hmrl_cli.learning.returns import masked_mean
+from hmrl_cli.meta_gradient import clipped_step, inner_loop
+from hmrl_cli.meta_gradient.inner_loop import Episodes
+from hmrl_cli.types import AdaptState
+
+if TYPE_CHECKING:
+    from hmrl_cli.learning.distributions import Policy
+    from hmrl_cli.types import Array, Params
+
+SETTINGS = clipped_step.Config(epochs=10, clip=0.2, target_kl=0.02)
+
+
+def init(state: AdaptState) -> clipped_step.State:
+    """Before the first update."""
+    return clipped_step.init(state.params, SETTINGS)
+
+
+def step(
+    state: AdaptState, optimizer: clipped_step.State, episodes: Episodes, policy: Network
+) -> tuple[AdaptState, clipped_step.State]:
+    """One update of the policy's parameters; the latent's distribution stays.
+
+    An episode that held an action does not speak for the policy, and is left out.
+
+    Args:
+        state: what acted in the episodes.
+        optimizer: of the updates before.
+        episodes: of one task.
+        policy: pi(a | o, z).
+    """
+    steps = episodes.transitions
+    latent = inner_loop.spread_latent(episodes.latent, steps.obs.shape[1])
+    counted = steps.valid * episodes.own[:, None]
+
+    def outputs(params: Params) -> Policy:
+        return policy.apply(params, steps.obs, latent)
+
+    def loss(_: Params, new: Policy) -> Array:
+        ratio = jnp.exp(new.log_prob(steps.action) - steps.log_prob)
+        limited = jnp.clip(ratio, 1.0 - SETTINGS.clip, 1.0 + SETTINGS.clip)
+        return -masked_mean(jnp.minimum(ratio * episodes.advantage, limited * episodes.advantage), counted)
+
+    def divergence(old: Policy, new: Policy) -> Array:
+        return masked_mean(jax.lax.stop_gradient(old).kl(new), counted)
+
+    params, optimizer, _ = clipped_step.step(state.params, optimizer, outputs, loss, divergence, SETTINGS)
+    return state._replace(params=params), optimizer

@@ -1,0 +1,1 @@
+"""Pages and figures on evaluated runs."""

@@ -1,0 +1,118 @@
+"""Evaluated runs side by side."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli.errors import InputError
+from hmrl_cli.evaluation import document as documents
+from hmrl_cli.reading import read_json
+from hmrl_cli.report.differences import difference, row
+from hmrl_cli.storage import checkpoints
+
+# What runs must share to be compared, and how a message names it.
+BUDGET = {
+    "family": "its family is",
+    "tasks_sha256": "its tasks are",
+    "flat": "its reference lines are",
+    "steps": "its updates are",
+    "episodes": "its episodes are",
+}
+
+
+def evaluations(path: Path) -> list[dict[str, Any]]:
+    """The evaluation documents of a run, the test split first, the others by name.
+
+    Raises:
+        InputError: one is damaged, or of another checkpoint than the newest of the run.
+    """
+    found = []
+    newest = _newest(path)
+    for file in sorted((path / "eval").glob("*.json")):
+        try:
+            document = documents.read(file)
+        except InputError as error:
+            raise InputError(f"{error}\nto write it anew: hmrl eval {path}") from None
+        if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
+            split = document["split"]
+            tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
+            raise InputError(
+                f"{file}: is of epoch {document['epoch']}, and not of the newest checkpoint, {newest[0]}\n"
+                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}"
+            )
+        found.append(document)
+    return sorted(found, key=lambda document: document["split"] != "test")
+
+
+def _newest(path: Path) -> tuple[int, str] | None:
+    """Epoch and hash of what `hmrl eval` would evaluate; None where only results were kept."""
+    with contextlib.suppress(InputError):
+        return checkpoints.fingerprint(path / "checkpoints")
+    return None
+
+
+def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
+    """A row for every evaluated run and split, and the first run minus each of the others.
+
+    A row has each measure after the last update, with its interval.  A difference is of means over seeds
+    and tasks, paired by task, after the last update.  Seeds are paired where two runs stand on the same
+    skills row by row.
+
+    Raises:
+        InputError: a run has not been evaluated, or two were not evaluated alike.
+    """
+    runs = [(name, evaluations(path)) for name, path in named_runs(run_paths)]
+    for path, (_, found) in zip(run_paths, runs, strict=True):
+        if not found:
+            raise InputError(
+                f"{path}: holds no evaluation; must be a run of meta-train, after: hmrl eval {path}"
+            )
+    _check_alike([(path, one) for path, (_, found) in zip(run_paths, runs, strict=True) for one in found])
+    (first, ours), libraries = runs[0], [_library(path) for path in run_paths]
+    differences = [
+        {"run": first, "minus": name, "split": one["split"], "reward": one["reward"]}
+        | difference(one, other, same_skills=library is not None and library == libraries[0])
+        for (name, theirs), library in zip(runs[1:], libraries[1:], strict=True)
+        for one in ours
+        for other in theirs
+        if protocol_of(one) == protocol_of(other) and one["per_task"] and other["per_task"]
+    ]
+    rows = [row(name, document) for name, found in runs for document in found]
+    return {"schema": 1, "rows": rows, "differences": differences}
+
+
+def protocol_of(document: Mapping[str, Any]) -> tuple[str, str]:
+    """What evaluations must share to be in one table."""
+    return document["split"], document["reward"]
+
+
+def _check_alike(evaluated: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """Refuse documents of one protocol, each with its run, that were not evaluated alike."""
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for path, document in evaluated:
+        expected = first.setdefault(protocol_of(document), document)
+        for name in BUDGET:
+            if document[name] != expected[name]:
+                raise InputError(
+                    f"{path}: {'-'.join(protocol_of(document))}: {BUDGET[name]} not those of the other runs\n"
+                    "must be evaluated alike: family, --tasks, --num-tasks, --adapt-steps, --episodes"
+                )
+
+
+def named_runs(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Every run by its directory's name, or by its path where two have one name."""
+    names = [path.resolve().name for path in paths]
+    return [
+        (name if names.count(name) == 1 else str(path), path) for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def _library(path: Path) -> str | None:
+    """Hash of the skills that a run acts through; None where that is not known."""
+    file = path / "provenance.json"
+    skills = read_json(file).get("skills") if file.is_file() else None
+    digest = skills.get("arrays_sha256") if isinstance(skills, dict) else None
+    return digest if isinstance(digest, str) else None

@@ -1,0 +1,102 @@
+"""Evaluations beside one another: a row for each, and differences paired by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hmrl_cli.evaluation.document import MEASURES, MIDDLE
+from hmrl_cli.evaluation.statistics import fraction_summary, paired_difference, paired_rate_difference
+from hmrl_cli.lazy import np
+from hmrl_cli.schema import Evaluation
+
+
+def difference(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], *, same_skills: bool, update: int = -1
+) -> dict[str, Any]:
+    """One evaluation minus another on the same tasks, after an update: a mean and its interval each.
+
+    Seeds are paired where both have as many on the same skills: seed i acts through those of skill seed i.
+    """
+    paired = same_skills and ours["num_seeds"] == theirs["num_seeds"]
+    found: dict[str, Any] = {"seeds": "paired" if paired else "own"}
+    for measure in MEASURES:
+        compared = paired_difference if measure == "return" else paired_rate_difference
+        both = [np.array(one["per_task"][measure])[..., update] for one in (ours, theirs)]
+        found[measure] = compared(*both, seeds_paired=paired)
+    return found
+
+
+def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> str:
+    """A cell of a number with its interval, of 2 decimals where it is small."""
+    numbers = [values[key] for key in (middle, "low", "high")]
+    decimals = 2 if max(map(abs, numbers)) < 100 else 1
+    centre, low, high = (f"{number:.{decimals}f}" for number in numbers)
+    return f"{sign if numbers[0] > 0 else ''}{centre} [{low}, {high}]"
+
+
+def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
+    """A row of the table of differences."""
+    named = {f"{difference['run']} minus": difference["minus"]}
+    told = {key: difference[key] for key in ("split", "reward", "seeds")}
+    return named | told | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
+
+
+def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What one evaluation of a run came to after its last update."""
+
+    def last(measure: str) -> str:
+        found = document[measure]
+        return shown({key: values[-1] for key, values in found.items()}, MIDDLE[measure])
+
+    return {
+        "run": name,
+        "split": document["split"],
+        "reward": document["reward"],
+        "seeds": document["num_seeds"],
+        "tasks": document["num_tasks"],
+        "updates": document["steps"][-1],
+        "episodes": document["episodes"],
+        "env_steps": document["env_steps"][-1],
+        **{line: _rounded(document[line]) for line in ("flat", "flat_success", "flat_reached", "feasible")},
+        "before": _rounded(document["return"]["iqm"][0]),
+        "return": last("return"),
+        "fraction": (fraction := _fraction(document)) and shown(fraction),
+        "success": last("success"),
+        "reached": last("reached"),
+        "adaptation": _adaptation(document),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
+    """The paired fraction after the last update; None in documents of before there was one."""
+    found, per_task = document["fraction"], document["per_task"]
+    if found and not all(found.values()):
+        lines = per_task and per_task["flat"] and per_task["feasible"]
+        last = lines and np.array(per_task["return"])[..., -1:]
+        found = lines and fraction_summary(last, per_task["flat"], per_task["feasible"])
+    return found and {key: found[key][-1] for key in ("mean", "low", "high")}
+
+
+def _adaptation(document: Mapping[str, Any]) -> str:
+    """The settings of the evaluation that are not the default ones, or that it is by the run's own update."""
+    plain = Evaluation().model_dump()
+    settings = document["adaptation"].items()
+    changed = [f"{name} {value}" for name, value in settings if name not in plain or value != plain[name]]
+    return ", ".join(changed) or "own update"
+
+
+def without_nothing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without columns that hold nothing, or a 0 for what doing nothing meets."""
+    columns = dict.fromkeys(key for row in rows for key in row)
+    rates = ("flat_success", "flat_reached")
+    told = [
+        key
+        for key in columns
+        if any(row.get(key) or (key not in rates and row.get(key) is not None) for row in rows)
+    ]
+    return [{key: row.get(key) for key in told} for row in rows]

@@ -1,0 +1,115 @@
+"""The parts of an experiment, from its configuration or from its run directory; nothing is compiled here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli.compute import epochs
+from hmrl_cli.config import plugins
+from hmrl_cli.environment.composition import bonus, lift, repeat
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.lazy import jax
+from hmrl_cli.schema import Experiment
+from hmrl_cli.types import Learner, SkillLearner, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Params, Reward
+
+
+class Parts(NamedTuple):
+    """What an experiment is made of."""
+
+    family: TaskFamily  # plain: neither lifted nor held
+    act_on: Callable[[Params], TaskFamily]  # the family as the learner meets it, over skill parameters
+    make_learner: Callable[[Params], Any]  # a Learner over skill parameters, None where there are none
+    skill_learner: SkillLearner | None  # the one whose frozen skills are acted through
+    steps_per_update: int  # environment steps of one update of one seed
+    held: int  # environment steps of one decision
+
+    @property
+    def learns_skills(self) -> bool:
+        """Whether the algorithm discovers skills, rather than learning tasks."""
+        return isinstance(self.make_learner(None), SkillLearner)
+
+
+@functools.cache
+def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
+    """The family of a configuration, with another reward if one is given.
+
+    Tracing physics costs seconds.  Equal families are one object whose functions are traced once,
+    however many programs of the process use them.
+    """
+    if reward is not None:
+        family_config = family_config.model_copy(update={"reward": reward})
+    family = plugins.load("families", family_config.name).make(family_config)
+    return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
+
+
+def assemble(
+    experiment: Experiment, skills_from: Experiment | None = None, reward: Reward | None = None
+) -> Parts:
+    """Put family, skills and algorithm together; nothing is compiled.
+
+    Args:
+        experiment: what to run.
+        skills_from: the experiment that trained the skills, for one with a hierarchy.
+        reward: in place of the configured one.
+
+    Raises:
+        ConfigError: the parts do not fit.
+    """
+    family = make_family(experiment.family, reward)
+    build = plugins.load("algorithms", experiment.algorithm.name).build
+    hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
+    acts = hierarchy is not None and hierarchy.use == "act"
+    if hierarchy and skills_from:
+        held = hierarchy.steps_per_skill if acts else held
+        skill_learner = plugins.load("algorithms", skills_from.algorithm.name).build(
+            skills_from.algorithm, make_family(skills_from.family)
+        )
+
+    def act_on(skills: Params) -> TaskFamily:
+        if acts and hierarchy and skill_learner:
+            return lift(family, skill_learner.skills(skills), held, stochastic=hierarchy.stochastic)
+        return repeat(family, held) if held > 1 else family
+
+    def make_learner(skills: Params) -> Learner:
+        met = act_on(skills)
+        if experiment.bonus:
+            made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, met)
+            met = bonus(met, made)
+        return build(experiment.algorithm, met)
+
+    try:
+        # the skills' parameters are not looked at before an episode is run
+        learner = make_learner(None)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    steps = learner.steps_per_update * held
+    if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
+        raise ConfigError(
+            f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
+            f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO"
+        )
+    return Parts(family, act_on, make_learner, skill_learner, steps, held)
+
+
+def seed_keys(experiment: Experiment) -> epochs.Streams:
+    """Keys of every seed of an experiment, leaves [S]."""
+    training = experiment.training
+    return epochs.streams(range(training.seed, training.seed + training.num_seeds))
+
+
+def state_shapes(experiment: Experiment, parts: Parts) -> Any:
+    """Shapes of what a checkpoint holds: (state, skills), leaves [S, ...]."""
+
+    def init(key: Any) -> Any:
+        skills = None
+        if parts.skill_learner:
+            init_key, key = jax.random.split(key)
+            skills = parts.skill_learner.freeze(parts.skill_learner.init(init_key))
+        return parts.make_learner(skills).init(key), skills
+
+    return jax.eval_shape(jax.vmap(init), seed_keys(experiment).init)

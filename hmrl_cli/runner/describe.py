@@ -1,0 +1,42 @@
+"""A family, measured by rolling it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmrl_cli import config
+from hmrl_cli.evaluation import adaptation
+from hmrl_cli.runner.assembly import make_family
+from hmrl_cli.runner.tasks import split_name, tasks_of
+from hmrl_cli.schema import Evaluation
+from hmrl_cli.types import Continuous
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Split
+
+
+def describe_family(name: str, split: Split = "test", tasks_file: Path | None = None) -> dict[str, Any]:
+    """A family's sizes and its reference lines on a split or a task file, found by rolling out.
+
+    Args:
+        name: of a family, with its default settings, or of a preset, with those of the preset.
+        split: which tasks.
+        tasks_file: in place of the split.
+    """
+    family_config = config.family_of(name)
+    families = {reward: make_family(family_config, reward) for reward in ("dense", "sparse")}
+    family = families["dense"]
+    tasks = tasks_of(family, split, Evaluation().num_tasks, tasks_file)
+    return {
+        "name": family.name,
+        "obs_size": family.obs_size,
+        "action": {
+            "kind": "continuous" if isinstance(family.action, Continuous) else "discrete",
+            "size": family.action.size,
+        },
+        "horizon": family.horizon,
+        "num_tasks": len(tasks),
+        "split": split_name(split, tasks_file),
+        **{reward: adaptation.reference_lines(family, tasks) for reward, family in families.items()},
+    }

@@ -1,0 +1,111 @@
+"""What leaves a run: its frozen skills, or its policy before any adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmrl_cli.errors import InputError
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
+from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.schema import Evaluation, Experiment
+from hmrl_cli.storage import exports, files, reader
+from hmrl_cli.types import SkillLibrary
+
+if TYPE_CHECKING:
+    from hmrl_cli.runner.progress import Progress
+    from hmrl_cli.types import Array, Key, Params, State
+
+
+def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write the frozen skills of a skill run, or the policy of a meta-run before any adaptation, to hand on.
+
+    Args:
+        path: the run directory.
+        out: the file of the arrays, NAME.safetensors; the card becomes NAME.json beside it.
+        progress: is told how it goes.
+
+    Returns:
+        the card.
+
+    Raises:
+        ConfigError: the name does not end as it must, or names what is not an export's to replace.
+        InputError: the run or its checkpoint cannot be used; of a run that is complete, the last one.
+        StorageError: the files cannot be written.
+    """
+    exports.check_output(out, reader.read(path).experiment)
+    progress.phase("loading")
+    trained = open_trained(path, "sparse", progress, only=reader.last_epoch(path))
+    skills_from = reader.read_skills(path)
+    frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
+    kind: exports.Kind = "skills" if trained.parts.learns_skills else "policy"
+    data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
+    files.write_bytes(out, data)
+    files.write_json(exports.card_path(out), card)
+    return card
+
+
+def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
+    """The skills of one seed of an export: its row, 0 the first.
+
+    Raises:
+        InputError: the export cannot be used, or has no such seed.
+    """
+    card = exports.read_card(path, "skills")
+    params = _row(path, card, read(path, card), seed)
+    return assemble(card.experiment).make_learner(None).skills(params)
+
+
+def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
+    """The policy of one seed of an export, before any adaptation: key of an episode -> key, obs -> decision.
+
+    The decision is an action, or, over skills, the choice of one.
+
+    Raises:
+        InputError: the export cannot be used, or has no such seed.
+    """
+    card = exports.read_card(path, "policy")
+    found = _row(path, card, read(path, card), seed)
+    learner = assemble(card.experiment, card.skills_from).make_learner(found["skills"])
+
+    def episode(key: Key) -> Callable[[Key, Array], Array]:
+        behave = learner.behaviour(key, found["policy"])
+        return lambda key, obs: behave(key, obs)[0]
+
+    return episode
+
+
+def read(path: Path, card: exports.Card) -> Any:
+    """What the export at `path` holds of all seeds, leaves [S, ...].
+
+    Raises:
+        InputError: the arrays are damaged, or not those of the card.
+    """
+    parts = assemble(card.experiment, card.skills_from)
+    freeze = _freezing(card.experiment, parts)
+    template = jax.eval_shape(freeze, *state_shapes(card.experiment, parts))
+    return jax.tree.map(jnp.asarray, exports.read(path, card, template))
+
+
+def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:
+    number = card.experiment.training.num_seeds
+    if not 0 <= seed < number:
+        raise InputError(f"{path}: found seed {seed}; must be from 0 to {number - 1}")
+    return jax.tree.map(lambda x: x[seed], tree)
+
+
+def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params], Any]:
+    """What an export holds of all seeds' state and skills, leaves [S, ...]."""
+    if parts.learns_skills:
+        return lambda state, skills: parts.make_learner(None).freeze(state)
+
+    def one_seed(key: Key, state: State, skills: Params) -> Any:
+        task = parts.family.sample(key, "train")  # not met: no update is made
+        unadapted = Evaluation(adapt_steps=0, episodes=1)
+        adapted, _ = parts.make_learner(skills).adapt(key, state, task, unadapted)
+        return {"policy": adapted, "skills": skills}
+
+    keys = seed_keys(experiment).evaluate
+    return lambda state, skills: jax.vmap(one_seed)(keys, state, skills)

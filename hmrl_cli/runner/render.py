@@ -1,0 +1,187 @@
+"""Episodes to look at: of a trained policy, of skills, or of the scripted controller of a family."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hmrl_cli import config
+from hmrl_cli.environment.film import Film, frame
+from hmrl_cli.environment.rollout import advance
+from hmrl_cli.evaluation import adaptation
+from hmrl_cli.evaluation.skills import run_skills
+from hmrl_cli.evaluation.tasks import sample_tasks
+from hmrl_cli.lazy import jax, jnp, root_key
+from hmrl_cli.report.viewer.episodes import page
+from hmrl_cli.runner import assembly
+from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.storage import files
+from hmrl_cli.types import Continuous, EnvState, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.runner.progress import Progress
+    from hmrl_cli.runner.trained import Trained
+    from hmrl_cli.types import Array, Key, Reward, Split, Task
+
+
+class Actor(NamedTuple):
+    """Who acts: a decision every so many steps, and the actions that carry it out."""
+
+    decide: Callable[[Key, EnvState], Any]
+    act: Callable[[Key, EnvState, Any], Array]
+    every: int
+
+
+def film(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
+    """Film one episode of a plain family, every step of it, whoever decides how often."""
+    reset_key, act_key = jax.random.split(key)
+    start = family.reset(reset_key, task)
+
+    def step(now: tuple[EnvState, Any], t: Array) -> Any:
+        state, decision = now
+        decide_key, step_key = jax.random.split(jax.random.fold_in(act_key, t))
+        fresh = actor.decide(decide_key, state)
+        decision = jax.tree.map(lambda new, old: jnp.where(t % actor.every == 0, new, old), fresh, decision)
+        state = advance(family, state, actor.act(step_key, state, decision), task)
+        return (state, decision), frame(family, state, task)
+
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(actor.decide, key, start))
+    _, frames = jax.lax.scan(step, (start, nothing), jnp.arange(family.horizon))
+    return jax.tree.map(
+        lambda first, rest: jnp.concatenate([first[None], rest]), frame(family, start, task), frames
+    )
+
+
+def controller(family: TaskFamily, task: Task) -> Actor:
+    """The scripted controller, which knows the task; random actions where a plain family has none."""
+    script = family.controller
+    if script is not None:
+        return Actor(lambda key, state: (), lambda key, state, _: script(state, task), 1)
+    size = family.action.size
+    if isinstance(family.action, Continuous):
+        return Actor(lambda key, state: (), lambda key, *_: jax.random.uniform(key, (size,), minval=-1.0), 1)
+    return Actor(lambda key, state: (), lambda key, *_: jax.random.randint(key, (), 0, size), 1)
+
+
+def render_family(
+    name: str, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+) -> Path:
+    """Write the page of a family's scripted controller, on tasks of a split.
+
+    Args:
+        name: of a family, with its default settings, or of a preset, with those of the preset.
+        split: which tasks.
+        reward: which reward the page shows.
+        num_tasks: how many, an episode for each.
+        out: where to; None is NAME.html, with a dash for a slash.
+        progress: is told how it goes.
+    """
+    family = assembly.make_family(config.family_of(name), reward)
+    tasks = sample_tasks(family, split, num_tasks)
+    progress.phase("filming")
+    keys = jax.random.split(root_key(0), num_tasks)
+    films = jax.jit(jax.vmap(lambda key, task: film(key, family, task, controller(family, task))))(
+        keys, tasks
+    )
+    who = "scripted controller" if family.controller else "random actions"
+    labels = [f"{split} task {i + 1}: {who}" for i in range(num_tasks)]
+    out = out or Path(f"{name.replace('/', '-')}.html")
+    files.write_text(out, page(f"{name}: {who}", family, films, labels))
+    return out
+
+
+def render_run(
+    path: Path, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+) -> Path:
+    """Write the page of a run's first seed: each of its skills, or its policy before and after adaptation.
+
+    Args:
+        path: the run directory.
+        split: which tasks the policy meets, or the first one of which the skills are in.
+        reward: which reward the policy adapts to.
+        num_tasks: how many tasks, two episodes for each.
+        out: where to; None is `render.html` in the run.
+        progress: is told how it goes.
+
+    Raises:
+        InputError: the run or its checkpoint cannot be used.
+    """
+    progress.phase("loading")
+    trained = open_trained(path, reward, progress)
+    tasks = sample_tasks(trained.parts.family, split, num_tasks)
+    progress.phase("filming")
+    key = assembly.seed_keys(trained.experiment).evaluate[0]
+    if trained.parts.learns_skills:
+        family = trained.parts.act_on(None)
+        films, labels = _film_skills(key, trained, tasks[0])
+    else:
+        family = trained.parts.family
+        films, labels = _film_adaptation(key, trained, tasks, split)
+    out = out or path / "render.html"
+    files.write_text(out, page(path.resolve().name, family, films, labels))
+    return out
+
+
+def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
+    """Film every skill, one after the other, leaves [num_skills, ...]."""
+    parts = trained.parts
+    learner, family = parts.make_learner(None), parts.act_on(None)
+    library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
+    deterministic = trained.experiment.evaluation.deterministic
+    run = functools.partial(run_skills, num_episodes=1, deterministic=deterministic)
+    films = jax.jit(lambda key: run(key, family, library, task).film)(key)
+    return jax.tree.map(lambda x: x[:, 0], films), [
+        f"skill {skill}" for skill in range(len(library.examples))
+    ]
+
+
+def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
+    """Film every task before the first and after the last inner update, leaves [2 num_tasks, ...]."""
+    parts = trained.parts
+    budget = adaptation.calibrated(trained.experiment.evaluation, parts.family)
+    state, skills = jax.tree.map(lambda x: x[0], (trained.state, trained.skills))
+    learner = parts.make_learner(skills)
+    act = _carry_out(trained, skills)
+    moments = (0, budget.adapt_steps) if budget.adapt_steps else (0,)
+    how = {"deterministic": True} if budget.deterministic else {}  # which not every learner knows
+
+    def one(key: Key, task: Task) -> Film:
+        adapt_key, *film_keys = jax.random.split(key, 3)
+
+        def after(film_key: Key, num_steps: int) -> Film:
+            adapted, _ = learner.adapt(
+                adapt_key, state, task, budget.model_copy(update={"adapt_steps": num_steps})
+            )
+            behaviour_key, film_key = jax.random.split(film_key)
+            behave = learner.behaviour(behaviour_key, adapted, **how)
+            actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.held)
+            return film(film_key, parts.family, task, actor)
+
+        shots = [after(k, steps) for k, steps in zip(film_keys, moments, strict=False)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *shots)
+
+    films = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
+    films = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), films)
+    return films, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
+
+
+def _when(num_steps: int) -> str:
+    if num_steps == 0:
+        return "before adaptation"
+    return f"after {num_steps} update{'s' if num_steps > 1 else ''}"
+
+
+def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], Array]:
+    """How a decision becomes actions: through the skill that it names, or as it is."""
+    hierarchy, skill_learner = trained.experiment.hierarchy, trained.parts.skill_learner
+    if hierarchy is None or hierarchy.use == "start" or skill_learner is None:
+        return lambda key, state, decision: decision
+    library = skill_learner.skills(skills)
+
+    def act(key: Key, state: EnvState, skill: Array) -> Array:
+        pi = library.policy(library.params, state.obs, skill)
+        return pi.sample(key) if hierarchy.stochastic else pi.mode()
+
+    return act

@@ -1,0 +1,136 @@
+"""The tasks that something is evaluated on: those of a split, or of a user's file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hmrl_cli import inputs
+from hmrl_cli.errors import InputError, one_line, shown
+from hmrl_cli.evaluation.tasks import sample_tasks
+from hmrl_cli.lazy import jax, jnp, np
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Split, TaskFamily
+
+MAX_TASK = 1e6  # no family's units are that small
+MAX_NAME = 200  # bytes; file systems take 255, of which a result needs some
+MAX_BYTES = 2**30  # of all arrays of a file, unpacked
+
+
+def read_array(path: Path, name: str) -> Any:
+    """An array of numbers from a user's `.npz` file.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    try:
+        array = _read_array(path, name)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}\nmust be written by numpy.savez(FILE, {name}=array)") from None
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name} has dtype {array.dtype}; must be numbers")
+    return array
+
+
+def _read_array(path: Path, name: str) -> Any:
+    """The array; a ValueError says what it is instead."""
+    if reason := inputs.why_no_file(path):
+        raise ValueError(reason)
+    try:
+        with path.open("rb") as raw:
+            _check_is_archive(raw.read(8))
+            with zipfile.ZipFile(raw) as archive:
+                _check_members(archive, name)
+                return _member(archive, name)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from None
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"is damaged: {one_line(error)}") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    try:
+        with archive.open(f"{name}.npy") as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
+    except (OSError, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # a damaged member fails in a dozen ways
+        if "Object arrays" in str(error):  # what numpy calls them
+            reason = "holds Python objects, as of rows of different lengths; must hold numbers alone"
+            raise ValueError(f"{name} {reason}") from None
+        raise ValueError(f"is damaged: {name}: {one_line(error)[:100] or type(error).__name__}") from None
+
+
+def _check_is_archive(beginning: bytes) -> None:
+    """Raise ValueError where a file does not begin as an archive does."""
+    if not beginning:
+        raise ValueError("is empty")
+    if beginning.startswith(b"\x93NUMPY"):
+        raise ValueError("is an .npy file, of one array without a name; must be an .npz file")
+    if beginning.startswith(b"\x80"):
+        raise ValueError("is a pickle, which could run any program and is never loaded")
+    if not beginning.startswith(b"PK"):
+        raise ValueError("is no archive of arrays, which an .npz file is")
+
+
+def _check_members(archive: zipfile.ZipFile, name: str) -> None:
+    """Raise ValueError where an archive does not hold the array, or too much."""
+    members = {member.filename: member for member in archive.infolist()}
+    if sum(member.file_size for member in members.values()) > MAX_BYTES:
+        raise ValueError(f"unpacks to more than {MAX_BYTES:,} bytes; must be smaller")
+    if f"{name}.npy" not in members:
+        arrays = [file.removesuffix(".npy") for file in members if file.endswith(".npy")]
+        raise ValueError(f"holds no array {name!r}, only {shown(', '.join(arrays)) if arrays else 'nothing'}")
+    if members[f"{name}.npy"].flag_bits & 1:
+        raise ValueError("is encrypted")
+
+
+def read_tasks(path: Path, family: TaskFamily) -> Array:
+    """Tasks of a user's `.npz` file, array `tasks`, one row each: [num_tasks, task_size].
+
+    Raises:
+        InputError: names the file, and the row or the shape that is wrong.
+    """
+    tasks = read_array(path, "tasks")
+    if tasks.ndim != 2 or tasks.shape[1] != family.task_size or not len(tasks):
+        raise InputError(
+            f"{path}: tasks has shape {tasks.shape}; must be (number of tasks, {family.task_size})"
+        )
+    # NaN is not less than anything, and the least integer has no absolute value among integers
+    bad = ~(np.abs(tasks.astype(np.float64)) < MAX_TASK).all(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"{path}: row {row} of tasks is {tasks[row].tolist()}; must be finite, below {MAX_TASK:g}"
+        )
+    tasks = jnp.asarray(tasks, jnp.float32)
+    if family.is_task and not (fits := jax.vmap(family.is_task)(tasks)).all():
+        row = int(fits.argmin())
+        raise InputError(f"{path}: row {row} of tasks is {tasks[row].tolist()}, no task of {family.name}")
+    return tasks
+
+
+def tasks_of(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | None) -> Array:
+    """The rows of `tasks_file` if one is given, `num_tasks` of the split otherwise: [N, task_size]."""
+    if tasks_file is not None:
+        return read_tasks(tasks_file, family)
+    return sample_tasks(family, split, num_tasks)
+
+
+def split_name(split: Split, tasks_file: Path | None) -> str:
+    """What a document calls its tasks; the prefix keeps a user's file apart from the splits.
+
+    Raises:
+        InputError: the file's name is too long for another file to be named after it.
+    """
+    if tasks_file is None:
+        return split
+    size = len(os.fsencode(tasks_file.stem))
+    if size > MAX_NAME:
+        raise InputError(
+            f"--tasks: found a name of {size} bytes; must be of {MAX_NAME} at most, for the result has it too"
+        )
+    return f"tasks-{tasks_file.stem}"

@@ -1,0 +1,1 @@
+"""A run on disk: written by one process, verified when it is read."""

@@ -1,0 +1,347 @@
+"""Checkpoints that are verified before they are used.
+
+Orbax stores the arrays; a manifest of ours vouches for them.  Both are written under a temporary
+name, forced to the disk and then renamed, so that a folder `checkpoints/<epoch>/` is complete:
+
+    tree/            what Orbax wrote, one entry for every leaf of the state
+    manifest.json    SHA-256 of every file and of the arrays; path, shape and dtype of every leaf;
+                     hash of the configuration; epoch; SHA-256 of all this
+
+Loading verifies, restores and compares strictly with a template: Orbax itself casts int32 to float32
+without a word.  A damaged checkpoint gives way to the one before it.
+
+A reader beside the process that trains locks the folder of the epoch it reads, and only what is not
+locked is dropped.  What was dropped between listing and locking is no damage: the reader lists anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from hmrl_cli.errors import (
+    ConfigError,
+    InputError,
+    MachineLimit,
+    StorageError,
+    limit_reached,
+    one_line,
+    shown,
+)
+from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.storage import event_loops
+from hmrl_cli.storage.files import DISK_ERRORS, lacks, sync, try_lock
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Arrays = dict[str, npt.NDArray[Any]]
+from hmrl_cli.storage.manifest import (
+    Damaged,
+    arrays_sha256,
+    compare_leaves,
+    flatten,
+    leaves,
+    verified_manifest,
+    write_manifest,
+)
+
+KEEP = 2
+LISTINGS = 10  # of a folder that is written to meanwhile, before a reader gives up
+T = TypeVar("T")
+
+
+class Checkpoint(NamedTuple):
+    """A restored state."""
+
+    epoch: int
+    arrays_sha256: str
+    tree: Any  # as the template, with numpy leaves
+    note: str  # what was wrong with newer checkpoints; empty when nothing was
+
+
+class _Dropped(Exception):
+    """The checkpoint is no longer there, for newer ones are."""
+
+
+def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
+    """Write the checkpoint of an epoch and drop all but the newest two.
+
+    Raises:
+        StorageError: the disk is full or broken, or the folder is gone; the older checkpoints are untouched.
+        MachineLimit: memory is too short for a copy of the tree; likewise.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        with _opened(folder) as descriptor:
+            for stale in folder.glob(".*.tmp"):
+                _remove(stale)
+            with _temporary(folder, epoch, descriptor) as temporary:
+                arrays = flatten(jax.device_get(tree))
+                _write_arrays(temporary / "tree", arrays)
+                write_manifest(temporary, epoch, arrays, config_hash)
+                if not _is_at(folder, descriptor):
+                    raise FileNotFoundError("its folder was moved")
+                if os.path.lexists(folder / str(epoch)):
+                    _drop(folder / str(epoch))
+                temporary.rename(folder / str(epoch))
+        sync(folder)
+        for old in epochs(folder)[KEEP:]:
+            with contextlib.suppress(BlockingIOError), _locked(folder / str(old), fcntl.LOCK_EX):
+                _drop(folder / str(old))
+    except Exception as error:  # Orbax wraps a full disk in errors of many types
+        if reached := limit_reached(error):
+            raise MachineLimit(f"checkpoint {folder / str(epoch)} cannot be written: {reached}") from error
+        raise StorageError(f"checkpoint {folder / str(epoch)} cannot be written: {_reason(error)}") from error
+
+
+def check_path(folder: Path) -> None:
+    """Refuse a path that Orbax can neither write to nor read from.
+
+    Raises:
+        ConfigError: some of its bytes are no letters, in UTF-8 or in the locale.
+    """
+    path = os.path.abspath(folder)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{shown(path, 200)}: holds bytes that are no letters here\n"
+            "must be a path in UTF-8, and the locale too, as with LC_ALL=C.UTF-8"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written, as the system said it, if a library's words hold that somewhere."""
+    text = one_line(error)
+    known = (os.strerror(number) for number in (*DISK_ERRORS, errno.EACCES, errno.EROFS))
+    return next((reason for reason in known if reason in text), text[:200])
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, epoch: int, descriptor: int) -> Iterator[Path]:
+    """A folder of this process alone, which an error removes.
+
+    Orbax makes the folders above it, too, where they were moved meanwhile: these are removed as well.
+    """
+    temporary = folder / f".{epoch}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir()
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not _is_at(folder, descriptor):
+            for empty in (folder, folder.parent):
+                with contextlib.suppress(OSError):  # of what is not empty, and so not made here
+                    empty.rmdir()
+        raise
+
+
+def load(folder: Path, template: Any, config_hash: str, only: int | None = None) -> Checkpoint | None:
+    """The newest intact checkpoint, or None when there is none; another process may be saving meanwhile.
+
+    Args:
+        folder: the `checkpoints` folder of a run.
+        template: a tree of the expected shapes and dtypes; `jax.eval_shape` of `init` will do.
+        config_hash: hash of the configuration of the run.
+        only: the one epoch to take, in place of the newest intact one.
+
+    Raises:
+        InputError: every checkpoint, or the only one to take, is damaged; or an intact one does not fit.
+    """
+    check_path(folder)
+
+    def restore(path: Path, epoch: int) -> Checkpoint:
+        manifest = verified_manifest(path, epoch)
+        _check_config(path, manifest, config_hash)
+        _check_template(path, manifest, template)
+        arrays = _read_arrays(path, manifest)
+        tree = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in flatten(template)])
+        return Checkpoint(epoch, manifest["arrays_sha256"], tree, "")
+
+    found, problems = _newest(folder, restore, only)
+    if found is None and problems:
+        raise InputError(f"{folder}: {'; '.join(problems)}\nno intact checkpoint is left; train again")
+    if found is None or not problems:
+        return found
+    return found._replace(note=f"{'; '.join(problems)}; using checkpoint {found.epoch}")
+
+
+def fingerprint(folder: Path, only: int | None = None) -> tuple[int, str]:
+    """Epoch and SHA-256 of the arrays of the newest intact checkpoint, or the only one to take; needs no jax.
+
+    Raises:
+        InputError: there is none.
+    """
+
+    def read(path: Path, epoch: int) -> tuple[int, str]:
+        return epoch, verified_manifest(path, epoch)["arrays_sha256"]
+
+    found, problems = _newest(folder, read, only)
+    if found is None:
+        raise InputError(
+            f"{'; '.join([f'{folder}: holds no intact checkpoint', *problems])}; must be of a finished run"
+        )
+    return found
+
+
+def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> tuple[T | None, list[str]]:
+    """What `read` makes of the newest checkpoint that is intact, and what was wrong with those after it.
+
+    Raises:
+        InputError: the only one to take is missing or damaged, or all are dropped before they can be read.
+    """
+    for _ in range(LISTINGS):
+        problems: list[str] = []
+        listed = epochs(folder)
+        with contextlib.suppress(_Dropped):
+            for epoch in listed if only is None else [epoch for epoch in listed if epoch == only]:
+                try:
+                    with _kept(folder / str(epoch)):
+                        return read(folder / str(epoch), epoch), problems
+                except Damaged as error:
+                    problems.append(f"checkpoint {epoch} is damaged ({error})")
+            if only is not None:
+                raise _not_intact(folder, only, problems, others=bool({*listed} - {only}))
+            return None, problems
+    raise InputError(
+        f"{folder}: its checkpoints are replaced faster than they can be read\n"
+        "to read them: once its training has ended"
+    )
+
+
+def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> InputError:
+    """That the last checkpoint of a complete run cannot be had, and how to have it again."""
+    remedy = "to restore it: the command that trained the run, with --resume" if others else "train it again"
+    return InputError(f"{folder}: {'; '.join(problems) or f'holds no checkpoint {epoch}'}\n{remedy}")
+
+
+@contextlib.contextmanager
+def _kept(checkpoint: Path) -> Iterator[None]:
+    """It is not dropped meanwhile; `_Dropped` where it was before, also in place of what that damaged."""
+    try:
+        with _locked(checkpoint, fcntl.LOCK_SH) as descriptor:
+            try:
+                if not _is_at(checkpoint, descriptor):
+                    raise _Dropped
+                yield
+            except Damaged:
+                if not _is_at(checkpoint, descriptor):
+                    raise _Dropped from None
+                raise
+    except (FileNotFoundError, BlockingIOError):
+        raise _Dropped from None
+    except OSError as error:
+        raise Damaged(f"it cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """The descriptor of a folder, which follows it where it is moved to."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, operation: int) -> Iterator[int]:
+    """The folder, open and locked where its file system has locks; BlockingIOError where others lock it."""
+    with _opened(folder) as descriptor:
+        if try_lock(descriptor, operation) is False:
+            raise BlockingIOError
+        yield descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the path still leads to an open folder."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    return False
+
+
+def epochs(folder: Path) -> list[int]:
+    """Epochs that have a checkpoint, the newest first; stray entries are passed over.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
+    try:
+        names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed: {error.strerror}") from None
+    return sorted((int(n) for n in names if n.isdecimal() and n == str(int(n))), reverse=True)
+
+
+def _remove(entry: Path) -> None:
+    """A folder with all it holds, or whatever else has the name."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
+
+
+def _drop(checkpoint: Path) -> None:
+    """Remove a checkpoint, which is gone at once for whoever lists its folder."""
+    dropped = checkpoint.with_name(f".{checkpoint.name}.dropped.tmp")
+    checkpoint.rename(dropped)
+    _remove(dropped)
+
+
+@event_loops.that_may_be_late()
+def _write_arrays(path: Path, arrays: Arrays) -> None:
+    import orbax.checkpoint as ocp
+
+    # its threads log a traceback of what is raised here as well
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    # Orbax refuses arrays without elements; the manifest alone brings those back.
+    stored = {path: np.asarray(array) for path, array in arrays.items() if np.size(array)}
+    with contextlib.ExitStack() as stack:
+        target = path.absolute()
+        if lacks(path.parent):  # Orbax cannot do without; what it writes is forced to the disk below
+            target = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tree"
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            checkpointer.save(target, stored)
+        if target != path.absolute():
+            shutil.copytree(target, path)
+
+
+@event_loops.that_may_be_late()
+def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
+    import orbax.checkpoint as ocp
+
+    expected = manifest["leaves"]
+    arrays = {
+        name: np.zeros(leaf["shape"], jnp.dtype(leaf["dtype"]))
+        for name, leaf in expected.items()
+        if 0 in leaf["shape"]
+    }
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in expected if name not in arrays}
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            arrays |= checkpointer.restore((path / "tree").absolute(), restore_args=as_numpy)
+    except Exception as error:
+        raise Damaged(f"Orbax: {' '.join(str(error).split())[:100]}") from error
+    if leaves(arrays) != expected or arrays_sha256(arrays) != manifest["arrays_sha256"]:
+        raise Damaged("other arrays than were written")
+    return arrays
+
+
+def _check_config(path: Path, manifest: Mapping[str, Any], config_hash: str) -> None:
+    if manifest["config_hash"] != config_hash:
+        raise InputError(f"{path}: belongs to another configuration than the config.toml of its run")
+
+
+def _check_template(path: Path, manifest: Mapping[str, Any], template: Any) -> None:
+    compare_leaves(path, leaves(flatten(template)), manifest["leaves"])

@@ -1,0 +1,93 @@
+"""Which directory a run gets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hmrl_cli import config
+from hmrl_cli.errors import (
+    ConfigError,
+    shown,
+)
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage.folder import tell_nobody
+from hmrl_cli.storage.writer import RunDir
+
+RUNS = Path("runs")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def open_run(
+    resolved: config.Resolved,
+    path: Path | None,
+    resume: bool,
+    argv: Sequence[str] = (),
+    tell: Callable[[str], None] = tell_nobody,
+) -> RunDir:
+    """Create or resume the run directory of a command.
+
+    Args:
+        resolved: what to run.
+        path: the directory; None chooses `runs/PRESET-seedN`, with -2, -3, ... when that is taken.
+        resume: continue the directory if it exists; with no path, the newest of that name and an
+            equal configuration.
+        argv: the command line, for the record.
+        tell: is called with what the user should know.
+
+    Raises:
+        ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
+    """
+    checkpoints.check_path(path or RUNS)
+    if path is not None:
+        if resume and os.path.lexists(path):
+            return RunDir.resume(path, resolved, argv, tell)
+        return RunDir.create(path, resolved, argv, tell)
+    name = auto_name(resolved)
+    if resume:
+        earlier = _newest_equal(name, resolved.experiment)
+        if earlier is not None:
+            return RunDir.resume(earlier, resolved, argv, tell)
+    number = 1
+    while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
+        number += 1
+    return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv, tell)
+
+
+def named(name: str) -> Path:
+    """The directory of `--name`.
+
+    Raises:
+        ConfigError: the name is not one.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"--name: found {shown(name)}; must be 1 to 100 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit"
+        )
+    return RUNS / name
+
+
+def auto_name(resolved: config.Resolved) -> str:
+    """`ant_goal-hmrl-seed0` for the preset `ant_goal/hmrl`; the config.toml of a run lends its run's name."""
+    base = resolved.preset
+    if base.endswith(".toml"):
+        path = Path(base).absolute()
+        base = re.sub(r"-seed\d+(-\d+)?$", "", path.parent.name) if path.name == "config.toml" else path.stem
+    base = re.sub(r"[^A-Za-z0-9._-]", "-", base.replace("/", "-")).lstrip("._-")[:80] or "run"
+    return f"{base}-seed{resolved.experiment.training.seed}"
+
+
+def _newest_equal(name: str, experiment: Experiment) -> Path | None:
+    pattern = re.compile(re.escape(name) + r"(-\d+)?")
+    there = (file for file in RUNS.glob(f"{name}*/config.toml") if file.is_file())
+    found = [file for file in there if pattern.fullmatch(file.parent.name)]
+    for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
+            if config.load(file) == experiment:
+                return file.parent
+    return None

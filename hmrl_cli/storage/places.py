@@ -1,0 +1,56 @@
+"""Where a run directory may be, and what is left of one that could not begin."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from hmrl_cli.errors import (
+    RunDirError,
+)
+from hmrl_cli.storage import outputs
+
+_BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
+
+
+def check_new(path: Path) -> None:
+    """Refuse a place for a new run.
+
+    Raises:
+        RunDirError: something is there, or it lies in another run.
+    """
+    if os.path.lexists(path):
+        raise taken(path)
+    around = outputs.run_around(path.parent)
+    if around is not None:
+        raise RunDirError(f"{path}: lies in the run {around}; must lie elsewhere, as with: --run-dir DIR")
+
+
+def taken(path: Path) -> RunDirError:
+    """That a run directory exists already."""
+    return RunDirError(
+        f"{path}: exists, and a run is never overwritten\n"
+        "to continue it: --resume; to start another: --name NAME"
+    )
+
+
+def take_back(path: Path) -> None:
+    """Remove a directory that was made in vain, unless it holds a checkpoint or what no run writes."""
+    with contextlib.suppress(OSError):
+        names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
+        if names <= {*_BEFORE_CONFIG, "config.toml"} and not any((path / "checkpoints").glob("*")):
+            shutil.rmtree(path)
+
+
+def holds_more_than_a_beginning(path: Path) -> bool:
+    """Whether there is something that no run leaves which was killed before it had a config.toml."""
+    names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
+    return bool(names - _BEFORE_CONFIG)
+
+
+def half_written(path: Path) -> list[Path]:
+    """What a killed process left of the files that only the holder of the lock replaces."""
+    names = ("config.toml", "provenance.json", "status.json", "skills.toml")
+    return [left for name in names for left in path.glob(f".{name}.*.tmp")]

@@ -1,0 +1,154 @@
+"""What a result can depend on beside its configuration: versions, machine, commit, skills."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli import config
+from hmrl_cli.errors import shown
+from hmrl_cli.lazy import PINNED, jax
+from hmrl_cli.storage import exports, files, reader
+from hmrl_cli.version import __version__
+
+# Variables of the environment that numerical libraries look at, and those of them that move no number or
+# are recorded elsewhere.
+VARIABLES = (
+    "JAX_",
+    "XLA_",
+    "TF_CUDNN_",
+    "NVIDIA_TF32_",
+    "CUBLAS_",
+    "CUDNN_",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "NPY_",
+)
+NO_NUMBER = (
+    "JAX_COMPILATION_CACHE_",
+    "JAX_PERSISTENT_CACHE_",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "JAX_LOG",
+    "JAX_TRACEBACK_",
+    "JAX_DEBUG_KEY_REUSE",
+    "XLA_PYTHON_CLIENT_",
+    "JAX_PLATFORMS",
+    "JAX_NUM_CPU_DEVICES",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "XLA_FLAGS",
+)
+
+
+def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
+    """Everything outside the configuration that a result can depend on; initialises jax."""
+    training, hierarchy = resolved.experiment.training, resolved.experiment.hierarchy
+    return {
+        "schema": 1,
+        "created": now(),
+        "argv": list(argv),
+        "command": resolved.command,
+        "preset": resolved.preset,
+        "origins": dict(resolved.origins),
+        "config_hash": config.config_hash(resolved.experiment),
+        "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "versions": versions(),
+        "machine": machine(),
+        "numerics": numerics(),
+        "git": git_commit(),
+        "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that a result can depend on."""
+    libraries = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")
+    versions = {name: importlib.metadata.version(name) for name in libraries}
+    return {"hmrl": __version__, "python": platform.python_version(), **versions}
+
+
+def machine() -> dict[str, Any]:
+    """What of the machine a result can depend on; initialises jax."""
+    # Bits of a result depend on the number of cores, for sums are then taken in another order.
+    affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
+    return {
+        "platform": platform.platform(),
+        "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        "cores": os.cpu_count(),
+        "affinity": sorted(affinity),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def numerics() -> dict[str, Any]:
+    """Settings of the numerical libraries that a result can depend on; pinned ones never differ."""
+    of_jax = {name: getattr(jax.config, name, None) for name in (*PINNED, "jax_default_matmul_precision")}
+    pinned = {name.upper() for name in PINNED}
+    set_here = sorted(
+        name
+        for name in os.environ
+        if name.startswith(VARIABLES) and not name.startswith(NO_NUMBER) and name not in pinned
+    )
+    return of_jax | {name: os.environ[name] for name in set_here}
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What of the environment of two records differs, as in "jaxlib '0.10.1' -> '0.10.2'"; "" if nothing.
+
+    What an earlier version did not record is left out.
+    """
+    found = []
+    for section in ("versions", "machine", "numerics"):
+        earlier, later = before.get(section), now[section]
+        if isinstance(earlier, Mapping):
+            found += [
+                f"{name} {shown(earlier.get(name))} -> {shown(later.get(name))}"
+                for name in {**earlier, **later}
+                if earlier.get(name) != later.get(name)
+            ]
+    return ", ".join(found)
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout the package runs from; None when it is installed."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    # GIT_DIR and its like would name another repository
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True, env=environment)
+        return done.stdout.decode(errors="replace").strip()
+    return None
+
+
+def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """What makes skills the same, whatever version recorded them."""
+    return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
+
+
+def _skills_fingerprint(skills: str) -> dict[str, Any]:
+    """The skills a run stands on, intact; InputError where they are damaged."""
+    path = Path(skills)
+    epoch, digest = reader.fingerprint_of_skills(skills)
+    configuration = exports.card_path(path) if exports.is_export(skills) else path / "config.toml"
+    return {
+        "run": skills,
+        "epoch": epoch,
+        "arrays_sha256": digest,
+        "config_sha256": files.file_sha256(configuration),
+        "config_hash": config.config_hash(reader.trained_as(skills)),
+    }
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

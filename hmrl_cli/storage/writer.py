@@ -1,0 +1,343 @@
+"""A run on disk, as the one process that trains it writes it.  Reading it: reader.py.
+
+config.toml       the resolved configuration: running it again repeats the run
+provenance.json   versions, devices, cores, seeds, command line, the skills the run stands on
+skills.toml       how these were trained
+metrics.jsonl     one line per epoch, the source of truth; nothing in it depends on the clock
+tb/               the same for TensorBoard
+checkpoints/      see checkpoints.py
+status.json       state and epoch, replaced as a whole
+events.log        what happened when
+lock              held (flock) by the one process that writes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hmrl_cli import config
+from hmrl_cli.errors import (
+    ConfigError,
+    Diverged,
+    HmrlError,
+    InputError,
+    Interrupted,
+    RunDirError,
+)
+from hmrl_cli.lazy import np
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import checkpoints, files, provenance, reader
+from hmrl_cli.storage.folder import Folder, tell_nobody
+from hmrl_cli.storage.locks import Lock, take_lock
+from hmrl_cli.storage.metrics import Metrics, cut, size_until
+from hmrl_cli.storage.places import check_new, half_written, holds_more_than_a_beginning, take_back, taken
+from hmrl_cli.storage.tensorboard import Board
+from hmrl_cli.version import __version__
+
+_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
+
+
+class RunDir:
+    """A run directory that this process alone writes to; a context manager.
+
+    Leaving the context by an exception writes the state: "diverged" after `Diverged`, otherwise
+    "interrupted", for such a run can be resumed.  A directory that could not even begin is taken back.
+
+    Every write is preceded by a look whether the path still leads to the directory that was locked.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        experiment: Experiment,
+        config_hash: str,
+        lock: Lock,
+        tell: Callable[[str], None] = tell_nobody,
+    ) -> None:
+        """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
+        self.path = path
+        self.experiment = experiment
+        self._config_hash = config_hash
+        self._folder = Folder(path, lock, tell)
+        self._metrics = Metrics()
+        self._board: Board | None = None
+        self._board_works = True
+        self._is_new = False
+        self.epoch = int(self.status.get("epoch", 0))
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        resolved: config.Resolved,
+        argv: Sequence[str] = (),
+        tell: Callable[[str], None] = tell_nobody,
+    ) -> RunDir:
+        """A new run directory; `tell` gets what the user should know.
+
+        Raises:
+            RunDirError: it exists, lies in another run, or cannot be created.
+            StorageError: the disk is full or broken.
+        """
+        check_new(path)
+        with files.creating(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                raise taken(path) from None
+        try:
+            with files.creating(path):
+                files.sync(path.parent)
+            lock = take_lock(path)
+        except BaseException:
+            take_back(path)
+            raise
+        try:
+            run = cls._start(path, resolved, argv, lock, tell)
+        except BaseException:
+            with contextlib.suppress(HmrlError):
+                lock.check()  # another one may be there now
+                take_back(path)
+            lock.close()
+            raise
+        run._is_new = True
+        return run
+
+    @classmethod
+    def resume(
+        cls,
+        path: Path,
+        resolved: config.Resolved,
+        argv: Sequence[str] = (),
+        tell: Callable[[str], None] = tell_nobody,
+    ) -> RunDir:
+        """An existing run directory, of the same configuration; `tell` gets what the user should know.
+
+        Raises:
+            ConfigError: the run has another configuration.
+            InputError: the skills the run stands on have changed.
+            RunDirError: it is not a run directory, or another process writes to it.
+        """
+        if not path.is_dir():
+            raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
+        if not (path / "config.toml").is_file() and holds_more_than_a_beginning(path):
+            raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
+        for name in _FILES:
+            if os.path.lexists(path / name) and not (path / name).is_file():
+                raise InputError(f"{path / name}: is no regular file; must be that of a run")
+        lock = take_lock(path)
+        try:
+            for stale in half_written(path):
+                stale.unlink(missing_ok=True)
+            if not (path / "config.toml").is_file():
+                return cls._start(path, resolved, argv, lock, tell)  # killed before it had begun
+            different = config.difference(resolved.experiment, reader.load_config(path / "config.toml"))
+            if different:
+                raise ConfigError(
+                    f"{different}\nto resume: the same settings; to start another run: --name NAME"
+                )
+            run = cls(path, resolved.experiment, reader.config_hash(path), lock, tell)
+            run._compare_provenance(resolved, argv)
+            run._folder.note_what_is_lacking()
+        except BaseException:
+            lock.close()
+            raise
+        return run
+
+    @classmethod
+    def _start(
+        cls,
+        path: Path,
+        resolved: config.Resolved,
+        argv: Sequence[str],
+        lock: Lock,
+        tell: Callable[[str], None],
+    ) -> RunDir:
+        """Fill a new directory; config.toml, which makes it a run, comes last."""
+        experiment = resolved.experiment
+        run = cls(path, experiment, config.config_hash(experiment), lock, tell)
+        with files.creating(path):
+            (path / "checkpoints").mkdir(exist_ok=True)
+        run._folder.write_json("provenance.json", provenance.collect(resolved, argv))
+        if experiment.hierarchy:  # evaluation rebuilds the skills from this, wherever their run went
+            trained_as = reader.trained_as(experiment.hierarchy.skills)
+            run._folder.write_text("skills.toml", config.to_toml(trained_as))
+        run._write_status("running")
+        run.event(f"created by hmrl {__version__}")
+        run._folder.note_what_is_lacking()
+        run._folder.write_text("config.toml", config.to_toml(experiment))
+        return run
+
+    def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
+        """Note what could keep the resumed run from being exact; refuse other skills."""
+        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv)
+        if provenance.identity(before.get("skills")) != provenance.identity(now["skills"]):
+            raise InputError(
+                f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
+                "must be the skills it began with; to start another run: --name NAME"
+            )
+        changed = provenance.changes(before, now)
+        if changed:
+            self._folder.note(f"resumed in another environment, results may differ: {changed}")
+
+    def __enter__(self) -> RunDir:
+        """The run itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write how it ended, and let go of the lock."""
+        try:
+            if error is not None:
+                # What went wrong matters more than that it could not be written down.
+                with contextlib.suppress(HmrlError):
+                    if self._could_not_begin(error):
+                        self.check()
+                        take_back(self.path)
+                    else:
+                        self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
+                        self.event(f"stopped: {type(error).__name__}: {error}")
+        finally:
+            self.close()
+
+    def _could_not_begin(self, error: BaseException) -> bool:
+        """Whether there is nothing yet that `--resume` could continue, nor a result, as of a divergence."""
+        told = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
+        return self._is_new and not self._metrics.is_open and not told
+
+    def close(self) -> None:
+        """Close the files and let go of the lock; closing twice does no harm."""
+        if self._board is not None:
+            with contextlib.suppress(OSError):  # TensorBoard is never a reason to fail
+                self._board.close()
+        self._metrics.close()
+        self._folder.close()
+        self._board = None
+
+    def check(self) -> None:
+        """Refuse to write where the directory is no more; raises RunDirError."""
+        self._folder.check()
+
+    def event(self, text: str) -> None:
+        """Append a line with the time to events.log.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        self._folder.event(text)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Content of status.json."""
+        return reader.read_status(self.path)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run has been trained to its end, and has what it came to.
+
+        A run whose last checkpoint is damaged, or gone while an earlier one is there, is to be trained on.
+        """
+        epoch, folder = reader.last_epoch(self.path), self.path / "checkpoints"
+        if epoch is not None and checkpoints.epochs(folder):
+            try:
+                checkpoints.fingerprint(folder, epoch)
+            except InputError:
+                return False
+        return epoch is not None
+
+    def record(self, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Append the metrics of an epoch, the first of which is 1; a value may have a leading seed axis.
+
+        Raises:
+            Diverged: a metric is not finite.
+            StorageError: the disk is full or broken.
+        """
+        values = {name: np.asarray(value) for name, value in sorted(metrics.items())}
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise Diverged(f"metric {name}", epoch)
+        with self._folder.writing("metrics.jsonl") as path:
+            self._metrics.append(path, epoch, values)
+        self._on_board(epoch, lambda board: board.add(epoch, values))
+
+    def _on_board(self, epoch: int, do: Callable[[Board], None]) -> None:
+        if not self._board_works:
+            return
+        try:
+            self._board = self._board or Board(self.path / "tb", epoch)
+            do(self._board)
+        except Exception as error:  # TensorBoard is never a reason to fail
+            self._board_works = False
+            self._folder.note(f"no TensorBoard from epoch {epoch} on: {error}")
+
+    def save(self, epoch: int, tree: Any) -> None:
+        """Write the checkpoint after `epoch` epochs; `tree` is a pytree of arrays, without typed keys.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        if self._metrics.is_open:  # the lines a checkpoint stands on must outlive it
+            with self._folder.writing("metrics.jsonl"):
+                self._metrics.force()
+            self._on_board(epoch, Board.flush)
+        with self._folder.writing("checkpoints") as folder:
+            checkpoints.save(folder, epoch, tree, self._config_hash)
+        self.epoch = epoch
+        self._write_status("running")
+
+    def load(self, template: Any) -> checkpoints.Checkpoint | None:
+        """The newest intact checkpoint, or None; metrics beyond it are cut, and the user is told of damage.
+
+        Raises:
+            InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
+            StorageError: the disk is broken.
+        """
+        found = checkpoints.load(self.path / "checkpoints", template, self._config_hash)
+        self.epoch = found.epoch if found else 0
+        size = size_until(self.path / "metrics.jsonl", self.epoch)
+        with self._folder.writing("metrics.jsonl") as path:
+            cut(path, size)
+        self.event(f"resumed from checkpoint {self.epoch}" if found else "resumed from the start")
+        if found and found.note:
+            self._folder.note(found.note)
+            for epoch in checkpoints.epochs(self.path / "checkpoints"):
+                if epoch > found.epoch:
+                    self._set_aside(epoch)
+        self._write_status("running")
+        return found
+
+    def _set_aside(self, epoch: int) -> None:
+        """Rename a damaged checkpoint, so that it never counts as one of the two that are kept."""
+        folder = self.path / "checkpoints"
+        target = folder / f"{epoch}.damaged-{datetime.datetime.now():%Y%m%d%H%M%S%f}"
+        with self._folder.writing(f"checkpoints/{target.name}"):
+            (folder / str(epoch)).rename(target)
+
+    def complete(self, summary: Mapping[str, Any]) -> None:
+        """Mark the run as trained to its end.
+
+        Raises:
+            StorageError: the disk is full or broken.
+        """
+        self.event("complete")
+        self._write_status("complete", summary=dict(summary))
+
+    def _write_status(self, state: str, **more: Any) -> None:
+        status = {
+            "schema": 1,
+            "state": state,
+            "epoch": self.epoch,
+            "epochs": self.experiment.training.epochs,
+            "pid": os.getpid(),
+            "updated": provenance.now(),
+            **more,
+        }
+        self._folder.write_json("status.json", status)

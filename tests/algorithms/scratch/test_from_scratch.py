@@ -1,0 +1,160 @@
+"""PPO and SAC from scratch: they learn, they measure without adapting, and bonuses find what they do not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.algorithms.scratch import ppo, sac
+from hmrl_cli.config import plugins
+from hmrl_cli.environment import composition
+from hmrl_cli.environment.composition import bonus
+from hmrl_cli.learning import ppo as ppo_block
+from hmrl_cli.learning import sac as sac_block
+from hmrl_cli.schema import Evaluation
+from tests import toys
+
+PPO = ppo.Config(
+    episodes_per_update=16,
+    ppo=ppo_block.Config(hidden=(32,), minibatches=4, learning_rate=3e-3, entropy_coefficient=0.01),
+)
+SAC = sac.Config(
+    episodes_per_update=8,
+    gradient_steps=40,
+    batch_size=64,
+    buffer_capacity=20_000,
+    sac=sac_block.Config(hidden=(32,), learning_rate=3e-3, entropy_coefficient=0.02, discount=0.97),
+)
+BUILD = {"ppo": (ppo.build, PPO), "sac": (sac.build, SAC)}
+DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+LIBRARY = toys.straight(DIRECTIONS)
+SMALL = {"hidden": (32,)}
+BONUSES = {
+    "counts": {"cell": 1.0, "weight": 0.3},
+    "rnd": SMALL,
+    "icm": SMALL,
+    "information_gain": {"observe": "identity", "length_scale": 1.0, "noise": 0.3, "weight": 0.3},
+}
+SLOW_ON_A_CHAIN = ("icm", "information_gain")
+
+
+def learner(algorithm, family, explore=None, **settings):
+    if explore is not None:
+        module = plugins.load("bonuses", explore)
+        family = bonus(family, module.make(module.Config(**settings), family))
+    build, algorithm_config = BUILD[algorithm]
+    return build(algorithm_config, family)
+
+
+def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
+    scratch = learner("ppo", toys.walker(8))
+    state = scratch.init(jax.random.key(0))
+    observed = state.observed._replace(mean=jnp.array([7.0, 7.0]))
+
+    def fold(skill):
+        return {"policy": jax.tree.map(lambda x: 0 * x + skill, state.agent.policy), "observed": observed}
+
+    for best in range(4):
+        started = scratch.start(
+            jax.random.key(1), state._replace(tasks=2 * DIRECTIONS[best][None]), LIBRARY, fold
+        )
+        assert all((leaf == best).all() for leaf in jax.tree.leaves(started.agent.policy))
+        np.testing.assert_array_equal(started.observed.mean, observed.mean)
+        for old, new in zip(
+            jax.tree.leaves(state.agent.critic), jax.tree.leaves(started.agent.critic), strict=True
+        ):
+            np.testing.assert_array_equal(old, new)
+    with pytest.raises(
+        ValueError, match=r"algorithm.ppo.hidden: found \(32,\); must be as in the skills' policy"
+    ):
+        scratch.start(jax.random.key(1), state, LIBRARY, lambda skill: {"policy": {}, "observed": observed})
+
+
+@pytest.mark.parametrize(
+    "explore",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_ON_A_CHAIN else []) for name in BONUSES],
+)
+def test_every_bonus_finds_the_end_of_a_chain(explore):
+    _, metrics = toys.train(learner("ppo", toys.chain(), explore, **BONUSES[explore]), 5)
+    assert (metrics["reached"] > 0.9).all() and (metrics["return"] > 1.0).all()
+
+
+def test_plain_ppo_does_not_find_it():
+    _, metrics = toys.train(learner("ppo", toys.chain()), 5)
+    assert (metrics["reached"] < 0.1).all() and "bonus" not in metrics
+
+
+def test_a_bonus_of_no_weight_changes_nothing_but_what_is_measured():
+    _, plain = toys.train(learner("ppo", toys.chain(), None), 1)
+    _, weightless = toys.train(learner("ppo", toys.chain(), "counts", weight=0.0), 1)
+    for name in plain:
+        np.testing.assert_allclose(plain[name], weightless[name], rtol=1e-5)
+    assert (weightless["bonus"] > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("explore", ["counts", "icm"])
+def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
+    found, missed = (
+        toys.train(learner("sac", toys.chain(), name, **settings), 8)[1]["reached"].mean()
+        for name, settings in ((explore, BONUSES[explore]), (None, {}))
+    )
+    assert found > 0.5 and missed < 0.1
+
+
+@pytest.mark.parametrize("algorithm", BUILD)
+def test_a_goal_is_learned_and_kept(algorithm):
+    """Each seed learns the one task that it drew, and an evaluation adapts nothing."""
+    plain = learner(algorithm, toys.walker(10))
+    state, metrics = toys.train(plain, 6, num_seeds=2)
+    assert (metrics["success"] > 0.6).all()
+    assert state.tasks.shape == (2, 1, 2) and (state.tasks[0] != state.tasks[1]).any()
+
+    def met(state, task):
+        adapted, record = plain.adapt(jax.random.key(7), state, task, Evaluation(adapt_steps=2))
+        return adapted, record
+
+    met = jax.jit(jax.vmap(met))
+    adapted, own = met(state, state.tasks[:, 0])
+    _, other = met(state, -state.tasks[:, 0])
+    assert own.returned.shape == (2, 3) and (own.success > 0.6).all() and (other.success == 0).all()
+    acted = adapted.params["policy"] if algorithm == "ppo" else adapted.params
+    jax.tree.map(np.testing.assert_array_equal, state.agent.policy, acted)
+    one = jax.tree.map(lambda x: x[0], adapted)
+    action, log_prob = plain.behaviour(jax.random.key(8), one)(jax.random.key(9), jnp.zeros(2))
+    assert action.shape == (2,) and log_prob.shape == ()
+
+
+@pytest.mark.parametrize("explore", BONUSES)
+@pytest.mark.parametrize("algorithm", BUILD)
+def test_families_of_every_kind_carry_a_bonus(algorithm, explore):
+    """Lifted, with choices for actions, and held; both end early."""
+    for family in (
+        composition.lift(toys.walker(8, ends=True), LIBRARY, 2, stochastic=False),
+        composition.repeat(toys.walker(8, ends=True), 2),
+    ):
+        made = learner(algorithm, family, explore)
+        state = made.init(jax.random.key(0))
+        new, metrics = jax.eval_shape(made.step, jax.random.key(1), state)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), new) == jax.tree.map(
+            lambda x: (x.shape, x.dtype, x.weak_type), state
+        )
+        assert {"return", "success", "reached", "bonus"} <= {*metrics}
+
+
+def test_several_tasks_are_met_in_turn():
+    several = ppo.build(PPO.model_copy(update={"num_tasks": 4}), toys.walker(8))
+    state = several.init(jax.random.key(0))
+    assert state.tasks.shape == (4, 2) and len(np.unique(state.tasks, axis=0)) == 4
+    with pytest.raises(ValueError, match="found 16; must be at least num_tasks, 17, so that every task"):
+        ppo.Config(num_tasks=17, episodes_per_update=16)
+
+
+def test_sizes_that_cannot_work_are_named():
+    with pytest.raises(ValueError, match="minibatches: found 7; must divide the 128 steps"):
+        ppo.build(
+            PPO.model_copy(update={"ppo": ppo_block.Config(minibatches=7)}),
+            toys.walker(8),
+        )
+    with pytest.raises(ValueError, match="buffer_capacity: found 9; must hold one update, 64 steps"):
+        sac.build(SAC.model_copy(update={"buffer_capacity": 9}), toys.walker(8))

@@ -1,0 +1,34 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hmrl_cli.environment.rollout import unroll
+from tests import toys
+
+
+def right(key, obs):
+    return jnp.array([1.0, 0.0]), jnp.float32(0.0)
+
+
+def test_an_early_end_freezes_the_episode_and_masks_the_rest():
+    family = toys.walker(horizon=8, ends=True)
+    steps, final = unroll(jax.random.key(0), right, family, jnp.array([1.0, 0.0]))
+    # 0.3 a step: past x = 1 after the fourth
+    np.testing.assert_array_equal(steps.valid, [1, 1, 1, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(steps.discount, [1, 1, 1, 0, 0, 0, 0, 0])
+    assert (steps.reward[4:] == 0).all() and (steps.reward[:4] < 0).all()
+    np.testing.assert_array_equal(steps.next_obs[3], final.obs)
+
+
+def test_without_an_end_the_episode_has_its_whole_horizon():
+    steps, final = unroll(jax.random.key(0), right, toys.walker(horizon=8), jnp.array([1.0, 0.0]))
+    assert steps.valid.all() and steps.discount.all()
+    assert final.reached and not final.success  # it ran through the goal
+
+
+def test_episodes_repeat_for_a_key_and_differ_between_keys():
+    def run(seed):
+        return unroll(jax.random.key(seed), right, toys.walker(), jnp.array([1.0, 0.0]))[0].obs
+
+    np.testing.assert_array_equal(run(1), run(1))
+    assert (run(1) != run(2)).any()

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+
+from hmrl_cli.evaluation import statistics
+from hmrl_cli.evaluation.statistics import (
+    bootstrap_interval,
+    fraction_summary,
+    interquartile_mean,
+    paired_difference,
+    paired_rate_difference,
+    rate_summary,
+    score_summary,
+    wilson_interval,
+)
+
+
+def test_interquartile_mean_drops_a_quarter_at_either_end():
+    assert interquartile_mean(np.array([[-1e9, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 1e9]])) == 3.5
+
+
+def test_axes_are_reduced_and_the_others_kept():
+    scores = np.stack([np.arange(12.0).reshape(3, 4), 100 + np.arange(12.0).reshape(3, 4)], axis=-1)
+    np.testing.assert_allclose(interquartile_mean(scores, (0, 1)), [5.5, 105.5])
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(100):
+        # tasks differ more than seeds do; the population's interquartile mean is 0 by symmetry
+        scores = rng.normal(size=(1, 30)) + 0.3 * rng.normal(size=(5, 30))
+        low, high = bootstrap_interval(scores, draws=300)
+        hits += low <= 0 <= high
+    assert 88 <= hits <= 100
+
+
+def test_equal_scores_have_an_interval_of_no_width():
+    low, high = bootstrap_interval(np.full((3, 5, 2), 2.0))
+    np.testing.assert_array_equal([low, high], [[2.0, 2.0]] * 2)
+
+
+def test_a_summary_repeats_and_is_plain():
+    scores = np.random.default_rng(1).normal(size=(2, 6, 3))
+    assert score_summary(scores) == score_summary(scores)
+    assert all(isinstance(x, float) for values in score_summary(scores).values() for x in values)
+    one = score_summary(scores)
+    assert all(low <= mid <= high for mid, low, high in zip(one["iqm"], one["low"], one["high"], strict=True))
+
+
+def test_a_quarter_of_tasks_solved_is_not_hidden():
+    rates = np.zeros((3, 40, 1))
+    rates[:, :9] = 1.0
+    summary = rate_summary(rates)
+    assert summary["iqm"] == [0.0] and summary["mean"] == [0.225]
+    assert 0.08 < summary["low"][0] < 0.225 < summary["high"][0] < 0.4
+
+
+def test_no_success_does_not_prove_a_rate_of_zero():
+    low, high = wilson_interval(np.zeros(1), 40)  # Wilson 1927: z^2 / (n + z^2)
+    np.testing.assert_allclose([low[0], high[0]], [0, 1.96**2 / (40 + 1.96**2)], atol=1e-12)
+    assert rate_summary(np.zeros((1, 40, 1)))["high"] == [high[0]]
+
+
+@pytest.mark.parametrize("num_seeds", [1, 4])
+def test_more_tasks_give_a_narrower_interval(num_seeds):
+    rng = np.random.default_rng(2)
+    few, many = rng.normal(size=(num_seeds, 8)), rng.normal(size=(num_seeds, 200))
+    width = [high - low for low, high in map(bootstrap_interval, (few, many))]
+    assert width[1] < width[0] / 2
+
+
+def lines(num_tasks, seed=3):
+    """Reference lines of tasks that differ far more than either line is from the other."""
+    flat = 100 * np.random.default_rng(seed).normal(size=num_tasks)
+    return flat, flat + np.random.default_rng(seed + 1).uniform(0.5, 2.0, size=num_tasks)
+
+
+def test_half_of_every_gap_is_a_half_for_certain():
+    flat, feasible = lines(40)
+    found = fraction_summary(np.tile((0.5 * flat + 0.5 * feasible)[None, :, None], (3, 1, 2)), flat, feasible)
+    for values in found.values():
+        np.testing.assert_allclose(values, [0.5, 0.5], rtol=1e-9)
+    flat, feasible = np.array([-8.0, 4.0, 64.0]), np.array([-4.0, 12.0, 65.0])  # numbers that are exact
+    found = fraction_summary(np.tile((0.5 * flat + 0.5 * feasible)[None, :, None], (5, 1, 1)), flat, feasible)
+    assert all(values == [0.5] for values in found.values())
+
+
+def test_fractions_are_covered_as_often_as_their_intervals_say(monkeypatch):
+    """Of tasks that differ by hundreds, where lines are one apart."""
+    monkeypatch.setattr(statistics, "DRAWS", 500)
+    flat, feasible = lines(30)
+    hits, widths = 0, []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        gone = 0.4 + 0.3 * rng.normal(size=(1, 30)) + 0.1 * rng.normal(size=(5, 30))
+        found = fraction_summary((flat + gone * (feasible - flat))[..., None], flat, feasible)
+        hits += found["low"][0] <= 0.4 <= found["high"][0]
+        widths.append(found["high"][0] - found["low"][0])
+    assert 52 <= hits <= 60 and 0.1 < np.mean(widths) < 0.4
+
+
+def test_a_task_of_no_gap_decides_nothing():
+    flat, feasible = np.zeros(8), np.array([1e-6, *[1.0] * 7])
+    returned = np.full((2, 8, 1), 0.25)  # 250,000 times the way that the first task has
+    found = fraction_summary(returned, flat, feasible)
+    np.testing.assert_allclose([found["mean"], found["iqm"]], [[2 / 7], [0.25]], rtol=1e-5)
+    assert found["high"][0] < 1.0
+    assert fraction_summary(returned, flat, flat) is None
+    assert fraction_summary(returned, flat, -feasible) is None
+
+
+def test_the_fraction_is_a_mean_as_published_ones_are():
+    """A third of the tasks fail, which an interquartile mean hides in part."""
+    gone = np.array([1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    found = fraction_summary(np.tile(gone[None, :, None], (2, 1, 1)), np.zeros(6), np.ones(6))
+    np.testing.assert_allclose([found["mean"][0], found["iqm"][0]], [2 / 3, 5 / 6])
+    scores = np.array([[[0.0], [1.0], [1.0], [6.0]]])
+    assert (score_summary(scores)["mean"], score_summary(scores)["iqm"]) == ([2.0], [1.0])
+
+
+def test_differences_are_of_tasks_that_both_met():
+    rng = np.random.default_rng(0)
+    ours = 10 * rng.normal(size=(1, 30)) + rng.normal(size=(3, 30))
+    theirs = ours.mean(axis=0) - 1 + 0.1 * rng.normal(size=(5, 30))
+    found = paired_difference(ours, theirs, seeds_paired=False)
+    np.testing.assert_allclose(found["mean"], 1.0, atol=0.1)
+    assert 0.3 < found["low"] < found["high"] < 1.7
+    assert bootstrap_interval(ours, np.mean)[1] - bootstrap_interval(ours, np.mean)[0] > 4  # of either alone
+
+
+def test_seeds_are_paired_where_they_stand_on_the_same_skills():
+    """Libraries that differ a lot, and an arm that is better over each of them."""
+    library = np.array([0.0, 5.0, 10.0])[:, None] + np.zeros((3, 20))
+    paired = paired_difference(library + 1, library, seeds_paired=True)
+    own = paired_difference(library + 1, library, seeds_paired=False)
+    np.testing.assert_allclose([*paired.values()], 1.0)
+    assert own["mean"] == paired["mean"] and own["low"] < -3 and own["high"] > 5
+
+
+def test_two_rates_of_zero_are_not_equal_for_certain():
+    none = np.zeros((3, 40))
+    found = paired_rate_difference(none, none, seeds_paired=True)
+    wide = 1.96**2 / (120 + 1.96**2)  # Wilson 1927
+    np.testing.assert_allclose([found["mean"], found["low"], found["high"]], [0, -wide, wide])
+    hardly = none.copy()
+    hardly[0, 0] = 1.0
+    assert paired_rate_difference(hardly, none, seeds_paired=True)["low"] == found["low"]
+    assert paired_rate_difference(1 - none, 1 - hardly, seeds_paired=False)["low"] == found["low"]
+    assert paired_rate_difference(none, none + 0.5, seeds_paired=False)["high"] == -0.5

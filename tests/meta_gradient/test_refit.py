@@ -1,0 +1,108 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.learning.distributions import Gaussian
+from hmrl_cli.learning.networks import policy as make_policy
+from hmrl_cli.meta_gradient import refit
+from hmrl_cli.types import AdaptState, Discrete
+from tests import toys
+
+PRIOR = Gaussian(jnp.zeros(2), jnp.zeros(2))
+
+
+def memory(returned, kept=None, latent=None):
+    """Episodes of three steps, each of which earns a third of the return."""
+    number = len(returned)
+    latent = jnp.zeros((number, 2)) if latent is None else latent
+    kept = jnp.ones(number) if kept is None else jnp.array(kept, jnp.float32)
+    obs = jnp.ones((number, 3, 2))
+    action = jnp.tile(jnp.arange(number)[:, None] % 4, (1, 3))
+    valid, own = jnp.ones((number, 3)), jnp.ones(number)
+    returned = jnp.array(returned, jnp.float32)
+    return refit.Memory(latent, obs, action, valid, own, returned, returned / 3, kept)
+
+
+def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
+    np.testing.assert_allclose(refit.worth(memory([-200.0] * 5)), 0.2, rtol=1e-5)
+    assert refit.worth(memory([-200.0, -200.0, -120.0, -200.0]))[2] > 0.999
+    # what is not there weighs nothing, whatever stands in its place
+    np.testing.assert_allclose(
+        refit.worth(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1])), [0.5, 0, 0.5], atol=1e-6
+    )
+
+
+def test_the_posterior_is_the_prior_and_the_weighted_latents():
+    latents = jnp.array([[2.0, 0.0], [4.0, 0.0]])
+    got = refit.posterior(PRIOR, latents, jnp.array([0.5, 0.5]))
+    # two episodes and the prior's one: a third of 0, two thirds of 3
+    np.testing.assert_allclose(got.mean, [2.0, 0.0], atol=1e-6)
+    scatter = (2 / 3) * (0.0**2 + 2.0**2) / 2 + (1 / 3) * 2.0**2 + 1 / 3
+    np.testing.assert_allclose(jnp.exp(2 * got.log_std), [scatter, 1 / 3], rtol=1e-5)
+    one = refit.posterior(PRIOR, latents, jnp.array([0.0, 1.0]))
+    np.testing.assert_allclose(one.mean, [2.0, 0.0], atol=1e-6)  # half way to the only one that counts
+
+
+def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
+    net = make_policy(2, Discrete(4), (8,), latent_size=2)
+    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
+    latent = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, -2.0]])
+    seen = memory([-9.0, -9.0, -1.0], latent=latent)
+
+    def fitted(own, steps=0):
+        return refit.refit(jax.random.key(1), start, seen._replace(own=jnp.array(own)), net, steps).latent
+
+    np.testing.assert_allclose(fitted([1.0, 1.0, 0.0]).mean, [1 / 3, 1 / 3], atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, fitted([0.0, 0.0, 0.0]), PRIOR)
+    # whoever imitates it acts as it did under its latent
+    np.testing.assert_allclose(fitted([1.0, 1.0, 0.0], steps=1).mean, [1.0, -1.0], atol=0.01)
+
+
+def test_imitation_does_as_the_best_episode_did():
+    net = make_policy(2, Discrete(4), (8,), latent_size=2)
+    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
+    new = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 100)
+    assert net.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
+    still = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 0)
+    jax.tree.map(np.testing.assert_array_equal, still.params, start.params)
+
+
+@pytest.mark.parametrize(
+    ("finds", "found"),
+    [
+        ([], False),  # nothing but what actions cost
+        ([70], True),  # once, late, in a hundred
+        ([0, 2, 4, 6, 8, 10, 12, 14, 16, 18], True),  # half of the first batch
+        ([*range(20, 100)], True),  # all but the first batch
+    ],
+)
+def test_nothing_moves_until_something_was_found(finds, found):
+    """And then as far as if all returns counted; costs differ by a few, a find is worth 40."""
+    net = make_policy(2, Discrete(4), (8,), latent_size=2)
+    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
+    rng = np.random.default_rng(0)
+    returned = -200.0 - np.abs(rng.normal(0, 3, 100))
+    returned[finds] += 40.0
+    seen = memory(returned, latent=jnp.array(rng.normal(size=(100, 2)), jnp.float32))
+
+    def refitted(**gate):
+        return refit.refit(jax.random.key(1), start, seen, net, 3, **gate)
+
+    expected = refitted() if found else start
+    jax.tree.map(np.testing.assert_array_equal, refitted(first=20, least_gain=20.0), expected)
+    assert np.abs(refitted().latent.mean).max() > 0.05  # costs alone would have moved it
+
+
+def test_what_held_actions_cost_makes_no_find_of_the_others():
+    own = jnp.array([1.0, 0.0, 0.0, 1.0, 0.0])
+    seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(own=own)
+    assert not refit.found(seen, 5, 20.0)
+    assert refit.found(seen._replace(own=jnp.zeros(5)), 5, 20.0)  # there is nothing else to go by
+    late = seen._replace(best=seen.best.at[4].set(-60.0))  # in vain, if all its steps are counted
+    assert refit.found(late, 5, 20.0)
+
+
+def test_an_untrained_policy_gets_better_by_doing_again_what_was_good():
+    returns = toys.returns_untrained(adapt_steps=4, rule="refit", fallback=0.5, imitation_steps=20)
+    assert returns[-1] > returns[0] + 1.0

@@ -1,0 +1,79 @@
+"""Films of episodes, and the documents that the viewer plays."""
+
+import base64
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.families import point
+from hmrl_cli.report.viewer.episodes import _episode
+from hmrl_cli.runner import render
+from hmrl_cli.runner.progress import Silent
+from hmrl_cli.types import Scene
+from tests import toys
+
+TASK = jnp.array([2.0, 0.0])
+
+
+def seen(family):
+    """The toy, with a body to look at."""
+
+    def poses(state):
+        return jnp.concatenate([state.obs, jnp.array([0.0, 1.0, 0.0, 0.0, 0.0])])[None]
+
+    def goals(state, task):
+        return jnp.concatenate([task, jnp.array([0.0, 0.3])])[None]
+
+    return family._replace(scene=Scene((), poses, goals, 0.1, flat=True))
+
+
+def unpacked(text, *shape):
+    return np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)
+
+
+def test_a_decision_is_held():
+    """Every decision is a random direction: within one, the path is straight."""
+
+    def decide(key, state):
+        return jax.random.normal(key, (2,))
+
+    actor = render.Actor(decide, lambda key, state, decision: decision, every=3)
+    film = render.film(jax.random.key(0), seen(toys.walker(horizon=6)), TASK, actor)
+    moves = np.diff(film.poses[:, 0, :2], axis=0)
+    np.testing.assert_allclose(moves[:3], moves[:1].repeat(3, axis=0), atol=1e-6)
+    np.testing.assert_allclose(moves[3:], moves[3:4].repeat(3, axis=0), atol=1e-6)
+    assert np.abs(moves[3] - moves[0]).max() > 1e-3
+
+
+def test_an_episode_that_ends_early_ends_in_its_document():
+    family = seen(toys.walker(horizon=8, ends=True))
+    film = jax.tree.map(
+        np.asarray, render.film(jax.random.key(0), family, TASK, render.controller(family, TASK))
+    )
+    document = _episode(film, "one")
+    assert document["done"] == [False] * (document["frames"] - 1) + [True] and document["frames"] < 9
+    assert len(document["rewards"]) == len(document["success"]) == document["frames"]
+    poses = unpacked(document["poses"], document["frames"], document["bodies"], 7)
+    np.testing.assert_array_equal(poses, film.poses[: document["frames"]])
+    assert unpacked(document["goals"], document["frames"], 1, 4)[0, 0].tolist() == [
+        2.0,
+        0.0,
+        0.0,
+        pytest.approx(0.3),
+    ]
+
+
+def test_the_first_frame_is_the_reset():
+    family = point.make(point.Config(horizon=5))
+    film = render.film(jax.random.key(0), family, jnp.array([0.3, 0.4]), render.controller(family, TASK))
+    assert film.poses.shape == (6, 1, 7) and film.reward[0] == 0
+    np.testing.assert_array_equal(film.poses[0, 0, :2], [0.0, 0.0])
+
+
+def test_the_page_of_a_family(tmp_path):
+    settings = {"split": "hidden", "reward": "dense", "num_tasks": 2, "progress": Silent()}
+    path = render.render_family("point/smoke", out=tmp_path / "a" / "x.html", **settings)
+    page = path.read_text()
+    assert page.count("hidden task ") == 2 and "connect" not in page.split("<style>")[0]

@@ -1,0 +1,69 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from hmrl_cli.errors import Interrupted
+from hmrl_cli.runner import signals
+
+
+def test_signals_only_set_a_flag():
+    before = signal.getsignal(signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        with signals.stop_signals() as stop:
+            assert stop() is None
+            os.kill(os.getpid(), number)
+            assert stop() == number
+    with signals.stop_signals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_work_that_is_not_stopped_is_done():
+    assert signals.unless_stopped(lambda: 3, lambda: None, 0) == 3
+    with pytest.raises(ZeroDivisionError):
+        signals.unless_stopped(lambda: 1 // 0, lambda: None, 0)
+
+
+def test_work_that_is_stopped_is_not_waited_for():
+    go_on = threading.Event()
+    with pytest.raises(Interrupted, match="epoch 7"):
+        signals.unless_stopped(go_on.wait, lambda: signal.SIGTERM, 7)
+    go_on.set()
+
+
+COMPILES = """
+import jax, jax.numpy as jnp
+from hmrl_cli import errors
+from hmrl_cli.cli import main as cli
+from hmrl_cli.runner import signals
+
+def slow(x):
+    for i in range(3000):
+        x = jnp.sin(x) * i + jnp.cumsum(x)
+    return x
+
+print("compiling", flush=True)
+lowered = jax.jit(slow).lower(jnp.ones(50))
+with signals.stop_signals() as stop:
+    print("ready", flush=True)
+    try:
+        signals.unless_stopped(lowered.compile, stop, 0)
+    except errors.Interrupted:
+        print("left", flush=True)
+cli.leave(75)
+"""
+
+
+def test_a_process_leaves_in_the_midst_of_a_compilation():
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "0", "XLA_FLAGS": ""}
+    command = [sys.executable, "-c", COMPILES]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout.readline() == "compiling\n" and process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 75
+        assert process.stdout.read() == "left\n"

@@ -1,0 +1,116 @@
+"""Where results go that a user names: never into a run, never in place of what is not ours."""
+
+import json
+import os
+
+import pytest
+import safetensors.numpy
+
+from hmrl_cli import config
+from hmrl_cli.cli import main as cli
+from hmrl_cli.errors import ConfigError, StorageError
+from hmrl_cli.lazy import np
+from hmrl_cli.storage import exports, outputs
+from hmrl_cli.storage.writer import RunDir
+
+ARRAYS = {"w": np.float32([1])}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with RunDir.create(tmp_path / "runs" / "r", config.resolve("pretrain-skills", "point/smoke")) as run:
+        run.save(1, ARRAYS)
+        run.complete({})
+    return run.path
+
+
+def contents(path):
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name", ["skills", "status", "provenance", "eval/x", "checkpoints/1/manifest", "new/x"]
+)
+def test_no_export_goes_into_a_run(run, name, capsys):
+    before = contents(run)
+    assert cli.run(["export", str(run), "-o", str(run / f"{name}.safetensors")]) == 2
+    assert "lies in the run" in capsys.readouterr().err
+    (run.parent / "link").symlink_to(run)
+    assert cli.run(["export", str(run), "-o", f"runs/link/{name}.safetensors"]) == 2
+    assert contents(run) == before and not (run / "new").exists()
+
+
+def test_an_export_replaces_an_export_and_nothing_else(tmp_path):
+    experiment = config.resolve("pretrain-skills", "point/smoke").experiment
+    data, card = exports.encode(ARRAYS, "skills", experiment, None, 1)
+    file, card_file = tmp_path / "x" / "package.safetensors", tmp_path / "x" / "package.json"
+    exports.check_output(file, experiment)
+    file.write_bytes(data)
+    card_file.write_text(json.dumps(card | {"schema": 2, "more": None}))
+    exports.check_output(file, experiment)  # of any version
+    foreign_card = json.dumps({"name": "package", "schema": 1})
+    foreign_data = safetensors.numpy.save(ARRAYS)
+    for path, content in (
+        (card_file, foreign_card.encode()),
+        (file, foreign_data),
+        (file, b"text"),
+        (file, b""),
+    ):
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=f"{path.name} is there already, and was not written by hmrl"):
+            exports.check_output(file, experiment)
+        path.write_bytes(kept)
+    card_file.unlink()
+    for put in (lambda: os.mkfifo(card_file), card_file.mkdir, lambda: card_file.symlink_to("nowhere")):
+        put()
+        with pytest.raises(ConfigError, match=r"package\.json is there already"):
+            exports.check_output(file, experiment)
+        card_file.rmdir() if card_file.is_dir() else card_file.unlink()
+    with pytest.raises(StorageError, match="cannot be written"):
+        exports.check_output(tmp_path / "x" / "package.safetensors" / "y.safetensors", experiment)
+
+
+def test_an_export_does_not_replace_the_skills_its_run_acts_through(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = {"hierarchy.skills": "s.safetensors"}
+    experiment = config.resolve("meta-train", "point/smoke", flags=flags).experiment
+    with pytest.raises(ConfigError, match="holds the skills that the run acts through"):
+        exports.check_output(tmp_path / "s.safetensors", experiment)
+    exports.check_output(tmp_path / "policy.safetensors", experiment)
+
+
+def test_a_page_goes_into_a_run_under_its_own_name_alone(run, tmp_path, capsys):
+    (run / "skills.svg").write_text('<svg><g id="figure_1"></g></svg>')
+    for command in (["report", str(run)], ["render", str(run)]):
+        for name in ("skills.html", "config.html", "eval/report.html", "checkpoints/1/render.html"):
+            assert cli.run([*command, "-o", str(run / name)]) == 2
+            assert "lies in the run" in capsys.readouterr().err
+    assert cli.run(["report", str(run), "-o", str(run / "skills.svg")]) == 2
+    assert cli.run(["report", str(run)]) == cli.run(["report", str(run), "-o", "new/x.html"]) == 0
+    assert cli.run(["report", str(run), "-o", "new/x.html"]) == 0  # once more over its own
+
+
+@pytest.mark.parametrize("name", ["page.html", "picture.svg"])
+def test_a_page_replaces_a_page_of_ours_and_nothing_else(tmp_path, name):
+    page = tmp_path / name
+    outputs.check_page(page, "report")
+    ours = [b'<svg><defs/><g id="figure_1">', *outputs.OUR_PAGES]
+    foreign = [
+        b"<html><title>thesis</title>",
+        b"",
+        b'<?xml version="1.0"?><svg><g id="figure_1">',
+        b"\0" * 99,
+    ]
+    for content in ours:
+        page.write_bytes(b"<svg" + content if content.startswith(b"<g") else content)
+        outputs.check_page(page, "report")
+    for content in foreign:
+        page.write_bytes(content)
+        with pytest.raises(ConfigError, match="was not written by hmrl"):
+            outputs.check_page(page, "report")
+    page.unlink()
+    os.mkfifo(page)
+    with pytest.raises(ConfigError, match="was not written by hmrl"):
+        outputs.check_page(page, "report")
