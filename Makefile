@@ -31,11 +31,11 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python experiments/bench/throughput.py
 
-# Measures every family anew, half an hour on two cores, and writes the table of the README.
+# Measures every family anew, half an hour on two cores, and writes the table of the guide.
 FAMILIES := experiments/results/families/families.json
 families: $(VENV)/installed
 	$(BIN)/python experiments/bench/families.py -o $(FAMILIES)
-	$(BIN)/python experiments/bench/families.py --table $(FAMILIES) README.md
+	$(BIN)/python experiments/bench/families.py --table $(FAMILIES) hmrl_cli/guide/families.md
 
 # Needs uv on the PATH. The same versions for both supported Pythons, hashes, no registry address.
 lock:

@@ -1,4 +1,4 @@
-"""The benchmarks' own words: what the README shows is what was measured."""
+"""The benchmarks' own words: what the guide shows is what was measured."""
 
 import importlib
 import importlib.util
@@ -24,19 +24,19 @@ def families() -> types.ModuleType:
     return module
 
 
-def test_the_table_of_the_readme_is_the_one_measured(families):
-    readme = (ROOT / "README.md").read_text()
-    shown = readme.partition(families.MARKS[0])[2].partition(families.MARKS[1])[0].strip()
+def test_the_table_of_the_guide_is_the_one_measured(families):
+    page = (ROOT / "hmrl_cli/guide/families.md").read_text()
+    shown = page.partition(families.MARKS[0])[2].partition(families.MARKS[1])[0].strip()
     assert shown == families.table(json.loads(RESULT.read_text()))
     for name in families.everything():
         assert f"| `{name}` |" in shown
 
 
 def test_the_table_goes_between_the_marks(families, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"above\n{families.MARKS[0]}\nold\n{families.MARKS[1]}\nbelow\n")
-    families.put_into(readme, "| new |")
-    assert readme.read_text() == f"above\n{families.MARKS[0]}\n| new |\n{families.MARKS[1]}\nbelow\n"
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{families.MARKS[0]}\nold\n{families.MARKS[1]}\nbelow\n")
+    families.put_into(page, "| new |")
+    assert page.read_text() == f"above\n{families.MARKS[0]}\n| new |\n{families.MARKS[1]}\nbelow\n"
 
 
 def test_bare_physics_is_that_of_the_family(families):

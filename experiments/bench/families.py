@@ -1,7 +1,7 @@
 """Every family: its reference lines, and its steps per second against the bare physics of the same model.
 
     python experiments/bench/families.py [NAME...] [-o FILE.json] [--envs N]    # NAME of a family or preset
-    python experiments/bench/families.py --table FILE.json README.md    # put the table into the README
+    python experiments/bench/families.py --table FILE.json PAGE.md    # put the table into that page
 
 Bare physics is the Brax pipeline of the same model alone, under random actions; the family adds reset,
 observation, reward, success and early ends.  The two are timed in turn, in one process, and their medians
@@ -135,7 +135,7 @@ def reference(name: str) -> dict[str, Any]:
 
 
 def table(document: dict[str, Any]) -> str:
-    """The README's table in Markdown."""
+    """The table of the guide, in Markdown."""
     lines = [
         "| family | what | dense | sparse | solved | steps/s |",
         "|---|---|---|---|---|---|",
@@ -159,11 +159,11 @@ def rate_of(speed: dict[str, Any]) -> str:
     return f"{speed['family']:,.0f}{bare}"
 
 
-def put_into(readme: Path, lines: str) -> None:
+def put_into(page: Path, lines: str) -> None:
     """Replace the table between the two marks."""
-    before, _, rest = readme.read_text().partition(MARKS[0])
+    before, _, rest = page.read_text().partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    readme.write_text(f"{before}{MARKS[0]}\n{lines}\n{MARKS[1]}{after}")
+    page.write_text(f"{before}{MARKS[0]}\n{lines}\n{MARKS[1]}{after}")
 
 
 def backends(name: str) -> tuple[str | None, ...]:
@@ -203,7 +203,7 @@ def main() -> None:
     """Measure what is asked for, print a line for each, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "names", nargs="*", help="families and presets, all by default; with --table the README"
+        "names", nargs="*", help="families and presets, all by default; with --table the page"
     )
     parser.add_argument("-o", type=Path, help="JSON file to write; with names, only their rows")
     parser.add_argument("--envs", type=int, default=64, help="environments side by side")
