@@ -32,7 +32,7 @@ bench: $(VENV)/installed
 	$(BIN)/python experiments/bench/throughput.py
 
 # Measures every family anew, half an hour on two cores, and writes the table of the guide.
-FAMILIES := experiments/results/families/families.json
+FAMILIES := experiments/bench/families.json
 families: $(VENV)/installed
 	$(BIN)/python experiments/bench/families.py -o $(FAMILIES)
 	$(BIN)/python experiments/bench/families.py --table $(FAMILIES) hmrl_cli/guide/families.md

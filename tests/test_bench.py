@@ -12,7 +12,7 @@ import pytest
 from hmrl_cli.config import plugins
 
 ROOT = Path(__file__).parent.parent
-RESULT = ROOT / "experiments/results/families/families.json"
+RESULT = ROOT / "experiments/bench/families.json"
 
 
 @pytest.fixture(scope="module")

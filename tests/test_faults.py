@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-RELIABILITY = Path(__file__).parent.parent / "experiments/results/reliability"
+RELIABILITY = Path(__file__).parent.parent / "experiments/bench/reliability"
 
 
 @pytest.fixture(scope="module")

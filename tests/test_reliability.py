@@ -1,4 +1,4 @@
-"""What `experiments/results/reliability` counts: a little of it always, all of it under `make test-slow`."""
+"""What `experiments/bench/reliability` counts: a little of it always, all of it under `make test-slow`."""
 
 import importlib.util
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent.parent / "experiments/results/reliability"
+FOLDER = Path(__file__).parent.parent / "experiments/bench/reliability"
 
 
 @pytest.fixture(scope="module")

@@ -19,23 +19,22 @@ from hmrl_cli.schema import COMMANDS
 def folder() -> Path:
     """Where the presets are: inside an installed package, next to it in a checkout."""
     package = Path(__file__).parent.parent
-    installed = package / "experiments"
-    return installed if installed.is_dir() else package.parent / "experiments"
+    installed = package / "presets"
+    return installed if installed.is_dir() else package.parent / "experiments" / "presets"
 
 
 def files() -> dict[str, Path]:
-    """Name -> file of every preset; results and TOML files of another kind are passed over."""
+    """Name -> file of every preset; TOML files of another kind are passed over."""
     return {name: path for name, path in _candidates().items() if _is_preset(path)}
 
 
 def _candidates() -> dict[str, Path]:
     """Name -> file of what may be a preset by its place and name; none is read."""
     root = folder()
-    tops = (top for top in root.glob("*") if top.name != "results")
     found = {}
-    for path in sorted(path for top in tops for path in (top, *top.rglob("*.toml"))):
+    for path in sorted(root.rglob("*.toml")):
         name = path.relative_to(root).with_suffix("").as_posix()
-        if path.suffix == ".toml" and path.is_file() and not name.endswith(".toml"):
+        if path.is_file() and not name.endswith(".toml"):
             found[name] = path
     return found
 

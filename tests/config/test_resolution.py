@@ -346,7 +346,6 @@ def test_unknown_presets(add_preset, tmp_path):
 
 def test_only_presets_are_listed(add_preset):
     add_preset("broken", "[")
-    add_preset("results/room", ROOM)
     listed = presets.files()
     assert list(listed) == ["broken", "room/flat", "room/lifted"]
     assert {name: presets.path_of(name) for name in listed} == listed
@@ -356,7 +355,6 @@ def test_only_presets_are_listed(add_preset):
     "name", ["", "slurm", "room", "results/room", "room/../room/flat", "./room/flat", "a" * 5000, "a\0"]
 )
 def test_only_what_is_listed_is_a_preset(add_preset, name):
-    add_preset("results/room", ROOM)
     assert "must be a preset" in refusal("meta-train", name)
 
 

@@ -1,0 +1,81 @@
+"""Make the study's files of FOLDER/FAMILY/[LIBRARY/]ARM, the runs of run.sh.
+
+    PYTHONPATH=experiments/studies python experiments/studies/combination/gather.py FOLDER
+
+FOLDER/FAMILY/skill_cost.json, by skill_cost.py, and FOLDER/FAMILY/[LIBRARY/]exploration are taken along.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared import exploration, figures, paths, results
+from shared.differences import of_evaluations
+
+HERE = Path(__file__).parent
+FLAT = {"maml_repeat": "MAML, flat", "maesn_repeat": "MAESN, flat"}
+OVER_SKILLS = {
+    "skills_only": "skills, no meta-training",
+    "hmrl_maml": "MAML over skills",
+    "hmrl": "HMRL: MAESN over skills",
+}
+MAIN = {"wheeled": "wheeled/diayn", "ant_goal": "ant_goal/diayn_places"}  # the library of the main protocol
+PICTURED = "ant_goal/diayn_places/exploration/hmrl"
+
+
+def arms_of(library: str) -> dict[str, str]:
+    """ARM -> how it is called, of the flat arms of a family and those over one of its libraries."""
+    flat = {f"{library.split('/')[0]}/{arm}": name for arm, name in FLAT.items()}
+    return flat | {f"{library}/{arm}": name for arm, name in OVER_SKILLS.items()}
+
+
+def differences(library: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """HMRL minus every other arm, of success and goals reached: mean, low, high."""
+    found = {}
+    for split, rule in itertools.product(("test", "hidden"), ("own", "explore")):
+        for arm in arms_of(library):
+            key = f"{split}-sparse-{rule}"
+            if arm != f"{library}/hmrl":
+                found[f"{library}: hmrl - {arm.rsplit('/', 1)[1]}, {split}, {rule}"] = of_evaluations(
+                    arrays, f"{library}/hmrl/{key}", f"{arm}/{key}", same_skills=arm.startswith(library)
+                )
+    return found
+
+
+def draw(library: str, summary: dict[str, Any], file: Path) -> None:
+    """Success and goals reached of every arm by exploring."""
+    panels = {}
+    for split in ("test", "hidden"):
+        for measure, title in (("reached", "ever reached"), ("success", "success")):
+            rows = {
+                name: summary["evaluations"][arm][f"{split}-sparse-explore"][measure]
+                for arm, name in arms_of(library).items()
+            }
+            panels[f"{split} goals: {title}"] = rows
+    figures.intervals(file, panels, "share of goals")
+
+
+def main(folder: Path) -> None:
+    """Write summary, arrays and figures."""
+    summary, arrays = results.gather(folder, ("success", "reached"))  # what its tables show
+    summary["differences"] = {}
+    for library in MAIN.values():
+        summary["differences"] |= differences(library, arrays)
+    summary["exploration, share that a draw decides"] = exploration.gathered(folder)
+    for file in sorted(folder.glob("*/skill_cost.json")):
+        for library, found in json.loads(file.read_text()).items():
+            arrays[f"{file.parent.name}/{library}/skill_return"] = found.pop("return_per_skill")
+            summary.setdefault("skill cost", {})[f"{file.parent.name}/{library}"] = found
+    for family, library in MAIN.items():
+        draw(library, summary, HERE / f"{family}.svg")
+    arrays |= paths.kept(PICTURED, folder / f"{PICTURED}.svg")
+    figures.paths(HERE / "paths.svg", arrays, PICTURED, "latent")
+    results.write(HERE, summary, arrays)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

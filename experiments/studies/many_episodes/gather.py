@@ -1,0 +1,77 @@
+"""Make the study's files of FOLDER/FAMILY/[LIBRARY/]ARM, the runs of run.sh and their evaluations.
+
+PYTHONPATH=experiments/studies python experiments/studies/many_episodes/gather.py FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared import figures, results
+from shared.differences import of_evaluations
+
+from hmrl_cli.lazy import np
+
+HERE = Path(__file__).parent
+ARMS = {
+    "hmrl": "HMRL: MAESN over skills",
+    "skills_only": "skills, no meta-training",
+    "maesn_repeat": "MAESN, flat",
+}
+FIGURES = {"wheeled": "wheeled/diayn16", "ant_goal": "ant_goal/diayn_places"}
+LIBRARIES = ("wheeled/diayn", *FIGURES.values())
+
+
+def arm_folder(library: str, arm: str) -> str:
+    """Flat arms stand beside the libraries of their family."""
+    return f"{library.split('/')[0] if arm == 'maesn_repeat' else library}/{arm}"
+
+
+def at(updates: int, key: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Fraction, success and goals reached after so many updates: middle, low, high."""
+    return {name: arrays[f"{key}/{name}_curve"][:, updates] for name in ("fraction", "success", "reached")}
+
+
+def draw(library: str, arrays: dict[str, Any], file: Path) -> None:
+    """Fractions against updates, on test and hidden goals."""
+    panels = []
+    for split in ("test", "hidden"):
+        lines = []
+        for arm, name in ARMS.items():
+            middle, low, high = arrays[f"{arm_folder(library, arm)}/{split}-sparse-tuned/fraction_curve"]
+            lines.append(figures.Line(name, np.arange(len(middle)), middle, low, high))
+        panels.append(figures.Panel(f"{split} goals", lines))
+    figures.curves(file, panels, "updates of 50 episodes", "fraction of flat to feasible")
+
+
+def main(folder: Path) -> None:
+    """Write summary, arrays and figures."""
+    summary, arrays = results.gather(folder)
+    keys = [
+        f"{arm}/{name}"
+        for arm, rows in summary["evaluations"].items()
+        for name in rows
+        if name.endswith("-tuned")
+    ]
+    summary["after 10 updates"] = {key: at(10, key, arrays) for key in keys}
+    summary["differences"] = {
+        f"{library}: hmrl - {arm}, {split}": of_evaluations(
+            arrays,
+            f"{library}/hmrl/{split}-sparse-tuned",
+            f"{arm_folder(library, arm)}/{split}-sparse-tuned",
+            same_skills=arm == "skills_only",
+            measures=("return", "success", "reached"),
+        )
+        for library in LIBRARIES
+        for arm in ("skills_only", "maesn_repeat")
+        for split in ("test", "hidden")
+    }
+    for family, library in FIGURES.items():
+        draw(library, arrays, HERE / f"{family}.svg")
+    results.write(HERE, summary, arrays)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,210 @@
+"""What a study keeps of a folder of runs: `per_task.npz`, every number, and `summary.json`, what tables show.
+
+A run is a folder with a `metrics.jsonl`; an evaluation is what `hmrl eval --json` wrote, in a run's folder,
+in its `eval` or in any other folder.  An arm is named by its folder's path.  `per_task.npz` holds float32:
+
+    ARM/SPLIT-REWARD-RULE/return           [seed, task, step], and so success and reached
+    ARM/SPLIT-REWARD-RULE/flat             [task] or one number, and so feasible: the reference lines
+    ARM/SPLIT-REWARD-RULE/return_curve     [middle low high, step], and so success, reached and fraction
+    ARM/metrics/NAME                       [epoch, seed], or [epoch] where all seeds share it
+    ARM/skills/NAME                        [seed] or [seed, skill]: what `skills.json` says of a library
+    ARM/config                             the run's config.toml, as bytes
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli.lazy import np
+
+MEASURES = ("return", "success", "reached", "fraction")
+SPLITS_AND_REWARDS = {"train", "test", "hidden", "sparse", "dense"}
+FIGURES, SUMMARY, FIGURE = 3, 30_000, 80_000  # how many, and bytes
+
+Arrays = dict[str, Any]
+Document = dict[str, Any]
+
+
+def evaluations(folder: Path) -> dict[str, Document]:
+    """The evaluations below a folder, by ARM/SPLIT-REWARD-RULE; copies of one count once."""
+    found: dict[str, Document] = {}
+    for file in sorted(folder.rglob("*.json"), key=lambda file: (file.parent.name == "eval", file)):
+        document = json.loads(file.read_text())
+        if isinstance(document, dict) and "per_task" in document:
+            arm = file.parent.parent if file.parent.name == "eval" else file.parent
+            name = f"{document['split']}-{document['reward']}-{rule(file.stem, document)}"
+            if document not in (
+                one for key, one in found.items() if key.startswith(f"{_name(arm, folder)}/")
+            ):
+                found[f"{_name(arm, folder)}/{name}"] = document
+    return found
+
+
+def _name(arm: Path, folder: Path) -> str:
+    return arm.relative_to(folder).as_posix()
+
+
+def rule(stem: str, document: Document) -> str:
+    """How an evaluation adapts: as its file is named, or by its settings."""
+    words = [word for word in re.split("[-_]", stem) if word not in SPLITS_AND_REWARDS]
+    if words:
+        return "_".join(words)
+    settings = document["adaptation"]
+    if settings.get("tune_after") is not None:
+        return "tuned"
+    if settings.get("fallback"):
+        return "exploring"
+    if settings.get("imitation_steps"):
+        return "imitation"
+    return {"gradient": "own"}.get(settings["rule"], settings["rule"])
+
+
+def curve(document: Document, measure: str) -> Any:
+    """A measure after each number of updates [middle low high, step]; None where there is none.
+
+    The middle is an interquartile mean of returns, and a mean of the rest.
+    """
+    values = document.get(measure)
+    if not values:
+        return None
+    middle = "iqm" if measure == "return" or values.get("mean") is None else "mean"
+    return None if values.get(middle) is None else np.array([values[middle], values["low"], values["high"]])
+
+
+def evaluation_arrays(key: str, document: Document) -> Arrays:
+    """Every number of an evaluation."""
+    arrays = {f"{key}/{name}": values for name, values in document["per_task"].items() if values is not None}
+    for line in ("flat", "feasible"):
+        if document[line] is not None:
+            arrays.setdefault(f"{key}/{line}", document[line])
+    curves = {f"{key}/{measure}_curve": curve(document, measure) for measure in MEASURES}
+    return arrays | {name: values for name, values in curves.items() if values is not None}
+
+
+def runs(folder: Path) -> dict[str, Path]:
+    """The runs below a folder, by ARM."""
+    return {_name(file.parent, folder): file.parent for file in sorted(folder.rglob("metrics.jsonl"))}
+
+
+def run_arrays(arm: str, run: Path) -> Arrays:
+    """Every metric of a training, and its configuration."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    names = sorted(set(rows[0]).intersection(*rows) - {"epoch"})
+    arrays = {f"{arm}/metrics/{name}": [row[name] for row in rows] for name in names}
+    return arrays | {f"{arm}/config": np.bytes_((run / "config.toml").read_bytes())}
+
+
+def skill_arrays(arm: str, run: Path) -> Arrays:
+    """What the skills of a run are, if they were diagnosed: numbers [seed] or [seed, skill]."""
+    if not (run / "skills.json").exists():
+        return {}
+    found = json.loads((run / "skills.json").read_text())
+    return {f"{arm}/skills/{name}": values for name, values in found.items() if isinstance(values, list)}
+
+
+def as_kept(arrays: Arrays) -> Arrays:
+    """Numbers as float32; what is no number, such as the text of a configuration, as it is."""
+    kept = {name: np.asarray(values) for name, values in arrays.items()}
+    return {name: x if x.dtype.kind == "S" else x.astype(np.float32) for name, x in kept.items()}
+
+
+def evaluation_row(
+    document: Document, protocols: list[dict[str, Any]], measures: Sequence[str] = MEASURES
+) -> dict[str, Any]:
+    """What an evaluation came to after its last update: middle, low and high of each measure.
+
+    `protocol` counts in `protocols`, which it extends: what evaluations share that can be compared.
+    """
+    shared = ("split", "reward", "num_seeds", "num_tasks", "episodes", "flat", "feasible")
+    protocol = {name: document.get(name) for name in shared} | {"updates": document["steps"][-1]}
+    protocol |= {"tasks_sha256": document["tasks_sha256"][:8]}
+    protocol |= {name: value for name, value in document["adaptation"].items() if value not in (0, 1, None)}
+    if protocol not in protocols:
+        protocols.append(protocol)
+    curves = {measure: curve(document, measure) for measure in measures}
+    last = {measure: values[:, -1] for measure, values in curves.items() if values is not None}
+    return {"protocol": protocols.index(protocol)} | last
+
+
+def run_row(run: Path, machines: list[dict[str, Any]]) -> dict[str, Any]:
+    """What made a run: options, seeds, steps, source; `machine` counts in `machines`, which it extends."""
+    told = json.loads((run / "provenance.json").read_text())
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    hardware = {
+        key: told["machine"][key] for key in ("platform", "cores", "devices") if key in told["machine"]
+    }
+    machine = told["versions"] | {
+        key: " ".join(value) if isinstance(value, list) else value for key, value in hardware.items()
+    }
+    if machine not in machines:
+        machines.append(machine)
+    row = {
+        "command": _command(told["argv"]),
+        "seeds": told["seeds"],
+        "env_steps": last["env_steps"],
+        "git": told["git"][:8] + ("-dirty" if told["git"].endswith("-dirty") else ""),
+        "machine": machines.index(machine),
+        "config": told["config_hash"][:8],
+    }
+    skills = told.get("skills")
+    return row | ({"skills": skills["arrays_sha256"][:8]} if skills else {})
+
+
+def _command(argv: list[str]) -> str:
+    """The preset and the settings of a command, without its places and seeds."""
+    text = " ".join(argv[2:])
+    return re.sub(r" --(run-dir|skills|num-seeds|seed) \S+| --resume| --set(?= )", "", text)
+
+
+def gather(folder: Path, measures: Sequence[str] = MEASURES) -> tuple[dict[str, Any], Arrays]:
+    """Summary, of the measures named, and arrays of all that is below a folder of runs."""
+    arrays: Arrays = {}
+    summary: dict[str, Any] = {"machines": [], "runs": {}, "protocols": [], "evaluations": {}}
+    for arm, run in runs(folder).items():
+        arrays |= run_arrays(arm, run) | skill_arrays(arm, run)
+        summary["runs"][arm] = run_row(run, summary["machines"])
+    for key, document in evaluations(folder).items():
+        arrays |= evaluation_arrays(key, document)
+        arm, name = key.rsplit("/", 1)
+        rows = summary["evaluations"].setdefault(arm, {})
+        rows[name] = evaluation_row(document, summary["protocols"], measures)
+    return summary, as_kept(arrays)
+
+
+def write(study: Path, summary: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write both files of a study; the figures are drawn before, and are held to their sizes here."""
+    (study / "summary.json").write_text(_rows(summary))
+    np.savez_compressed(study / "per_task.npz", **as_kept(arrays))
+    sizes = {file.name: file.stat().st_size for file in sorted(study.glob("*.svg"))}
+    assert len(sizes) <= FIGURES and all(size <= FIGURE for size in sizes.values()), sizes
+    assert (size := (study / "summary.json").stat().st_size) <= SUMMARY, f"summary.json: {size} bytes"
+
+
+def _rows(summary: Mapping[str, Any]) -> str:
+    """JSON with one line for each row of each table, numbers to six digits and five decimals."""
+    tables = []
+    for name, table in summary.items():
+        if not table:
+            continue
+        rows = table.items() if isinstance(table, Mapping) else enumerate(table)
+        lines = [f"{json.dumps(str(key))}: {_json(row)}" for key, row in rows]
+        tables.append(f"{json.dumps(name)}: {{\n " + ",\n ".join(lines) + "\n}")
+    return "{\n" + ",\n".join(tables) + "\n}\n"
+
+
+def _json(row: Any) -> str:
+    return json.dumps(_short(row), separators=(",", ":"))
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _short(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_short(one) for one in value]
+    return round(float(f"{value:.6g}"), 5) if isinstance(value, float) else value

@@ -1,0 +1,162 @@
+"""What `experiments` holds: small studies that open with question and answer, and presets that ship."""
+
+import importlib
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmrl_cli.config import presets
+from hmrl_cli.report.figures import paths_svg
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = ROOT / "experiments"
+STUDIES = sorted(file.parent for file in (EXPERIMENTS / "studies").glob("*/README.md"))
+KB, MB = 1000, 1_000_000
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+
+
+def sentences(text: str) -> list[str]:
+    """Of everything but code, tables and headings."""
+    lines = [line for line in text.splitlines() if not line.startswith(("|", "#", "    ", "!["))]
+    text = re.sub(r"\[[^\]]*\]|`[^`]*`", "X", "\n".join(lines))  # an interval, a link or a name is one word
+    return [one.strip() for one in re.split(r"(?<=[.:?;])[*]*\s+", text) if one.strip()]
+
+
+def test_all_studies_together_are_small():
+    assert size(EXPERIMENTS / "studies") <= 6 * MB
+    assert len(STUDIES) >= 12
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_study_has_its_parts(study):
+    assert (study / "run.sh").is_file() and (study / "gather.py").is_file()
+    assert (study / "summary.json").stat().st_size <= 30 * KB
+    figures = list(study.glob("*.svg"))
+    assert 1 <= len(figures) <= 3 and all(figure.stat().st_size <= 80 * KB for figure in figures)
+    text = (study / "README.md").read_text()
+    assert {figure.name for figure in figures} <= set(LINK.findall(text))
+    with np.load(study / "per_task.npz") as arrays:
+        assert {arrays[name].dtype.kind for name in arrays} <= {"f", "S"}
+        assert {arrays[name].dtype.itemsize for name in arrays if arrays[name].dtype.kind == "f"} == {4}
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_study_opens_with_its_question_and_answer(study):
+    text = (study / "README.md").read_text()
+    heading, empty, answer = text.splitlines()[:3]
+    assert heading.startswith("# ") and heading.endswith("?") and not empty
+    assert answer.startswith("**") and answer.endswith(".**") and re.search(r"-?\d\.\d+ \[", answer)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Protocol",
+        "## Results",
+        "## What falls short",
+        "## Command",
+    ]
+    assert len(text.splitlines()) <= 120
+
+
+READMES = [
+    EXPERIMENTS / "README.md",
+    *EXPERIMENTS.glob("*/README.md"),
+    *EXPERIMENTS.glob("studies/*/README.md"),
+]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
+def test_prose_is_short_and_links_lead_somewhere(readme):
+    text = readme.read_text()
+    assert [one for one in sentences(text) if len(one.split()) > 30] == []
+    shown = LINK.sub("", text)  # the address of a link is not read
+    cells = [cell.strip() for line in shown.splitlines() if line.startswith("|") for cell in line.split("|")]
+    assert [cell for cell in cells if len(cell) > 120] == []
+    links = [link for link in LINK.findall(text) if "://" not in link]
+    assert [link for link in links if not (readme.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_figures_have_one_decimal(study):
+    for figure in study.glob("*.svg"):
+        coordinates = re.findall(r' (?:d|x|y)="([^"]*)"', figure.read_text())
+        assert coordinates and not re.search(r"\.\d\d", " ".join(coordinates))
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "studies"))
+    return lambda name: importlib.import_module(f"shared.{name}")
+
+
+def evaluation(**changes):
+    """A document of one seed, two tasks and two steps."""
+    curve = {"mean": [0.0, 0.5], "low": [0.0, 0.1], "high": [0.2, 0.9], "iqm": [0.0, 0.4]}
+    per_task = {name: [[[0.0, 0.1], [0.0, 0.9]]] for name in ("return", "success", "reached")}
+    return {
+        "split": "test",
+        "reward": "sparse",
+        "num_seeds": 1,
+        "num_tasks": 2,
+        "episodes": 5,
+        "steps": [0, 1],
+        "flat": 0.0,
+        "feasible": 1.0,
+        "tasks_sha256": "0" * 64,
+        "adaptation": {"rule": "gradient"},
+        **{name: curve for name in ("return", "success", "reached", "fraction")},
+        "per_task": per_task | {"flat": [0.0, 0.0], "feasible": None},
+        **changes,
+    }
+
+
+def test_evaluations_are_named_by_arm_and_rule(shared, tmp_path):
+    (tmp_path / "room/maml/eval").mkdir(parents=True)
+    named = {"eval/test-sparse": evaluation(), "refit_200": evaluation(adaptation={"rule": "refit"})}
+    named["hidden"] = evaluation(split="hidden", adaptation={"rule": "refit", "tune_after": 10})
+    for name, document in named.items():
+        (tmp_path / f"room/maml/{name}.json").write_text(json.dumps(document))
+    (tmp_path / "room/maml/copy-own.json").write_text(json.dumps(named["eval/test-sparse"]))
+    (tmp_path / "room/maml/skills.json").write_text("{}")
+    found = shared("results").evaluations(tmp_path)
+    assert sorted(found) == [
+        "room/maml/hidden-sparse-tuned",
+        "room/maml/test-sparse-copy_own",
+        "room/maml/test-sparse-refit_200",
+    ]
+
+
+def test_every_number_of_an_evaluation_is_kept(shared):
+    results = shared("results")
+    arrays = results.as_kept(results.evaluation_arrays("arm/test-sparse-own", evaluation()))
+    returned = arrays["arm/test-sparse-own/return"]
+    assert returned.dtype == np.float32 and returned.tolist() == [
+        [[0.0, np.float32(0.1)], [0.0, np.float32(0.9)]]
+    ]
+    assert arrays["arm/test-sparse-own/flat"].shape == (2,) and arrays["arm/test-sparse-own/feasible"] == 1
+    protocols = []
+    row = results.evaluation_row(evaluation(), protocols)
+    assert row["return"].tolist() == [0.4, 0.1, 0.9] and row["success"].tolist() == [0.5, 0.1, 0.9]
+    assert row["protocol"] == 0 and protocols[0]["updates"] == 1 and protocols[0]["rule"] == "gradient"
+
+
+def test_paths_are_read_back_from_a_picture(shared, tmp_path):
+    walks = np.cumsum(np.random.default_rng(0).normal(size=(2, 3, 1, 101, 2)), axis=3)
+    (tmp_path / "skills.svg").write_text(paths_svg(walks, "skills"))
+    found = shared("paths").read(tmp_path / "skills.svg")
+    assert found["seed_and_which"].tolist() == [[seed, which] for seed in range(2) for which in range(3)]
+    ends = [line[~np.isnan(line[:, 0])][[0, -1]] for line in found["points"]]
+    assert np.allclose(ends, walks[..., [0, -1], :].reshape(6, 2, 2), atol=1e-3)
+
+
+def test_presets_alone_are_in_the_wheel_and_small():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert build["force-include"] == {"experiments/presets": "hmrl_cli/presets"}
+    assert presets.folder() == EXPERIMENTS / "presets"
+    assert size(EXPERIMENTS / "presets") < 1 * MB
+    assert len(presets.files()) == len(list((EXPERIMENTS / "presets").rglob("*.toml")))
