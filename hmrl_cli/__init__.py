@@ -111,17 +111,11 @@ def _train(
     from hmrl_cli.runner import train as training
     from hmrl_cli.runner.progress import Warns
     from hmrl_cli.storage import reader
-    from hmrl_cli.storage.naming import open_run
 
     startup.start()
     resolved = config.resolve(command, preset, list(sets), flags)
     reader.check_skills(resolved.experiment)
     training.check(resolved)
-    shows = Warns()
-    path = None if run_dir is None else Path(run_dir)
-    with open_run(resolved, path, resume, tell=shows.note) as run:
-        if not run.is_complete:
-            with telling_limits():
-                summary = training.train(resolved, run, resume, shows)
-            run.complete(summary)
-    return run.path
+    with telling_limits():
+        done = training.run(resolved, None if run_dir is None else Path(run_dir), resume, Warns())
+    return Path(done["run"])

@@ -35,6 +35,15 @@ class Strict(pydantic.BaseModel):
         return {}
 
 
+class AlgorithmConfig(Strict):
+    """Base of every algorithm's settings, and what the rest of the package has to know of it."""
+
+    command: ClassVar[str]  # which trains it
+    takes_bonus: ClassVar[bool] = False  # whether it can learn from an exploration bonus
+    inner_loop: ClassVar[bool] = False  # whether it has updates that [evaluation] may replace
+    has_latent: ClassVar[bool] = False  # whether these updates can move a latent
+
+
 class Hierarchy(Strict):
     """The learner acts through frozen skills."""
 

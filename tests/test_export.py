@@ -14,7 +14,8 @@ from hmrl_cli import config
 from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Evaluation
-from hmrl_cli.storage import exports, reader
+from hmrl_cli.storage import reader
+from hmrl_cli.storage.manifest import sha256
 
 pytestmark = pytest.mark.xdist_group("export")  # one process, which trains `made` once
 
@@ -130,7 +131,7 @@ def forge(file, data, **changes):
     """The file with other content, and a card that vouches for it."""
     file.write_bytes(data)
     card_file = file.with_suffix(".json")
-    card = json.loads(card_file.read_text()) | {"sha256": exports.checkpoints.sha256(data)} | changes
+    card = json.loads(card_file.read_text()) | {"sha256": sha256(data)} | changes
     card_file.write_text(json.dumps(card))
 
 

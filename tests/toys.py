@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmrl_cli.algorithms.meta import maesn
+from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.schema import Evaluation
@@ -122,7 +123,7 @@ def straight(directions, std: float = 0.1) -> SkillLibrary:
 
 def train(learner, epochs, num_seeds=3):
     """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
-    epoch = epochs.make_epoch(lambda key, state, _: learner.step(key, state), 10)
+    epoch = make_epoch(lambda key, state, _: learner.step(key, state), 10)
     state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
     for number in range(epochs):
         keys = jax.random.split(jax.random.key(number + 1), num_seeds)
@@ -135,7 +136,7 @@ def returns_untrained(**budget):
     """Mean returns [K + 1] of a MAESN that was not trained, before and after each update, on eight walks."""
     budget = Evaluation(episodes=10, **budget)
     family = walker(6)
-    learner = maesn.build(maesn.Config(hidden=(16,), num_train_tasks=4, tasks_per_update=2), family)
+    learner = maesn.make(maesn.Config(hidden=(16,), num_train_tasks=4, tasks_per_update=2), family)
     state = learner.init(jax.random.key(0))
     tasks = jax.vmap(lambda key: family.sample(key, "test"))(jax.random.split(jax.random.key(1), 8))
     keys = jax.random.split(jax.random.key(2), 8)

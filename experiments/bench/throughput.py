@@ -70,7 +70,7 @@ def measure_update(family_name: str, algorithm: str) -> dict[str, Any]:
     """One outer update of a meta-learner, sampling included."""
     family = make_family(plugins.load("families", family_name).Config())
     module = plugins.load("algorithms", algorithm)
-    learner = module.build(module.Config(**META), family)
+    learner = module.make(module.Config(**META), family)
     state = jax.jit(learner.init)(jax.random.key(0))
     compile_seconds, seconds = timed(jax.jit(learner.step), jax.random.key(1), state)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ from hmrl_cli.errors import (
 )
 from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress
-from hmrl_cli.storage import reader, writer
-from hmrl_cli.storage.naming import named, open_run
+from hmrl_cli.storage import reader
+from hmrl_cli.storage.naming import named
 from hmrl_cli.storage.places import check_new
 
 
@@ -115,31 +115,10 @@ def _train(
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
-            argv = ["hmrl", *sys.argv[1:]]
-            with open_run(resolved, path, resume, argv, shows.note) as run_directory:
-                result = _train_in(run_directory, resolved, resume, shows, stop)
+            result = train.run(resolved, path, resume, shows, argv=["hmrl", *sys.argv[1:]], stop=stop)
     if as_json:
         print_json(result)
     elif dry_run:
         print_table(("setting", "value"), [(key, as_cell(value)) for key, value in plan.items()])
     else:
         print_line(result["run"])
-
-
-def _train_in(
-    run_directory: writer.RunDir,
-    resolved: config.Resolved,
-    resume: bool,
-    shows: Progress,
-    stop: Callable[[], int | None],
-) -> dict[str, Any]:
-    """Train, unless that has been done; what to print."""
-    from hmrl_cli.runner import train
-
-    if run_directory.is_complete:
-        shows.say("the run is complete already")
-        summary = run_directory.status.get("summary", {})
-    else:
-        summary = train.train(resolved, run_directory, resume, shows, stop)
-        run_directory.complete(summary)
-    return {"run": str(run_directory.path), "state": "complete", "epoch": run_directory.epoch, **summary}

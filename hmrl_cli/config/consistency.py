@@ -38,13 +38,17 @@ def check_bonus(experiment: Experiment) -> None:
 def check_evaluation(experiment: Experiment) -> None:
     """An evaluation whose updates could move nothing would be a flat line that looks like a result."""
     found, algorithm = experiment.evaluation, experiment.algorithm
-    has_latent = "latent_size" in type(algorithm).model_fields
-    if _adapts(algorithm) and not has_latent and found.rule == "refit" and not found.imitation_steps:
+    if (
+        algorithm.inner_loop
+        and not algorithm.has_latent
+        and found.rule == "refit"
+        and not found.imitation_steps
+    ):
         raise ConfigError(
             f"evaluation.imitation_steps: found 0; must be more with {algorithm.name}, "
             "which has no latent for a refit to move, or evaluation.rule gradient"
         )
-    if _adapts(algorithm) and found.deterministic:
+    if algorithm.inner_loop and found.deterministic:
         raise ConfigError(
             f"evaluation.deterministic: found true, but the updates of {algorithm.name} are made of sampled "
             "actions; must be false"
@@ -95,12 +99,12 @@ def unused(experiment: Experiment) -> dict[str, str]:
     if algorithm.command == "pretrain-skills":
         idle = (f"evaluation.{name}" for name in type(evaluation).model_fields if name != "deterministic")
         return found | dict.fromkeys(idle, "skills do not adapt")
-    if not _adapts(algorithm):
+    if not algorithm.inner_loop:
         rules = dict.fromkeys((*BY_RULE, "latent_std", "tune_after"), f"{algorithm.name} has no inner loop")
         found |= {f"evaluation.{name}": reason for name, reason in rules.items()}
-    elif "latent_size" not in type(algorithm).model_fields:
+    elif not algorithm.has_latent:
         found["evaluation.latent_std"] = f"{algorithm.name} has no latent"
-    if _adapts(algorithm):
+    if algorithm.inner_loop:
         for name in SCHEDULE:
             if algorithm.inner_steps < 2 and getattr(evaluation, name) is not None:
                 found[f"algorithm.{name}"] = f"training has one step, and evaluation.{name} is set"
@@ -120,11 +124,6 @@ def _declared(path: str, config: Any) -> dict[str, str]:
     for name in type(config).model_fields:
         found |= _declared(f"{path}.{name}", getattr(config, name))
     return found
-
-
-def _adapts(algorithm: Any) -> bool:
-    """Whether [evaluation] may replace the updates of the algorithm."""
-    return getattr(algorithm, "inner_loop", False)
 
 
 def _default(experiment: Experiment, path: str) -> Any:

@@ -54,9 +54,10 @@ def choices(kind: str, command: str) -> list[str]:
 
 def command_of(kind: str, name: str) -> str | None:
     """The command that trains an algorithm; None for other plugins."""
-    return getattr(load(kind, name).Config, "command", None)
+    return load(kind, name).Config.command if kind == "algorithms" else None
 
 
 def takes_bonus(algorithm: str) -> bool:
     """Whether an algorithm can learn from an exploration bonus."""
-    return getattr(load("algorithms", algorithm).Config, "takes_bonus", False)
+    takes: bool = load("algorithms", algorithm).Config.takes_bonus
+    return takes

@@ -6,13 +6,13 @@ the policies that collected for an inner update in place, is in the loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import learning_rate
+from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import Strict
 
 if TYPE_CHECKING:
@@ -66,36 +66,30 @@ def init(params: Params, config: Config) -> State:
 def step(
     params: Params,
     state: State,
-    outputs: Callable[[Params], Any],
-    loss: Callable[[Params, Any], Array],
-    divergence: Callable[[Any, Any], Array],
+    problem: Problem,
     config: Config,
-    mean: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[Params, State, Info]:
     """Lower `loss(params, outputs(params))` by `config.epochs` gradient steps.
 
     Args:
         params: pytree of parameters.
         state: of the steps before.
-        outputs: what the network says with given parameters, any pytree.
-        loss: to be lowered.
-        divergence: `divergence(old outputs, new outputs)`.
+        problem: what is to be lowered.
         config: how often, and how far.
-        mean: over devices that each have a share of the data; none: there is one.
 
     Returns:
         the new parameters, the new state and what happened.
     """
     adam = optax.scale_by_adam()
-    old = outputs(params)
+    old = problem.outputs(params)
 
     def of_params(params: Params) -> tuple[Array, Array]:
-        new = outputs(params)
-        return loss(params, new), divergence(old, new)
+        new = problem.outputs(params)
+        return problem.loss(params, new), problem.divergence(old, new)
 
     def descend(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], tuple[Array, Array]]:
         params, moments = carry
-        now, slope = mean(jax.value_and_grad(of_params, has_aux=True)(params))
+        now, slope = problem.mean(jax.value_and_grad(of_params, has_aux=True)(params))
         updates, moments = adam.update(slope, moments)
         # what the loss does not depend on, such as latents of tasks that were not met, has no momentum either
         updates = jax.tree.map(lambda update, x: jnp.where(x == 0, 0.0, update), updates, slope)

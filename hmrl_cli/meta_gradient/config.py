@@ -10,13 +10,13 @@ from hmrl_cli.learning import networks
 from hmrl_cli.meta_gradient.clipped_step import Config as ClippedConfig
 from hmrl_cli.meta_gradient.inner_loop import Surrogate
 from hmrl_cli.meta_gradient.trust_region import Config as TrustRegionConfig
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import AlgorithmConfig
 
 
-class Config(Strict):
+class Config(AlgorithmConfig):
     """Settings that every gradient-based meta-learner has."""
 
-    inner_loop: ClassVar[bool] = True  # whose updates [evaluation] may replace
+    inner_loop: ClassVar[bool] = True
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")
     tasks_at_once: int = Field(
         0, ge=0, le=10_000, description="tasks whose activations are held, to save memory; 0: all"

@@ -17,6 +17,7 @@ from hmrl_cli.learning import moments, networks
 from hmrl_cli.learning.distributions import Gaussian, Policy
 from hmrl_cli.meta_gradient import clipped_step, inner_loop, test_time, trust_region
 from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback
+from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import SCHEDULE
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
@@ -91,10 +92,12 @@ class MetaGradient(NamedTuple):
         """Meet the tasks of one device, and step with the mean over all devices."""
         meta, optimizer = shared
         batch = over_tasks(partial(self._gather, meta), (keys, rows, tasks), self.config.tasks_at_once)
-        outputs, loss = partial(self.outputs, batch=batch), partial(self.loss, batch=batch)
         divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
+        problem = Problem(
+            partial(self.outputs, batch=batch), partial(self.loss, batch=batch), divergence, mean
+        )
         outer, settings = self._outer
-        new, optimizer, info = outer.step(meta, optimizer, outputs, loss, divergence, settings, mean)
+        new, optimizer, info = outer.step(meta, optimizer, problem, settings)
         if self.config.normalize_observations:
             steps = batch.phases.transitions
             observed = moments.absorb(new.policy["observed"], steps.obs, steps.valid, mean)

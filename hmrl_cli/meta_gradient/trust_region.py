@@ -21,6 +21,7 @@ from pydantic import Field
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.meta_gradient import conjugate_gradient
 from hmrl_cli.meta_gradient.conjugate_gradient import Memory
+from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import Strict
 
 if TYPE_CHECKING:
@@ -60,33 +61,27 @@ def init(params: Params, config: Config) -> Memory | None:
 def step(
     params: Params,
     memory: Memory | None,
-    outputs: Callable[[Params], Any],
-    loss: Callable[[Params, Any], Array],
-    divergence: Callable[[Any, Any], Array],
+    problem: Problem,
     config: Config,
-    mean: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[Params, Memory | None, Info]:
     """One natural-gradient step with a backtracking line search.
 
     Args:
         params: pytree of parameters.
         memory: of the steps before.
-        outputs: what the network says with given parameters, any pytree.
-        loss: `loss(params, outputs(params))`, to be lowered.
-        divergence: `divergence(old outputs, new outputs)`, 0 and stationary where they agree.
+        problem: what is to be lowered, and how far.
         config: how far, and how the direction is found.
-        mean: over devices that each have a share of the data; none: there is one.
 
     Returns:
         the new parameters, or the old ones where no candidate lowers the loss inside the region; the new
         memory; and what happened.
     """
-    old, old_loss, way, memory = _natural_direction(params, memory, outputs, loss, divergence, config, mean)
+    old, old_loss, way, memory = _natural_direction(params, memory, problem, config)
 
     def candidate(length: Array) -> tuple[Params, Array, Array]:
         moved = optax.tree.add_scale(params, -length, way.direction)
-        new = outputs(moved)
-        return moved, *mean((loss(moved, new), divergence(old, new)))
+        new = problem.outputs(moved)
+        return moved, *problem.mean((problem.loss(moved, new), problem.divergence(old, new)))
 
     longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(way.curvature, 1e-12))
     moved, new_loss, distance, accepted = _line_search(
@@ -116,28 +111,26 @@ class _Way(NamedTuple):
 def _natural_direction(
     params: Params,
     memory: Memory | None,
-    outputs: Callable[[Params], Any],
-    loss: Callable[[Params, Any], Array],
-    divergence: Callable[[Any, Any], Array],
+    problem: Problem,
     config: Config,
-    mean: Callable[[Any], Any],
 ) -> tuple[Any, Array, _Way, Memory | None]:
     """Outputs and loss at `params`, the way downhill from there, and what was learned of the curvature."""
     from jax.flatten_util import ravel_pytree  # lazily, as all of jax
 
-    old, jvp = jax.linearize(outputs, params)
+    mean = problem.mean
+    old, jvp = jax.linearize(problem.outputs, params)
     transpose = jax.linear_transpose(jvp, params)
 
     def vjp(cotangent: Any) -> Params:
         return transpose(cotangent)[0]
 
-    old_loss, (direct, through) = jax.value_and_grad(loss, argnums=(0, 1))(params, old)
+    old_loss, (direct, through) = jax.value_and_grad(problem.loss, argnums=(0, 1))(params, old)
     old_loss, gradient = mean((old_loss, optax.tree.add(direct, vjp(through))))
 
     flat, unravel = ravel_pytree(gradient)
 
     def fisher_product(vector: Array) -> Array:
-        slope = jax.grad(lambda new: divergence(old, new))
+        slope = jax.grad(lambda new: problem.divergence(old, new))
         curved = jax.jvp(slope, (old,), (jvp(unravel(vector)),))[1]
         return ravel_pytree(mean(vjp(curved)))[0] + config.cg_damping * vector
 

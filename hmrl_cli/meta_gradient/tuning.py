@@ -14,6 +14,7 @@ from hmrl_cli.learning.networks import Network
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.meta_gradient import clipped_step, inner_loop
 from hmrl_cli.meta_gradient.inner_loop import Episodes
+from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
@@ -56,5 +57,7 @@ def step(
     def divergence(old: Policy, new: Policy) -> Array:
         return masked_mean(jax.lax.stop_gradient(old).kl(new), counted)
 
-    params, optimizer, _ = clipped_step.step(state.params, optimizer, outputs, loss, divergence, SETTINGS)
+    params, optimizer, _ = clipped_step.step(
+        state.params, optimizer, Problem(outputs, loss, divergence), SETTINGS
+    )
     return state._replace(params=params), optimizer

@@ -61,12 +61,12 @@ def assemble(
         ConfigError: the parts do not fit.
     """
     family = make_family(experiment.family, reward)
-    build = plugins.load("algorithms", experiment.algorithm.name).build
+    make = plugins.load("algorithms", experiment.algorithm.name).make
     hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
     acts = hierarchy is not None and hierarchy.use == "act"
     if hierarchy and skills_from:
         held = hierarchy.steps_per_skill if acts else held
-        skill_learner = plugins.load("algorithms", skills_from.algorithm.name).build(
+        skill_learner = plugins.load("algorithms", skills_from.algorithm.name).make(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
@@ -80,7 +80,7 @@ def assemble(
         if experiment.bonus:
             made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, met)
             met = bonus(met, made)
-        return build(experiment.algorithm, met)
+        return make(experiment.algorithm, met)
 
     try:
         # the skills' parameters are not looked at before an episode is run

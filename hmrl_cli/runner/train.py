@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +15,18 @@ from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
+from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, reader
 from hmrl_cli.storage.metrics import read_metrics
+from hmrl_cli.storage.naming import open_run
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.storage.writer import RunDir
     from hmrl_cli.types import Key, Params, State
-from hmrl_cli.runner.diagnose import diagnose
 
 
 def check(resolved: Resolved) -> dict[str, Any]:
@@ -59,6 +60,41 @@ def check(resolved: Resolved) -> dict[str, Any]:
         "steps": updates * parts.steps_per_update,
         "state_bytes": state_bytes,
     }
+
+
+def run(
+    resolved: Resolved,
+    path: Path | None,
+    resume: bool,
+    progress: Progress,
+    *,
+    argv: Sequence[str] = (),
+    stop: Callable[[], int | None] = lambda: None,
+) -> dict[str, Any]:
+    """Create or resume the run of a command, and train it to its end unless that has been done.
+
+    Args:
+        resolved: what to run.
+        path: the run directory; None chooses one, see `open_run`.
+        resume: continue the run if it exists.
+        progress: is told how it goes.
+        argv: the command line, for the record.
+        stop: see `train`.
+
+    Returns:
+        the run directory, its state and epoch, and what `train` returns.
+
+    Raises:
+        HmrlError: see `open_run` and `train`.
+    """
+    with open_run(resolved, path, resume, argv, progress.note) as directory:
+        if directory.is_complete:
+            progress.say("the run is complete already")
+            summary = directory.status.get("summary", {})
+        else:
+            summary = train(resolved, directory, resume, progress, stop)
+            directory.complete(summary)
+    return {"run": str(directory.path), "state": "complete", "epoch": directory.epoch, **summary}
 
 
 def train(

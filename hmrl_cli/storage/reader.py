@@ -156,7 +156,7 @@ def check_skills(experiment: Experiment) -> None:
     if not exports.is_export(skills):
         _check_finished(skills)
     trained = trained_as(skills)
-    theirs, ours = (getattr(e.family, "name", None) for e in (trained, experiment))
+    theirs, ours = (e.family.name for e in (trained, experiment))
     if theirs != ours:
         raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
     try:
@@ -196,7 +196,7 @@ def _check_finished(skills: str) -> None:
             "must be the run directory of a finished: hmrl pretrain-skills; or what hmrl export made of it"
         )
     info = read(Path(skills))
-    command = getattr(info.experiment.algorithm, "command", None)
+    command = info.experiment.algorithm.command
     if command != "pretrain-skills":
         raise InputError(f"hierarchy.skills: {skills} is a run of {command}; must be one of pretrain-skills")
     if info.status.get("state") != "complete":

@@ -101,12 +101,14 @@ def fakes(tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "folder", lambda: tmp_path / "presets")
     monkeypatch.setattr(startup, "prepare", lambda: "")
     for wing, deeds in (
-        (runner, ("train", "evaluate", "describe", "render")),
+        (runner, ("evaluate", "describe", "render")),
         (report, ("page", "comparison")),
     ):
         for deed in deeds:
             monkeypatch.setitem(sys.modules, f"{wing.__name__}.{deed}", fakes)
             monkeypatch.setattr(wing, deed, fakes, raising=False)
+    for step in ("train", "check"):
+        monkeypatch.setattr(f"hmrl_cli.runner.train.{step}", getattr(fakes, step))
     return fakes
 
 

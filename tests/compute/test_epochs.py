@@ -5,6 +5,7 @@ import pytest
 
 from hmrl_cli import config, lazy
 from hmrl_cli.compute import epochs
+from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.compute.finite import all_finite, non_finite_leaves
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.storage import provenance
@@ -18,7 +19,7 @@ def step(key, state, skills):
 
 def run(start, stop, state, seeds=(0, 1)):
     keys = epochs.streams(seeds)
-    epoch = epochs.make_epoch(step, 3, len(seeds))
+    epoch = make_epoch(step, 3, len(seeds))
     reports = []
 
     skills = jnp.ones(len(seeds))

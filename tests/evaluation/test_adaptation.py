@@ -115,7 +115,7 @@ LEARNERS = {
 def test_a_policy_may_be_measured_by_its_most_likely_actions(name):
     """Those of parameters that are all 0 are 0, wherever it is and whatever its latent."""
     family = toys.walker(horizon=3)
-    learner = plugins.load("algorithms", name).build(LEARNERS[name], family)
+    learner = plugins.load("algorithms", name).make(LEARNERS[name], family)
     state = jax.eval_shape(learner.init, jax.random.key(0))
     still = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
 

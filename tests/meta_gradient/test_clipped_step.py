@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.meta_gradient import clipped_step
+from hmrl_cli.meta_gradient.problem import Problem
 
 
 def bowl(params, outputs):
@@ -21,7 +22,9 @@ def far(old, new):
 def test_the_steps_are_adams():
     config = clipped_step.Config(epochs=3, learning_rate=0.1)
     params = {"x": jnp.zeros(2)}
-    new, _, info = clipped_step.step(params, clipped_step.init(params, config), outputs, bowl, far, config)
+    new, _, info = clipped_step.step(
+        params, clipped_step.init(params, config), Problem(outputs, bowl, far), config
+    )
     x, first, second = np.zeros(2), np.zeros(2), np.zeros(2)
     for t in range(1, 4):
         slope = 2 * (x * [1.0, 2.0] - 1.0) * [1.0, 2.0]
@@ -36,7 +39,7 @@ def test_the_learning_rate_follows_how_far_an_update_went(target, change):
     config = clipped_step.Config(learning_rate=0.004, target_kl=target)
     params = {"x": jnp.zeros(2)}
     _, state, info = jax.jit(
-        lambda p: clipped_step.step(p, clipped_step.init(p, config), outputs, bowl, far, config)
+        lambda p: clipped_step.step(p, clipped_step.init(p, config), Problem(outputs, bowl, far), config)
     )(params)
     assert info.divergence > 0
     np.testing.assert_allclose(state.learning_rate, 0.004 * change, rtol=1e-5)

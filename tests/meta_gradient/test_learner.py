@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hmrl_cli import meta_gradient
 from hmrl_cli.algorithms.meta import maesn, maml
-from hmrl_cli.compute import devices, epochs
+from hmrl_cli.compute import devices
+from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.learning import networks
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.meta_gradient import inner_loop, trust_region
+from hmrl_cli.meta_gradient import learner as meta_gradient
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState
 from tests import toys
@@ -146,7 +147,7 @@ def test_training_draws_each_task_of_the_table_at_most_once_an_update():
 @pytest.mark.parametrize("outer", ["trust_region", pytest.param("clipped", marks=pytest.mark.slow)])
 def test_the_latent_of_a_task_that_is_not_met_stays(outer):
     """Whatever conjugate gradients remember, and whatever momentum Adam has."""
-    agent = maesn.build(maesn.Config(num_train_tasks=9, outer=outer, **SMALL), FAMILY).step.__self__
+    agent = maesn.make(maesn.Config(num_train_tasks=9, outer=outer, **SMALL), FAMILY).step.__self__
     state, step = agent.init(jax.random.key(0)), jax.jit(agent.step)
     for key in jax.random.split(jax.random.key(1), 5):
         before, (state, _) = state, step(key, state)
@@ -206,7 +207,7 @@ def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
 )
 def test_latent_space_trains_without_an_inner_update_and_adapts_later(outer, outer_loss):
     config = maesn.Config(**SMALL, inner_steps=0, num_train_tasks=5, outer=outer, outer_loss=outer_loss)
-    agent = maesn.build(config, FAMILY)
+    agent = maesn.make(config, FAMILY)
     assert agent.steps_per_update == 3 * 4 * FAMILY.horizon
     state = agent.init(jax.random.key(0))
     new, metrics = jax.jit(agent.step)(jax.random.key(1), state)
@@ -349,7 +350,7 @@ def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     settings = SMALL | dict(normalize_observations=True, outer=outer, learn_step_size=True)
     if algorithm is maesn:
         settings["num_train_tasks"] = 3
-    agent = algorithm.build(algorithm.Config(**settings), FAMILY).step.__self__
+    agent = algorithm.make(algorithm.Config(**settings), FAMILY).step.__self__
     before = agent.init(jax.random.key(0))
     state, _ = jax.jit(agent.step)(jax.random.key(1), before)
     moved = ravel_pytree(state.meta.policy["policy"])[0] - ravel_pytree(before.meta.policy["policy"])[0]
@@ -373,13 +374,12 @@ def test_seeds_side_by_side_are_those_apart():
     A batch of seeds sums in another order.  Without damping, conjugate gradients make anything of that.
     """
     settings = SMALL | dict(num_train_tasks=5, trust_region=trust_region.Config(cg_damping=0.1))
-    agent = maesn.build(maesn.Config(**settings), FAMILY)
+    agent = maesn.make(maesn.Config(**settings), FAMILY)
     keys = jax.random.split(jax.random.key(2), 2)
     state = jax.jit(jax.vmap(agent.init))(jax.random.split(jax.random.key(1), 2))
 
     one, both = (
-        epochs.make_epoch(lambda key, state, _: agent.step(key, state), 1, num_seeds=count)
-        for count in (1, 2)
+        make_epoch(lambda key, state, _: agent.step(key, state), 1, num_seeds=count) for count in (1, 2)
     )
 
     def trained(epoch, rows):

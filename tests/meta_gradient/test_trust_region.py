@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from hmrl_cli.learning.distributions import Categorical, Gaussian
 from hmrl_cli.meta_gradient import trust_region
+from hmrl_cli.meta_gradient.problem import Problem
 
 
 def problem(discrete):
@@ -40,10 +41,10 @@ def test_seeds_side_by_side_take_the_steps_they_take_alone():
     step = partial(trust_region.step, config=config)
     stacked = {"w": jnp.stack([params["w"], 2 * params["w"]])}
     memory = trust_region.init(params, config)
-    both, _, info = jax.jit(jax.vmap(lambda p: step(p, memory, outputs, loss, divergence)))(stacked)
+    both, _, info = jax.jit(jax.vmap(lambda p: step(p, memory, Problem(outputs, loss, divergence))))(stacked)
     assert info.accepted.all()
     for index in range(2):
-        alone, _, _ = step({"w": stacked["w"][index]}, memory, outputs, loss, divergence)
+        alone, _, _ = step({"w": stacked["w"][index]}, memory, Problem(outputs, loss, divergence))
         np.testing.assert_allclose(both["w"][index], alone["w"], atol=1e-4)
 
 
@@ -52,9 +53,7 @@ def test_what_steps_remember_saves_products():
     residuals = {}
     for pairs in (0, 12):
         config = trust_region.Config(max_divergence=1e-4, cg_iterations=2, cg_memory=pairs)
-        step = jax.jit(
-            partial(trust_region.step, outputs=outputs, loss=loss, divergence=divergence, config=config)
-        )
+        step = jax.jit(partial(trust_region.step, problem=Problem(outputs, loss, divergence), config=config))
         now, memory, found = params, trust_region.init(params, config), []
         for _ in range(6):
             now, memory, info = step(now, memory)
@@ -78,7 +77,9 @@ def test_the_step_is_the_natural_gradient_of_a_dense_solve(discrete):
 
     config = trust_region.Config(max_divergence=1e-4, cg_damping=1e-3, cg_iterations=50)
     memory = trust_region.init(params, config)
-    new, _, info = jax.jit(lambda p: trust_region.step(p, memory, outputs, loss, divergence, config))(params)
+    new, _, info = jax.jit(
+        lambda p: trust_region.step(p, memory, Problem(outputs, loss, divergence), config)
+    )(params)
     moved = ravel_pytree(new)[0] - flat
     # the line search may shorten the step, by powers of 0.8
     factor = np.linalg.norm(moved) / (longest * np.linalg.norm(direction))
@@ -98,6 +99,6 @@ def test_a_step_that_cannot_help_is_not_taken():
 
     start, config = params, trust_region.Config()
     memory = trust_region.init(params, config)
-    new, _, info = trust_region.step(params, memory, outputs, kink, divergence, config)
+    new, _, info = trust_region.step(params, memory, Problem(outputs, kink, divergence), config)
     assert info.accepted == 0 and info.divergence == 0
     assert all(jnp.array_equal(new[name], params[name]) for name in params)

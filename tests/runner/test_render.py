@@ -74,6 +74,6 @@ def test_the_first_frame_is_the_reset():
 
 def test_the_page_of_a_family(tmp_path):
     settings = {"split": "hidden", "reward": "dense", "num_tasks": 2, "progress": Silent()}
-    path = render.render_family("point/smoke", out=tmp_path / "a" / "x.html", **settings)
+    path = render.render_family("point/smoke", out=tmp_path / "x.html", **settings)
     page = path.read_text()
     assert page.count("hidden task ") == 2 and "connect" not in page.split("<style>")[0]

@@ -592,7 +592,7 @@ def test_skills_are_diagnosed_and_drawn(runs):
 def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_for(monkeypatch, runs):
     assert json.loads((runs / "diayn" / "skills.json").read_text())["deterministic"] is False
     monkeypatch.setattr(
-        training, "diagnose", lambda path, trained, deterministic, check: {"mode": deterministic}
+        evaluate, "diagnose", lambda path, trained, deterministic, **_: {"mode": deterministic}
     )
     for sets, mode in (((), False), (["evaluation.deterministic=true"], True)):
         assert evaluate.evaluate(runs / "diayn", sets=sets, progress=Silent())["mode"] is mode

@@ -890,11 +890,11 @@ def test_no_run_lies_in_another(resolved, preset, tmp_path, capsys):
 
 TRAINER = """
 import sys, time
-from types import ModuleType
 import numpy as np
-from hmrl_cli import errors, runner
+from hmrl_cli import errors
 from hmrl_cli.cli import main as cli
 from hmrl_cli.runner import startup
+from hmrl_cli.runner import train as deed
 
 def train(resolved, run, resume, shows, stop):
     tree = {"w": np.zeros(50, np.float32), "n": np.array(0, np.int32)}
@@ -913,9 +913,7 @@ def train(resolved, run, resume, shows, stop):
     run.save(epoch, tree)
     return {"sum": float(tree["w"].sum())}
 
-runner.train = ModuleType("hmrl_cli.runner.train")
-runner.train.train, runner.train.check = train, lambda resolved: {}
-sys.modules["hmrl_cli.runner.train"] = runner.train
+deed.train, deed.check = train, lambda resolved: {}
 startup.prepare = lambda: ""
 cli.main()
 """

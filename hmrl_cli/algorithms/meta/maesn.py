@@ -20,6 +20,7 @@ class Config(meta_gradient.Config):
     """Settings of MAESN; the inner step moves the task's latent distribution, the paper's nothing else."""
 
     command: ClassVar[str] = "meta-train"
+    has_latent: ClassVar[bool] = True
     before: ClassVar[Mapping[str, Any]] = {"step_hold": 1}
     name: Literal["maesn"] = "maesn"
     num_train_tasks: int = Field(100, gt=0, le=1_000_000, description="training tasks, each with a latent")
@@ -47,7 +48,7 @@ class Config(meta_gradient.Config):
         return super().unused() | dict.fromkeys(held, f"algorithm.adapts is {self.adapts}")
 
 
-def build(config: Config, family: TaskFamily) -> MetaLearner:
+def make(config: Config, family: TaskFamily) -> MetaLearner:
     """MAESN on a family, plain or lifted."""
     latent_step_size = Gaussian(
         mean=jnp.full(config.latent_size, config.mean_step_size),

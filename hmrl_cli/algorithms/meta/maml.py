@@ -21,6 +21,6 @@ class Config(meta_gradient.Config):
     inner_lr: float = Field(0.1, gt=0, description="inner step size, where it starts if it is learned")
 
 
-def build(config: Config, family: TaskFamily) -> MetaLearner:
+def make(config: Config, family: TaskFamily) -> MetaLearner:
     """MAML on a family, plain or lifted."""
     return meta_gradient.make(config, family, AdaptState(params=config.inner_lr, latent=None))

@@ -34,7 +34,7 @@ from hmrl_cli.learning import networks, replay, sac
 from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
 from hmrl_cli.learning.sac import Config as SACConfig
 from hmrl_cli.meta_gradient.learner import prior_divergence
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, poster
 LOG_STD = (-5.0, 10.0)  # of a factor: from a precision that settles z to one that says nothing
 
 
-class Config(Strict):
+class Config(AlgorithmConfig):
     """Settings of PEARL."""
 
     command: ClassVar[str] = "meta-train"
@@ -313,7 +313,7 @@ def steps_per_meeting(config: Config, family: TaskFamily) -> int:
     return (config.inner_steps + 1) * config.episodes_per_task * family.horizon
 
 
-def build(config: Config, family: TaskFamily) -> MetaLearner:
+def make(config: Config, family: TaskFamily) -> MetaLearner:
     """PEARL on a family, plain or lifted.
 
     Raises ValueError for a buffer too small.

@@ -21,7 +21,7 @@ from hmrl_cli.learning import moments, networks, ppo, returns
 from hmrl_cli.learning.distributions import take
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.ppo import Config as PPOConfig
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
 
-class Config(Strict):
+class Config(AlgorithmConfig):
     """Settings of RL^2."""
 
     command: ClassVar[str] = "meta-train"
@@ -240,7 +240,7 @@ def advantages(reward: Array, value: Array, valid: Array, discount: float, lam: 
     return returns.gae(reward * valid, gamma, held, end, smooth)
 
 
-def make(config: Config, family: TaskFamily) -> RL2:
+def learner_of(config: Config, family: TaskFamily) -> RL2:
     """The learner on a family, plain or lifted."""
     action, settings, width = family.action, config.ppo, config.memory_size
     size = family.obs_size + 1 + action.size + 2  # observation, reward, action, two flags
@@ -251,8 +251,8 @@ def make(config: Config, family: TaskFamily) -> RL2:
     return RL2(config, family, policy, agent)
 
 
-def build(config: Config, family: TaskFamily) -> MetaLearner:
+def make(config: Config, family: TaskFamily) -> MetaLearner:
     """RL^2 on a family, plain or lifted."""
-    learner = make(config, family)
+    learner = learner_of(config, family)
     steps = config.trials_per_update * config.episodes_per_trial * family.horizon
     return MetaLearner(learner.init, learner.step, steps, learner.adapt, learner.behaviour, learns_from="one")

@@ -11,7 +11,7 @@ from pydantic import Field
 from hmrl_cli.environment.rollout import outcome, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Acting = Callable[[Any, bool], Act]  # parameters, whether by the most likely action
 
 
-class Config(Strict):
+class Config(AlgorithmConfig):
     """Settings of every learner from scratch."""
 
     command: ClassVar[str] = "meta-train"

@@ -128,7 +128,7 @@ class FromScratch(NamedTuple):
         )
 
 
-def build(config: Config, family: TaskFamily) -> MetaLearner:
+def make(config: Config, family: TaskFamily) -> MetaLearner:
     """PPO on a family, plain or lifted, with its bonus if it carries one.
 
     Raises ValueError for steps that make no whole minibatch.

@@ -110,7 +110,7 @@ class FromScratch(NamedTuple):
         return act
 
 
-def build(config: Config, family: TaskFamily) -> MetaLearner:
+def make(config: Config, family: TaskFamily) -> MetaLearner:
     """SAC on a family, plain or lifted, with its bonus if it carries one.
 
     Raises ValueError for a buffer too small.

@@ -19,7 +19,7 @@ from hmrl_cli.learning import moments, ppo
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.ppo import Config as PPOConfig
 from hmrl_cli.learning.returns import masked_mean
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SKILL_SCALE = 2.0  # of the encoded skill, beside observations of unit variance
 
 
-class Config(Strict):
+class Config(AlgorithmConfig):
     """Settings of every objective's learner."""
 
     command: ClassVar[str] = "pretrain-skills"

@@ -70,7 +70,7 @@ class Csf(NamedTuple):
         return self.phi.log_q(state.params, state.observed, path)
 
 
-def build(config: Config, family: TaskFamily) -> SkillLearner:
+def make(config: Config, family: TaskFamily) -> SkillLearner:
     """CSF on a family, plain or lifted.
 
     Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.

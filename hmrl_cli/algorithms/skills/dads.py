@@ -146,7 +146,7 @@ class Dads(NamedTuple):
         return -0.5 * jnp.sum((change - foretold) ** 2, axis=-1)
 
 
-def build(config: Config, family: TaskFamily) -> SkillLearner:
+def make(config: Config, family: TaskFamily) -> SkillLearner:
     """DADS on a family, plain or lifted.
 
     Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.

@@ -16,14 +16,14 @@ from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import networks, replay, sac
 from hmrl_cli.learning.empowerment import lower_bound
 from hmrl_cli.learning.sac import Config as SACConfig
-from hmrl_cli.schema import Strict
+from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Distribution, Key, Metrics, Params
 
 
-class Config(Strict):
+class Config(AlgorithmConfig):
     """Settings of DIAYN with soft actor-critic."""
 
     command: ClassVar[str] = "pretrain-skills"
@@ -187,7 +187,7 @@ class Diayn(NamedTuple):
         return State(agent, discriminator, optimizer, state.buffer), metrics
 
 
-def build(config: Config, family: TaskFamily) -> SkillLearner:
+def make(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted.
 
     Raises ValueError for a feature that the family does not have, and for a buffer too small.

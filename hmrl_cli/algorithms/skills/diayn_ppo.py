@@ -153,7 +153,7 @@ def _trailing_mean(x: Array, window: int) -> Array:
     return (total - before[..., :steps, :]) / jnp.minimum(jnp.arange(steps) + 1.0, window)[:, None]
 
 
-def build(config: Config, family: TaskFamily) -> SkillLearner:
+def make(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted, on proximal policy optimisation.
 
     Raises ValueError for a feature that the family does not have, for more prototypes than a line has

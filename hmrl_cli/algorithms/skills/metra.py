@@ -81,7 +81,7 @@ class Metra(NamedTuple):
         return self.phi.log_q(state.params.phi, state.observed, path)
 
 
-def build(config: Config, family: TaskFamily) -> SkillLearner:
+def make(config: Config, family: TaskFamily) -> SkillLearner:
     """METRA on a family, plain or lifted.
 
     Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.

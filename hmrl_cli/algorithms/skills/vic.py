@@ -136,7 +136,7 @@ class Vic(NamedTuple):
         return jnp.sum(of_skills * jax.nn.one_hot(skills, self.config.num_skills), axis=-1)
 
 
-def build(config: Config, family: TaskFamily) -> SkillLearner:
+def make(config: Config, family: TaskFamily) -> SkillLearner:
     """VIC on a family, plain or lifted, on proximal policy optimisation.
 
     Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.

@@ -45,7 +45,7 @@ def adapted_returns(learner, updates):
 )
 def test_maml_adapts_in_one_step(family, margin):
     config = maml.Config(hidden=(32,), inner_lr=0.3, tasks_per_update=10)
-    before, after = adapted_returns(maml.build(config, family()), 30)
+    before, after = adapted_returns(maml.make(config, family()), 30)
     assert after > before + margin
 
 
@@ -54,5 +54,5 @@ def test_maml_adapts_in_one_step(family, margin):
 )
 def test_maesn_adapts_its_latent_in_one_step(family, margin):
     config = maesn.Config(hidden=(32,), num_train_tasks=20, tasks_per_update=10, mean_step_size=1.0)
-    before, after = adapted_returns(maesn.build(config, family()), 60)
+    before, after = adapted_returns(maesn.make(config, family()), 60)
     assert after > before + margin

@@ -48,7 +48,7 @@ def lifted():
 def bound(family, **settings):
     """The learner itself and not its bundle, to ask for its parts."""
     config = pearl.Config(**(SMALL | {"sac": sac.Config(**AGENT)} | settings))
-    learner = pearl.build(config, family)
+    learner = pearl.make(config, family)
     return learner.step.__self__, learner
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hmrl_cli import config
 from hmrl_cli.algorithms.meta import rl2
-from hmrl_cli.compute import epochs
+from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.environment import composition
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.learning import ppo
@@ -75,7 +75,7 @@ ACTIONS = [Discrete(2), pytest.param(Continuous(1), marks=pytest.mark.slow)]
 
 @pytest.mark.parametrize("action", ACTIONS, ids=["discrete", "continuous"])
 def test_a_later_episode_is_better_by_what_was_remembered(action):
-    learner = rl2.make(
+    learner = rl2.learner_of(
         rl2.Config(
             trials_per_update=64,
             episodes_per_trial=3,
@@ -84,7 +84,7 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
         ),
         doors(action),
     )
-    epoch = epochs.make_epoch(lambda key, state, _: learner.step(key, state), 30)
+    epoch = make_epoch(lambda key, state, _: learner.step(key, state), 30)
     state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2))
     for number in range(3):
         state, metrics, finite = epoch(jax.random.split(jax.random.key(number + 1), 2), state, None)
@@ -103,7 +103,7 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
 
 @pytest.mark.parametrize("family", [drifting, pytest.param(lifted, marks=pytest.mark.slow)])
 def test_the_training_pass_says_what_was_said_while_acting(family):
-    learner = rl2.make(SMALL, family())
+    learner = rl2.learner_of(SMALL, family())
     state, trials = met(learner, jax.random.key(2))
     sample = learner.judge(state.agent.critic, trials)
     assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
@@ -113,7 +113,7 @@ def test_the_training_pass_says_what_was_said_while_acting(family):
 
 def test_a_memory_lasts_for_a_trial():
     """It is empty at the start, carried over from episode to episode, and left alone after an early end."""
-    learner = rl2.make(SMALL, drifting())
+    learner = rl2.learner_of(SMALL, drifting())
     state, trials = met(learner, jax.random.key(2))
     assert all((leaf[:, 0] == 0).all() for leaf in jax.tree.leaves(trials.before))
     hidden = jnp.zeros((8, 8))
@@ -136,7 +136,7 @@ def test_a_memory_lasts_for_a_trial():
 
 
 def test_steps_after_an_early_end_change_nothing():
-    learner = rl2.make(SMALL, drifting())
+    learner = rl2.learner_of(SMALL, drifting())
     state, trials = met(learner, jax.random.key(2))
     steps = trials.steps
     over = steps.valid == 0
@@ -161,7 +161,7 @@ def test_steps_after_an_early_end_change_nothing():
 
 def test_trials_that_return_alike_say_nothing():
     """Whatever the critic says of them."""
-    learner = rl2.make(SMALL, toys.corridor(horizon=2))  # which pays nothing
+    learner = rl2.learner_of(SMALL, toys.corridor(horizon=2))  # which pays nothing
     state, trials = met(learner, jax.random.key(2), num_episodes=2)
     judge = jax.jit(learner.judge)
     paying = trials.steps._replace(reward=trials.steps.reward + 3.3)
@@ -184,7 +184,7 @@ def test_advantages_are_those_of_the_steps_that_count():
 
 
 def test_what_is_handed_on_acts_as_the_last_episode_began():
-    learner = rl2.make(SMALL, toys.walker(8))
+    learner = rl2.learner_of(SMALL, toys.walker(8))
     state, task = learner.init(jax.random.key(0)), jnp.array([1.0, 0.0])
     fresh, _ = learner.adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
@@ -204,7 +204,7 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
 
 def test_a_state_comes_back_as_it_went():
     for family in (lifted(), composition.repeat(drifting(), 2)):
-        made = rl2.build(SMALL, family)
+        made = rl2.make(SMALL, family)
         state = made.init(jax.random.key(0))
         new, metrics = jax.eval_shape(made.step, jax.random.key(1), state)
         assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), new) == jax.tree.map(

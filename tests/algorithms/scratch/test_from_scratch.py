@@ -25,7 +25,7 @@ SAC = sac.Config(
     buffer_capacity=20_000,
     sac=sac_block.Config(hidden=(32,), learning_rate=3e-3, entropy_coefficient=0.02, discount=0.97),
 )
-BUILD = {"ppo": (ppo.build, PPO), "sac": (sac.build, SAC)}
+BUILD = {"ppo": (ppo.make, PPO), "sac": (sac.make, SAC)}
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 LIBRARY = toys.straight(DIRECTIONS)
 SMALL = {"hidden": (32,)}
@@ -143,7 +143,7 @@ def test_families_of_every_kind_carry_a_bonus(algorithm, explore):
 
 
 def test_several_tasks_are_met_in_turn():
-    several = ppo.build(PPO.model_copy(update={"num_tasks": 4}), toys.walker(8))
+    several = ppo.make(PPO.model_copy(update={"num_tasks": 4}), toys.walker(8))
     state = several.init(jax.random.key(0))
     assert state.tasks.shape == (4, 2) and len(np.unique(state.tasks, axis=0)) == 4
     with pytest.raises(ValueError, match="found 16; must be at least num_tasks, 17, so that every task"):
@@ -152,9 +152,9 @@ def test_several_tasks_are_met_in_turn():
 
 def test_sizes_that_cannot_work_are_named():
     with pytest.raises(ValueError, match="minibatches: found 7; must divide the 128 steps"):
-        ppo.build(
+        ppo.make(
             PPO.model_copy(update={"ppo": ppo_block.Config(minibatches=7)}),
             toys.walker(8),
         )
     with pytest.raises(ValueError, match="buffer_capacity: found 9; must hold one update, 64 steps"):
-        sac.build(SAC.model_copy(update={"buffer_capacity": 9}), toys.walker(8))
+        sac.make(SAC.model_copy(update={"buffer_capacity": 9}), toys.walker(8))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.algorithms.skills import diayn
-from hmrl_cli.compute import epochs
+from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.learning import sac
 from tests import toys
 
@@ -24,7 +24,7 @@ def agent(entropy_coefficient, hidden=(32,)):
 
 def train(learner, updates, num_seeds):
     """States and the last update's metrics, leaves [num_seeds, ...]."""
-    epoch = epochs.make_epoch(lambda key, state, _: learner.step(key, state), updates)
+    epoch = make_epoch(lambda key, state, _: learner.step(key, state), updates)
     state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
     for keys in jax.random.split(jax.random.key(1), (2, num_seeds)):
         state, metrics, finite = epoch(keys, state, None)
@@ -35,7 +35,7 @@ def train(learner, updates, num_seeds):
 def test_two_skills_part_a_corridor_and_reach_log_2():
     """Eysenbach et al. 2019, app. B: the optimum is an even partition of the states, worth log 2."""
     family = toys.corridor()
-    learner = diayn.build(diayn.Config(num_skills=2, sac=agent(0.1), **QUICK), family)
+    learner = diayn.make(diayn.Config(num_skills=2, sac=agent(0.1), **QUICK), family)
     state, _ = train(learner, 60, num_seeds=6)
 
     def value(state, skill):
@@ -56,7 +56,7 @@ def test_two_skills_part_a_corridor_and_reach_log_2():
 
 @pytest.mark.slow
 def test_continuous_skills_are_told_apart_and_entropy_is_held_up():
-    learner = diayn.build(diayn.Config(num_skills=4, sac=agent("auto"), **QUICK), toys.walker(10))
+    learner = diayn.make(diayn.Config(num_skills=4, sac=agent("auto"), **QUICK), toys.walker(10))
     state, metrics = train(learner, 60, num_seeds=2)
     assert (metrics["mutual_information"] > 0.7 * jnp.log(4)).all()
     assert (metrics["mutual_information"] < jnp.log(4)).all()
@@ -66,4 +66,4 @@ def test_continuous_skills_are_told_apart_and_entropy_is_held_up():
 
 def test_a_feature_that_the_family_lacks_is_named():
     with pytest.raises(ValueError, match="discriminate: walker has no feature 'speed', only identity, xy"):
-        diayn.build(diayn.Config(discriminate="speed"), toys.walker())
+        diayn.make(diayn.Config(discriminate="speed"), toys.walker())

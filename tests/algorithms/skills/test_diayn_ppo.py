@@ -20,7 +20,7 @@ QUICK = dict(
 
 
 def make(family=None, **settings):
-    return diayn_ppo.build(diayn_ppo.Config(**(QUICK | settings)), family or toys.walker(10))
+    return diayn_ppo.make(diayn_ppo.Config(**(QUICK | settings)), family or toys.walker(10))
 
 
 def test_skills_go_their_own_ways():

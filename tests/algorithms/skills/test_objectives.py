@@ -20,7 +20,7 @@ WALKER = toys.walker(10)
 
 def objective(module, family=WALKER, **settings):
     """The objective of a learner, and its fresh state."""
-    learner = module.build(module.Config(**(QUICK | settings)), family)
+    learner = module.make(module.Config(**(QUICK | settings)), family)
     bound = learner.step.__self__.objective
     return bound, bound.init(jax.random.key(0))
 
@@ -60,7 +60,7 @@ LEARNERS = {
 )
 def test_skills_go_their_own_ways(name):
     module, settings = LEARNERS[name]
-    learner = module.build(module.Config(**(QUICK | settings)), WALKER)
+    learner = module.make(module.Config(**(QUICK | settings)), WALKER)
     state, _ = train(learner, 40, num_seeds=3)
     ends = np.asarray(jax.jit(jax.vmap(lambda state: ends_of_examples(learner, state)))(state))
     if ends.shape[1] == 4:  # all discrete skills
@@ -72,7 +72,7 @@ def test_skills_go_their_own_ways(name):
 
 
 def test_a_controller_acts_through_continuous_skills_of_any_length():
-    learner = metra.build(metra.Config(**QUICK), WALKER)
+    learner = metra.make(metra.Config(**QUICK), WALKER)
     library = learner.skills(learner.freeze(learner.init(jax.random.key(0))))
     lifted = lift(WALKER, library, 5, stochastic=False)
     assert lifted.action == Continuous(2)
@@ -86,7 +86,7 @@ def test_a_controller_acts_through_continuous_skills_of_any_length():
 
 def test_a_skill_folds_into_a_policy_of_the_whole_observation():
     family = WALKER._replace(features={**WALKER.features, "second": lambda obs: obs[..., 1:]})
-    learner = dads.build(dads.Config(**(QUICK | {"observe": "second"})), family)
+    learner = dads.make(dads.Config(**(QUICK | {"observe": "second"})), family)
     state = learner.init(jax.random.key(0))
     state = state._replace(observed=state.observed._replace(mean=jnp.array([1.0, -2.0]), seen=jnp.float32(9)))
     params, skill = learner.freeze(state), jnp.array([0.7, -0.4])
@@ -150,7 +150,7 @@ def test_a_learned_prior_collapses_and_a_fixed_one_does_not():
     settings = QUICK | dict(num_skills=16, episodes_per_update=32, prior_rate=1.0)
     effective = {}
     for prior in ("learned", "fixed"):
-        learner = vic.build(vic.Config(**settings, prior=prior), WALKER)
+        learner = vic.make(vic.Config(**settings, prior=prior), WALKER)
         effective[prior] = np.asarray(train(learner, 30, num_seeds=2)[1]["effective_prior"])
     np.testing.assert_allclose(effective["fixed"], 16, rtol=1e-4)
     assert (effective["learned"] < 11).all()
@@ -202,7 +202,7 @@ def test_dads_pays_nothing_where_the_next_change_is_known_without_the_skill():
     nothing = jnp.zeros((2, 2))
     # the linear model's kernel, which sees what q conditions on and then the skill: one of them suffices
     told_by = {"velocity": [jnp.eye(2), nothing], "xy": [nothing, jnp.eye(2)]}
-    others = dads.build(dads.Config(**QUICK), family).step.__self__.objective.space.draw(jax.random.key(1), 5)
+    others = dads.make(dads.Config(**QUICK), family).step.__self__.objective.space.draw(jax.random.key(1), 5)
     apart = jnp.sum((skills[:, None] - others) ** 2, axis=-1)
     for condition, kernel in told_by.items():
         goal, state = objective(dads, family, observe="velocity", condition=condition, hidden=(), samples=5)
@@ -230,7 +230,7 @@ def test_dads_learns_skills_that_pay_though_the_policy_sees_velocities():
     features = {"xy": lambda obs: obs[..., :2], "body": lambda obs: obs[..., 2:]}
     family = WALKER._replace(reset=reset, step=step, features=features, obs_size=4)
     config = dads.Config(**(QUICK | {"observe": "body"}), skills="discrete", skill_size=4)
-    _, metrics = train(dads.build(config, family), 20, num_seeds=2)
+    _, metrics = train(dads.make(config, family), 20, num_seeds=2)
     assert (metrics["intrinsic_reward"] > 0.3).all(), metrics["intrinsic_reward"]
 
 
@@ -248,14 +248,14 @@ def test_the_reward_of_an_episode_is_how_far_phi_went_along_the_skill(module):
 
 def test_metra_keeps_its_steps_short():
     """The price of the constraint rises from far too low until phi's mean squared step is 1 or less."""
-    learner = metra.build(metra.Config(**(QUICK | dict(learning_rate=2e-2)), multiplier=0.1), WALKER)
+    learner = metra.make(metra.Config(**(QUICK | dict(learning_rate=2e-2)), multiplier=0.1), WALKER)
     _, metrics = train(learner, 60, num_seeds=2)
     assert (metrics["room"] > -0.3).all() and (metrics["multiplier"] > 0.2).all()
 
 
 def test_csf_prefers_the_skill_that_acted():
     """The contrast is least where dphi = 0 or points along z; phi's steps stay short without a constraint."""
-    learner = csf.build(csf.Config(**QUICK), WALKER)
+    learner = csf.make(csf.Config(**QUICK), WALKER)
     _, metrics = train(learner, 40, num_seeds=2)
     assert (metrics["gain"] > 0.1).all() and (metrics["step_length"] < 3).all()
 
@@ -266,7 +266,7 @@ def test_mistakes_are_named():
         with pytest.raises(
             ValueError, match="found 4; must be at least the number of skills, 5, so that every"
         ):
-            module.build(module.Config(**(few | settings)), WALKER)
+            module.make(module.Config(**(few | settings)), WALKER)
     for module, field in (
         (vic, "discriminate"),
         (dads, "condition"),
@@ -276,4 +276,4 @@ def test_mistakes_are_named():
         with pytest.raises(
             ValueError, match=f"algorithm.{field}: walker has no feature 'wings', only identity"
         ):
-            module.build(module.Config(**(QUICK | {field: "wings"})), WALKER)
+            module.make(module.Config(**(QUICK | {field: "wings"})), WALKER)
