@@ -124,7 +124,8 @@ def test_no_older_skills_leave_a_complete_run(made, tmp_path):
         hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")
     assert not (tmp_path / "skills.safetensors").exists()
     (tmp_path / "run" / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
-    assert hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")["epoch"] == 1
+    with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
+        assert hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")["epoch"] == 1
 
 
 def forge(file, data, **changes):
@@ -176,7 +177,7 @@ def test_cards_that_are_none_are_named(made, tmp_path):
     card_file.unlink()
     with pytest.raises(
         InputError,
-        match=r"cannot be read: No such file or directory\nmust be the card of skills\.safetensors",
+        match=r"cannot be read: does not exist\nmust be the card of skills\.safetensors",
     ):
         hmrl_cli.load_skills(file)
 

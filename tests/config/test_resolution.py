@@ -60,7 +60,7 @@ class Net(Strict):
     rate: Annotated[float, pydantic.Field(ge=0)] | Literal["auto"] = "auto"
 
 
-class Learn(Strict):
+class Learn(AlgorithmConfig):
     command: ClassVar[str] = "meta-train"
     name: Literal["learn"] = "learn"
     inner_lr: float = pydantic.Field(0.1, gt=0)
@@ -68,13 +68,13 @@ class Learn(Strict):
     net: Net = Net()
 
 
-class Other(Strict):
+class Other(AlgorithmConfig):
     command: ClassVar[str] = "meta-train"
     name: Literal["other"] = "other"
     inner_lr: float = 0.5
 
 
-class Scratch(Strict):
+class Scratch(AlgorithmConfig):
     command: ClassVar[str] = "meta-train"
     takes_bonus: ClassVar[bool] = True
     name: Literal["scratch"] = "scratch"
@@ -91,7 +91,7 @@ class Surprise(Strict):
     depth: int = 3
 
 
-class Explore(Strict):
+class Explore(AlgorithmConfig):
     command: ClassVar[str] = "pretrain-skills"
     name: Literal["explore"] = "explore"
     num_skills: int = pydantic.Field(4, ge=2)
