@@ -17,7 +17,7 @@ from hmrl_cli import config
 from hmrl_cli.cli import catalogue
 from hmrl_cli.config import layers, plugins, presets
 from hmrl_cli.errors import ConfigError, HmrlError
-from hmrl_cli.schema import COMMANDS, Hierarchy, Strict, Training
+from hmrl_cli.schema import COMMANDS, AlgorithmConfig, Hierarchy, Strict, Training
 
 ROOM = """
 # A room.
