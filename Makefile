@@ -3,8 +3,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check bench families lock clean
-.DEFAULT_GOAL := demo
+.PHONY: help demo test test-slow check bench families lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       the main job, small but real: skills, meta-training, evaluation, a report"
+	@echo "make test       the test suite, some minutes"
+	@echo "make test-slow  what takes longer"
+	@echo "make check      ruff and mypy"
+	@echo "make bench      steps per second on this machine"
+	@echo "make families   reference lines and speed of every family, half an hour"
+	@echo "make lock       requirements.lock from pyproject.toml; needs uv"
+	@echo "make clean      remove .venv and caches"
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
