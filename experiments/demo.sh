@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job, small but real: skills without reward, exploration meta-learned over them, and flat
-# MAESN beside it, all evaluated with sparse reward on goals that were never trained on.
+# The main job, small but real: skills without reward, exploration meta-learned over them, and MAESN without
+# skills beside it, which decides as often.  Both are evaluated with sparse reward on goals never trained on.
 #
 #   sh experiments/demo.sh [FOLDER]
 set -eu
@@ -9,7 +9,7 @@ mkdir -p "$out"
 began=$(date +%s)
 
 echo "1/4  Skills of a wheeled robot, found without reward (and, in the background, flat MAESN)" >&2
-hmrl meta-train wheeled/demo --run-dir "$out/maesn" -q >"$out/maesn.log" 2>&1 &
+hmrl meta-train wheeled/demo --set training.action_repeat=10 --run-dir "$out/maesn" -q >"$out/maesn.log" 2>&1 &
 flat=$!
 trap 'kill $flat 2>/dev/null || true' EXIT
 hmrl pretrain-skills wheeled/demo --run-dir "$out/skills" >/dev/null
