@@ -627,7 +627,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     page = pages.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "r.html").read_text()
     assert page.count("<svg") == 2 and "default-src 'none'" in page and "<script" not in page
     assert not [link for link in page.split('"') if link.startswith("http") and "w3.org" not in link]
-    with pytest.raises(InputError, match="diayn: holds no evaluation; must be a run of meta-train"):
+    with pytest.raises(InputError, match="diayn: is a run of skills, which do not adapt"):
         pages.write([runs / "diayn"], tmp_path / "skills.svg")
     with pytest.raises(ConfigError, match=r"-o: found 'r.pdf'; must end in .html"):
         pages.write([runs / "maml"], tmp_path / "r.pdf")
