@@ -68,7 +68,7 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
     for path, (_, found) in zip(run_paths, runs, strict=True):
         if not found:
             if (path / "skills.json").is_file():
-                raise InputError(f"{path}: is a run of skills, which do not adapt; must be a run of meta-train")
+                raise InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
             raise InputError(f"{path}: holds no evaluation; first: hmrl eval {path}")
     _check_alike([(path, one) for path, (_, found) in zip(run_paths, runs, strict=True) for one in found])
     (first, ours), libraries = runs[0], [_library(path) for path in run_paths]
