@@ -19,6 +19,7 @@ from hmrl_cli.storage.manifest import sha256
 
 pytestmark = pytest.mark.xdist_group("export")  # one process, which trains `made` once
 
+
 TINY = ("training.epochs = 1", "training.updates_per_epoch = 1", "training.num_seeds = 2")
 
 
