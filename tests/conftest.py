@@ -23,13 +23,13 @@ def runs(tmp_path_factory):
 
     Tests that use them are of the group "experiment": one process, which trains them once.
     """
-    from tests.trainings import ALGORITHMS, resolve, train  # once the settings above are made
+    import hmrl_cli  # once the settings above are made
+    from tests.trainings import ALGORITHMS, SMALL, resolve, train
 
     folder = tmp_path_factory.mktemp("runs")
-    for algorithm in ALGORITHMS:
+    hmrl_cli.pretrain_skills("point/smoke", *SMALL, "training.num_seeds=2", run_dir=folder / "diayn")
+    for algorithm in ALGORITHMS[1:]:
         train(folder / algorithm, resolve(algorithm, "training.num_seeds=2"))
-    hierarchical = resolve(
-        "maesn", "hierarchy.steps_per_skill=2", "training.num_seeds=3", skills=folder / "diayn"
-    )
-    train(folder / "hmrl", hierarchical)
+    lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")
+    hmrl_cli.meta_train("point/smoke", *SMALL, *lifted, skills=folder / "diayn", run_dir=folder / "hmrl")
     return folder

@@ -124,7 +124,7 @@ def straight(directions, std: float = 0.1) -> SkillLibrary:
 def train(learner, epochs, num_seeds=3):
     """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
     epoch = make_epoch(lambda key, state, _: learner.step(key, state), 10)
-    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
+    state = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), num_seeds))
     for number in range(epochs):
         keys = jax.random.split(jax.random.key(number + 1), num_seeds)
         state, metrics, finite = epoch(keys, state, None)

@@ -7,6 +7,7 @@ from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints
 from hmrl_cli.storage.naming import open_run
 
+SMALL = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
 ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn", "ppo")
 
 
@@ -37,8 +38,7 @@ SETTINGS = {
 
 
 def resolve(algorithm, *sets, skills=None):
-    smaller = ["family.horizon=6", "training.epochs=4", "training.checkpoint_every=2"]
-    smaller += [*SETTINGS.get(algorithm, ()), *sets]
+    smaller = [*SMALL, *SETTINGS.get(algorithm, ()), *sets]
     if algorithm != "diayn":
         smaller.append(f"algorithm.name={algorithm}")
     flags = {"hierarchy.skills": str(skills)} if skills else {}

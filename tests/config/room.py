@@ -1,5 +1,6 @@
 """Toy plugins with settings of every kind, and presets over them."""
 
+import functools
 from types import SimpleNamespace
 from typing import Annotated, ClassVar, Literal
 
@@ -7,6 +8,7 @@ import pydantic
 import pytest
 
 from hmrl_cli import config
+from hmrl_cli.config import presets
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.schema import AlgorithmConfig, Strict
 
@@ -112,3 +114,9 @@ def refusal(*args, **kwargs):
     assert len(message.splitlines()) <= 2
     assert caught.value.exit_code == 2
     return message
+
+
+@functools.cache
+def real():
+    """What every preset of the package resolves to, for each command that it serves."""
+    return [one for preset in presets.files() for one in config.serving(preset)]

@@ -3,10 +3,9 @@
 import pytest
 
 from hmrl_cli import config
-from hmrl_cli.config import plugins, presets
-from tests.config.room import refusal
+from hmrl_cli.config import plugins
+from tests.config.room import real, refusal
 
-REAL = [one for preset in presets.files() for one in config.serving(preset)]
 SKILLS = ["hierarchy.skills=z"]
 ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
 
@@ -75,7 +74,7 @@ def quoted(line):
 
 def test_presets_and_runs_hold_nothing_that_is_refused():
     """What one part of a preset makes idle in another is no fault of who uses it."""
-    assert not [note for one in REAL for note in one.notes]
+    assert not [note for one in real() for note in one.notes]
     flags = {"hierarchy.skills": "z", "hierarchy.use": "start"}
     started = config.resolve("meta-train", "wheeled/hmrl", ["algorithm.name=ppo"], flags).experiment
     assert started.hierarchy.steps_per_skill == 10

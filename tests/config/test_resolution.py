@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hmrl_cli import config
-from hmrl_cli.config import presets
 from hmrl_cli.errors import ConfigError, HmrlError
 from hmrl_cli.schema import Hierarchy
-from tests.config.room import Explore, Novelty, Room, Surprise, refusal
+from tests.config.room import Explore, Novelty, Room, Surprise, real, refusal
 
 
 def test_one_preset_serves_both_commands(add_preset):
@@ -104,14 +103,11 @@ def test_any_configuration_resolves_or_is_refused(add_preset, lines):
         tomllib.loads(config.to_toml(resolved.experiment))
 
 
-REAL = [one for preset in presets.files() for one in config.serving(preset)]
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(data=st.data())
 def test_any_setting_of_a_preset_resolves_or_is_refused(data):
     """Of every preset that the package has, and every setting it knows."""
-    one = data.draw(st.sampled_from(REAL))
+    one = data.draw(st.sampled_from(real()))
     known = config.flat(one.experiment)
     paths = data.draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True))
     now = st.sampled_from([*known.values()])  # what another setting has

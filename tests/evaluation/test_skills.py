@@ -38,9 +38,16 @@ def diagnose(directions):
     def discriminate(state, obs):
         return jax.nn.log_softmax(20 * obs[..., 1:, :] @ DIRECTIONS.T)
 
-    library = toys.straight(directions, std=1e-3)
-    learner = SkillLearner(None, None, 1, lambda state: state, lambda params: library, discriminate)
-    return skill_diagnostics(jax.random.key(0), family, learner, directions, TASKS[0], num_episodes=3)
+    def skills(params):
+        return toys.straight(params, std=1e-3)
+
+    learner = SkillLearner(None, None, 1, lambda state: state, skills, discriminate)
+    run = jax.jit(
+        lambda directions: skill_diagnostics(
+            jax.random.key(0), family, learner, directions, TASKS[0], num_episodes=3
+        )
+    )
+    return run(directions)
 
 
 def test_skills_that_part_are_seen_to_part():

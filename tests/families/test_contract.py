@@ -176,7 +176,7 @@ def test_the_same_key_repeats_an_episode(name):
     np.testing.assert_allclose(run.obs[STILL, :10], run.obs[STILL_AGAIN, :10], atol=1e-4)
 
 
-@each(PHYSICS)
+@each(PHYSICS, slow=SAME_BODY)
 def test_another_key_starts_elsewhere(name):
     one = family(name)
     task = one.sample(jax.random.key(0), "train")

@@ -209,7 +209,7 @@ def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
 @pytest.mark.parametrize(
     ("algorithm", "outer"),
     [
-        (maml, "trust_region"),
+        pytest.param(maml, "trust_region", marks=pytest.mark.slow),
         (maesn, "clipped"),
         pytest.param(maml, "clipped", marks=pytest.mark.slow),
         pytest.param(maesn, "trust_region", marks=pytest.mark.slow),
@@ -237,6 +237,7 @@ def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     np.testing.assert_allclose(one.mean, same.mean, atol=1e-4)
 
 
+@pytest.mark.slow  # test_trust_region and test_epochs show it of the parts
 def test_seeds_side_by_side_are_those_apart():
     """All that comes before the outer step to five digits, and the step itself where its system is sound.
 

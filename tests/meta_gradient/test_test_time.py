@@ -89,7 +89,7 @@ def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
 @pytest.mark.parametrize(
     ("outer", "outer_loss"),
     [
-        ("trust_region", "last"),
+        pytest.param("trust_region", "last", marks=pytest.mark.slow),
         ("clipped", "all"),
         pytest.param("trust_region", "all", marks=pytest.mark.slow),
         pytest.param("clipped", "last", marks=pytest.mark.slow),

@@ -133,6 +133,7 @@ def test_the_critics_teach_the_encoder_and_the_policy_does_not(family):
 def test_the_weight_of_the_divergence_grows_to_its_setting():
     _, _, _, state, _ = met(plain)
 
+    @functools.partial(jax.jit, static_argnums=1)
     def weight(updates, warmup):
         inner, _ = bound(plain(), kl_lambda=0.3, kl_warmup=warmup)
         context, some = inner._draw(jax.random.key(3), state)

@@ -35,7 +35,7 @@ BONUSES = {
     "icm": SMALL,
     "information_gain": {"observe": "identity", "length_scale": 1.0, "noise": 0.3, "weight": 0.3},
 }
-SLOW_ON_A_CHAIN = ("icm", "information_gain")
+SLOW_ON_A_CHAIN = ("rnd", "icm", "information_gain")
 
 
 def learner(algorithm, family, explore=None, **settings):
