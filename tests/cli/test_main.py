@@ -15,7 +15,7 @@ from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import Diverged, InputError, Interrupted, MissingDependency
 from hmrl_cli.storage import reader
 
-HMRL = [sys.executable, "-c", "from hmrl_cli.cli.main import main; main()"]
+HMRL = [sys.executable, "-m", "hmrl_cli"]
 LONG = "x" * 300
 
 

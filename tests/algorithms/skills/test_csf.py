@@ -1,0 +1,12 @@
+"""CSF: contrasts of skills."""
+
+from hmrl_cli.algorithms.skills import csf
+from tests.algorithms.skills.objectives import QUICK, WALKER
+from tests.algorithms.skills.test_diayn import train
+
+
+def test_csf_prefers_the_skill_that_acted():
+    """The contrast is least where dphi = 0 or points along z; phi's steps stay short without a constraint."""
+    learner = csf.make(csf.Config(**QUICK), WALKER)
+    _, metrics = train(learner, 40, num_seeds=2)
+    assert (metrics["gain"] > 0.1).all() and (metrics["step_length"] < 3).all()
