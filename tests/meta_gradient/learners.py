@@ -33,11 +33,14 @@ def learner(algorithm, inner_steps, first_order=False):
 def gather(agent):
     """Meta-parameters, and the episodes of an update: of every phase, of three tasks."""
 
-    state = agent.init(jax.random.key(0))
-    task_key, key = jax.random.split(jax.random.key(1))
-    rows, tasks = agent._draw_tasks(task_key, state.tasks)
-    run = jax.jit(jax.vmap(partial(agent._gather, state.meta)))
-    return state.meta, run(jax.random.split(key, 3), rows, tasks)
+    @jax.jit
+    def run():
+        state = agent.init(jax.random.key(0))
+        task_key, key = jax.random.split(jax.random.key(1))
+        rows, tasks = agent._draw_tasks(task_key, state.tasks)
+        return state.meta, jax.vmap(partial(agent._gather, state.meta))(jax.random.split(key, 3), rows, tasks)
+
+    return run()
 
 
 def loss_of(agent):

@@ -103,8 +103,8 @@ def test_a_step_scaled_by_the_reward_goes_as_far_as_there_is_to_go(algorithm):
 
 def test_training_draws_each_task_of_the_table_at_most_once_an_update():
     agent = learner("maesn", 1)
-    state = agent.init(jax.random.key(0))
-    rows, tasks = agent._draw_tasks(jax.random.key(3), state.tasks)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    rows, tasks = jax.jit(agent._draw_tasks)(jax.random.key(3), state.tasks)
     assert len(set(np.asarray(rows))) == 3
     np.testing.assert_array_equal(tasks, state.tasks[rows])
 
@@ -113,10 +113,14 @@ def test_training_draws_each_task_of_the_table_at_most_once_an_update():
 def test_the_latent_of_a_task_that_is_not_met_stays(outer):
     """Whatever conjugate gradients remember, and whatever momentum Adam has."""
     agent = maesn.make(maesn.Config(num_train_tasks=9, outer=outer, **SMALL), FAMILY).step.__self__
-    state, step = agent.init(jax.random.key(0)), jax.jit(agent.step)
+    state, step, draw = (
+        jax.jit(agent.init)(jax.random.key(0)),
+        jax.jit(agent.step),
+        jax.jit(agent._draw_tasks),
+    )
     for key in jax.random.split(jax.random.key(1), 5):
         before, (state, _) = state, step(key, state)
-        rows, _ = agent._draw_tasks(jax.random.split(jax.random.clone(key))[0], before.tasks)
+        rows, _ = draw(jax.random.split(jax.random.clone(key))[0], before.tasks)
         moved = jnp.abs(state.meta.latents.mean - before.meta.latents.mean).max(axis=1)
         assert (moved[rows] > 0).all()
         assert (jnp.delete(moved, rows) == 0).all()
@@ -220,7 +224,7 @@ def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     if algorithm is maesn:
         settings["num_train_tasks"] = 3
     agent = algorithm.make(algorithm.Config(**settings), FAMILY).step.__self__
-    before = agent.init(jax.random.key(0))
+    before = jax.jit(agent.init)(jax.random.key(0))
     state, _ = jax.jit(agent.step)(jax.random.key(1), before)
     moved = ravel_pytree(state.meta.policy["policy"])[0] - ravel_pytree(before.meta.policy["policy"])[0]
     assert jnp.abs(moved).max() > 1e-4
@@ -279,7 +283,7 @@ def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, nor
     agent = agent._replace(config=agent.config.model_copy(update=settings))
     if normalize:
         agent = agent._replace(policy=networks.normalizing(agent.policy, FAMILY.obs_size))
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
 
     def step(_):
         return jax.jit(jax.vmap(agent.step, in_axes=(0, None)))(jax.random.split(jax.random.key(1), 2), state)

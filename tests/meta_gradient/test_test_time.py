@@ -49,7 +49,7 @@ def test_a_refit_waits_for_a_find(least_gain, moves):
 
 def test_at_test_time_the_latent_starts_at_its_prior():
     agent = learner("maesn", 1)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     far = state.meta.latents._replace(mean=state.meta.latents.mean + 100.0)
     adapt = jax.jit(agent.adapt, static_argnums=3)
     task, key = jnp.array([0.0, 1.0]), jax.random.key(5)
@@ -73,7 +73,7 @@ def test_at_test_time_the_latent_starts_at_its_prior():
 def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
     """That of the evaluation, where it has one, in place of the trained one: from the second update on."""
     agent = learner(algorithm, 1)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
 
     def adapted(agent, **settings):
         budget = Evaluation(adapt_steps=2, episodes=4, **settings)
@@ -99,7 +99,7 @@ def test_latent_space_trains_without_an_inner_update_and_adapts_later(outer, out
     config = maesn.Config(**SMALL, inner_steps=0, num_train_tasks=5, outer=outer, outer_loss=outer_loss)
     agent = maesn.make(config, FAMILY)
     assert agent.steps_per_update == 3 * 4 * FAMILY.horizon
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     new, metrics = jax.jit(agent.step)(jax.random.key(1), state)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves((new, metrics)))
     assert not np.array_equal(new.meta.latents.mean, state.meta.latents.mean)
@@ -110,7 +110,7 @@ def test_latent_space_trains_without_an_inner_update_and_adapts_later(outer, out
 
 def test_a_fallback_holds_one_action_for_an_episode():
     agent = learner("maesn", 1)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     start = AdaptState(state.meta.policy, agent._prior(state.meta, 1.0))
 
     @jax.jit

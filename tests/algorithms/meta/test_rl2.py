@@ -129,6 +129,7 @@ def test_the_training_pass_says_what_was_said_while_acting(family):
 def test_a_memory_lasts_for_a_trial():
     """It is empty at the start, carried over from episode to episode, and left alone after an early end."""
     learner, state, trials = drifted()
+    trials = jax.tree.map(np.asarray, trials)
     assert all((leaf[:, 0] == 0).all() for leaf in jax.tree.leaves(trials.before))
     hidden, remember = jnp.zeros((8, 8)), jax.jit(learner.policy.remember)
     for episode in range(2):
@@ -198,7 +199,7 @@ def test_advantages_are_those_of_the_steps_that_count():
 
 def test_what_is_handed_on_acts_as_the_last_episode_began():
     learner = rl2.learner_of(SMALL, toys.walker(8))
-    state, task = learner.init(jax.random.key(0)), jnp.array([1.0, 0.0])
+    state, task = jax.jit(learner.init)(jax.random.key(0)), jnp.array([1.0, 0.0])
     fresh, _ = learner.adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
     adapted, record = learner.adapt(jax.random.key(5), state, task, Evaluation(adapt_steps=2, episodes=4))

@@ -12,7 +12,7 @@ from tests.algorithms.scratch.learners import DIRECTIONS, LIBRARY, PPO, learner
 
 def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
     scratch = learner("ppo", toys.walker(8))
-    state = scratch.init(jax.random.key(0))
+    state = jax.jit(scratch.init)(jax.random.key(0))
     observed = state.observed._replace(mean=jnp.array([7.0, 7.0]))
 
     def fold(skill):
@@ -36,7 +36,7 @@ def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
 
 def test_several_tasks_are_met_in_turn():
     several = ppo.make(PPO.model_copy(update={"num_tasks": 4}), toys.walker(8))
-    state = several.init(jax.random.key(0))
+    state = jax.jit(several.init)(jax.random.key(0))
     assert state.tasks.shape == (4, 2) and len(np.unique(state.tasks, axis=0)) == 4
     with pytest.raises(ValueError, match="found 16; must be at least num_tasks, 17, so that every task"):
         ppo.Config(num_tasks=17, episodes_per_update=16)

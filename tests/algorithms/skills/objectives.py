@@ -15,7 +15,7 @@ def objective(module, family=WALKER, **settings):
     """The objective of a learner, and its fresh state."""
     learner = module.make(module.Config(**(QUICK | settings)), family)
     bound = learner.step.__self__.objective
-    return bound, bound.init(jax.random.key(0))
+    return bound, jax.jit(bound.init)(jax.random.key(0))
 
 
 def walks(skills, seed=0):

@@ -71,7 +71,7 @@ def test_a_controller_acts_through_continuous_skills_of_any_length():
 def test_a_skill_folds_into_a_policy_of_the_whole_observation():
     family = WALKER._replace(features={**WALKER.features, "second": lambda obs: obs[..., 1:]})
     learner = dads.make(dads.Config(**(QUICK | {"observe": "second"})), family)
-    state = learner.init(jax.random.key(0))
+    state = jax.jit(learner.init)(jax.random.key(0))
     state = state._replace(observed=state.observed._replace(mean=jnp.array([1.0, -2.0]), seen=jnp.float32(9)))
     params, skill = learner.freeze(state), jnp.array([0.7, -0.4])
     library, folded = learner.skills(params), learner.fold(params, skill)
