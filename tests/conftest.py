@@ -17,6 +17,14 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):  # later ones end t
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of a file run in one process, which compiles once what they share."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(CACHE.parent.parent).as_posix()))
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """One whole run of each of the algorithms, and an HMRL run over the skills.

@@ -89,8 +89,21 @@ def record(name: str) -> Record:
     return Record(*map(np.asarray, (start, *steps)))
 
 
-@each(NAMES)
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize(
+    ("reward", "name"),
+    [
+        pytest.param(
+            reward,
+            name,
+            marks=[
+                pytest.mark.xdist_group(name),
+                *([pytest.mark.slow] if name in SAME_BODY and reward == "sparse" else []),
+            ],
+        )
+        for reward in REWARDS
+        for name in NAMES
+    ],
+)
 def test_shapes_and_types_of_a_step_are_those_of_the_reset(name, reward):
     one = family(name, reward)
     task = jax.eval_shape(lambda: one.sample(jax.random.key(0), "train"))

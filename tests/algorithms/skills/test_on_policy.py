@@ -10,22 +10,8 @@ from hmrl_cli.environment.composition import lift
 from hmrl_cli.environment.rollout import unroll
 from hmrl_cli.learning import moments, ppo
 from hmrl_cli.types import Continuous
-from tests.algorithms.skills.objectives import PPO, QUICK, WALKER
+from tests.algorithms.skills.objectives import PPO, QUICK, WALKER, check_apart
 from tests.algorithms.skills.test_diayn import train
-
-
-def ends_of_examples(learner, state):
-    """Where each example's most likely actions lead [M, 2]."""
-    library = learner.skills(learner.freeze(state))
-
-    def end(skill):
-        def act(key, obs):
-            return library.policy(library.params, obs, skill).mode(), jnp.zeros(())
-
-        return unroll(jax.random.key(0), act, WALKER, jnp.zeros(2))[1].obs
-
-    return jax.vmap(end)(library.examples)
-
 
 LEARNERS = {
     "vic": (vic, dict(num_skills=4, prior="fixed")),
@@ -38,21 +24,18 @@ LEARNERS = {
 }
 
 
+DEFAULT = ("vic", "dads", "metra")  # and CSF in test_csf.py
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if "continuous" in name else []) for name in LEARNERS],
+    [pytest.param(name, marks=[] if name in DEFAULT else [pytest.mark.slow]) for name in LEARNERS],
 )
 def test_skills_go_their_own_ways(name):
     module, settings = LEARNERS[name]
     learner = module.make(module.Config(**(QUICK | settings)), WALKER)
     state, _ = train(learner, 40, num_seeds=3)
-    ends = np.asarray(jax.jit(jax.vmap(lambda state: ends_of_examples(learner, state)))(state))
-    if ends.shape[1] == 4:  # all discrete skills
-        apart = np.linalg.norm(ends[:, :, None] - ends[:, None], axis=-1)
-        parted = (apart[:, ~np.eye(4, dtype=bool)] > 1.0).all(axis=1)
-        assert parted.sum() >= 2, ends  # in one seed of ten two skills of DADS share a corner
-    else:  # of eight directions those that are opposite; neighbours may share a corner of what can be reached
-        assert (np.linalg.norm(ends[:, :4] - ends[:, 4:], axis=-1) > 3.0).all(), ends
+    check_apart(learner, state)
 
 
 def test_a_controller_acts_through_continuous_skills_of_any_length():
