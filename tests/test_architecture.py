@@ -1,4 +1,4 @@
-"""The wings and the direction of their imports, read from the source.
+"""The wings, the direction of their imports, and the tests that mirror them, read from the source.
 
 An import inside a function counts as much as one at the top; one for type checkers does not count.
 """
@@ -13,6 +13,7 @@ import pytest
 import hmrl_cli
 
 ROOT = Path(hmrl_cli.__file__).parent
+TESTS = Path(__file__).parent
 PLUGINS = ("families", "algorithms", "bonuses")
 GROUND = ("errors", "inputs", "lazy", "reading", "schema", "types", "version")  # imports nothing above
 WINGS = {  # what each imports beside the ground
@@ -31,6 +32,47 @@ WINGS = {  # what each imports beside the ground
     "compute": (),
 }
 MAX_LINES = 350
+MAX_TEST_LINES = 400
+THROUGH = {  # modules without a test file of their name, and the file that tests them
+    # what others are made of: nothing but names, types, fields or a call of another module
+    "__init__": "test_package.py",
+    "__main__": "cli/test_main.py",
+    "version": "cli/test_main.py",
+    "types": "families/test_contract.py",
+    "schema": "config/test_validation.py",
+    "meta_gradient.config": "config/test_consistency.py",
+    "meta_gradient.problem": "meta_gradient/test_trust_region.py",
+    # seen in what commands print
+    "cli.output": "cli/test_tables.py",
+    "runner.progress": "cli/test_train.py",
+    "runner.describe": "runner/test_evaluate.py",
+    # seen in a picture or a page
+    "environment.film": "runner/test_render.py",
+    "report.viewer.__init__": "report/test_viewer.py",
+    "report.viewer.episodes": "runner/test_render.py",
+    "report.page": "report/test_comparison.py",
+    # one test for every plugin, by its name
+    "families.ant_dir": "families/test_contract.py",
+    "families.ant_goal": "families/test_contract.py",
+    "families.ant_maze": "families/test_ant.py",
+    "families.ant_vel": "families/test_contract.py",
+    "families.ant_waypoint": "families/test_ant.py",
+    "families.cheetah_hurdles": "families/test_cheetah.py",
+    "families.half_cheetah_dir": "families/test_cheetah.py",
+    "families.half_cheetah_vel": "families/test_cheetah.py",
+    "families.point": "families/test_kinematic.py",
+    "families.sparse_point": "families/test_kinematic.py",
+    "families._plane": "families/test_kinematic.py",
+    "families._ring": "families/test_goals.py",
+    "families._speed": "families/test_cheetah.py",
+    "families._walkers": "families/test_rewards.py",
+    "bonuses._shared": "bonuses/test_rnd.py",
+    # parts of an update, which is tested as a whole
+    "compute.finite": "compute/test_epochs.py",
+    "environment.features": "algorithms/skills/test_diayn.py",
+    "learning.learning_rate": "learning/test_ppo.py",
+    "learning.networks": "learning/test_ppo.py",
+}
 NUMERICAL = {
     "jax",
     "jaxlib",
@@ -156,6 +198,28 @@ def test_every_module_says_what_it_is_and_is_short(path):
     text = path.read_text()
     if path.stat().st_size:
         assert ast.get_docstring(ast.parse(text)) and text.count("\n") <= MAX_LINES
+
+
+def own_test(module: str) -> Path:
+    """The test file of a module's name in the mirrored folder."""
+    *folders, name = module.split(".")
+    return TESTS.joinpath(*folders, f"test_{name.lstrip('_')}.py")
+
+
+def test_every_module_has_its_test_file():
+    names = {module_name(path) for path in modules()}
+    folders = {name for name in names if name.endswith("__init__") and len(name.split(".")) == 2}
+    inner = {name for name in names if name.startswith("algorithms.") and name.endswith("__init__")}
+    missing = {name for name in names - folders - inner if not own_test(name).is_file()}
+    assert missing == set(THROUGH)
+    assert all((TESTS / file).is_file() for file in THROUGH.values())
+
+
+def test_every_test_file_is_short_and_in_the_folder_of_what_it_tests():
+    for path in TESTS.rglob("test_*.py"):
+        assert path.read_text().count("\n") <= MAX_TEST_LINES, path.name
+    folders = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+    assert folders <= {str(path.parent.relative_to(ROOT)) for path in modules()}
 
 
 def test_every_folder_is_a_wing():

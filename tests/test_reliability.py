@@ -42,7 +42,7 @@ ALL = ("diayn", "vic", "maesn", "maml", "ppo", "sac", "rl2", "pearl")
     [("maml", 1), *(pytest.param(name, 25, marks=pytest.mark.slow) for name in ALL)],
 )
 def test_kills_are_survived(measure, training, number):
-    """Of real trainings; `test_rundir` kills a stand-in at more places."""
+    """Of real trainings; `storage/test_writer.py` kills a stand-in at more places."""
     found = measure.killed(measure.TRAININGS[training], number, random.Random(1))
     assert found["survived"] == found["tried"] == number
     assert set(measure.TRAININGS) == set(ALL)

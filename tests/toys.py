@@ -124,7 +124,7 @@ def straight(directions, std: float = 0.1) -> SkillLibrary:
 def train(learner, epochs, num_seeds=3):
     """State and the metrics of the last epoch of ten updates, leaves [num_seeds, ...]."""
     epoch = make_epoch(lambda key, state, _: learner.step(key, state), 10)
-    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
+    state = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), num_seeds))
     for number in range(epochs):
         keys = jax.random.split(jax.random.key(number + 1), num_seeds)
         state, metrics, finite = epoch(keys, state, None)
@@ -137,7 +137,7 @@ def returns_untrained(**budget):
     budget = Evaluation(episodes=10, **budget)
     family = walker(6)
     learner = maesn.make(maesn.Config(hidden=(16,), num_train_tasks=4, tasks_per_update=2), family)
-    state = learner.init(jax.random.key(0))
+    state = jax.jit(learner.init)(jax.random.key(0))
     tasks = jax.vmap(lambda key: family.sample(key, "test"))(jax.random.split(jax.random.key(1), 8))
     keys = jax.random.split(jax.random.key(2), 8)
     curves = jax.jit(jax.vmap(lambda key, task: learner.adapt(key, state, task, budget)[1]))(keys, tasks)

@@ -31,4 +31,4 @@ def at_random(key, family, count) -> Transition:
         return jax.random.uniform(key, (family.action.size,), minval=-1.0), jnp.zeros(())
 
     task = family.sample(jax.random.key(0), "train")
-    return jax.vmap(lambda k: unroll(k, act, family, task)[0])(jax.random.split(key, count))
+    return jax.jit(jax.vmap(lambda k: unroll(k, act, family, task)[0]))(jax.random.split(key, count))

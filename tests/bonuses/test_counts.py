@@ -21,7 +21,7 @@ def ask(bonus, state, *places):
 def test_the_bonus_is_one_over_the_root_of_the_visits(code):
     """Tang et al. 2017, eq. 1, with the visit asked about counted too."""
     bonus = counts.make(counts.Config(code=code, cell=0.5), toys.walker())
-    state = bonus.init(jax.random.key(0))
+    state = jax.jit(bonus.init)(jax.random.key(0))
     np.testing.assert_allclose(ask(bonus, state, [0.1, 0.1], [3.0, -3.0]), 1.0)
     state, metrics = visit(bonus, state, [[0.1, 0.1]] * 3 + [[3.0, -3.0]])
     np.testing.assert_allclose(ask(bonus, state, [0.1, 0.1], [3.0, -3.0]), [4**-0.5, 2**-0.5])

@@ -37,9 +37,9 @@ def learn(family, updates):
         act_key, learn_key = jax.random.split(jax.random.fold_in(jax.random.key(1), t))
         return bonus.learn(learn_key, state, at_random(act_key, family, 16))
 
-    start = bonus.init(jax.random.key(0))
+    start = jax.jit(bonus.init)(jax.random.key(0))
     state, metrics = jax.jit(lambda: jax.lax.scan(one, start, jnp.arange(updates)))()
-    return bonus, start, state, metrics
+    return bonus._replace(reward=jax.jit(bonus.reward)), start, state, metrics
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ def test_what_no_action_moves_is_ignored():
     obs = at_random(jax.random.key(5), family, 8).obs.reshape(-1, 4)
     learner = bonus.init.__self__
 
+    @jax.jit
     def weight_of_noise(params):
         jacobian = jax.vmap(jax.jacobian(lambda o: learner.encode(state, params, o)))(obs)
         # of the normalised observation: per standard deviation of each part

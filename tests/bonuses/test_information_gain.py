@@ -12,7 +12,9 @@ CONFIG = information_gain.Config(num_features=24, length_scale=1.0, noise=0.3)
 
 def made(family):
     bonus = information_gain.make(CONFIG, family)
-    return bonus, bonus.init(jax.random.key(0)), bonus.init.__self__
+    model = bonus.init.__self__
+    bonus = bonus._replace(reward=jax.jit(bonus.reward), learn=jax.jit(bonus.learn))
+    return bonus, jax.jit(bonus.init)(jax.random.key(0)), model
 
 
 @pytest.mark.parametrize("family", [toys.walker(10), toys.corridor()], ids=["continuous", "discrete"])

@@ -21,7 +21,7 @@ def test_the_error_falls_where_it_was_and_stays_elsewhere():
     rng = np.random.default_rng(0)
     seen = leading_to(rng.normal(size=(8, 16, 2)))
     unseen = leading_to(rng.normal(size=(8, 16, 2)) + np.array([5.0, 0.0]))
-    start = bonus.init(jax.random.key(0))
+    start = jax.jit(bonus.init)(jax.random.key(0))
     state, metrics = learn(bonus, start, seen, 10)
     # the error before and after, at the same scale and normalisation
     first = bonus.reward(state._replace(predictor=start.predictor), seen).mean()
@@ -39,8 +39,8 @@ def test_the_bonus_is_scaled_and_blind_to_units():
         family = toys.walker()
         bonus = rnd.make(CONFIG, family._replace(features={"identity": lambda obs, unit=unit: unit * obs}))
         steps = leading_to(places)
-        start = bonus.init(jax.random.key(0))
-        state, _ = bonus.learn(jax.random.key(1), start, steps)
+        start = jax.jit(bonus.init)(jax.random.key(0))
+        state, _ = jax.jit(bonus.learn)(jax.random.key(1), start, steps)
         values.append(bonus.reward(state._replace(predictor=start.predictor), steps))
         np.testing.assert_allclose(jnp.mean(values[-1] ** 2), 1.0, rtol=0.01)
     np.testing.assert_allclose(*values, rtol=0.02)
@@ -51,8 +51,7 @@ def test_steps_after_an_end_teach_nothing():
     steps = leading_to(np.random.default_rng(0).normal(size=(4, 8, 2)))
     steps = steps._replace(valid=steps.valid.at[:, 4:].set(0.0))
     wild = steps._replace(next_obs=steps.next_obs.at[:, 4:].set(1e3))
-    one, other = (
-        bonus.learn(jax.random.key(1), bonus.init(jax.random.key(0)), some)[0] for some in (steps, wild)
-    )
+    taught = jax.jit(lambda some: bonus.learn(jax.random.key(1), bonus.init(jax.random.key(0)), some)[0])
+    one, other = taught(steps), taught(wild)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -10,7 +10,7 @@ from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import _ant, ant_goal, ant_maze, ant_waypoint
 from hmrl_cli.families._walkers import Body
 from hmrl_cli.types import EnvState
-from tests.families.test_contract import jumping
+from tests.families.bodies import jumping
 
 DIAYN = jnp.array([2.0, 2.0, 2.0, -2.0, -2.0, -2.0, -2.0, 2.0, 2.0, 2.0])
 
@@ -127,3 +127,23 @@ def test_the_gait_is_the_one_for_the_motors(monkeypatch):
     for gear in (30.0, 50.0, 120.0, 150.0):
         _ant.trot(None, jnp.ones(2), jnp.ones(()), gear)
     assert used == [6.36, 6.36, 9.71, 9.71]
+
+
+@pytest.mark.slow
+def test_walls_of_the_maze_are_solid():
+    """An ant that walks straight at its goal behind the wall is stopped there."""
+    family = ant_maze.make(ant_maze.Config())
+    goal = jnp.array([0.0, 3.0])
+
+    def one_step(state, _):
+        state = family.step(state, _ant.walk_to(state, goal, 150.0), goal)
+        return state, state.obs[:3]
+
+    def episode(seed):
+        return jax.lax.scan(one_step, family.reset(jax.random.key(seed), goal), None, 150)[1]
+
+    places = np.asarray(jax.jit(jax.vmap(episode))(jnp.arange(4)))
+    wall = 1.5 - ant_maze.WALL
+    assert (places[..., 1].max(axis=1) > 0.5).all()  # it did walk
+    assert places[..., 1].max() < wall and places[..., 0].min() > -1.5
+    assert places[..., 2].max() < 1.0  # nor does it climb

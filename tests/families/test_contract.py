@@ -4,14 +4,11 @@ Each family is compiled once: sixteen episodes run side by side, and every test 
 """
 
 import functools
-import importlib
 import typing
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 import pytest
 
@@ -19,26 +16,13 @@ from hmrl_cli import config
 from hmrl_cli.config import plugins
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.tasks import sample_tasks
-from hmrl_cli.families import _goals, _physics
 from hmrl_cli.learning import returns
-from hmrl_cli.types import TaskFamily
+from tests.families.each import BODIES, COUNTED, NAMES, PHYSICS, REWARDS, SAME_BODY, each, family, make
 
-NAMES = plugins.names("families")
-REWARDS = ["dense", "sparse"]
-KINEMATIC = ["point", "sparse_point"]
-PHYSICS = [name for name in NAMES if name not in KINEMATIC]
-SAME_BODY = ["ant_dir", "ant_maze", "ant_vel", "ant_waypoint", "cheetah_hurdles", "half_cheetah_dir"]
-BODIES = [name for name in PHYSICS if name not in SAME_BODY]  # one family for each
 NUM_STEPS = 1000
 ONE, OTHER_TASK, STILL, STILL_AGAIN = 0, 1, 2, 3  # the lanes with a role of their own
 GUIDED = slice(8, 16)
 SEEN = {"pusher": slice(3, None)}  # the part of a task that says where things start, for all to see
-
-
-def each(names, slow=()) -> Any:
-    """One test for every family; all tests of a family in one process, which compiles it once."""
-    marks = {n: [pytest.mark.xdist_group(n), *([pytest.mark.slow] if n in slow else [])] for n in names}
-    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks[n]) for n in names])
 
 
 def each_recorded(names) -> Any:
@@ -58,16 +42,6 @@ class Record(NamedTuple):
     poses: np.ndarray
     goals: np.ndarray
     energy: np.ndarray  # [..., 2] J, kinetic and potential; 0 without physics
-
-
-def make(name: str, **settings: Any) -> TaskFamily:
-    module = importlib.import_module(f"hmrl_cli.families.{name}")
-    return module.make(module.Config(**settings))
-
-
-@functools.cache
-def family(name: str, reward: str = "dense") -> TaskFamily:
-    return make(name, reward=reward)
 
 
 def random_actions(key, size):
@@ -115,8 +89,21 @@ def record(name: str) -> Record:
     return Record(*map(np.asarray, (start, *steps)))
 
 
-@each(NAMES)
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize(
+    ("reward", "name"),
+    [
+        pytest.param(
+            reward,
+            name,
+            marks=[
+                pytest.mark.xdist_group(name),
+                *([pytest.mark.slow] if name in SAME_BODY and reward == "sparse" else []),
+            ],
+        )
+        for reward in REWARDS
+        for name in NAMES
+    ],
+)
 def test_shapes_and_types_of_a_step_are_those_of_the_reset(name, reward):
     one = family(name, reward)
     task = jax.eval_shape(lambda: one.sample(jax.random.key(0), "train"))
@@ -202,7 +189,7 @@ def test_the_same_key_repeats_an_episode(name):
     np.testing.assert_allclose(run.obs[STILL, :10], run.obs[STILL_AGAIN, :10], atol=1e-4)
 
 
-@each(PHYSICS)
+@each(PHYSICS, slow=SAME_BODY)
 def test_another_key_starts_elsewhere(name):
     one = family(name)
     task = one.sample(jax.random.key(0), "train")
@@ -295,217 +282,6 @@ def test_the_controller_works_in_other_settings(name, changes, split, least):
     one = plugins.load("families", settings.name).make(settings)
     lines = adaptation.reference_lines(one, sample_tasks(one, split, 16))
     assert lines["feasible"] > lines["flat"] and lines["feasible_success"] >= least
-
-
-# The reward, with the physics replaced by bodies that jump anywhere: nothing is compiled.
-
-
-class Jumping(NamedTuple):
-    q: jax.Array
-    qd: jax.Array
-
-
-def jumping(reach: float) -> Any:
-    """Stands for the physics: a step takes a body `reach` times as far as the noise of the reset did."""
-
-    def load(xml, *, backend, dt, substeps):
-        model = mujoco.MjModel.from_xml_string(xml)
-        rest = jnp.asarray(model.qpos0, jnp.float32)
-
-        def step(state, control):
-            return state._replace(q=state.q.at[:2].add((reach - 1.0) * (state.q - rest)[:2]))
-
-        return _physics.Physics(Jumping, step, rest, model.nv, model.nu, dt, (), lambda state: state.q)
-
-    return load
-
-
-class Pay(NamedTuple):
-    """What is known of a family's reward in closed form."""
-
-    tasks: Any  # (key, family) -> tasks [256, task_size], some of which the jump solves
-    flat: Any  # (tasks, sum of squared actions) -> sparse reward [256] where it is not solved
-    offset: float = 0.0  # sparse - dense reward where it is
-    reach: float = 1.0
-    settings: Mapping[str, float] = {}
-
-
-def near(spread: float, size: int = 2) -> Any:
-    return lambda key, one: spread * jax.random.normal(key, (256, size))
-
-
-def drawn(key, one) -> jax.Array:
-    return sample_tasks(one, "test", 256)
-
-
-def blocks_near_their_goals(key, one):
-    tasks = sample_tasks(one, "test", 256)
-    block = tasks[:, 0].astype(int)
-    row = jnp.arange(256)
-    place = jnp.stack([tasks[row, 6 + 2 * block] + 0.2 * (block + 1), tasks[row, 7 + 2 * block]], axis=1)
-    return tasks.at[:, 1:3].set(place + 0.2 * jax.random.normal(key, (256, 2)))
-
-
-def norm(x):
-    return np.linalg.norm(x, axis=-1)
-
-
-PAY = {
-    "point": Pay(near(0.15), lambda task, effort: 0.0 * effort, offset=0.1),
-    "sparse_point": Pay(near(0.3), lambda task, effort: 0.0 * effort, offset=1.0),
-    "wheeled": Pay(near(1.2), lambda task, effort: -norm(task) - 0.05 * 4 * effort),
-    "ant_goal": Pay(near(1.2), lambda task, effort: 4.05 - np.abs(task).sum(axis=-1) - 0.005 * effort),
-    "pusher": Pay(blocks_near_their_goals, lambda task, effort: -5 * norm(task[:, 1:3])),
-    "ant_vel": Pay(drawn, lambda task, effort: 0.05 - 0.005 * effort, offset=0.5 - 1.0, reach=2.5),
-    "ant_dir": Pay(
-        drawn, lambda task, effort: 0.05 - 0.005 * effort, reach=10.0, settings={"sparse_distance": 0.5}
-    ),
-    "ant_maze": Pay(near(0.8), lambda task, effort: 0.0 * effort),
-    "half_cheetah_vel": Pay(drawn, lambda task, effort: -0.05 * effort, offset=0.5, reach=2.0),
-    "half_cheetah_dir": Pay(
-        drawn, lambda task, effort: -0.05 * effort, reach=10.0, settings={"sparse_distance": 0.5}
-    ),
-}
-COUNTED = ["ant_waypoint", "cheetah_hurdles"]  # what is earned there depends on the steps before
-
-
-@each(PAY)
-def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
-    pay = PAY[name]
-    monkeypatch.setattr(_physics, "load", jumping(pay.reach))
-    # Of one step, so that a speed is kept over the whole episode.
-    dense, sparse = (make(name, reward=reward, horizon=1, **pay.settings) for reward in ("dense", "sparse"))
-    tasks = pay.tasks(jax.random.key(0), dense)
-    actions = jax.random.normal(jax.random.key(1), (256, dense.action.size))
-
-    def once(family, seed, task, action):
-        state = family.step(family.reset(jax.random.key(seed), task), action, task)
-        return state.reward, state.success
-
-    (dense_reward, inside), (sparse_reward, inside_too) = (
-        map(np.asarray, jax.jit(jax.vmap(functools.partial(once, one)))(jnp.arange(256), tasks, actions))
-        for one in (dense, sparse)
-    )
-    assert 10 < inside.sum() < 246
-    np.testing.assert_array_equal(inside, inside_too)
-    np.testing.assert_allclose(sparse_reward[inside], dense_reward[inside] + pay.offset, atol=1e-4)
-    effort = np.square(np.clip(actions, -1, 1)).sum(axis=-1)
-    np.testing.assert_allclose(
-        sparse_reward[~inside], pay.flat(np.asarray(tasks), effort)[~inside], atol=1e-4
-    )
-
-
-@each(BODIES)
-@pytest.mark.parametrize(("speed", "spin"), [(120.0, 0.0), (80.0, 0.0), (0.0, 2000.0), (np.nan, 0.0)])
-def test_a_jump_of_100_m_per_s_is_an_explosion(name, speed, spin, monkeypatch):
-    """It is observed as it last was from then on, is no success, and ends what a fall would end."""
-    still = jumping(1.0)
-    monkeypatch.setattr(
-        _physics, "load", lambda xml, **how: thrown(still(xml, **how), speed, spin, how["dt"])
-    )
-    one = make(name)
-    task = one.sample(jax.random.key(0), "train")
-    start = one.reset(jax.random.key(0), task)
-    first = one.step(start, jnp.zeros(one.action.size), task)
-    second = one.step(first, jnp.zeros(one.action.size), task)  # which is sound again
-    exploded = speed != 80.0
-    assert exploded == bool((second.obs == start.obs).all())
-    assert not (exploded and (first.success or second.success)) and np.isfinite(second.reward)
-    assert bool(first.done) == bool(second.done) == (exploded and one.terminates)
-
-
-def thrown(physics, speed, spin, dt):
-    """The physics of a body that is thrown along x near its start, and stays where it is elsewhere."""
-
-    def step(state, control):
-        near = jnp.abs(state.q[0]) < 2.5
-        q = state.q.at[0].add(near * speed * dt)
-        return state._replace(q=q, qd=state.qd.at[-1].add(near * spin))
-
-    return physics._replace(step=step)
-
-
-# Tasks.
-
-
-def draws(name, split, seed=0, number=200):
-    keys = jax.random.split(jax.random.key(seed), number)
-    return np.asarray(jax.vmap(lambda key: family(name).sample(key, split))(keys))
-
-
-def is_lower(goals):
-    return goals[:, 1] < 0
-
-
-def turns_left(routes):
-    (x0, y0), (x1, y1) = routes[:, 0:2].T, routes[:, 2:4].T
-    return x0 * y1 - y0 * x1 > 0
-
-
-def goal_is_in_another_lane(rows):
-    """Lanes of width .2 from y = -.5 on."""
-    block = rows[:, 0].astype(int)
-    y = rows[np.arange(len(rows)), 7 + 2 * block]
-    return np.floor((y + 0.5) / 0.2) != np.floor((rows[:, 2] + 0.5) / 0.2)
-
-
-IS_HIDDEN = {
-    "point": lambda goals: np.abs(goals).max(axis=-1) >= 0.5,
-    "sparse_point": is_lower,
-    "wheeled": is_lower,
-    "ant_goal": is_lower,
-    "pusher": goal_is_in_another_lane,
-    "ant_vel": lambda speeds: speeds[:, 0] >= 3.0,
-    "ant_dir": lambda angles: angles[:, 0] >= np.pi,
-    "ant_maze": lambda goals: goals[:, 0] < 0.25,
-    "ant_waypoint": turns_left,
-    "half_cheetah_vel": lambda speeds: speeds[:, 0] >= 2.0,
-    "cheetah_hurdles": lambda distances: distances[:, 0] >= 2.0,
-}
-TWO_TASKS = ["half_cheetah_dir"]  # too few to keep splits apart
-
-
-def test_every_family_is_looked_at():
-    assert sorted([*PAY, *COUNTED]) == sorted([*IS_HIDDEN, *TWO_TASKS]) == sorted(NAMES)
-
-
-@each(IS_HIDDEN)
-def test_hidden_tasks_lie_outside_the_training_distribution(name):
-    assert not IS_HIDDEN[name](draws(name, "train")).any()
-    assert not IS_HIDDEN[name](draws(name, "test")).any()
-    assert IS_HIDDEN[name](draws(name, "hidden")).all()
-
-
-@each(IS_HIDDEN)
-def test_no_task_of_one_split_is_a_task_of_another(name):
-    train, test = draws(name, "train"), draws(name, "test")
-    assert np.abs(train[:, None] - test[None]).max(axis=-1).min() > 0
-    np.testing.assert_allclose(train.mean(axis=0), test.mean(axis=0), atol=0.7)
-    np.testing.assert_array_equal(train, draws(name, "train"))
-
-
-def test_train_and_test_can_have_no_number_in_common(monkeypatch):
-    monkeypatch.setattr(_goals, "CELLS", 16)  # so few that every one is drawn
-    train, test = (
-        set(np.asarray(_goals.uniform(jax.random.key(0), split, (500,), low=-1.0, high=3.0)).tolist())
-        for split in ("train", "test")
-    )
-    assert len(train) == len(test) == 16 and not train & test
-    assert sorted(train | test) == pytest.approx(np.linspace(-1, 3, 33)[:-1] + 1 / 16)
-
-
-@pytest.mark.parametrize(("name", "radius"), [("sparse_point", 1.0), ("wheeled", 2.0), ("ant_goal", 2.0)])
-def test_goals_lie_on_half_circles(name, radius):
-    for split in ("train", "test", "hidden"):
-        np.testing.assert_allclose(norm(draws(name, split)), radius, rtol=1e-5)
-
-
-def test_hidden_goals_of_point_lie_around_the_training_square():
-    hidden = np.abs(draws("point", "hidden", number=2000)).max(axis=-1)
-    assert hidden.min() >= 0.5 and hidden.max() <= 1.0
-    # Uniform in area: three quarters of the way out in one coordinate holds (1.5^2 - 1) / 3 of it.
-    assert np.mean(hidden < 0.75) == pytest.approx(5 / 12, abs=0.05)
-    assert np.abs(draws("point", "hidden", number=2000).mean(axis=0)).max() < 0.05
 
 
 @each(NAMES)

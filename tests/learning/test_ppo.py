@@ -46,7 +46,7 @@ def test_the_best_continuous_action_is_learned():
 
 def test_steps_that_do_not_count_change_nothing():
     agent = ppo.make(1, 1, Continuous(2), CONFIG)
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     batch = bandit(jax.random.key(1), state, agent, lambda action: action[..., 0])
     batch = batch._replace(valid=batch.valid.at[:, 2:].set(0.0), discount=batch.discount.at[:, 1:].set(0.0))
     wild = batch._replace(reward=batch.reward.at[:, 2:].set(1e6), log_prob=batch.log_prob.at[:, 2:].set(-9.0))
@@ -58,7 +58,7 @@ def test_steps_that_do_not_count_change_nothing():
 def test_equal_returns_move_nothing():
     """Whatever an untrained critic says, and whatever the rounding of sums leaves of them."""
     agent = ppo.make(1, 1, Continuous(2), CONFIG.model_copy(update={"target_kl": 1e-3}))
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     batch = bandit(jax.random.key(1), state, agent, lambda action: 0.0 * action[..., 0])
     batch = batch._replace(critic_obs=jax.random.normal(jax.random.key(2), (64, 4, 1)))
     noise = 1.0 + 1e-6 * jax.random.normal(jax.random.key(3), batch.reward.shape)
@@ -87,7 +87,7 @@ def test_advantages_are_whitened_unless_they_are_rounding():
 
 def test_a_policy_begins_near_the_middle_in_every_state():
     agent = ppo.make(3, 3, Continuous(2), CONFIG)
-    policy = agent.init(jax.random.key(0)).policy
+    policy = jax.jit(agent.init)(jax.random.key(0)).policy
     pi = agent.policy.apply(policy, jax.random.normal(jax.random.key(1), (50, 3)))
     assert np.abs(pi.mean).max() < 0.05 * jnp.exp(pi.log_std).min()
 
@@ -96,10 +96,11 @@ def test_a_policy_begins_near_the_middle_in_every_state():
 def test_the_surrogate_is_flat_beyond_the_clip(advantage):
     """Eq. 7: nothing more is gained by a ratio that has gone beyond 1 +- clip the way it is pushed."""
     agent = ppo.make(1, 1, Continuous(1), CONFIG.model_copy(update={"entropy_coefficient": 0.0}))
-    params = agent.init(jax.random.key(0))[:2]
+    params = jax.jit(agent.init)(jax.random.key(0))[:2]
     obs, action = jnp.ones((1, 1)), jnp.zeros((1, 1))
     log_prob = agent.policy.apply(params[0], obs).log_prob(action)
 
+    @jax.jit
     def slope(shift):
         one = jnp.ones(1)
         some = ppo.Sample(obs, obs, action, log_prob - shift, advantage * one, jnp.zeros((1, 1)), one)

@@ -18,7 +18,7 @@ def learn(agent, data, steps):
     def update(state, key):
         return agent.update(key, state, data)[0], None
 
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
     return jax.jit(lambda s: jax.lax.scan(update, s, jax.random.split(jax.random.key(1), steps))[0])(state)
 
 

@@ -48,7 +48,9 @@ def test_the_latent_step_is_maesns_closed_form(episodes):
 
 def test_the_parameter_step_is_reinforce(episodes):
     new = inner_loop.update(STATE, episodes, AdaptState(everywhere(0.1), None), POLICY)
-    steps = episodes.transitions
+    steps, latent, advantage = jax.tree.map(
+        np.asarray, (episodes.transitions, episodes.latent, episodes.advantage)
+    )
 
     def log_prob(params, obs, z, action):
         return POLICY.apply(params, obs, z).log_prob(action)
@@ -57,8 +59,8 @@ def test_the_parameter_step_is_reinforce(episodes):
     direction = jax.tree.map(np.zeros_like, STATE.params)
     for j in range(9):
         for t in range(5):
-            score = score_of(STATE.params, steps.obs[j, t], episodes.latent[j], steps.action[j, t])
-            worth = np.asarray(episodes.advantage[j, t]) / 45
+            score = score_of(STATE.params, steps.obs[j, t], latent[j], steps.action[j, t])
+            worth = advantage[j, t] / 45
             direction = jax.tree.map(lambda d, s: d + worth * np.asarray(s), direction, score)  # noqa: B023
     expected = jax.tree.map(lambda x, d: x + 0.1 * d, STATE.params, direction)
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), new.params, expected)
@@ -105,7 +107,8 @@ def test_first_order_cuts_the_derivative_through_the_step(episodes):
         size = AdaptState(None, jax.tree.map(jnp.ones_like, LATENT))
         return inner_loop.update(state, episodes, size, POLICY, first_order=first_order).latent.mean.sum()
 
-    ones, through = jax.grad(moved)(LATENT, True), jax.grad(moved)(LATENT, False)
+    slope = jax.jit(jax.grad(moved), static_argnums=1)
+    ones, through = slope(LATENT, True), slope(LATENT, False)
     np.testing.assert_array_equal(ones.mean, 1.0)
     # d mu'/d mu = 1 - s mean_j A_j / sigma^2, and the advantages' mean is zero
     np.testing.assert_allclose(through.mean, 1.0, atol=1e-5)
@@ -126,7 +129,8 @@ def test_what_happens_after_an_early_end_moves_nothing(episodes):
         )
     )
     size = AdaptState(everywhere(0.1), jax.tree.map(jnp.ones_like, LATENT))
-    one, other = (inner_loop.update(STATE, e, size, POLICY) for e in (masked, spoiled))
+    update = jax.jit(partial(inner_loop.update, policy=POLICY))
+    one, other = (update(STATE, e, size) for e in (masked, spoiled))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), one, other)
 
 

@@ -1,3 +1,5 @@
+"""Meta-gradients against finite differences and closed forms."""
+
 from functools import partial
 
 import jax
@@ -10,47 +12,10 @@ from hmrl_cli.algorithms.meta import maesn, maml
 from hmrl_cli.compute import devices
 from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.learning import networks
-from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.meta_gradient import inner_loop, trust_region
 from hmrl_cli.meta_gradient import learner as meta_gradient
-from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState
-from tests import toys
-
-SMALL = dict(tasks_per_update=3, episodes_per_task=4, hidden=(6,), activation="tanh")
-FAMILY = toys.walker(horizon=4)
-
-
-def learner(algorithm, inner_steps, first_order=False):
-    latent_size = 2 if algorithm == "maesn" else 0
-    settings = SMALL | dict(inner_steps=inner_steps, first_order=first_order, learn_step_size=True)
-    policy = networks.policy(2, FAMILY.action, (6,), latent_size=latent_size, activation="tanh")
-    if algorithm == "maml":
-        return meta_gradient.MetaGradient(
-            maml.Config(**settings), FAMILY, policy, AdaptState(0.3, None), latent_size=0, kl_weight=0.0
-        )
-    size = Gaussian(np.full(2, 0.4), np.full(2, 0.4))
-    return meta_gradient.MetaGradient(
-        maesn.Config(num_train_tasks=5, **settings), FAMILY, policy, AdaptState(None, size), 2, 0.1
-    )
-
-
-def gather(agent):
-    """Meta-parameters, and the episodes of an update: of every phase, of three tasks."""
-
-    state = agent.init(jax.random.key(0))
-    task_key, key = jax.random.split(jax.random.key(1))
-    rows, tasks = agent._draw_tasks(task_key, state.tasks)
-    run = jax.jit(jax.vmap(partial(agent._gather, state.meta)))
-    return state.meta, run(jax.random.split(key, 3), rows, tasks)
-
-
-def loss_of(agent):
-    return jax.jit(lambda meta, batch: agent.loss(meta, agent.outputs(meta, batch), batch))
-
-
-def slope_of(agent):
-    return jax.jit(jax.grad(loss_of(agent)))
+from tests.meta_gradient.learners import FAMILY, SMALL, gather, learner, loss_of, slope_of
 
 
 @pytest.mark.parametrize(
@@ -138,8 +103,8 @@ def test_a_step_scaled_by_the_reward_goes_as_far_as_there_is_to_go(algorithm):
 
 def test_training_draws_each_task_of_the_table_at_most_once_an_update():
     agent = learner("maesn", 1)
-    state = agent.init(jax.random.key(0))
-    rows, tasks = agent._draw_tasks(jax.random.key(3), state.tasks)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    rows, tasks = jax.jit(agent._draw_tasks)(jax.random.key(3), state.tasks)
     assert len(set(np.asarray(rows))) == 3
     np.testing.assert_array_equal(tasks, state.tasks[rows])
 
@@ -148,74 +113,17 @@ def test_training_draws_each_task_of_the_table_at_most_once_an_update():
 def test_the_latent_of_a_task_that_is_not_met_stays(outer):
     """Whatever conjugate gradients remember, and whatever momentum Adam has."""
     agent = maesn.make(maesn.Config(num_train_tasks=9, outer=outer, **SMALL), FAMILY).step.__self__
-    state, step = agent.init(jax.random.key(0)), jax.jit(agent.step)
+    state, step, draw = (
+        jax.jit(agent.init)(jax.random.key(0)),
+        jax.jit(agent.step),
+        jax.jit(agent._draw_tasks),
+    )
     for key in jax.random.split(jax.random.key(1), 5):
         before, (state, _) = state, step(key, state)
-        rows, _ = agent._draw_tasks(jax.random.split(jax.random.clone(key))[0], before.tasks)
+        rows, _ = draw(jax.random.split(jax.random.clone(key))[0], before.tasks)
         moved = jnp.abs(state.meta.latents.mean - before.meta.latents.mean).max(axis=1)
         assert (moved[rows] > 0).all()
         assert (jnp.delete(moved, rows) == 0).all()
-
-
-def test_at_test_time_the_latent_starts_at_its_prior():
-    agent = learner("maesn", 1)
-    state = agent.init(jax.random.key(0))
-    far = state.meta.latents._replace(mean=state.meta.latents.mean + 100.0)
-    adapt = jax.jit(agent.adapt, static_argnums=3)
-    task, key = jnp.array([0.0, 1.0]), jax.random.key(5)
-    none, once, twice = (Evaluation(adapt_steps=steps, episodes=4) for steps in (0, 1, 2))
-    acted, one = adapt(key, state, task, twice)
-    _, other = adapt(key, state._replace(meta=state.meta._replace(latents=far)), task, twice)
-    np.testing.assert_array_equal(one.returned, other.returned)
-    assert one.returned.shape == (3,)
-    # what acted last has been updated twice, and no more
-    np.testing.assert_array_equal(adapt(key, state, task, once)[1].returned, one.returned[:2])
-    assert not np.array_equal(adapt(key, state, task, once)[0].latent.mean, acted.latent.mean)
-    np.testing.assert_array_equal(adapt(key, state, task, none)[0].latent.mean, jnp.zeros(2))
-    wide = adapt(key, state, task, Evaluation(adapt_steps=0, episodes=4, latent_std=3.0))[0]
-    np.testing.assert_allclose(jnp.exp(wide.latent.log_std), 3.0, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "schedule"),
-    [("maml", dict(step_decay=0.5, step_floor=0.5)), ("maesn", dict(step_hold=1, step_floor=0.125))],
-)
-def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
-    """That of the evaluation, where it has one, in place of the trained one: from the second update on."""
-    agent = learner(algorithm, 1)
-    state = agent.init(jax.random.key(0))
-
-    def adapted(agent, **settings):
-        budget = Evaluation(adapt_steps=2, episodes=4, **settings)
-        return jax.jit(partial(agent.adapt, budget=budget))(jax.random.key(5), state, jnp.array([0.0, 1.0]))
-
-    trained, tested = adapted(agent), adapted(agent, **schedule)
-    np.testing.assert_array_equal(trained[1].returned[:2], tested[1].returned[:2])
-    assert trained[1].returned[2] != tested[1].returned[2]
-    same = adapted(agent._replace(config=agent.config.model_copy(update=schedule)))
-    jax.tree.map(np.testing.assert_array_equal, tested, same)
-
-
-@pytest.mark.parametrize(
-    ("outer", "outer_loss"),
-    [
-        ("trust_region", "last"),
-        ("clipped", "all"),
-        pytest.param("trust_region", "all", marks=pytest.mark.slow),
-        pytest.param("clipped", "last", marks=pytest.mark.slow),
-    ],
-)
-def test_latent_space_trains_without_an_inner_update_and_adapts_later(outer, outer_loss):
-    config = maesn.Config(**SMALL, inner_steps=0, num_train_tasks=5, outer=outer, outer_loss=outer_loss)
-    agent = maesn.make(config, FAMILY)
-    assert agent.steps_per_update == 3 * 4 * FAMILY.horizon
-    state = agent.init(jax.random.key(0))
-    new, metrics = jax.jit(agent.step)(jax.random.key(1), state)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves((new, metrics)))
-    assert not np.array_equal(new.meta.latents.mean, state.meta.latents.mean)
-    adapt = jax.jit(partial(agent.adapt, budget=Evaluation(adapt_steps=1, episodes=4)))
-    acted, _ = adapt(jax.random.key(2), new, jnp.array([0.0, 1.0]))
-    assert np.abs(acted.latent.mean).max() > 0
 
 
 def clipping(inner_steps=2, **settings):
@@ -302,45 +210,10 @@ def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
     assert sizes[1] < 0.6 * sizes[0]
 
 
-def test_a_fallback_holds_one_action_for_an_episode():
-    agent = learner("maesn", 1)
-    state = agent.init(jax.random.key(0))
-    start = AdaptState(state.meta.policy, agent._prior(state.meta, 1.0))
-
-    @jax.jit
-    def collect(share, late):
-        fallback = inner_loop.Fallback(share, late)
-        return agent._collect(jax.random.key(3), start, jnp.ones(2), 400, fallback)
-
-    def run(share, late):
-        return jax.tree.map(np.asarray, collect(share, late))
-
-    episodes = run(0.25, 0.0)
-    action = np.asarray(episodes.transitions.action)
-    held = np.ptp(action, axis=1).max(axis=-1) == 0
-    np.testing.assert_array_equal(episodes.own, 1.0 - held)
-    assert 0.15 < held.mean() < 0.35
-    assert (np.abs(action[held]) <= 1).all() and np.abs(action[held].mean()) < 0.2
-    assert (np.ptp(run(0.0, 0.0).transitions.action, axis=1) > 0).all()
-    # late: the own actions at first, then one that is held to the end
-    own, late = np.asarray(run(0.0, 1.0).transitions.action), run(1.0, 1.0)
-    action = np.asarray(late.transitions.action)
-    since = np.array([(one != other).any(axis=-1).argmax() for one, other in zip(own, action, strict=True)])
-    assert not late.own.any() and {*since} == set(range(own.shape[1]))
-    for one, first in zip(action, since, strict=True):
-        assert np.ptp(one[first:], axis=0).max() == 0
-    # what an update makes of the others is what it would make of them alone
-    size = AdaptState(jax.tree.map(jnp.ones_like, start.params), jax.tree.map(jnp.ones_like, start.latent))
-    alone = jax.tree.map(lambda x: x[~held], episodes)
-    update = jax.jit(partial(inner_loop.update, policy=agent.policy, form="ratio"))
-    one, other = (update(start, e, size) for e in (episodes, alone))
-    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), one, other)
-
-
 @pytest.mark.parametrize(
     ("algorithm", "outer"),
     [
-        (maml, "trust_region"),
+        pytest.param(maml, "trust_region", marks=pytest.mark.slow),
         (maesn, "clipped"),
         pytest.param(maml, "clipped", marks=pytest.mark.slow),
         pytest.param(maesn, "trust_region", marks=pytest.mark.slow),
@@ -351,7 +224,7 @@ def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     if algorithm is maesn:
         settings["num_train_tasks"] = 3
     agent = algorithm.make(algorithm.Config(**settings), FAMILY).step.__self__
-    before = agent.init(jax.random.key(0))
+    before = jax.jit(agent.init)(jax.random.key(0))
     state, _ = jax.jit(agent.step)(jax.random.key(1), before)
     moved = ravel_pytree(state.meta.policy["policy"])[0] - ravel_pytree(before.meta.policy["policy"])[0]
     assert jnp.abs(moved).max() > 1e-4
@@ -368,6 +241,7 @@ def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     np.testing.assert_allclose(one.mean, same.mean, atol=1e-4)
 
 
+@pytest.mark.slow  # test_trust_region and test_epochs show it of the parts
 def test_seeds_side_by_side_are_those_apart():
     """All that comes before the outer step to five digits, and the step itself where its system is sound.
 
@@ -409,7 +283,7 @@ def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, nor
     agent = agent._replace(config=agent.config.model_copy(update=settings))
     if normalize:
         agent = agent._replace(policy=networks.normalizing(agent.policy, FAMILY.obs_size))
-    state = agent.init(jax.random.key(0))
+    state = jax.jit(agent.init)(jax.random.key(0))
 
     def step(_):
         return jax.jit(jax.vmap(agent.step, in_axes=(0, None)))(jax.random.split(jax.random.key(1), 2), state)

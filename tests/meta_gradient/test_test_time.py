@@ -1,14 +1,19 @@
 """Adaptation to one held-out task: what a batch of episodes is judged by."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from hmrl_cli.algorithms.meta import maesn
 from hmrl_cli.learning.networks import policy as make_policy
-from hmrl_cli.meta_gradient import test_time
+from hmrl_cli.meta_gradient import inner_loop, test_time
 from hmrl_cli.meta_gradient.inner_loop import Episodes
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete, Transition
+from tests.meta_gradient.learners import FAMILY, SMALL, learner
 
 POLICY = make_policy(2, Discrete(3), (8,))
 
@@ -40,3 +45,99 @@ def test_a_refit_waits_for_a_find(least_gain, moves):
     acted, _ = test_time.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
     moved = jax.tree.map(lambda new, old: float(jnp.abs(new - old).max()), acted, start)
     assert (max(jax.tree.leaves(moved)) > 0) is moves
+
+
+def test_at_test_time_the_latent_starts_at_its_prior():
+    agent = learner("maesn", 1)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    far = state.meta.latents._replace(mean=state.meta.latents.mean + 100.0)
+    adapt = jax.jit(agent.adapt, static_argnums=3)
+    task, key = jnp.array([0.0, 1.0]), jax.random.key(5)
+    none, once, twice = (Evaluation(adapt_steps=steps, episodes=4) for steps in (0, 1, 2))
+    acted, one = adapt(key, state, task, twice)
+    _, other = adapt(key, state._replace(meta=state.meta._replace(latents=far)), task, twice)
+    np.testing.assert_array_equal(one.returned, other.returned)
+    assert one.returned.shape == (3,)
+    # what acted last has been updated twice, and no more
+    np.testing.assert_array_equal(adapt(key, state, task, once)[1].returned, one.returned[:2])
+    assert not np.array_equal(adapt(key, state, task, once)[0].latent.mean, acted.latent.mean)
+    np.testing.assert_array_equal(adapt(key, state, task, none)[0].latent.mean, jnp.zeros(2))
+    wide = adapt(key, state, task, Evaluation(adapt_steps=0, episodes=4, latent_std=3.0))[0]
+    np.testing.assert_allclose(jnp.exp(wide.latent.log_std), 3.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "schedule"),
+    [("maml", dict(step_decay=0.5, step_floor=0.5)), ("maesn", dict(step_hold=1, step_floor=0.125))],
+)
+def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
+    """That of the evaluation, where it has one, in place of the trained one: from the second update on."""
+    agent = learner(algorithm, 1)
+    state = jax.jit(agent.init)(jax.random.key(0))
+
+    def adapted(agent, **settings):
+        budget = Evaluation(adapt_steps=2, episodes=4, **settings)
+        return jax.jit(partial(agent.adapt, budget=budget))(jax.random.key(5), state, jnp.array([0.0, 1.0]))
+
+    trained, tested = adapted(agent), adapted(agent, **schedule)
+    np.testing.assert_array_equal(trained[1].returned[:2], tested[1].returned[:2])
+    assert trained[1].returned[2] != tested[1].returned[2]
+    same = adapted(agent._replace(config=agent.config.model_copy(update=schedule)))
+    jax.tree.map(np.testing.assert_array_equal, tested, same)
+
+
+@pytest.mark.parametrize(
+    ("outer", "outer_loss"),
+    [
+        pytest.param("trust_region", "last", marks=pytest.mark.slow),
+        ("clipped", "all"),
+        pytest.param("trust_region", "all", marks=pytest.mark.slow),
+        pytest.param("clipped", "last", marks=pytest.mark.slow),
+    ],
+)
+def test_latent_space_trains_without_an_inner_update_and_adapts_later(outer, outer_loss):
+    config = maesn.Config(**SMALL, inner_steps=0, num_train_tasks=5, outer=outer, outer_loss=outer_loss)
+    agent = maesn.make(config, FAMILY)
+    assert agent.steps_per_update == 3 * 4 * FAMILY.horizon
+    state = jax.jit(agent.init)(jax.random.key(0))
+    new, metrics = jax.jit(agent.step)(jax.random.key(1), state)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((new, metrics)))
+    assert not np.array_equal(new.meta.latents.mean, state.meta.latents.mean)
+    adapt = jax.jit(partial(agent.adapt, budget=Evaluation(adapt_steps=1, episodes=4)))
+    acted, _ = adapt(jax.random.key(2), new, jnp.array([0.0, 1.0]))
+    assert np.abs(acted.latent.mean).max() > 0
+
+
+def test_a_fallback_holds_one_action_for_an_episode():
+    agent = learner("maesn", 1)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    start = AdaptState(state.meta.policy, agent._prior(state.meta, 1.0))
+
+    @jax.jit
+    def collect(share, late):
+        fallback = inner_loop.Fallback(share, late)
+        return agent._collect(jax.random.key(3), start, jnp.ones(2), 400, fallback)
+
+    def run(share, late):
+        return jax.tree.map(np.asarray, collect(share, late))
+
+    episodes = run(0.25, 0.0)
+    action = np.asarray(episodes.transitions.action)
+    held = np.ptp(action, axis=1).max(axis=-1) == 0
+    np.testing.assert_array_equal(episodes.own, 1.0 - held)
+    assert 0.15 < held.mean() < 0.35
+    assert (np.abs(action[held]) <= 1).all() and np.abs(action[held].mean()) < 0.2
+    assert (np.ptp(run(0.0, 0.0).transitions.action, axis=1) > 0).all()
+    # late: the own actions at first, then one that is held to the end
+    own, late = np.asarray(run(0.0, 1.0).transitions.action), run(1.0, 1.0)
+    action = np.asarray(late.transitions.action)
+    since = np.array([(one != other).any(axis=-1).argmax() for one, other in zip(own, action, strict=True)])
+    assert not late.own.any() and {*since} == set(range(own.shape[1]))
+    for one, first in zip(action, since, strict=True):
+        assert np.ptp(one[first:], axis=0).max() == 0
+    # what an update makes of the others is what it would make of them alone
+    size = AdaptState(jax.tree.map(jnp.ones_like, start.params), jax.tree.map(jnp.ones_like, start.latent))
+    alone = jax.tree.map(lambda x: x[~held], episodes)
+    update = jax.jit(partial(inner_loop.update, policy=agent.policy, form="ratio"))
+    one, other = (update(start, e, size) for e in (episodes, alone))
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), one, other)

@@ -43,8 +43,9 @@ def test_seeds_side_by_side_take_the_steps_they_take_alone():
     memory = trust_region.init(params, config)
     both, _, info = jax.jit(jax.vmap(lambda p: step(p, memory, Problem(outputs, loss, divergence))))(stacked)
     assert info.accepted.all()
+    one = jax.jit(lambda p: step(p, memory, Problem(outputs, loss, divergence)))
     for index in range(2):
-        alone, _, _ = step({"w": stacked["w"][index]}, memory, Problem(outputs, loss, divergence))
+        alone, _, _ = one({"w": stacked["w"][index]})
         np.testing.assert_allclose(both["w"][index], alone["w"], atol=1e-4)
 
 
@@ -70,8 +71,9 @@ def test_the_step_is_the_natural_gradient_of_a_dense_solve(discrete):
         del params["log_std"]
     flat, unravel = ravel_pytree(params)
     old = outputs(params)
-    fisher = jax.hessian(lambda x: divergence(old, outputs(unravel(x))))(flat) + 1e-3 * jnp.eye(flat.size)
-    gradient = jax.grad(lambda x: loss(unravel(x), outputs(unravel(x))))(flat)
+    hessian = jax.jit(jax.hessian(lambda x: divergence(old, outputs(unravel(x)))))
+    fisher = hessian(flat) + 1e-3 * np.eye(flat.size)
+    gradient = jax.jit(jax.grad(lambda x: loss(unravel(x), outputs(unravel(x)))))(flat)
     direction = np.linalg.solve(fisher, gradient)
     longest = np.sqrt(2 * 1e-4 / (direction @ fisher @ direction))
 
@@ -99,6 +101,7 @@ def test_a_step_that_cannot_help_is_not_taken():
 
     start, config = params, trust_region.Config()
     memory = trust_region.init(params, config)
-    new, _, info = trust_region.step(params, memory, Problem(outputs, kink, divergence), config)
+    step = jax.jit(lambda p: trust_region.step(p, memory, Problem(outputs, kink, divergence), config))
+    new, _, info = step(params)
     assert info.accepted == 0 and info.divergence == 0
     assert all(jnp.array_equal(new[name], params[name]) for name in params)

@@ -26,12 +26,17 @@ def episodes(action, advantage, own):
     return inner_loop.Episodes(steps, latent, latent, own, advantage[:, None], advantage, flags, flags, flags)
 
 
+@jax.jit
+def step(episodes):
+    return tuning.step(START, tuning.init(START), episodes, POLICY)
+
+
 def probabilities(state):
     return jnp.exp(POLICY.apply(state.params, jnp.ones(2), jnp.zeros(2)).log_probs())
 
 
 def test_a_step_raises_what_was_good_and_not_the_latent():
-    new, _ = tuning.step(START, tuning.init(START), episodes([0, 1], [1.0, -1.0], [1.0, 1.0]), POLICY)
+    new, _ = step(episodes([0, 1], [1.0, -1.0], [1.0, 1.0]))
     ratio = probabilities(new) / probabilities(START)
     assert ratio[0] > 1.02 and ratio[1] < 0.98
     jax.tree.map(np.testing.assert_array_equal, new.latent, START.latent)
@@ -42,18 +47,18 @@ def test_what_has_moved_far_enough_moves_no_farther():
     steps = far.transitions
     apart = 1.5 * tuning.SETTINGS.clip  # of log pi from what it was, up where good and down where not
     moved = steps._replace(log_prob=steps.log_prob - apart * far.advantage)
-    new, _ = tuning.step(START, tuning.init(START), far._replace(transitions=moved), POLICY)
+    new, _ = step(far._replace(transitions=moved))
     jax.tree.map(np.testing.assert_array_equal, new.params, START.params)
     back = steps._replace(log_prob=steps.log_prob + apart * far.advantage)
-    new, _ = tuning.step(START, tuning.init(START), far._replace(transitions=back), POLICY)
+    new, _ = step(far._replace(transitions=back))
     assert probabilities(new)[0] > 1.02 * probabilities(START)[0]
 
 
 def test_an_episode_that_held_an_action_is_left_out():
-    one, _ = tuning.step(START, tuning.init(START), episodes([0, 1], [1.0, -1.0], [1.0, 0.0]), POLICY)
-    other, _ = tuning.step(START, tuning.init(START), episodes([0, 2], [1.0, 3.0], [1.0, 0.0]), POLICY)
+    one, _ = step(episodes([0, 1], [1.0, -1.0], [1.0, 0.0]))
+    other, _ = step(episodes([0, 2], [1.0, 3.0], [1.0, 0.0]))
     jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
-    none, _ = tuning.step(START, tuning.init(START), episodes([0, 1], [1.0, -1.0], [0.0, 0.0]), POLICY)
+    none, _ = step(episodes([0, 1], [1.0, -1.0], [0.0, 0.0]))
     jax.tree.map(np.testing.assert_array_equal, none.params, START.params)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.families import point
+from hmrl_cli.report import viewer
 from hmrl_cli.report.viewer.episodes import _episode
 from hmrl_cli.runner import render
 from hmrl_cli.runner.progress import Silent
@@ -77,3 +78,18 @@ def test_the_page_of_a_family(tmp_path):
     path = render.render_family("point/smoke", out=tmp_path / "x.html", **settings)
     page = path.read_text()
     assert page.count("hidden task ") == 2 and "connect" not in page.split("<style>")[0]
+
+
+@pytest.mark.xdist_group("experiment")
+def test_a_run_can_be_watched(runs, monkeypatch):
+    """Every skill; and the policy before and after adaptation, directly or through the skills."""
+    documents = []
+    monkeypatch.setattr(viewer, "page", lambda document: documents.append(document) or "page")
+    settings = {"split": "test", "reward": "sparse", "num_tasks": 2, "out": None, "progress": Silent()}
+    for name in ("diayn", "maesn", "hmrl"):
+        assert render.render_run(runs / name, **settings) == runs / name / "render.html"
+    labels = [[episode["label"] for episode in document["episodes"]] for document in documents]
+    assert labels[0] == ["skill 0", "skill 1", "skill 2", "skill 3"]
+    moments = ("before adaptation", "after 1 update")
+    assert labels[1] == labels[2] == [f"test task {i}: {when}" for i in (1, 2) for when in moments]
+    assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}

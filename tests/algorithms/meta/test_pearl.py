@@ -1,4 +1,4 @@
-"""PEARL: its posterior in closed form, who teaches the encoder, and adaptation by posterior sampling."""
+"""PEARL: who teaches the encoder, and adaptation by posterior sampling."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli.algorithms.meta import _context, pearl
+from hmrl_cli.algorithms.meta import pearl
 from hmrl_cli.compute.finite import all_finite
 from hmrl_cli.environment import composition
 from hmrl_cli.learning import sac
@@ -29,12 +29,10 @@ SMALL = {
     "encoder_hidden": (32,),
     "encoder_learning_rate": 3e-3,
 }
+
+
 AGENT = {"hidden": (32,), "learning_rate": 3e-3, "discount": 0.8, "entropy_coefficient": 0.02}
 DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-FACTORS = Gaussian(
-    jnp.array([[1.0, -2.0], [0.5, 0.0], [-3.0, 1.0]]),
-    jnp.log(jnp.array([[0.5, 1.0], [2.0, 0.1], [1.0, 3.0]])),
-)
 
 
 def plain(ends=False):
@@ -62,43 +60,6 @@ def met(make_family):
     inner, learner = bound(make_family(), kl_lambda=0.0, context_reward="success", sac=agent)
     before = jax.jit(learner.init)(jax.random.key(0))
     return inner, learner, before, *jax.jit(learner.step)(jax.random.key(1), before)
-
-
-def test_the_posterior_is_the_product_of_its_factors_and_the_prior():
-    """The density of the product, normalised on a grid, has the moments in closed form."""
-    latent = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)), 100)
-    grid = np.linspace(-8, 8, 200_001)
-    for dim in range(2):
-        mean, std = np.asarray(FACTORS.mean)[:, dim, None], np.exp(np.asarray(FACTORS.log_std))[:, dim, None]
-        log_density = -0.5 * grid**2 - 0.5 * np.sum(((grid - mean) / std) ** 2, axis=0)
-        density = np.exp(log_density - log_density.max())
-        density /= density.sum()
-        centre = np.sum(density * grid)
-        np.testing.assert_allclose(latent.mean[dim], centre, atol=1e-4)
-        np.testing.assert_allclose(
-            jnp.exp(latent.log_std[dim]), np.sqrt(np.sum(density * (grid - centre) ** 2)), rtol=1e-4
-        )
-
-
-def test_order_and_padding_do_not_matter_and_nothing_known_is_the_prior():
-    whole = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)), 100)
-    turned = _context.posterior(_context.evidence(jax.tree.map(lambda x: x[::-1], FACTORS), jnp.ones(3)), 100)
-    padded = jax.tree.map(lambda x: jnp.concatenate([x[:1], 9 + x[:2], x[1:]]), FACTORS)
-    masked = _context.posterior(_context.evidence(padded, jnp.array([1.0, 0, 0, 1, 1])), 100)
-    for other in (turned, masked):
-        np.testing.assert_allclose(other.mean, whole.mean, rtol=1e-6)
-        np.testing.assert_allclose(other.log_std, whole.log_std, rtol=1e-6)
-    empty = _context.posterior(_context.evidence(FACTORS, jnp.zeros(3)), 100)
-    np.testing.assert_array_equal(empty.mean, 0.0)
-    np.testing.assert_array_equal(empty.log_std, 0.0)
-
-
-def test_a_long_context_counts_as_a_full_one():
-    three = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)), 3)
-    often = jax.tree.map(lambda x: jnp.repeat(x, 50, axis=0), FACTORS)
-    many = _context.posterior(_context.evidence(often, jnp.ones(150)), 3)
-    np.testing.assert_allclose(many.mean, three.mean, rtol=1e-4)
-    np.testing.assert_allclose(many.log_std, three.log_std, rtol=1e-4)
 
 
 def test_the_divergence_from_the_prior_is_the_closed_form():
@@ -133,6 +94,7 @@ def test_the_critics_teach_the_encoder_and_the_policy_does_not(family):
 def test_the_weight_of_the_divergence_grows_to_its_setting():
     _, _, _, state, _ = met(plain)
 
+    @functools.partial(jax.jit, static_argnums=1)
     def weight(updates, warmup):
         inner, _ = bound(plain(), kl_lambda=0.3, kl_warmup=warmup)
         context, some = inner._draw(jax.random.key(3), state)

@@ -1,5 +1,6 @@
 """RL^2: what it remembers, what its loss sees, and what it learns by it."""
 
+import functools
 from functools import partial
 
 import jax
@@ -64,10 +65,22 @@ def lifted() -> TaskFamily:
 
 def met(learner, key, num_episodes=3):
     """A fresh state and eight trials of eight tasks, leaves [8, E, ...]."""
-    state = learner.init(jax.random.key(0))
-    tasks = jax.vmap(lambda k: learner.family.sample(k, "train"))(jax.random.split(jax.random.key(1), 8))
-    run = jax.jit(jax.vmap(partial(learner.trial, num_episodes=num_episodes), in_axes=(0, None, 0)))
-    return state, run(jax.random.split(key, 8), learner.params(state), tasks)
+
+    @jax.jit
+    def run(key):
+        state = learner.init(jax.random.key(0))
+        tasks = jax.vmap(lambda k: learner.family.sample(k, "train"))(jax.random.split(jax.random.key(1), 8))
+        trial = jax.vmap(partial(learner.trial, num_episodes=num_episodes), in_axes=(0, None, 0))
+        return state, trial(jax.random.split(key, 8), learner.params(state), tasks)
+
+    return run(key)
+
+
+@functools.cache
+def drifted():
+    """A learner that walks with the wind, its fresh state and eight trials."""
+    learner = rl2.learner_of(SMALL, drifting())
+    return learner, *met(learner, jax.random.key(2))
 
 
 ACTIONS = [Discrete(2), pytest.param(Continuous(1), marks=pytest.mark.slow)]
@@ -85,7 +98,7 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
         doors(action),
     )
     epoch = make_epoch(lambda key, state, _: learner.step(key, state), 30)
-    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2))
+    state = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2))
     for number in range(3):
         state, metrics, finite = epoch(jax.random.split(jax.random.key(number + 1), 2), state, None)
     assert finite.all() and epoch._cache_size() == 1  # two seeds at once, and one program for all of it
@@ -104,23 +117,25 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
 @pytest.mark.parametrize("family", [drifting, pytest.param(lifted, marks=pytest.mark.slow)])
 def test_the_training_pass_says_what_was_said_while_acting(family):
     learner = rl2.learner_of(SMALL, family())
-    state, trials = met(learner, jax.random.key(2))
-    sample = learner.judge(state.agent.critic, trials)
+    state, trials = drifted()[1:] if family is drifting else met(learner, jax.random.key(2))
+    sample = jax.jit(learner.judge)(state.agent.critic, trials)
     assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
-    again = learner.agent.policy.apply(state.agent.policy, sample.obs).log_prob(sample.action)
+    again = jax.jit(lambda params, x: learner.agent.policy.apply(params, x.obs).log_prob(x.action))(
+        state.agent.policy, sample
+    )
     np.testing.assert_allclose(again * sample.valid, sample.log_prob * sample.valid, atol=1e-5)
 
 
 def test_a_memory_lasts_for_a_trial():
     """It is empty at the start, carried over from episode to episode, and left alone after an early end."""
-    learner = rl2.learner_of(SMALL, drifting())
-    state, trials = met(learner, jax.random.key(2))
+    learner, state, trials = drifted()
+    trials = jax.tree.map(np.asarray, trials)
     assert all((leaf[:, 0] == 0).all() for leaf in jax.tree.leaves(trials.before))
-    hidden = jnp.zeros((8, 8))
+    hidden, remember = jnp.zeros((8, 8)), jax.jit(learner.policy.remember)
     for episode in range(2):
         for t in range(12):
             counts = trials.steps.valid[:, episode, t, None] > 0
-            new = learner.policy.remember(state.agent.policy, hidden, trials.seen[:, episode, t])
+            new = remember(state.agent.policy, hidden, trials.seen[:, episode, t])
             hidden = jnp.where(counts, new, hidden)
         np.testing.assert_allclose(trials.before.hidden[:, episode + 1], hidden, atol=1e-5)
     steps = trials.steps
@@ -136,8 +151,7 @@ def test_a_memory_lasts_for_a_trial():
 
 
 def test_steps_after_an_early_end_change_nothing():
-    learner = rl2.learner_of(SMALL, drifting())
-    state, trials = met(learner, jax.random.key(2))
+    learner, state, trials = drifted()
     steps = trials.steps
     over = steps.valid == 0
     assert over.any()
@@ -185,7 +199,7 @@ def test_advantages_are_those_of_the_steps_that_count():
 
 def test_what_is_handed_on_acts_as_the_last_episode_began():
     learner = rl2.learner_of(SMALL, toys.walker(8))
-    state, task = learner.init(jax.random.key(0)), jnp.array([1.0, 0.0])
+    state, task = jax.jit(learner.init)(jax.random.key(0)), jnp.array([1.0, 0.0])
     fresh, _ = learner.adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
     adapted, record = learner.adapt(jax.random.key(5), state, task, Evaluation(adapt_steps=2, episodes=4))

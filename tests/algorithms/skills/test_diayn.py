@@ -25,7 +25,7 @@ def agent(entropy_coefficient, hidden=(32,)):
 def train(learner, updates, num_seeds):
     """States and the last update's metrics, leaves [num_seeds, ...]."""
     epoch = make_epoch(lambda key, state, _: learner.step(key, state), updates)
-    state = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_seeds))
+    state = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), num_seeds))
     for keys in jax.random.split(jax.random.key(1), (2, num_seeds)):
         state, metrics, finite = epoch(keys, state, None)
     assert finite.all() and epoch._cache_size() == 1

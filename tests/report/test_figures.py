@@ -1,4 +1,4 @@
-"""Pictures look the same whatever a user has chosen for theirs, and never end a run."""
+"""Pictures look the same whatever a user's own matplotlib is set to."""
 
 import os
 import subprocess
@@ -10,7 +10,6 @@ import pytest
 
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.report.figures import paths_svg
-from hmrl_cli.runner import diagnose
 
 PATHS = np.cumsum(np.random.default_rng(0).normal(size=(1, 3, 2, 5, 2)), axis=3)
 
@@ -40,18 +39,6 @@ def test_a_backend_that_is_not_here_is_not_asked_for():
         text=True,
     )
     assert (done.stdout.strip(), done.returncode) == (backend, 0), done.stderr
-
-
-def test_what_cannot_be_drawn_is_noted(tmp_path):
-    def fails():
-        raise ConfigError("matplotlib cannot start:\nno font")
-
-    file, notes = tmp_path / "skills.svg", []
-    diagnose._draw(file, lambda: "<svg/>", notes.append)
-    assert file.read_text() == "<svg/>" and not notes
-    diagnose._draw(file, fails, notes.append)
-    assert not file.exists()
-    assert notes == [f"{file}: was not drawn: ConfigError: matplotlib cannot start: no font"]
 
 
 def test_a_matplotlibrc_that_cannot_be_read_is_told(monkeypatch):

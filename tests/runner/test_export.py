@@ -16,19 +16,17 @@ from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import reader
 from hmrl_cli.storage.manifest import sha256
+from tests.trainings import SMALL
 
-pytestmark = pytest.mark.xdist_group("export")  # one process, which trains `made` once
-
-TINY = ("training.epochs = 1", "training.updates_per_epoch = 1", "training.num_seeds = 2")
+pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Runs of skills, of MAML and of MAESN over the skills, and their exports."""
+def made(runs, tmp_path_factory):
+    """Runs of skills and of MAESN over the skills, and their exports."""
     root = tmp_path_factory.mktemp("export")
-    skills = hmrl_cli.pretrain_skills("point/smoke", *TINY, run_dir=root / "skills")
-    hmrl_cli.meta_train("point/smoke", *TINY, skills=skills, run_dir=root / "hmrl")
-    for name in ("skills", "hmrl"):
+    for name, run in (("skills", "diayn"), ("hmrl", "hmrl")):
+        shutil.copytree(runs / run, root / name)
         hmrl_cli.export(root / name, root / f"{name}.safetensors")
     return root
 
@@ -68,7 +66,12 @@ def test_a_card_says_what_a_file_holds(made):
 
 def test_an_export_stands_in_for_its_run(made, tmp_path):
     run = hmrl_cli.meta_train(
-        "point/smoke", *TINY, skills=made / "skills.safetensors", run_dir=tmp_path / "run"
+        "point/smoke",
+        *SMALL,
+        "training.num_seeds=3",
+        "hierarchy.steps_per_skill=2",
+        skills=made / "skills.safetensors",
+        run_dir=tmp_path / "run",
     )
     assert (run / "metrics.jsonl").read_bytes() == (made / "hmrl" / "metrics.jsonl").read_bytes()
     evaluated = [
@@ -115,17 +118,17 @@ def test_what_was_changed_is_refused_before_a_directory_is_made(made, tmp_path):
 
 def test_no_older_skills_leave_a_complete_run(made, tmp_path):
     shutil.copytree(made / "skills", tmp_path / "run")
-    newest = tmp_path / "run" / "checkpoints" / "1"
-    newest.rename(newest.with_name("2"))  # as if of a later epoch
-    shutil.copytree(made / "skills" / "checkpoints" / "1", newest)
+    newest = tmp_path / "run" / "checkpoints" / "4"
+    newest.rename(newest.with_name("5"))  # as if of a later epoch
+    shutil.copytree(made / "skills" / "checkpoints" / "4", newest)
     status = json.loads((tmp_path / "run" / "status.json").read_text())
-    (tmp_path / "run" / "status.json").write_text(json.dumps(status | {"epoch": 2}))
-    with pytest.raises(InputError, match="checkpoint 2 is damaged"):
+    (tmp_path / "run" / "status.json").write_text(json.dumps(status | {"epoch": 5}))
+    with pytest.raises(InputError, match="checkpoint 5 is damaged"):
         hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")
     assert not (tmp_path / "skills.safetensors").exists()
     (tmp_path / "run" / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
-    with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
-        assert hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")["epoch"] == 1
+    with pytest.warns(UserWarning, match="checkpoint 5 is damaged"):
+        assert hmrl_cli.export(tmp_path / "run", tmp_path / "skills.safetensors")["epoch"] == 4
 
 
 def forge(file, data, **changes):

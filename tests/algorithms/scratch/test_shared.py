@@ -1,4 +1,4 @@
-"""PPO and SAC from scratch: they learn, they measure without adapting, and bonuses find what they do not."""
+"""PPO and SAC from scratch: they learn, through skills and with a bonus."""
 
 import jax
 import jax.numpy as jnp
@@ -6,68 +6,13 @@ import numpy as np
 import pytest
 
 from hmrl_cli.algorithms.scratch import ppo, sac
-from hmrl_cli.config import plugins
 from hmrl_cli.environment import composition
-from hmrl_cli.environment.composition import bonus
 from hmrl_cli.learning import ppo as ppo_block
-from hmrl_cli.learning import sac as sac_block
 from hmrl_cli.schema import Evaluation
 from tests import toys
+from tests.algorithms.scratch.learners import BONUSES, BUILD, LIBRARY, PPO, SAC, learner
 
-PPO = ppo.Config(
-    episodes_per_update=16,
-    ppo=ppo_block.Config(hidden=(32,), minibatches=4, learning_rate=3e-3, entropy_coefficient=0.01),
-)
-SAC = sac.Config(
-    episodes_per_update=8,
-    gradient_steps=40,
-    batch_size=64,
-    buffer_capacity=20_000,
-    sac=sac_block.Config(hidden=(32,), learning_rate=3e-3, entropy_coefficient=0.02, discount=0.97),
-)
-BUILD = {"ppo": (ppo.make, PPO), "sac": (sac.make, SAC)}
-DIRECTIONS = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-LIBRARY = toys.straight(DIRECTIONS)
-SMALL = {"hidden": (32,)}
-BONUSES = {
-    "counts": {"cell": 1.0, "weight": 0.3},
-    "rnd": SMALL,
-    "icm": SMALL,
-    "information_gain": {"observe": "identity", "length_scale": 1.0, "noise": 0.3, "weight": 0.3},
-}
-SLOW_ON_A_CHAIN = ("icm", "information_gain")
-
-
-def learner(algorithm, family, explore=None, **settings):
-    if explore is not None:
-        module = plugins.load("bonuses", explore)
-        family = bonus(family, module.make(module.Config(**settings), family))
-    build, algorithm_config = BUILD[algorithm]
-    return build(algorithm_config, family)
-
-
-def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
-    scratch = learner("ppo", toys.walker(8))
-    state = scratch.init(jax.random.key(0))
-    observed = state.observed._replace(mean=jnp.array([7.0, 7.0]))
-
-    def fold(skill):
-        return {"policy": jax.tree.map(lambda x: 0 * x + skill, state.agent.policy), "observed": observed}
-
-    for best in range(4):
-        started = scratch.start(
-            jax.random.key(1), state._replace(tasks=2 * DIRECTIONS[best][None]), LIBRARY, fold
-        )
-        assert all((leaf == best).all() for leaf in jax.tree.leaves(started.agent.policy))
-        np.testing.assert_array_equal(started.observed.mean, observed.mean)
-        for old, new in zip(
-            jax.tree.leaves(state.agent.critic), jax.tree.leaves(started.agent.critic), strict=True
-        ):
-            np.testing.assert_array_equal(old, new)
-    with pytest.raises(
-        ValueError, match=r"algorithm.ppo.hidden: found \(32,\); must be as in the skills' policy"
-    ):
-        scratch.start(jax.random.key(1), state, LIBRARY, lambda skill: {"policy": {}, "observed": observed})
+SLOW_ON_A_CHAIN = ("rnd", "icm", "information_gain")
 
 
 @pytest.mark.parametrize(
@@ -90,16 +35,6 @@ def test_a_bonus_of_no_weight_changes_nothing_but_what_is_measured():
     for name in plain:
         np.testing.assert_allclose(plain[name], weightless[name], rtol=1e-5)
     assert (weightless["bonus"] > 0).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("explore", ["counts", "icm"])
-def test_soft_actor_critic_finds_it_with_a_bonus_only(explore):
-    found, missed = (
-        toys.train(learner("sac", toys.chain(), name, **settings), 8)[1]["reached"].mean()
-        for name, settings in ((explore, BONUSES[explore]), (None, {}))
-    )
-    assert found > 0.5 and missed < 0.1
 
 
 @pytest.mark.parametrize("algorithm", BUILD)
@@ -140,14 +75,6 @@ def test_families_of_every_kind_carry_a_bonus(algorithm, explore):
             lambda x: (x.shape, x.dtype, x.weak_type), state
         )
         assert {"return", "success", "reached", "bonus"} <= {*metrics}
-
-
-def test_several_tasks_are_met_in_turn():
-    several = ppo.make(PPO.model_copy(update={"num_tasks": 4}), toys.walker(8))
-    state = several.init(jax.random.key(0))
-    assert state.tasks.shape == (4, 2) and len(np.unique(state.tasks, axis=0)) == 4
-    with pytest.raises(ValueError, match="found 16; must be at least num_tasks, 17, so that every task"):
-        ppo.Config(num_tasks=17, episodes_per_update=16)
 
 
 def test_sizes_that_cannot_work_are_named():

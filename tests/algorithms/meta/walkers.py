@@ -1,11 +1,9 @@
-"""MAML and MAESN learn to adapt, on plain and on lifted families."""
+"""Walks, plain and through skills, and what adapting to them is worth."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from hmrl_cli.algorithms.meta import maesn, maml
 from hmrl_cli.environment import composition
 from hmrl_cli.schema import Evaluation
 from tests import toys
@@ -38,21 +36,3 @@ def adapted_returns(learner, updates):
         )
 
     return np.asarray(run().returned).mean(axis=0)
-
-
-@pytest.mark.parametrize(
-    ("family", "margin"), [(plain, 4.0), pytest.param(lifted, 2.0, marks=pytest.mark.slow)]
-)
-def test_maml_adapts_in_one_step(family, margin):
-    config = maml.Config(hidden=(32,), inner_lr=0.3, tasks_per_update=10)
-    before, after = adapted_returns(maml.make(config, family()), 30)
-    assert after > before + margin
-
-
-@pytest.mark.parametrize(
-    ("family", "margin"), [pytest.param(plain, 1.5, marks=pytest.mark.slow), (lifted, 0.5)]
-)
-def test_maesn_adapts_its_latent_in_one_step(family, margin):
-    config = maesn.Config(hidden=(32,), num_train_tasks=20, tasks_per_update=10, mean_step_size=1.0)
-    before, after = adapted_returns(maesn.make(config, family()), 60)
-    assert after > before + margin

@@ -1,0 +1,17 @@
+"""Settings as they are listed."""
+
+from hmrl_cli.cli import catalogue
+from hmrl_cli.schema import Training
+from tests.config.room import Learn, Room
+
+
+def test_fields_for_listings():
+    rows = {row.name: row for row in catalogue.fields(Learn)}
+    assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain", "net.rate"}
+    types = {name: row.type for name, row in rows.items()}
+    assert types["inner_lr"] == "float > 0" and types["net.hidden"] == "list of int"
+    assert types["net.gain"] == "float | none" and types["net.rate"] == "float >= 0 | auto"
+    room = {row.name: row for row in catalogue.fields(Room)}
+    assert room["reward"].type == "sparse | dense"
+    assert room["size"].description == "side of the room"
+    assert {row.name: row.default for row in catalogue.fields(Training)}["epochs"] is None

@@ -1,0 +1,45 @@
+"""list and show."""
+
+import json
+import tomllib
+
+from hmrl_cli.schema import COMMANDS
+
+
+def test_list(hmrl):
+    everything = json.loads(hmrl("list", "--json").out)
+    assert {row["name"] for row in everything["families"]} >= {"point"}
+    assert {"name": "room/tiny", "command": "pretrain-skills, meta-train", "description": "A tiny size."} in (
+        everything["presets"]
+    )
+    assert list(json.loads(hmrl("list", "algorithms", "--json").out)) == ["algorithms"]
+    text = hmrl("list").out
+    assert "maml" in text and "room/tiny" in text
+    assert "inner_lr" in hmrl("list", "algorithms", "maml").out
+    fields = json.loads(hmrl("list", "algorithms", "maml", "--json").out)
+    assert fields["command"] == "meta-train"
+    assert any(field["name"] == "inner_lr" and field["description"] for field in fields["fields"])
+    assert "horizon" in hmrl("list", "families", "point").out
+    assert {row["name"] for row in everything["bonuses"]} >= {"counts", "icm", "information_gain", "rnd"}
+    assert "weight" in hmrl("list", "bonuses", "rnd").out
+    assert json.loads(hmrl("list", "bonuses", "rnd", "--json").out)["name"] == "rnd"
+    described = json.loads(hmrl("list", "families", "point", "--split", "hidden", "--json").out)
+    assert described["split"] == "hidden"
+    assert "flat -1" in hmrl("list", "families", "point", "--split", "test").out
+    assert "maml" in hmrl("list", "presets", "room/tiny").out
+
+
+def test_show(hmrl):
+    shown = hmrl("show", "room/tiny").out
+    assert "# hmrl meta-train room/tiny" in shown and "# hmrl pretrain-skills room/tiny" in shown
+    assert any(
+        line.startswith("training.epochs = 2 ") and "preset room/tiny" in line for line in shown.splitlines()
+    )
+    run = hmrl("meta-train", "room/tiny", "-q", "--seed", "3").out.strip()
+    text = hmrl("show", run).out
+    assert f"# {run}: complete, epoch 2 of 2" in text
+    assert tomllib.loads(text)["training"]["seed"] == 3
+    document = json.loads(hmrl("show", run, "--json").out)
+    assert document["origins"]["training.seed"] == "--seed"
+    assert document["status"]["state"] == "complete"
+    assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)

@@ -1,0 +1,81 @@
+"""Progress on a terminal and in a pipe."""
+
+import io
+
+import numpy as np
+import pytest
+
+from hmrl_cli.cli import progress
+from hmrl_cli.runner.progress import Silent
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_plain_lines_at_least_every_minute():
+    clock, stream = Clock(), io.StringIO()
+    lines = progress.Lines(stream, clock=clock)
+    lines.phase("compiling")
+    clock.now = 59
+    lines._sign_of_life()
+    clock.now = 61
+    lines._sign_of_life()
+    lines.phase("training")
+    for epoch in range(1, 101):
+        clock.now += 5
+        metrics = {"gain": 0.123456, "loss": np.float32([0.5, 1.5]), "n": 3, "a": 1, "success_after": 0.5}
+        lines.epoch(epoch, 100, metrics, 12_345.6)
+    lines.close()
+    shown = stream.getvalue().splitlines()
+    assert shown[:4] == [
+        "compiling",
+        "compiling, 1m01s so far",
+        "training (compiling took 1m01s)",
+        "epoch 1/100  12.3k steps/s  success_after 0.5  loss 1  gain 0.1235  n 3",
+    ]
+    assert shown[4].startswith("epoch 13/100  12.3k steps/s  7m15s left  success_after 0.5")
+    assert shown[-1].startswith("epoch 100/100")
+    assert len(shown) == 13
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_what_progress_suits_a_stream(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert isinstance(progress.make(Terminal(), quiet=True, verbose=False), Silent)
+    assert isinstance(progress.make(io.StringIO(), quiet=False, verbose=False), progress.Lines)
+    assert isinstance(progress.make(Terminal(), quiet=False, verbose=True), progress.Lines)
+    stream = Terminal()
+    live = progress.make(stream, quiet=False, verbose=False)
+    assert isinstance(live, progress.Live)
+    live.phase("compiling")
+    live.phase("training")
+    live.epoch(1, 1, {"loss[red]": 0.5}, 10.0)
+    live.note("[bold]as it is\x1b[2J")
+    live.close()
+    text = stream.getvalue()
+    assert "compiling took" in text and "loss[red] 0.5" in text and "[bold]as it is" in text
+    assert "\x1b[2J" not in text and "\x1b[1;36m" not in text
+
+
+def test_a_closed_stderr_stops_nothing():
+    stream = io.StringIO()
+    lines = progress.Lines(stream)
+    stream.close()
+    lines.note("nobody reads this")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4s"), (59.4, "59s"), (59.9, "1m00s"), (185, "3m05s"), (7620, "2h07m")]
+)
+def test_durations(seconds, text):
+    assert progress.duration(seconds) == text

@@ -1,0 +1,137 @@
+"""Presets: found by name or path, standing on one another, refused with what would be right."""
+
+import shutil
+
+import pytest
+
+from hmrl_cli import config, inputs
+from hmrl_cli.config import presets
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.schema import COMMANDS
+from tests.config.room import ROOM, refusal
+from tests.mutants import refused
+
+
+def test_a_preset_stands_on_so_many_others(tmp_path):
+    for number in range(300):
+        (tmp_path / f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+    problem = refused(lambda: config.resolve("meta-train", str(tmp_path / "0.toml")))
+    assert "stands on more than 64 presets" in problem
+
+
+TOML = '# Söhne\n[family]\nname = "point"\n'
+
+
+@pytest.mark.parametrize("data", [TOML.encode("utf-8-sig"), TOML.replace("\n", "\r\n").encode()])
+def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path, data):
+    (tmp_path / "mine.toml").write_bytes(data)
+    assert presets.read(tmp_path / "mine.toml", "mine.toml") == {"family": {"name": "point"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (TOML.encode("utf-16"), "is UTF-16; must be UTF-8"),
+        (TOML.encode("utf-16-be"), "holds NUL bytes"),
+        (TOML.encode("utf-32"), "is UTF-32; must be UTF-8"),
+        (b"a = 1\n" + TOML.encode("latin-1"), "is not UTF-8: byte 0xf6 in line 2"),
+        (b"\x00\x01", "holds NUL bytes"),
+        (b" \n", "is empty"),
+        (b"#" * 300, "holds more than 200 bytes"),
+        (TOML.replace("\n", "\r").encode(), "not valid TOML"),
+    ],
+)
+def test_text_that_is_no_configuration(tmp_path, monkeypatch, data, expected):
+    monkeypatch.setattr(inputs, "MAX_TEXT", 200)
+    (tmp_path / "mine.toml").write_bytes(data)
+    with pytest.raises(ConfigError, match=expected):
+        presets.read(tmp_path / "mine.toml", "mine.toml")
+
+
+def test_extends_merges_below(add_preset):
+    add_preset("room/long", 'extends = "room/flat"\n[training]\nepochs = 70\n')
+    resolved = config.resolve("meta-train", "room/long")
+    assert resolved.experiment.training.epochs == 70
+    assert resolved.experiment.algorithm.inner_lr == 0.2
+    assert resolved.origins["training.epochs"] == "preset room/long"
+    assert resolved.origins["algorithm.inner_lr"] == "preset room/flat"
+    assert config.resolve("pretrain-skills", "room/long").experiment.training.epochs == 70
+
+
+def test_extends_a_file_next_to_it(add_preset, tmp_path):
+    (tmp_path / "base.toml").write_text(ROOM)
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"\n[family]\nsize = 2\n')
+    experiment = config.resolve("meta-train", str(tmp_path / "mine.toml")).experiment
+    assert experiment.family.size == 2.0
+
+
+def test_extends_cycle(add_preset):
+    add_preset("a", 'extends = "b"')
+    add_preset("b", 'extends = "a"')
+    assert "extends itself" in refusal("meta-train", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[family", "not valid TOML"),
+        ("family = {", "not valid TOML"),
+        ('[family]\nname = "room"\n[training]\nepochs=1', "names no algorithm for meta-train"),
+        ('[algorithm]\nname = "learn"', "names no family for meta-train"),
+        ('extends = "nowhere"', "preset: found 'nowhere'"),
+        ("extends = 3", "extends: found 3"),
+        ("meta-train = 3\n", "meta-train: found 3"),
+        ('[family]\nname="room"\n[algorithm]\nname="learn"', "training.epochs: missing; must be given"),
+        ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+    ],
+)
+def test_bad_files(add_preset, text, expected):
+    path = add_preset("bad", text)
+    assert expected in refusal("meta-train", "bad")
+    assert expected in refusal("meta-train", str(path))
+
+
+def test_unknown_presets(add_preset, tmp_path):
+    assert "did you mean 'room/flat'?" in refusal("meta-train", "room/falt")
+    assert "must be an existing TOML file" in refusal("meta-train", str(tmp_path / "none.toml"))
+    assert "must be an existing TOML file" in refusal("meta-train", "a\0b.toml")
+    add_preset("room/typo", 'extends = "room/falt"')
+    assert "extends (from preset room/typo): preset: found" in refusal("meta-train", "room/typo")
+    (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
+    assert "is not UTF-8: byte 0xff" in refusal("meta-train", str(tmp_path / "latin.toml"))
+
+
+def test_only_presets_are_listed(add_preset):
+    add_preset("broken", "[")
+    listed = presets.files()
+    assert list(listed) == ["broken", "room/flat", "room/lifted"]
+    assert {name: presets.path_of(name) for name in listed} == listed
+
+
+@pytest.mark.parametrize(
+    "name", ["", "slurm", "room", "results/room", "room/../room/flat", "./room/flat", "a" * 5000, "a\0"]
+)
+def test_only_what_is_listed_is_a_preset(add_preset, name):
+    assert "must be a preset" in refusal("meta-train", name)
+
+
+def test_what_cannot_be_read_does_not_hide_the_rest(add_preset, tmp_path):
+    root = tmp_path / "presets"
+    (root / "room" / ".#flat.toml").symlink_to("nowhere")
+    (root / "room.toml").mkdir()
+    assert list(presets.files()) == ["room/flat", "room/lifted"]
+    assert "must be a preset" in refusal("meta-train", str(root / "room" / "flat"))
+    shutil.rmtree(root)
+    assert "must be a preset" in refusal("meta-train", "room/flat")
+
+
+def test_every_real_preset_resolves():
+    for name in presets.files():
+        served = []
+        for command in COMMANDS:
+            try:
+                config.resolve(command, name, complete=False)
+                served.append(command)
+            except ConfigError as error:
+                assert "algorithm" in str(error), f"{name}: {error}"
+        assert served, name

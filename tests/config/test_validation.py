@@ -1,0 +1,99 @@
+"""Values of a configuration: checked, and refused with what would be right."""
+
+import pytest
+
+from hmrl_cli import config
+from tests.config.room import refusal
+from tests.mutants import refused
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "algorithm.mean_step_size=1e39",
+        "algorithm.mean_step_size=1e-46",
+        "algorithm.mean_step_size=1e-39",
+        f"algorithm.mean_step_size={10**39}",
+        "family.sparse_radius=1e-300",
+    ],
+)
+def test_numbers_that_single_precision_does_not_have_are_refused(setting):
+    skills = "hierarchy.skills='x'"
+    problem = refused(lambda: config.resolve("meta-train", "point/smoke", [skills, setting]))
+    assert "must be 0 or from 1.2e-38 to 3.4e+38 in size" in problem and setting.split("=")[0] in problem
+    largest = ["algorithm.mean_step_size=3e38", "family.sparse_radius=1.2e-38"]
+    config.resolve("meta-train", "point/smoke", [skills, *largest])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("algorithm.iner_lr = 1", "algorithm.iner_lr: unknown key; did you mean 'inner_lr'? (from --set)"),
+        (
+            "algorithm.net.hiden = [1]",
+            "algorithm.net.hiden: unknown key; did you mean 'hidden'? (from --set)",
+        ),
+        ("traning.epochs = 1", "traning: unknown key; did you mean 'training'? (from --set)"),
+        ("training.epochs = -3", "training.epochs: found -3 (from --set); must be greater than 0"),
+        ("training.epochs = 3.0", "training.epochs: found 3.0 (from --set); must be a valid integer"),
+        ("training.epochs = '3'", "training.epochs: found '3' (from --set); must be a valid integer"),
+        ("training.epochs = true", "training.epochs: found True (from --set); must be a valid integer"),
+        ("algorithm.clip = 1", "algorithm.clip: found 1 (from --set); must be a valid boolean"),
+        ("algorithm.inner_lr = nan", "algorithm.inner_lr: found nan (from --set); must be a finite number"),
+        ("family.reward=spare", "family.reward: found 'spare' (from --set); must be 'sparse' or 'dense'"),
+        (
+            "algorithm.net.hidden = [8, 'x']",
+            "algorithm.net.hidden.1: found 'x' (from --set); must be a valid",
+        ),
+        (
+            "algorithm.net.rate = fast",
+            "algorithm.net.rate: found 'fast' (from --set); must be a valid number or 'auto'",
+        ),
+        (
+            "algorithm.net.rate = -1",
+            "algorithm.net.rate: found -1 (from --set); must be greater than or equal to 0 or 'auto'",
+        ),
+        (
+            "training.epochs = 99999999999",
+            "training.epochs: found 99999999999 (from --set); must be less than",
+        ),
+        ("training = 3", "training: found 3 (from --set); must be a table"),
+        ("algorithm = 3", "algorithm: found 3 (from --set); must be a table"),
+        ("algorithm.name=lern", "algorithm.name: found 'lern' (from --set); did you mean 'learn'?"),
+        ("algorithm.name=3", "algorithm.name: found 3 (from --set)\nmust be one of"),
+        ("algorithm.name=explore", "which meta-train does not train\nto train it: hmrl pretrain-skills room"),
+        ("family.size=0.01", "family.size: found 0.01; must be at least 0.1"),
+        ("training.seed=2147483647\n", "--set"),
+        ("training.epochs", "--set 'training.epochs': "),
+        ("training.epochs=0.1.2", "--set 'training.epochs=0.1.2': "),
+        ("", "must be one assignment"),
+        ("[training]", "must be one assignment"),
+        ("a = " + "[" * 5000, "--set"),
+        ("training.epochs = 0x" + "f" * 9000, "training: holds a value too large"),
+        ("family.reward = '\\ud800'", "--set"),
+    ],
+)
+def test_wording(add_preset, line, expected):
+    if line.endswith("\n"):
+        config.resolve("meta-train", "room/flat", [line])  # a final newline does no harm
+    else:
+        assert expected in refusal("meta-train", "room/flat", [line])
+
+
+def test_the_last_seed_fits(add_preset):
+    sets = ["training.seed = 2147483647", "training.num_seeds = 2"]
+    assert "must be below 2**31" in refusal("meta-train", "room/flat", sets)
+
+
+def test_several_problems_are_counted(add_preset):
+    message = refusal("meta-train", "room/flat", ["training.epochs=0", "family.size=-1", "nonsense.x=1"])
+    assert message.endswith("(and 2 more)")
+
+
+def test_a_setting_that_came_later_has_the_value_an_old_run_had(tmp_path):
+    now = config.resolve("meta-train", "point/smoke").experiment
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(now))
+    assert now.algorithm.step_hold == 2 and config.load(path) == now
+    path.write_text(config.to_toml(now).replace("step_hold = 2\n", ""))
+    assert config.load(path).algorithm.step_hold == 1

@@ -1,0 +1,91 @@
+"""Tasks: splits that have none in common, hidden ones outside the training distribution."""
+
+import jax
+import numpy as np
+import pytest
+
+from hmrl_cli.families import _goals
+from tests.families.each import COUNTED, NAMES, each, family, norm
+from tests.families.test_rewards import PAY
+
+
+def draws(name, split, seed=0, number=200):
+    keys = jax.random.split(jax.random.key(seed), number)
+    return np.asarray(jax.vmap(lambda key: family(name).sample(key, split))(keys))
+
+
+def is_lower(goals):
+    return goals[:, 1] < 0
+
+
+def turns_left(routes):
+    (x0, y0), (x1, y1) = routes[:, 0:2].T, routes[:, 2:4].T
+    return x0 * y1 - y0 * x1 > 0
+
+
+def goal_is_in_another_lane(rows):
+    """Lanes of width .2 from y = -.5 on."""
+    block = rows[:, 0].astype(int)
+    y = rows[np.arange(len(rows)), 7 + 2 * block]
+    return np.floor((y + 0.5) / 0.2) != np.floor((rows[:, 2] + 0.5) / 0.2)
+
+
+IS_HIDDEN = {
+    "point": lambda goals: np.abs(goals).max(axis=-1) >= 0.5,
+    "sparse_point": is_lower,
+    "wheeled": is_lower,
+    "ant_goal": is_lower,
+    "pusher": goal_is_in_another_lane,
+    "ant_vel": lambda speeds: speeds[:, 0] >= 3.0,
+    "ant_dir": lambda angles: angles[:, 0] >= np.pi,
+    "ant_maze": lambda goals: goals[:, 0] < 0.25,
+    "ant_waypoint": turns_left,
+    "half_cheetah_vel": lambda speeds: speeds[:, 0] >= 2.0,
+    "cheetah_hurdles": lambda distances: distances[:, 0] >= 2.0,
+}
+
+
+TWO_TASKS = ["half_cheetah_dir"]  # too few to keep splits apart
+
+
+def test_every_family_is_looked_at():
+    assert sorted([*PAY, *COUNTED]) == sorted([*IS_HIDDEN, *TWO_TASKS]) == sorted(NAMES)
+
+
+@each(IS_HIDDEN)
+def test_hidden_tasks_lie_outside_the_training_distribution(name):
+    assert not IS_HIDDEN[name](draws(name, "train")).any()
+    assert not IS_HIDDEN[name](draws(name, "test")).any()
+    assert IS_HIDDEN[name](draws(name, "hidden")).all()
+
+
+@each(IS_HIDDEN)
+def test_no_task_of_one_split_is_a_task_of_another(name):
+    train, test = draws(name, "train"), draws(name, "test")
+    assert np.abs(train[:, None] - test[None]).max(axis=-1).min() > 0
+    np.testing.assert_allclose(train.mean(axis=0), test.mean(axis=0), atol=0.7)
+    np.testing.assert_array_equal(train, draws(name, "train"))
+
+
+def test_train_and_test_can_have_no_number_in_common(monkeypatch):
+    monkeypatch.setattr(_goals, "CELLS", 16)  # so few that every one is drawn
+    train, test = (
+        set(np.asarray(_goals.uniform(jax.random.key(0), split, (500,), low=-1.0, high=3.0)).tolist())
+        for split in ("train", "test")
+    )
+    assert len(train) == len(test) == 16 and not train & test
+    assert sorted(train | test) == pytest.approx(np.linspace(-1, 3, 33)[:-1] + 1 / 16)
+
+
+@pytest.mark.parametrize(("name", "radius"), [("sparse_point", 1.0), ("wheeled", 2.0), ("ant_goal", 2.0)])
+def test_goals_lie_on_half_circles(name, radius):
+    for split in ("train", "test", "hidden"):
+        np.testing.assert_allclose(norm(draws(name, split)), radius, rtol=1e-5)
+
+
+def test_hidden_goals_of_point_lie_around_the_training_square():
+    hidden = np.abs(draws("point", "hidden", number=2000)).max(axis=-1)
+    assert hidden.min() >= 0.5 and hidden.max() <= 1.0
+    # Uniform in area: three quarters of the way out in one coordinate holds (1.5^2 - 1) / 3 of it.
+    assert np.mean(hidden < 0.75) == pytest.approx(5 / 12, abs=0.05)
+    assert np.abs(draws("point", "hidden", number=2000).mean(axis=0)).max() < 0.05

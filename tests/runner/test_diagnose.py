@@ -1,0 +1,65 @@
+"""Diagnostics and pictures of skills and of exploration."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from hmrl_cli.errors import ConfigError, Interrupted, RunDirError
+from hmrl_cli.runner import diagnose, evaluate, signals
+from hmrl_cli.runner.progress import Silent
+from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage.locks import held
+
+pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
+
+
+def test_what_cannot_be_drawn_is_noted(tmp_path):
+    def fails():
+        raise ConfigError("matplotlib cannot start:\nno font")
+
+    file, notes = tmp_path / "skills.svg", []
+    diagnose._draw(file, lambda: "<svg/>", notes.append)
+    assert file.read_text() == "<svg/>" and not notes
+    diagnose._draw(file, fails, notes.append)
+    assert not file.exists()
+    assert notes == [f"{file}: was not drawn: ConfigError: matplotlib cannot start: no font"]
+
+
+def test_exploration_is_shown_directly_and_through_skills(runs):
+    for name, seeds in (("maml", 2), ("hmrl", 3)):
+        numbers, picture = diagnose.explore(runs / name, Silent(), draws=3, episodes=2)
+        assert set(numbers) == {"end_spread", "share_of_draws"}
+        assert all(len(per_seed) == seeds for per_seed in numbers.values())
+        assert min(numbers["end_spread"]) > 0 and 0 <= min(numbers["share_of_draws"]) <= 1
+        assert picture.startswith("<svg") and picture.count('<g id="axes_') == seeds
+
+
+def test_skills_are_not_diagnosed_while_they_are_trained(runs):
+    with held(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
+        evaluate.evaluate(runs / "diayn", progress=Silent())
+
+
+def test_skills_are_diagnosed_and_drawn(runs):
+    numbers = json.loads((runs / "diayn" / "skills.json").read_text())
+    digest = checkpoints.fingerprint(runs / "diayn" / "checkpoints")
+    assert (numbers["epoch"], numbers["arrays_sha256"]) == digest
+    assert np.shape(numbers["displacement"]) == (2, 4) and 0 <= numbers["accuracy"][0] <= 1
+    picture = (runs / "diayn" / "skills.svg").read_text()
+    assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
+    page = (runs / "diayn" / "skills.html").read_text()
+    assert "diayn: skills" in page and page.count('"label":"skill ') == 4
+    result = evaluate.evaluate(runs / "diayn", progress=Silent())
+    assert result["accuracy"] == numbers["accuracy"]
+
+
+def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
+    trained = open_trained(runs / "diayn", "sparse", Silent())
+    with pytest.raises(Interrupted, match="checkpoint of epoch 4 is safe"):
+        diagnose.diagnose(tmp_path, trained, False, stop=lambda: signal.SIGTERM)
+    while signals.goes_on():
+        time.sleep(0.1)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,52 @@
+"""Trained runs and the skills they stand on."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from hmrl_cli import config
+from hmrl_cli.runner import assembly, evaluate
+from hmrl_cli.runner import train as training
+from hmrl_cli.runner.progress import Silent
+from hmrl_cli.runner.trained import skills_experiment
+from hmrl_cli.storage import reader
+from tests.trainings import resolve
+
+pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
+
+
+def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
+    """Wherever the skill run went, and with a skill seed for every seed of its own, in turn."""
+    hmrl = tmp_path / "hmrl"
+    shutil.copytree(runs / "hmrl", hmrl)
+    hidden = runs / "diayn-moved"
+    (runs / "diayn").rename(hidden)
+    try:
+        result = evaluate.evaluate(hmrl, num_tasks=2, episodes=3, adapt_steps=2, progress=Silent())
+    finally:
+        hidden.rename(runs / "diayn")
+    assert np.shape(result["per_task"]["return"]) == (3, 2, 3)
+    parts = assembly.assemble(reader.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
+    shapes = assembly.state_shapes(reader.read(hmrl).experiment, parts)
+    _, skills = reader.read_checkpoint(hmrl, shapes).tree
+    trained = reader.read(runs / "diayn").experiment
+    source = assembly.assemble(trained)
+    state, _ = reader.read_checkpoint(runs / "diayn", assembly.state_shapes(trained, source)).tree
+    for own, original in zip(
+        jax.tree.leaves(skills), jax.tree.leaves(source.make_learner(None).freeze(state)), strict=True
+    ):
+        np.testing.assert_array_equal(own, original[np.array([0, 1, 0])])
+
+
+def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
+    def loaded(*seeds):
+        resolved = resolve("maesn", "hierarchy.steps_per_skill=2", *seeds, skills=runs / "diayn")
+        skills_from = skills_experiment(resolved.experiment)
+        parts = assembly.assemble(resolved.experiment, skills_from)
+        return jax.tree.leaves(training._load_skills(resolved.experiment, skills_from, parts, None))
+
+    for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
+        np.testing.assert_array_equal(both[1], alone[0])
+        assert both.ndim == 1 or not np.array_equal(both[0], both[1]) or not both.any()

@@ -1,0 +1,53 @@
+"""What is noted of a run's origin: code, machine, seeds, skills."""
+
+import os
+import shutil
+
+import jax
+import pytest
+
+from hmrl_cli import config
+from hmrl_cli.errors import InputError
+from hmrl_cli.storage import reader
+from hmrl_cli.storage.naming import open_run
+from hmrl_cli.storage.writer import RunDir
+from tests.storage.runs import finished_skills, message
+
+
+def test_create_writes_what_a_run_depends_on(resolved):
+    with open_run(resolved, None, resume=False, argv=["hmrl", "meta-train"]) as run:
+        assert str(run.path) == "runs/tiny-seed0"
+        assert config.load(run.path / "config.toml") == resolved.experiment
+        info = reader.read(run.path)
+        assert info.status["state"] == "running"
+        assert info.provenance["versions"]["jax"] == jax.__version__
+        assert info.provenance["origins"]["training.epochs"].startswith("preset ")
+        assert info.provenance["argv"] == ["hmrl", "meta-train"]
+        assert info.provenance["seeds"] == [0]
+        assert set(info.provenance["machine"]) == {"platform", "devices", "cores", "affinity", "xla_flags"}
+        run.complete({"success": 1.0})
+    assert reader.read(run.path).status["summary"] == {"success": 1.0}
+
+
+def test_another_environment_is_noted(resolved, tmp_path, monkeypatch):
+    path = tmp_path / "r"
+    RunDir.create(path, resolved).close()
+    told = []
+    RunDir.resume(path, resolved, tell=told.append).close()
+    assert told == []
+    monkeypatch.setattr(os, "cpu_count", lambda: 640)
+    RunDir.resume(path, resolved, tell=told.append).close()
+    assert "-> 640" in told[0]
+
+
+def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
+    skills = finished_skills(preset, tmp_path / "skills")
+    resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
+    with RunDir.create(tmp_path / "r", resolved) as run:
+        assert reader.read(run.path).provenance["skills"]["epoch"] == 1
+    RunDir.resume(tmp_path / "r", resolved).close()
+    shutil.rmtree(skills)
+    finished_skills(preset, tmp_path / "skills", ["training.seed=1"])
+    with pytest.raises(InputError) as caught:
+        RunDir.resume(tmp_path / "r", resolved)
+    assert "has changed since this run began" in message(caught)

@@ -1,0 +1,41 @@
+"""The numerical libraries are imported by what computes, and by nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hmrl_cli
+
+NUMERICAL = {"jax", "jaxlib", "numpy", "flax", "optax", "brax", "orbax", "matplotlib", "mujoco"}
+
+
+def leaves_out(code):
+    check = (
+        f"import sys; {code}; assert not {NUMERICAL!r} & set(sys.modules), {NUMERICAL!r} & set(sys.modules)"
+    )
+    return subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["meta-train", "--help"], ["list"], ["list", "families", "point"], ["--version"], ["x"]],
+)
+def test_light_commands_do_not_import_jax(argv):
+    done = leaves_out(f"from hmrl_cli.cli.main import run; code = run({argv!r})")
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_module_imports_jax():
+    names = sorted(
+        "hmrl_cli." + ".".join(path.relative_to(Path(hmrl_cli.__file__).parent).with_suffix("").parts)
+        for path in Path(hmrl_cli.__file__).parent.rglob("*.py")
+    )
+    imports = (
+        "import importlib; [importlib.import_module(n.removesuffix('.__init__')) for n in "
+        + repr(names)
+        + "]"
+    )
+    done = leaves_out(imports)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,60 @@
+"""Trainings on the kinematic point, as small as they go."""
+
+from hmrl_cli import config
+from hmrl_cli.config import plugins
+from hmrl_cli.runner import train as training
+from hmrl_cli.runner.progress import Silent
+from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage.naming import open_run
+
+SMALL = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
+ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn", "ppo")
+
+
+# what an algorithm has beside the smoke preset
+SETTINGS = {
+    "diayn_ppo": (
+        "algorithm.discriminate=xy",
+        "algorithm.observe=identity",
+        "algorithm.ppo.hidden=[16]",
+        "algorithm.ppo.minibatches=4",
+    ),
+    "ppo": ("algorithm.episodes_per_update=4", "bonus.name=rnd", "bonus.hidden=[8]"),
+    "rl2": (
+        "algorithm.trials_per_update=4",
+        "algorithm.episodes_per_trial=2",
+        "algorithm.memory_size=8",
+        "algorithm.ppo.hidden=[8]",
+        "algorithm.ppo.minibatches=2",
+    ),
+    "sac": (
+        "algorithm.episodes_per_update=4",
+        "algorithm.gradient_steps=4",
+        "algorithm.buffer_capacity=100",
+        "bonus.name=counts",
+        "bonus.bits=8",
+    ),
+}
+
+
+def resolve(algorithm, *sets, skills=None):
+    smaller = [*SMALL, *SETTINGS.get(algorithm, ()), *sets]
+    if algorithm != "diayn":
+        smaller.append(f"algorithm.name={algorithm}")
+    flags = {"hierarchy.skills": str(skills)} if skills else {}
+    command = plugins.load("algorithms", algorithm).Config.command
+    return config.resolve(command, "point/smoke", smaller, flags)
+
+
+def train(path, resolved, resume=False, progress=None, stop=lambda: None):
+    with open_run(resolved, path, resume) as run:
+        summary = training.train(resolved, run, resume, progress or Silent(), stop)
+        run.complete(summary)
+    return summary
+
+
+def content(path):
+    """What must not depend on whether a run was interrupted."""
+    epoch, arrays_sha256 = checkpoints.fingerprint(path / "checkpoints")
+    assert epoch == 4
+    return arrays_sha256, (path / "metrics.jsonl").read_bytes()
