@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hmrl_cli
+import hmrl_cli.runner.train  # before parts of it are faked
 from hmrl_cli import lazy, report, runner
 from hmrl_cli.cli import main as cli
 from hmrl_cli.cli import progress
@@ -492,6 +493,10 @@ def test_show(hmrl):
     assert tomllib.loads(text)["training"]["seed"] == 3
     document = json.loads(hmrl("show", run, "--json").out)
     assert document["origins"]["training.seed"] == "--seed"
+    del document["origins"]["training.seed"]  # as in a run of before there was such a setting
+    file = Path(run, "provenance.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"origins": document["origins"]}))
+    assert re.search(r"(?m)^training.seed = 3 +# newer than the run$", hmrl("show", run).out)
     assert document["status"]["state"] == "complete"
     assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)
 
