@@ -10,10 +10,6 @@ import contextlib
 import difflib
 import signal
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 class HmrlError(Exception):

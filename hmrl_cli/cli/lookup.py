@@ -156,6 +156,7 @@ def _show_preset(preset: str, as_json: bool) -> None:
 def _out_config(experiment: Experiment, origins: Mapping[str, str]) -> None:
     """Lines of TOML, with the origins as comments."""
     lines = {path: f"{path} = {json.dumps(value)}" for path, value in config.flat(experiment).items()}
+    unnamed = "newer than the run" if origins else "unknown"
     width = max(map(len, lines.values()))
     for path, line in lines.items():
-        print_line(f"{line:<{width}}  # {origins.get(path, 'unknown')}")
+        print_line(f"{line:<{width}}  # {origins.get(path, unnamed)}")

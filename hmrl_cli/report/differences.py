@@ -31,7 +31,7 @@ def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> st
     """A cell of a number with its interval, of 2 decimals where it is small."""
     numbers = [values[key] for key in (middle, "low", "high")]
     decimals = 2 if max(map(abs, numbers)) < 100 else 1
-    centre, low, high = (f"{number:.{decimals}f}" for number in numbers)
+    centre, low, high = (f"{number:z.{decimals}f}" for number in numbers)
     return f"{sign if numbers[0] > 0 else ''}{centre} [{low}, {high}]"
 
 

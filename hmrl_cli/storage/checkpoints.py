@@ -332,6 +332,8 @@ def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             arrays |= checkpointer.restore((path / "tree").absolute(), restore_args=as_numpy)
     except Exception as error:
+        if limit_reached(error):  # an older checkpoint would not be smaller
+            raise
         raise Damaged(f"Orbax: {' '.join(str(error).split())[:100]}") from error
     if leaves(arrays) != expected or arrays_sha256(arrays) != manifest["arrays_sha256"]:
         raise Damaged("other arrays than were written")

@@ -1,7 +1,9 @@
 """list and show."""
 
 import json
+import re
 import tomllib
+from pathlib import Path
 
 from hmrl_cli.schema import COMMANDS
 
@@ -41,5 +43,9 @@ def test_show(hmrl):
     assert tomllib.loads(text)["training"]["seed"] == 3
     document = json.loads(hmrl("show", run, "--json").out)
     assert document["origins"]["training.seed"] == "--seed"
+    del document["origins"]["training.seed"]  # as in a run of before there was such a setting
+    file = Path(run, "provenance.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"origins": document["origins"]}))
+    assert re.search(r"(?m)^training.seed = 3 +# newer than the run$", hmrl("show", run).out)
     assert document["status"]["state"] == "complete"
     assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)

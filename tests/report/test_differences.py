@@ -4,6 +4,7 @@ import numpy as np
 
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
+from hmrl_cli.report.differences import shown
 from tests.evaluation.documents import document, run
 
 
@@ -37,3 +38,7 @@ def test_the_first_run_is_compared_with_each_of_the_others(tmp_path):
 def test_runs_of_one_name_are_told_apart(tmp_path):
     paths = [run(tmp_path, f"{folder}/hmrl", document()) for folder in "ab"]
     assert [row["run"] for row in compare(paths)["rows"]] == [str(path) for path in paths]
+
+
+def test_a_small_loss_is_shown_as_no_negative_zero():
+    assert shown({"mean": -1e-9, "low": -1e-20, "high": 0.0}) == "0.00 [0.00, 0.00]"

@@ -6,7 +6,7 @@ import resource
 import numpy as np
 import pytest
 
-from hmrl_cli.errors import MachineLimit, StorageError, limit_reached
+from hmrl_cli.errors import MachineLimit, StorageError, limit_reached, telling_limits
 from hmrl_cli.storage import checkpoints, event_loops
 
 
@@ -49,3 +49,18 @@ def test_memory_that_is_short_is_no_full_disk(tmp_path, monkeypatch):
     assert "Out of memory" in limit_reached(of_jax("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."))
     assert limit_reached(ValueError("RESOURCE_EXHAUSTED: No space left on device")) == ""
     assert "memory" in limit_reached(ExceptionGroup("several", [ValueError(), MemoryError()]))
+
+
+def test_memory_that_is_short_damages_no_checkpoint(tmp_path, monkeypatch):
+    """An older one in its place would cost epochs, and be no smaller."""
+    import orbax.checkpoint as ocp
+
+    def fails(*_, **__):
+        raise ValueError("Orbax could not") from MemoryError()
+
+    template = {"w": np.zeros(2, np.float32)}
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, epoch, template, "hash")
+    monkeypatch.setattr(ocp.Checkpointer, "restore", fails)
+    with pytest.raises(MachineLimit, match="memory is short"), telling_limits():
+        checkpoints.load(tmp_path, template, "hash")
