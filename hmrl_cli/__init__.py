@@ -115,7 +115,8 @@ def _train(
     startup.start()
     resolved = config.resolve(command, preset, list(sets), flags)
     reader.check_skills(resolved.experiment)
-    training.check(resolved)
+    warns = Warns()
+    training.check(resolved, warns.note)
     with telling_limits():
-        done = training.run(resolved, None if run_dir is None else Path(run_dir), resume, Warns())
+        done = training.run(resolved, None if run_dir is None else Path(run_dir), resume, warns)
     return Path(done["run"])

@@ -111,7 +111,7 @@ def _train(
             shows.note(note)
         from hmrl_cli.runner import train
 
-        plan = train.check(resolved)
+        plan = train.check(resolved, shows.note)
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:

@@ -60,7 +60,9 @@ def check_evaluation(experiment: Experiment) -> None:
         )
 
 
-def check_unused(experiment: Experiment, origins: Mapping[str, str]) -> tuple[str, ...]:
+def check_unused(
+    experiment: Experiment, origins: Mapping[str, str], why: Mapping[str, str]
+) -> tuple[str, ...]:
     """Refuse what the command line sets and nothing reads; what a user's file so sets is noted.
 
     A preset of ours may hold what another part of the command has made idle, and a run's configuration states
@@ -69,6 +71,7 @@ def check_unused(experiment: Experiment, origins: Mapping[str, str]) -> tuple[st
     Args:
         experiment: a valid one.
         origins: dotted path -> where the value comes from, as messages name it.
+        why: settings, or tables of them, that do nothing -> the reason; see `unused`.
 
     Returns:
         the notes.
@@ -76,7 +79,7 @@ def check_unused(experiment: Experiment, origins: Mapping[str, str]) -> tuple[st
     Raises:
         ConfigError: names the setting, why it does nothing, and its default.
     """
-    why, notes = unused(experiment), []
+    notes = []
     for path, value in layers.leaves(experiment.model_dump(mode="json", exclude_none=True)):
         reason = next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
         origin, default = origins.get(path, "default"), _default(experiment, path)

@@ -58,7 +58,7 @@ def resolve(
     consistency.check_command(command, preset, experiment)
     consistency.check_bonus(experiment)
     consistency.check_evaluation(experiment)
-    notes = consistency.check_unused(experiment, origins)
+    notes = consistency.check_unused(experiment, origins, consistency.unused(experiment))
     if complete:
         consistency.check_together(experiment)
     origins = {path: origins.get(path, "default") for path in flat(experiment)}
@@ -86,7 +86,7 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
     merged, origins = layers.merge(stack)
     found = validate("", "the run", merged, origins)
     consistency.check_evaluation(found)
-    consistency.check_unused(found, origins)
+    consistency.check_unused(found, origins, consistency.unused(found))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hmrl_cli.compute import epochs
 from hmrl_cli.compute.finite import non_finite_leaves
 from hmrl_cli.config import Resolved
+from hmrl_cli.config.consistency import check_unused
 from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import export
@@ -22,6 +23,7 @@ from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, reader
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
+from hmrl_cli.types import Discrete
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 
-def check(resolved: Resolved) -> dict[str, Any]:
-    """What a run would be, found without compiling anything.
+def check(resolved: Resolved, note: Callable[[str], None]) -> dict[str, Any]:
+    """What a run would be, found without compiling anything; `note` gets what the user should know.
 
     Raises:
         ConfigError, InputError: it could not start.
@@ -38,6 +40,8 @@ def check(resolved: Resolved) -> dict[str, Any]:
     experiment = resolved.experiment
     skills_from = skills_experiment(experiment)
     parts = assemble(experiment, skills_from)
+    for idle in check_unused(experiment, resolved.origins, _unused_by(parts)):
+        note(idle)
     shapes = state_shapes(experiment, parts)
     _check_begin(experiment, parts, shapes[1])
     training = experiment.training
@@ -60,6 +64,15 @@ def check(resolved: Resolved) -> dict[str, Any]:
         "steps": updates * parts.steps_per_update,
         "state_bytes": state_bytes,
     }
+
+
+def _unused_by(parts: Parts) -> dict[str, str]:
+    """Settings that do nothing over the actions that the learner meets: dotted path -> why."""
+    if parts.learns_skills or not isinstance(parts.act_on(None).action, Discrete):
+        return {}
+    return dict.fromkeys(
+        ("algorithm.init_std", "algorithm.ppo.init_std"), "the actions are a choice of skills"
+    )
 
 
 def run(

@@ -33,7 +33,7 @@ class Fakes:
         self.calls = []
         self.fails = None
 
-    def check(self, resolved):
+    def check(self, resolved, note):
         self.calls.append(("check", resolved))
         return {"parameters": 123, "list": [1, 2.5]}
 

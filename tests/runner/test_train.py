@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.config import plugins
-from hmrl_cli.errors import Diverged, Interrupted, StorageError
+from hmrl_cli.errors import ConfigError, Diverged, Interrupted, StorageError
 from hmrl_cli.runner import assembly, evaluate
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
@@ -183,3 +183,18 @@ def test_divergence_names_the_leaf_and_keeps_what_was_finite(monkeypatch, runs, 
     assert reader.read(path).status["state"] == "diverged"
     train_on()
     assert content(path) == content(runs / "maml")
+
+
+def test_what_a_choice_of_skills_makes_idle_is_refused_or_noted(runs):
+    over_skills = partial(resolve, "maesn", "hierarchy.steps_per_skill=2", skills=runs / "diayn")
+    with pytest.raises(
+        ConfigError, match=r"algorithm\.init_std: found 0\.3, but the actions are a choice of skills"
+    ):
+        training.check(over_skills("algorithm.init_std=0.3"), print)
+    notes = []
+    training.check(resolve("maesn", "algorithm.init_std=0.3"), notes.append)
+    told = over_skills("algorithm.init_std=0.3")
+    from_file = told._replace(origins={**told.origins, "algorithm.init_std": "mine.toml"})
+    assert notes == []
+    training.check(from_file, notes.append)
+    assert len(notes) == 1 and "from mine.toml" in notes[0]
