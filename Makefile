@@ -1,5 +1,5 @@
 # Everything runs in .venv, which the first target that needs it creates from the hashed lock.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,8 +17,8 @@ help:
 	@echo "make clean      remove .venv and caches"
 
 $(VENV)/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
-	  || { echo "hmrl needs Python 3.11 or 3.12, found $$($(PYTHON) --version); try make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' \
+	  || { echo "hmrl needs Python 3.11, 3.12 or 3.13, found $$($(PYTHON) --version); try make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -47,7 +47,7 @@ families: $(VENV)/installed
 	$(BIN)/python experiments/bench/families.py -o $(FAMILIES)
 	$(BIN)/python experiments/bench/families.py --table $(FAMILIES) hmrl_cli/guide/families.md
 
-# Needs uv on the PATH. The same versions for both supported Pythons, hashes, no registry address.
+# Needs uv on the PATH. The same versions for every supported Python, hashes, no registry address.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --fork-strategy fewest --no-emit-index-url --no-header --no-annotate -o requirements.lock

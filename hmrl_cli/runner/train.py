@@ -21,6 +21,7 @@ from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, reader
+from hmrl_cli.storage.folder import tell_nobody
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.types import Discrete
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 
-def check(resolved: Resolved, note: Callable[[str], None]) -> dict[str, Any]:
+def check(resolved: Resolved, note: Callable[[str], None] = tell_nobody) -> dict[str, Any]:
     """What a run would be, found without compiling anything; `note` gets what the user should know.
 
     Raises:
