@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-if TYPE_CHECKING:
-    from rich.text import Text
 from hmrl_cli.errors import printable
 from hmrl_cli.runner.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 SHOWN_METRICS = 4
 WHAT_MATTERS = ("success", "return", "reached", "accuracy", "loss")  # shown before other metrics

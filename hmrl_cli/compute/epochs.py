@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.compute import devices
+from hmrl_cli.compute.finite import all_finite
 from hmrl_cli.lazy import jax, jnp, np, root_key
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Key, Metrics, Params, State
-from hmrl_cli.compute.finite import all_finite
 
 
 class Streams(NamedTuple):

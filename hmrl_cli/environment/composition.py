@@ -9,18 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Bonus, TaskFamily
-
-if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key
-
-
-from typing import TYPE_CHECKING
-
 from hmrl_cli.environment.rollout import advance
-from hmrl_cli.lazy import KEYS
-from hmrl_cli.types import EnvState, SkillLibrary
+from hmrl_cli.lazy import KEYS, jax, jnp
+from hmrl_cli.types import Bonus, EnvState, SkillLibrary, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hmrl_cli.compute.devices import side_by_side
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.evaluation.statistics import fraction_summary, rate_summary, score_summary
+from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import jax, jnp, np, root_key
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import (
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hmrl_cli.types import Array, Key, Params, State, Task
-from hmrl_cli.evaluation.tasks import sample_tasks
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
 CALIBRATION_TASKS = 40  # of the training split

@@ -16,6 +16,7 @@ from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks
 from hmrl_cli.learning.distributions import Gaussian, Policy
 from hmrl_cli.meta_gradient import clipped_step, inner_loop, test_time, trust_region
+from hmrl_cli.meta_gradient.config import Config
 from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback
 from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import SCHEDULE
@@ -24,7 +25,6 @@ from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
-from hmrl_cli.meta_gradient.config import Config
 
 OUTPUT_SCALE = 0.1  # a policy that drifts before it has learned never meets what it could learn from
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.errors import one_line
 from hmrl_cli.evaluation import exploration
 from hmrl_cli.evaluation.skills import skill_diagnostics
@@ -21,7 +22,6 @@ from hmrl_cli.storage import files
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Key, Params, State
-from hmrl_cli.compute.finite import check_finite
 
 SKILL_EPISODES = 8  # of each skill, for its diagnostics
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
+from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.tasks import tasks_digest
 from hmrl_cli.runner.assembly import Parts, make_family, seed_keys
+from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.tasks import split_name, tasks_of
 from hmrl_cli.runner.trained import Trained, open_trained
 from hmrl_cli.schema import Evaluation, Experiment
@@ -20,8 +22,6 @@ from hmrl_cli.storage.locks import held
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Reward, Split
-from hmrl_cli.compute.finite import check_finite
-from hmrl_cli.runner.diagnose import diagnose
 
 
 def evaluate(

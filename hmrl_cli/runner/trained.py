@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.errors import InputError
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.runner.assembly import Parts, assemble, state_shapes
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Params, Reward, State
-from hmrl_cli.runner.assembly import Parts, assemble, state_shapes
 
 
 def skills_experiment(experiment: Experiment) -> Experiment | None:

@@ -39,11 +39,6 @@ from hmrl_cli.errors import (
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.storage import event_loops
 from hmrl_cli.storage.files import DISK_ERRORS, lacks, sync, try_lock
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Arrays = dict[str, npt.NDArray[Any]]
 from hmrl_cli.storage.manifest import (
     Damaged,
     arrays_sha256,
@@ -53,6 +48,11 @@ from hmrl_cli.storage.manifest import (
     verified_manifest,
     write_manifest,
 )
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Arrays = dict[str, npt.NDArray[Any]]
 
 KEEP = 2
 LISTINGS = 10  # of a folder that is written to meanwhile, before a reader gives up

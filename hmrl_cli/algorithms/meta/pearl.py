@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 import pydantic
 from pydantic import Field
 
+from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior, with_signal
 from hmrl_cli.environment.rollout import outcome, unroll
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import networks, replay, sac
@@ -40,7 +41,6 @@ from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFa
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
-from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior, with_signal
 
 LOG_STD = (-5.0, 10.0)  # of a factor: from a precision that settles z to one that says nothing
 

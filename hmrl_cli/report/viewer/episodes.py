@@ -6,13 +6,13 @@ import base64
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hmrl_cli.environment.film import Film
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.report import viewer
 from hmrl_cli.types import TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
-from hmrl_cli.environment.film import Film
 
 
 def page(title: str, family: TaskFamily, films: Film, labels: Iterable[str]) -> str:
