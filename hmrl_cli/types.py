@@ -160,6 +160,9 @@ class SkillLibrary(NamedTuple):
     # those it was trained with
     skill: Action
     examples: Array  # [M] int32, all of them, or [M, skill size], some: skills to measure and to look at
+    # params and observations [..., obs_size] -> [..., skill size], the mode of q(z|.): the skill that leads
+    # there, or stays there; None: skills cannot be told from one observation
+    locate: Callable[[Params, Array], Array] | None = None
 
 
 class MetaLearner(NamedTuple):

@@ -7,6 +7,7 @@ those of the family underneath, so a learner of tasks never knows which of them 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hmrl_cli.environment.rollout import advance
@@ -26,15 +27,19 @@ def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, sto
     """The family with skills for actions: one step runs the chosen skill for `steps_per_skill` steps.
 
     Skills act by sampling (the maximum-entropy behaviour they were trained with) or, if not
-    `stochastic`, by their most likely action.  Raises ValueError where steps_per_skill does not divide the
-    horizon.
+    `stochastic`, by their most likely action.  Skills that can be located add a feature "skill": the skill
+    [..., skill size] that leads to an observation.  Raises ValueError where steps_per_skill does not divide
+    the horizon.
     """
 
     def act(key: Key, obs: Array, skill: Array) -> Array:
         pi = library.policy(library.params, obs, skill)
         return pi.sample(key) if stochastic else pi.mode()
 
-    return _hold(family, steps_per_skill, act)._replace(action=library.skill)
+    features = dict(family.features)
+    if library.locate is not None:
+        features["skill"] = partial(library.locate, library.params)
+    return _hold(family, steps_per_skill, act)._replace(action=library.skill, features=features)
 
 
 def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
@@ -31,21 +31,25 @@ def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> E
 
 def unroll(
     key: Key,
-    policy: Callable[[Key, Array], tuple[Array, Array]],
+    policy: Callable[..., tuple[Array, Array]],
     family: TaskFamily,
     task: Task,
     held: Held | None = None,
+    commands: Any = None,
 ) -> tuple[Transition, EnvState]:
     """One episode of `task` under `policy(key, obs) -> (action, log_prob)`.
 
     What is held takes the place of the policy's actions; `log_prob` stays that of the policy's own.
+    Commands, leaves [horizon, ...], are a third argument of the policy: at each step, that of the step.
 
     Returns the transitions, leaves [horizon, ...], and the state after the last step.
     """
     reset_key, policy_key = jax.random.split(key)
 
-    def one_step(state: EnvState, t: Array) -> tuple[EnvState, Transition]:
-        action, log_prob = policy(jax.random.fold_in(policy_key, t), state.obs)
+    def one_step(state: EnvState, now: tuple[Array, Any]) -> tuple[EnvState, Transition]:
+        t, command = now
+        given = () if commands is None else (command,)
+        action, log_prob = policy(jax.random.fold_in(policy_key, t), state.obs, *given)
         if held is not None:
             action = jnp.where(t >= held.start, held.action, action)
         new = advance(family, state, action, task)
@@ -60,7 +64,8 @@ def unroll(
         )
         return new, transition
 
-    final, transitions = jax.lax.scan(one_step, family.reset(reset_key, task), jnp.arange(family.horizon))
+    steps = (jnp.arange(family.horizon), commands)
+    final, transitions = jax.lax.scan(one_step, family.reset(reset_key, task), steps)
     return transitions, final
 
 

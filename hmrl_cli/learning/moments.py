@@ -26,12 +26,21 @@ def initial(size: int) -> Moments:
     return Moments(jnp.float32(1e-4), jnp.zeros(size), jnp.ones(size))
 
 
-def normalize(moments: Moments, x: Array, floor: float = 1e-6) -> Array:
+FLOOR = 1e-6  # of a variance
+
+
+def scale(moments: Moments, floor: float = FLOOR) -> tuple[Array, Array]:
+    """What `normalize` takes away, and what it divides by: [size] both."""
+    return moments.mean, jnp.sqrt(moments.variance + floor)
+
+
+def normalize(moments: Moments, x: Array, floor: float = FLOOR) -> Array:
     """x [..., size] by the moments, at most `LIMIT` standard deviations from 0.
 
     `floor` is added to the variance, in the units of x squared: what varies by less is hardly seen.
     """
-    return jnp.clip((x - moments.mean) / jnp.sqrt(moments.variance + floor), -LIMIT, LIMIT)
+    mean, std = scale(moments, floor)
+    return jnp.clip((x - mean) / std, -LIMIT, LIMIT)
 
 
 def absorb(

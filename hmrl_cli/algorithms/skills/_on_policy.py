@@ -43,7 +43,7 @@ class Objective(NamedTuple):
     """What skills are learned for: pure functions of the objective's own state.
 
     A path [N, T + 1, obs_size] holds the observations of episodes from the reset on; `valid` [N, T] is 1
-    where a step counts; `skills` are [N] int32 or [N, skill size].
+    where a step counts; `skills` are [N] int32 or [N, skill size], or with `redraw` [N, T, skill size].
     """
 
     space: Space
@@ -54,6 +54,19 @@ class Objective(NamedTuple):
     log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M], of the examples
     num_rewards: int = 1  # C
     draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: evenly
+    redraw: float = 0.0  # chance before each step that an episode goes on with another skill
+    place: Place | None = None  # None: the policy sees the skill as the space encodes it
+
+
+class Place(NamedTuple):
+    """How skills that lead to places see the way there: pure functions of what is frozen of the objective."""
+
+    freeze: Callable[[Any], Params]  # of the objective's state
+    locate: Callable[
+        [Params, Array], Array
+    ]  # observations [..., obs_size] -> skills [..., size] that stay there
+    way: Callable[[Params, Array, Array], Array]  # observations, skills -> [..., E], which the policy sees
+    is_affine: bool  # whether `way` is an affine function of the observation
 
 
 class Learned(NamedTuple):
@@ -130,12 +143,14 @@ class OnPolicy(NamedTuple):
         draw_key, episode_key, reward_key, policy_key, objective_key = jax.random.split(key, 5)
         count = self.config.episodes_per_update
         skills = self._draw(draw_key, state.objective, count)
+        if self.objective.redraw:
+            skills = self._redrawn(draw_key, skills)
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
         reward, price = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
         agent, learned = self.agent.update(
-            policy_key, state.agent, self._batch(state.observed, steps, skills, reward, price)
+            policy_key, state.agent, self._batch(state, steps, skills, reward, price)
         )
         objective, metrics = self.objective.learn(objective_key, state.objective, skills, path, steps.valid)
         metrics["intrinsic_reward"] = masked_mean(jnp.sum(reward * price[:, None], axis=-1), steps.valid)
@@ -148,29 +163,54 @@ class OnPolicy(NamedTuple):
             return self.objective.space.draw(key, count)
         return self.objective.draw(key, objective, count)
 
+    def _redrawn(self, key: Key, skills: Array) -> Array:
+        """Which skill acts at every step [N, T, size], of episodes that begin with `skills` [N, size]."""
+        whether_key, what_key = jax.random.split(jax.random.fold_in(key, 1))
+        count, horizon = len(skills), self.family.horizon
+        anew = jax.random.bernoulli(whether_key, self.objective.redraw, (count, horizon)).at[:, 0].set(False)
+        drawn = self.objective.space.draw(what_key, count * horizon).reshape(count, horizon, -1)
+        drawn = drawn.at[:, 0].set(skills)
+        latest = jax.lax.cummax(jnp.where(anew, jnp.arange(horizon), 0), axis=1)  # step of the last draw
+        return jnp.take_along_axis(drawn, latest[..., None], axis=1)
+
     def freeze(self, state: State) -> Params:
         """What acting with the skills takes."""
-        return {"policy": state.agent.policy, "observed": state.observed}
+        frozen = {"policy": state.agent.policy, "observed": state.observed}
+        if self.objective.place is not None:
+            frozen["place"] = self.objective.place.freeze(state.objective)
+        return frozen
 
     def skills(self, params: Params) -> SkillLibrary:
         """The frozen skills."""
+        space, place = self.objective.space, self.objective.place
 
         def policy(params: Params, obs: Array, skill: Array) -> Distribution:
-            return self.agent.policy.apply(params["policy"], self._condition(params["observed"], obs, skill))
+            return self.agent.policy.apply(params["policy"], self._condition(params, obs, skill))
 
-        return SkillLibrary(policy, params, self.objective.space.skill, self.objective.space.examples)
+        def locate(params: Params, obs: Array) -> Array:
+            assert place is not None
+            return place.locate(params["place"], obs)
+
+        return SkillLibrary(policy, params, space.skill, space.examples, None if place is None else locate)
 
     def fold(self, params: Params, skill: Array) -> Params:
-        """One skill as a policy of the whole observation: its encoding goes into the first layer's bias."""
+        """One skill as a policy of the whole observation: what it sees goes into the first layer."""
         # features that a policy observes are linear, most of them a choice of numbers
-        feature = jax.jacobian(self.family.features[self.config.observe])(jnp.zeros(self.family.obs_size))
+        nowhere = jnp.zeros(self.family.obs_size)
+        feature = jax.jacobian(self.family.features[self.config.observe])(nowhere)
         net = params["policy"]["net"]
         first = net["layers_0"]
         of_feature, of_skill = jnp.split(first["kernel"], [len(feature)])
         folded = {
             "kernel": feature.T @ of_feature,
-            "bias": first["bias"] + SKILL_SCALE * self.objective.space.encode(skill) @ of_skill,
+            "bias": first["bias"] + self._command(params, nowhere, skill) @ of_skill,
         }
+        if self.objective.place is not None:
+            slope = jax.jacobian(self._command, argnums=1)(params, nowhere, skill)
+            # back from normalised observations to those that a place is seen in
+            mean, std = moments.scale(params["observed"])
+            folded["kernel"] += std[:, None] * (slope.T @ of_skill)
+            folded["bias"] += slope @ mean @ of_skill
         policy = params["policy"] | {"net": net | {"layers_0": folded}}
         return {"policy": policy, "observed": params["observed"]}
 
@@ -178,30 +218,44 @@ class OnPolicy(NamedTuple):
         """log q(z|.) of the examples [..., T, M] after the steps of an episode [..., T + 1, obs_size]."""
         return self.objective.log_q(state.objective, obs)
 
-    def _condition(self, observed: Moments, obs: Array, skill: Array) -> Array:
+    def _condition(self, params: Params, obs: Array, skill: Array) -> Array:
         """What the policy sees: the observed feature, normalised, and the skill."""
-        seen = self.family.features[self.config.observe](moments.normalize(observed, obs))
-        return jnp.concatenate([seen, SKILL_SCALE * self.objective.space.encode(skill)], axis=-1)
+        seen = self.family.features[self.config.observe](moments.normalize(params["observed"], obs))
+        return jnp.concatenate([seen, self._command(params, obs, skill)], axis=-1)
+
+    def _command(self, params: Params, obs: Array, skill: Array) -> Array:
+        """What networks see of a skill [..., E]."""
+        encoded = self.objective.space.encode(skill)
+        if self.objective.place is not None:
+            encoded = self.objective.place.way(params["place"], obs, encoded)
+        return SKILL_SCALE * encoded
 
     def _episode(self, params: Params, key: Key, skill: Array) -> Transition:
-        """One episode of one skill on a training task; its reward is not looked at."""
+        """One episode of one skill, or of one for each step, on a training task.
+
+        Its reward is not looked at.
+        """
         task_key, unroll_key = jax.random.split(key)
         library = self.skills(params)
+        commands = skill if self.objective.redraw else None
 
-        def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            return library.policy(library.params, obs, skill).sample_with_log_prob(key)
+        def act(key: Key, obs: Array, command: Array = skill) -> tuple[Array, Array]:
+            return library.policy(library.params, obs, command).sample_with_log_prob(key)
 
-        return unroll(unroll_key, act, self.family, self.family.sample(task_key, "train"))[0]
+        task = self.family.sample(task_key, "train")
+        return unroll(unroll_key, act, self.family, task, commands=commands)[0]
 
     def _batch(
-        self, observed: Moments, steps: Transition, skills: Array, reward: Array, price: Array
+        self, state: State, steps: Transition, skills: Array, reward: Array, price: Array
     ) -> ppo.Batch:
         """The episodes as the learner sees them; the critic also sees where the body is, and the time."""
-        of_step = jnp.broadcast_to(jnp.expand_dims(skills, 1), (*steps.reward.shape, *skills.shape[1:]))
-        encoded = SKILL_SCALE * self.objective.space.encode(of_step)
-        seen = jnp.concatenate([moments.normalize(observed, steps.obs), encoded], axis=-1)
+        params = self.freeze(state)
+        if not self.objective.redraw:
+            skills = jnp.broadcast_to(jnp.expand_dims(skills, 1), (*steps.reward.shape, *skills.shape[1:]))
+        command = self._command(params, steps.obs, skills)
+        seen = jnp.concatenate([moments.normalize(state.observed, steps.obs), command], axis=-1)
         return ppo.Batch(
-            obs=self._condition(observed, steps.obs, of_step),
+            obs=self._condition(params, steps.obs, skills),
             critic_obs=ppo.with_time(seen),
             action=steps.action,
             log_prob=steps.log_prob,
@@ -227,9 +281,9 @@ def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearn
     steps = config.episodes_per_update * family.horizon
     ppo.must_divide(config.ppo, steps)
     seen = feature_size(family, "algorithm.observe", config.observe)
-    told = jax.eval_shape(objective.space.encode, objective.space.examples).shape[-1]
+    command = jax.eval_shape(objective.space.encode, objective.space.examples).shape[-1]
     agent = ppo.make(
-        seen + told, family.obs_size + told + 1, family.action, config.ppo, objective.num_rewards
+        seen + command, family.obs_size + command + 1, family.action, config.ppo, objective.num_rewards
     )
     learner = OnPolicy(config, family, objective, agent)
     return SkillLearner(
@@ -239,5 +293,5 @@ def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearn
         freeze=learner.freeze,
         skills=learner.skills,
         discriminate=learner.discriminate,
-        fold=learner.fold,
+        fold=learner.fold if objective.place is None or objective.place.is_affine else None,
     )

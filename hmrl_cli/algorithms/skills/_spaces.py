@@ -71,3 +71,11 @@ def _around(size: int) -> Any:
         angle = 2 * np.pi * np.arange(NUM_EXAMPLES) / NUM_EXAMPLES
         return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
     return np.concatenate([np.eye(size), -np.eye(size)]).astype(np.float32)
+
+
+def places(size: int) -> Any:
+    """16 points [M, size] of [-1, 1]^size: a grid of a line or a square, else even draws."""
+    if size > 2:
+        return np.random.default_rng(0).uniform(-1.0, 1.0, (16, size)).astype(np.float32)
+    along = np.linspace(-1.0, 1.0, 2 * (16 if size == 1 else 4) + 1, dtype=np.float32)[1::2]
+    return np.stack(np.meshgrid(*[along] * size, indexing="ij"), axis=-1).reshape(-1, size)
