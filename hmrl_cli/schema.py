@@ -42,6 +42,7 @@ class AlgorithmConfig(Strict):
     takes_bonus: ClassVar[bool] = False  # whether it can learn from an exploration bonus
     inner_loop: ClassVar[bool] = False  # whether it has updates that [evaluation] may replace
     has_latent: ClassVar[bool] = False  # whether these updates can move a latent
+    searches: ClassVar[bool] = False  # whether it adapts by searching skills, and in no other way
 
 
 class Hierarchy(Strict):
@@ -78,7 +79,36 @@ class Training(Strict):
 
 
 SCHEDULE = ("step_decay", "step_hold", "step_floor")  # of an algorithm, and of an evaluation in its place
-BY_RULE = ("rule", *SCHEDULE, "imitation_steps", "least_gain", "fallback", "late_fallback")
+BY_RULE = ("rule", "relabel", *SCHEDULE, "imitation_steps", "least_gain", "fallback", "late_fallback")
+
+
+class Relabel(Strict):
+    """How skills are searched for a reward, and how it is gone for once it was found.
+
+    Distances are those of skills, which lie in [-1, 1]^n.
+    """
+
+    broad: float = pydantic.Field(
+        default=0.2, ge=0, le=1, description="share of the prior that is even over all skills, not learned"
+    )
+    sight: float = pydantic.Field(
+        default=0.2, gt=0, le=10, description="distance from which a reward would have been met"
+    )
+    width: float = pydantic.Field(
+        default=0.06, gt=0, le=10, description="of the kernels of the learned prior"
+    )
+    noise: float = pydantic.Field(
+        default=0.0, ge=0, le=100, description="Gumbel noise on the log chance by which places are chosen"
+    )
+    exploit: float = pydantic.Field(
+        default=0.5, gt=0, le=1, description="share of a batch that goes for what was found"
+    )
+    selectivity: float = pydantic.Field(
+        default=10.0, gt=0, le=1000, description="log weight of the best decision over that of a mean one"
+    )
+    imprecision: float = pydantic.Field(
+        default=0.05, gt=0, le=10, description="least spread of the skills that go for what was found"
+    )
 
 
 class Evaluation(Strict):
@@ -89,10 +119,12 @@ class Evaluation(Strict):
     episodes: int = pydantic.Field(
         default=20, gt=0, le=1_000_000, description="episodes of one task between two updates"
     )
-    rule: Literal["gradient", "refit"] = pydantic.Field(
+    rule: Literal["gradient", "refit", "relabel"] = pydantic.Field(
         default="gradient",
-        description="the trained inner update, or a refit to all episodes so far, weighted by their returns",
+        description="the trained inner update, a refit to all episodes so far, weighted by their returns, or "
+        "a search in the space of skills",
     )
+    relabel: Relabel = pydantic.Field(default=Relabel(), description="how the rule relabel searches")
     step_decay: float | None = pydantic.Field(
         default=None,
         gt=0,
@@ -150,10 +182,16 @@ class Evaluation(Strict):
         found: dict[str, str] = {}
         if self.adapt_steps == 1:
             found |= dict.fromkeys(SCHEDULE, "one update has the whole step size")
-        if self.rule == "refit":
-            found |= dict.fromkeys(SCHEDULE, "evaluation.rule is refit")
+        if self.rule != "gradient":
+            found |= dict.fromkeys(SCHEDULE, f"evaluation.rule is {self.rule}")
+        if self.rule == "gradient":
+            found["least_gain"] = "evaluation.rule is gradient"
+        if self.rule != "refit":
+            found["imitation_steps"] = "evaluation.rule is not refit"
+        if self.rule == "relabel":
+            found |= dict.fromkeys(("late_fallback", "tune_after"), "evaluation.rule is relabel")
         else:
-            found |= dict.fromkeys(("imitation_steps", "least_gain"), "evaluation.rule is not refit")
+            found["relabel"] = "evaluation.rule is not relabel"
         if not self.fallback:
             found["late_fallback"] = "there is no evaluation.fallback"
         if self.tune_after is not None and self.tune_after >= self.adapt_steps:

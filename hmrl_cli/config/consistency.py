@@ -38,6 +38,12 @@ def check_bonus(experiment: Experiment) -> None:
 def check_evaluation(experiment: Experiment) -> None:
     """An evaluation whose updates could move nothing would be a flat line that looks like a result."""
     found, algorithm = experiment.evaluation, experiment.algorithm
+    if algorithm.searches and found.rule != "relabel":
+        raise ConfigError(f"evaluation.rule: found {found.rule!r}; must be 'relabel' with {algorithm.name}")
+    if found.rule == "relabel" and not acts_through_skills(experiment):
+        raise ConfigError(
+            "evaluation.rule: found 'relabel'; must be 'gradient' or 'refit' without skills to act through"
+        )
     if (
         algorithm.inner_loop
         and not algorithm.has_latent
@@ -102,7 +108,10 @@ def unused(experiment: Experiment) -> dict[str, str]:
     if algorithm.command == "pretrain-skills":
         idle = (f"evaluation.{name}" for name in type(evaluation).model_fields if name != "deterministic")
         return found | dict.fromkeys(idle, "skills do not adapt")
-    if not algorithm.inner_loop:
+    if algorithm.searches:
+        for name in ("fallback", "latent_std", "deterministic"):
+            found[f"evaluation.{name}"] = f"{algorithm.name} has no policy"
+    elif not algorithm.inner_loop:
         rules = dict.fromkeys((*BY_RULE, "latent_std", "tune_after"), f"{algorithm.name} has no inner loop")
         found |= {f"evaluation.{name}": reason for name, reason in rules.items()}
     elif not algorithm.has_latent:
@@ -117,6 +126,11 @@ def unused(experiment: Experiment) -> dict[str, str]:
     if experiment.hierarchy is not None and experiment.hierarchy.use == "start":
         found["algorithm.ppo.init_std"] = "the policy starts as a skill"
     return found
+
+
+def acts_through_skills(experiment: Experiment) -> bool:
+    """Whether the learner's actions are skills."""
+    return experiment.hierarchy is not None and experiment.hierarchy.use == "act"
 
 
 def _declared(path: str, config: Any) -> dict[str, str]:

@@ -79,7 +79,7 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
 
 
 def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
-    """The budget with the gain that a refit takes for a find, where it says none.
+    """The budget with the gain that counts as a find, where it says none.
 
     That is a share of the mean way from doing nothing to the scripted controller, on training tasks: it has
     the units of the return, and is the same for all that learn on a family.  Without a controller it is 0.
@@ -88,7 +88,7 @@ def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
         budget: how to adapt.
         family: a plain one, with the reward that is adapted to.
     """
-    if budget.rule != "refit" or budget.least_gain is not None or family.controller is None:
+    if budget.rule == "gradient" or budget.least_gain is not None or family.controller is None:
         return budget
     lines = reference_lines(family, sample_tasks(family, "train", CALIBRATION_TASKS))
     gain = LEAST_GAIN * max(lines["feasible"] - lines["flat"], 0.0)

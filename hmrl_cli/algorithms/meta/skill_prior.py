@@ -1,0 +1,136 @@
+"""Skill prior: meta-learning where rewards are, in the space of skills (empirical Bayes; Robbins 1956).
+
+Training tasks are searched as a test task is.  Where the reward of a task was found, the skill that leads
+there goes into a bank.  The kernel density of the bank is the prior by which the next tasks are searched,
+beside a broad one (`search.belief`).  It is the relative of PEARL's posterior sampling (Rakelly et al. 2019)
+whose latent is a skill, and whose posterior is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.schema import AlgorithmConfig, Evaluation, Relabel
+from hmrl_cli.search import adaptation, belief, relabel
+from hmrl_cli.search.adaptation import Plan
+from hmrl_cli.search.belief import Bank
+from hmrl_cli.types import Adaptation, AdaptState, Continuous, MetaLearner, TaskFamily
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Key, Metrics, Task
+
+SHARE = 0.3  # of the median gain of training tasks, from which on a reward counts as found
+
+
+class Config(AlgorithmConfig):
+    """Settings of the learned prior over skills."""
+
+    command: ClassVar[str] = "meta-train"
+    searches: ClassVar[bool] = True
+    name: Literal["skill_prior"] = "skill_prior"
+    num_train_tasks: int = Field(80, gt=0, le=1_000_000, description="training tasks that the bank remembers")
+    tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks searched per update")
+    batches: int = Field(10, gt=0, le=10_000, description="batches of episodes by which a task is searched")
+    episodes_per_task: int = Field(4, gt=0, le=10_000, description="episodes of a batch")
+    relabel: Relabel = Field(Relabel(), description="how training tasks are searched")
+
+
+class State(NamedTuple):
+    """What was found on training tasks, newest over oldest."""
+
+    places: Array  # [num_train_tasks, size]  skills
+    gain: Array  # [num_train_tasks]  of the reward of a decision; 0: no task yet
+    updates: Array  # [] int32  made so far
+
+
+class SkillPrior(NamedTuple):
+    """The learner, bound to its family."""
+
+    config: Config
+    family: TaskFamily
+
+    def init(self, key: Key) -> State:
+        """An empty bank."""
+        count = self.config.num_train_tasks
+        return State(jnp.zeros((count, self.family.action.size)), jnp.zeros(count), jnp.int32(0))
+
+    def step(self, key: Key, state: State) -> tuple[State, Metrics]:
+        """Search some training tasks, and remember where their rewards were."""
+        count = self.config.tasks_per_update
+        budget = Evaluation(
+            adapt_steps=self.config.batches - 1,
+            episodes=self.config.episodes_per_task,
+            rule="relabel",
+            relabel=self.config.relabel,
+        )
+
+        def search(key: Key) -> tuple[Plan, Array, Adaptation]:
+            task_key, belief_key, key = jax.random.split(key, 3)
+            task = self.family.sample(task_key, "train")
+            first = self._prior(belief_key, state, budget.relabel)
+            plan, memory, curve = adaptation.adapt(
+                key, self.family, task, budget, first, least_gain=least_gain(state.gain)
+            )
+            return plan, relabel.gain(memory), curve
+
+        plan, gain, curve = jax.vmap(search)(jax.random.split(key, count))
+        rows = (state.updates * count + jnp.arange(count)) % self.config.num_train_tasks
+        new = State(state.places.at[rows].set(plan.target), state.gain.at[rows].set(gain), state.updates + 1)
+        metrics = {
+            "return_before": curve.returned[:, 0].mean(),
+            "return_after": curve.returned[:, -1].mean(),
+            "success_after": curve.success[:, -1].mean(),
+            "reached_after": curve.reached[:, -1].mean(),
+            "found": (gain > least_gain(new.gain)).mean(),
+        }
+        return new, metrics
+
+    def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
+        """Search a task that was never trained on."""
+        belief_key, key = jax.random.split(key)
+        first = self._prior(belief_key, state, budget.relabel)
+        plan, _, curve = adaptation.adapt(key, self.family, task, budget, first)
+        return AdaptState(None, plan), curve
+
+    def behaviour(
+        self, key: Key, adapted: AdaptState, deterministic: bool = False
+    ) -> Callable[[Key, Array], tuple[Array, Array]]:
+        """How an episode acts: it holds a draw of what was found, or a place where the reward may be."""
+        plan: Plan = adapted.latent
+        what_key, where_key = jax.random.split(key)
+        aim = plan.target + plan.target_std * jax.random.normal(what_key, plan.target.shape)
+        aim = jnp.where(deterministic, plan.target, aim)
+        place = plan.belief.places[jax.random.categorical(where_key, plan.belief.log_weight)]
+        skill = jnp.clip(jnp.where(plan.found, aim, place), -1.0, 1.0)
+        return lambda key, obs: (skill, jnp.float32(0))
+
+    def _prior(self, key: Key, state: State, settings: Relabel) -> belief.Belief:
+        known = (state.gain > least_gain(state.gain)).astype(jnp.float32)
+        return belief.prior(key, Bank(state.places, known), self.family.action.size, settings)
+
+
+def least_gain(gain: Array) -> Array:
+    """What counts as found, by the gains [B] on training tasks; 0 before there are any: []."""
+    median = jnp.nanmedian(jnp.where(gain > 0, gain, jnp.nan))
+    return jnp.where(jnp.isfinite(median), SHARE * median, 0.0)
+
+
+def make(config: Config, family: TaskFamily) -> MetaLearner:
+    """The learned prior over the skills of a lifted family.
+
+    Raises ValueError where skills cannot be located.
+    """
+    if "skill" not in family.features or not isinstance(family.action, Continuous):
+        raise ValueError(
+            f"algorithm.name: found 'skill_prior' for {family.name} without skills that can be located; "
+            "must act through --skills learned by vgcrl"
+        )
+    learner = SkillPrior(config, family)
+    episodes = config.tasks_per_update * config.batches * config.episodes_per_task
+    return MetaLearner(
+        learner.init, learner.step, episodes * family.horizon, learner.adapt, learner.behaviour
+    )

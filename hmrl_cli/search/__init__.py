@@ -1,0 +1,1 @@
+"""Adaptation in the space of skills: where the reward was, and where it may still be."""

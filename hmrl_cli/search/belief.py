@@ -1,0 +1,100 @@
+"""Where the reward of a task may be: a mixture of a broad and a learned prior, and what was seen of it.
+
+The learned prior is a kernel density of where the rewards of training tasks were (empirical Bayes; Robbins
+1956).  The broad one is even over all skills.  Their mixture is defensive (Hesterberg 1995): the learned part
+says where to look first, the broad part that nowhere is impossible.  Places that were passed without a reward
+are ruled out by Bayes' rule.  So the learned part is used up, and the search moves on to the broad one.
+
+The next place is the one whose path most likely meets the reward (search theory; Stone 1975): a path is taken
+to be straight from where episodes start, and sweeps the ground within `sight`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmrl_cli.lazy import jax, jnp
+
+if TYPE_CHECKING:
+    from hmrl_cli.schema import Relabel
+    from hmrl_cli.types import Array, Key
+
+CANDIDATES = 512  # places of either prior
+ENDS = 128  # of them, ends of paths to choose from
+SEEN = 0.95  # chance that a reward within sight is met
+DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
+
+
+class Belief(NamedTuple):
+    """Places where the reward may be, C of them."""
+
+    places: Array  # [C, size]  skills
+    log_weight: Array  # [C]  not normalised
+
+
+class Bank(NamedTuple):
+    """Where the rewards of B training tasks were."""
+
+    places: Array  # [B, size]  skills
+    known: Array  # [B]  1 where the reward was found
+
+
+def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
+    """Before anything was seen of a task; without a bank, or with nothing in it, the broad prior alone."""
+    broad_key, which_key, kernel_key = jax.random.split(key, 3)
+    broad = jax.random.uniform(broad_key, (CANDIDATES, size), minval=-1.0, maxval=1.0)
+    if bank is None:
+        return Belief(broad, jnp.zeros(CANDIDATES))
+    rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
+    kernel = settings.width * jax.random.normal(kernel_key, (CANDIDATES, size))
+    learned = jnp.clip(bank.places[rows] + kernel, -1.0, 1.0)
+    share = jnp.where(bank.known.any(), settings.broad, 1.0)
+    weight = jnp.repeat(jnp.stack([share, 1.0 - share]), CANDIDATES)
+    return Belief(jnp.concatenate([broad, learned]), jnp.log(jnp.maximum(weight, 1e-20)))
+
+
+def ruled_out(belief: Belief, aim: Array, passed: Array, valid: Array, settings: Relabel) -> Belief:
+    """After one episode that met no reward.
+
+    Args:
+        belief: before it.
+        aim: [size], the place that it was meant to go to.
+        passed: [T, size], the places where it was.
+        valid: [T], 1 where it counts.
+        settings: say how far one sees.
+    """
+    distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
+    nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
+    aimed = _within(jnp.linalg.norm(belief.places - aim, axis=-1), settings)
+    chance = jnp.log1p(-SEEN * _within(nearest, settings)) + jnp.log1p(-(1.0 - DOUBT) * aimed)
+    return belief._replace(log_weight=belief.log_weight + chance)
+
+
+def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Relabel) -> Array:
+    """Places [N, size] to go to from `start` [size], chosen one after another as if none met the reward."""
+    some_key, noise_key = jax.random.split(key)
+    weight = jax.nn.softmax(belief.log_weight)
+    half = jax.random.categorical(some_key, belief.log_weight, shape=(ENDS // 2,))
+    even = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))  # of the broad prior, whatever its weight
+    ends = belief.places[jnp.concatenate([half, even])]
+    swept = SEEN * _within(_from_path(belief.places, start, ends), settings)  # [ENDS, C]
+
+    def choose(weight: Array, key: Key) -> tuple[Array, Array]:
+        score = jnp.log(swept @ weight + 1e-12) + settings.noise * jax.random.gumbel(key, (ENDS,))
+        best = jnp.argmax(score)
+        return weight * (1.0 - swept[best]), ends[best]
+
+    return jax.lax.scan(choose, weight, jax.random.split(noise_key, count))[1]
+
+
+def _from_path(places: Array, start: Array, ends: Array) -> Array:
+    """Distances [E, C] of places [C, size] from the segments from `start` [size] to ends [E, size]."""
+    way = ends - start
+    along = (places - start) @ way.T / jnp.maximum(jnp.sum(way**2, axis=-1), 1e-9)  # [C, E]
+    nearest = start + jnp.clip(along, 0.0, 1.0)[..., None] * way
+    return jnp.linalg.norm(places[:, None] - nearest, axis=-1).T
+
+
+def _within(distance: Array, settings: Relabel) -> Array:
+    """1 within sight, 0 beyond, with a soft edge."""
+    return jax.nn.sigmoid(8.0 * (1.0 - distance / settings.sight))

@@ -1,0 +1,65 @@
+"""Relabelled experience: whatever was meant, a decision shows which skill leads to what it earned.
+
+Hindsight (Andrychowicz et al. 2017, 1707.01495) in the space of skills: after each decision the mode of
+q(z|s) names the skill that leads there.  So every decision of every episode is a trial of one skill, and a
+reward that was met on the way to another place is as good as one that was aimed at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning.returns import masked_mean
+
+if TYPE_CHECKING:
+    from hmrl_cli.schema import Relabel
+    from hmrl_cli.types import Array
+
+
+class Memory(NamedTuple):
+    """Decisions of one task: M episodes of T decisions, those not yet made included."""
+
+    skill: Array  # [M, T, size]  that leads to where the decision led
+    reward: Array  # [M, T]
+    valid: Array  # [M, T]  1 where the decision was made and counts
+    searched: Array  # [M]  1 where the episode did not go for a reward already found
+
+
+def empty(batches: int, episodes: int, horizon: int, size: int) -> Memory:
+    """Room for so many batches."""
+    many = (batches * episodes, horizon)
+    return Memory(jnp.zeros((*many, size)), jnp.zeros(many), jnp.zeros(many), jnp.zeros(many[0]))
+
+
+def remember(memory: Memory, new: Memory, count: Array) -> Memory:
+    """With batch number `count` []."""
+
+    def put(old: Array, new: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
+
+    return jax.tree.map(put, memory, new)
+
+
+def gain(memory: Memory) -> Array:
+    """How much more the best decision earned than the median one of episodes that searched: []."""
+    of_search = jnp.where((memory.valid > 0) & (memory.searched[:, None] > 0), memory.reward, jnp.nan)
+    best = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf)
+    level = jnp.nanmedian(of_search)
+    return jnp.where(jnp.isfinite(best - level), best - level, 0.0)
+
+
+def target(memory: Memory, settings: Relabel) -> tuple[Array, Array]:
+    """Mean and standard deviation [size] of the skills that earned most.
+
+    Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.
+    """
+    mean = masked_mean(memory.reward, memory.valid)
+    best = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf)
+    # what float32 sums leave of equal rewards is no difference
+    apart = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
+    log_weight = jnp.maximum(settings.selectivity * (memory.reward - best) / apart, -50.0)
+    weight = jax.nn.softmax(log_weight, axis=(0, 1), where=memory.valid > 0)
+    center = jnp.einsum("mt,mts->s", weight, memory.skill)
+    variance = jnp.einsum("mt,mts->s", weight, (memory.skill - center) ** 2)
+    return center, jnp.sqrt(variance + settings.imprecision**2)
