@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -92,6 +93,34 @@ def test_figures_have_one_decimal(study):
 def shared(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPERIMENTS / "studies"))
     return lambda name: importlib.import_module(f"shared.{name}")
+
+
+def test_an_arm_has_one_colour_in_every_study(shared):
+    figures = shared("figures")
+    assert len({*figures.ARMS.values()}) == len(figures.ARMS)
+    assert figures.colour_of("MAML over skills") != figures.colour_of("MAML, flat") == figures.ARMS["MAML"]
+    assert [*figures._styles(["MAESN, refit", "MAML", "MAESN, own update"]).values()] == ["-", "--", "-"]
+    known = {*figures.COLOURS.values(), *figures.WHICH, "#000000", "#ffffff", "#b0b0b0"}  # frame and grid
+    for figure in EXPERIMENTS.glob("studies/*/*.svg"):
+        assert {*re.findall(r"#[0-9a-f]{6}\b", figure.read_text())} <= known, figure
+
+
+ONE_STUDY = next(study for study in STUDIES if study.name == "rl2_and_pearl")
+
+
+@pytest.mark.parametrize(
+    "study", [one if one == ONE_STUDY else pytest.param(one, marks=pytest.mark.slow) for one in STUDIES]
+)
+def test_figures_are_those_of_the_data(shared, study, tmp_path):
+    """What is drawn anew has the words, colours and number of lines of what is there."""
+    gather = runpy.run_path(str(study / "gather.py"))
+    gather["draw"](tmp_path, *shared("results").read(study))
+    drawn = {figure.name: figure.read_text() for figure in tmp_path.glob("*.svg")}
+    assert {*drawn} == {figure.name for figure in study.glob("*.svg")}
+    for name, text in drawn.items():
+        kept = (study / name).read_text()
+        for part in (r"<text[^>]*>([^<]*)<", r"#[0-9a-f]{6}\b", r"<path "):
+            assert re.findall(part, text) == re.findall(part, kept), (name, part)
 
 
 def evaluation(**changes):
