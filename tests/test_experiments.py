@@ -183,7 +183,11 @@ def shared(monkeypatch):
 def test_an_arm_has_one_colour_in_every_study(shared):
     figures = shared("figures")
     assert len({*figures.ARMS.values()}) == len(figures.ARMS)
-    assert figures.colour_of("MAML over skills") != figures.colour_of("MAML, flat") == figures.ARMS["MAML"]
+    assert (
+        figures.colour_of("MAML over skills")
+        != figures.colour_of("MAML without skills")
+        == figures.ARMS["MAML"]
+    )
     assert [*figures._styles(["MAESN, refit", "MAML", "MAESN, own update"]).values()] == ["-", "--", "-"]
     known = {*figures.COLOURS.values(), *figures.WHICH, "#000000", "#ffffff", "#b0b0b0"}  # frame and grid
     for figure in EXPERIMENTS.glob("studies/*/*.svg"):

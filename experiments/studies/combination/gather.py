@@ -16,7 +16,7 @@ from shared import exploration, figures, paths, results
 from shared.differences import of_evaluations
 
 HERE = Path(__file__).parent
-FLAT = {"maml_repeat": "MAML, flat", "maesn_repeat": "MAESN, flat"}
+WITHOUT_SKILLS = {"maml_repeat": "MAML without skills", "maesn_repeat": "MAESN without skills"}
 OVER_SKILLS = {
     "skills_only": "skills, no meta-training",
     "hmrl_maml": "MAML over skills",
@@ -27,9 +27,9 @@ PICTURED = "ant_goal/diayn_places/exploration/hmrl"
 
 
 def arms_of(library: str) -> dict[str, str]:
-    """ARM -> how it is called, of the flat arms of a family and those over one of its libraries."""
-    flat = {f"{library.split('/')[0]}/{arm}": name for arm, name in FLAT.items()}
-    return flat | {f"{library}/{arm}": name for arm, name in OVER_SKILLS.items()}
+    """ARM -> how it is called, of the arms of a family without skills and those over one of its libraries."""
+    without = {f"{library.split('/')[0]}/{arm}": name for arm, name in WITHOUT_SKILLS.items()}
+    return without | {f"{library}/{arm}": name for arm, name in OVER_SKILLS.items()}
 
 
 def differences(library: str, arrays: dict[str, Any]) -> dict[str, Any]:

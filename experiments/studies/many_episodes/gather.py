@@ -17,14 +17,14 @@ HERE = Path(__file__).parent
 ARMS = {
     "hmrl": "HMRL: MAESN over skills",
     "skills_only": "skills, no meta-training",
-    "maesn_repeat": "MAESN, flat",
+    "maesn_repeat": "MAESN without skills",
 }
 FIGURES = {"wheeled": "wheeled/diayn16", "ant_goal": "ant_goal/diayn_places"}
 LIBRARIES = ("wheeled/diayn", *FIGURES.values())
 
 
 def arm_folder(library: str, arm: str) -> str:
-    """Flat arms stand beside the libraries of their family."""
+    """Arms without skills stand beside the libraries of their family."""
     return f"{library.split('/')[0] if arm == 'maesn_repeat' else library}/{arm}"
 
 
