@@ -189,7 +189,7 @@ def test_an_arm_has_one_colour_in_every_study(shared):
         == figures.ARMS["MAML"]
     )
     assert [*figures._styles(["MAESN, refit", "MAML", "MAESN, own update"]).values()] == ["-", "--", "-"]
-    known = {*figures.COLOURS.values(), *figures.WHICH, "#000000", "#ffffff", "#b0b0b0"}  # frame and grid
+    known = {*figures.COLOURS.values(), *figures.PALETTE, "#000000", "#ffffff", "#b0b0b0"}  # frame and grid
     for figure in EXPERIMENTS.glob("studies/*/*.svg"):
         assert {*re.findall(r"#[0-9a-f]{6}\b", figure.read_text())} <= known, figure
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli.lazy import np
+from hmrl_cli.report.figures import PALETTE, STYLES
 
 # One arm has one colour in every study.  A label has the colour of the longest name that it begins with.
 # The colours of meta-learners are those of Okabe and Ito, the others those of Tol's muted scheme: both are
@@ -49,10 +50,8 @@ SETTINGS = {
     "3 trained, learned, by the mean reward": "#332288",
 }
 COLOURS = ARMS | SETTINGS
-WHICH = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#882255", "#665500")
 EPISODES = 4  # whose paths are drawn
 MANY = 50  # points; of longer curves every fifth is drawn
-STYLES = ("-", "--", ":", "-.")  # of the lines of one colour
 LEVELS = (":", "--")
 
 
@@ -151,7 +150,7 @@ def paths(file: Path, arrays: Mapping[str, Any], arm: str, of: str, seeds: int =
             mine = points[(owners == (seed, which)).all(axis=1)][:EPISODES]
             gap = np.full((len(mine), 1, 2), np.nan)
             x, y = np.concatenate([mine, gap], axis=1).reshape(-1, 2).T
-            axis.plot(x, y, color=WHICH[which], lw=0.7, label=f"{of} {which}")
+            axis.plot(x, y, color=PALETTE[which], lw=0.7, label=f"{of} {which}")
         axis.set(title=f"seed {seed}", xlabel="x, m", ylabel="y, m" if seed == 0 else "")
         axis.set(aspect="equal", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     _legend(figure, axes)
