@@ -67,7 +67,7 @@ def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 2) + 0.0  # never -0.0
 
 
 def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
