@@ -100,7 +100,7 @@ def curves(
             axis.set_yscale("symlog", linthresh=-ticks[-1])
             axis.set(yticks=ticks, yticklabels=[f"{tick:g}" for tick in ticks], ylim=(ticks[0], ticks[-1]))
         else:
-            axis.yaxis.get_major_locator().set_params(steps=(1, 2, 5, 10))
+            axis.yaxis.get_major_locator().set_params(steps=(1, 2, 5, 10), nbins=7)
     _legend(figure, axes)
     _save(figure, file)
 
