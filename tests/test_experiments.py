@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -30,6 +31,90 @@ def sentences(text: str) -> list[str]:
     return [one.strip() for one in re.split(r"(?<=[.:?;])[*]*\s+", text) if one.strip()]
 
 
+NUMBER = r"-?\d+(?:\.\d+)?"
+INTERVAL = re.compile(rf"({NUMBER}) \[({NUMBER}), ({NUMBER})\]")
+DECIMAL = re.compile(r"(?<![\w.:-])-?\d+\.\d+(?![\w:])")
+ELSEWHERE = {  # numbers of a README that are in no summary: published ones, settings, and those told here
+    "combination": {
+        *(
+            "-0.29 [-0.36, -0.22]",
+            "-0.20 [-0.30, -0.09]",
+        ),  # differences over other libraries, of per_task.npz
+        *("1.3", "6.2"),  # million steps of the libraries
+    },
+    "few_step_baseline": {"0.48 [0.36, 0.63]", "0.64 [0.53, 0.76]", "0.56 [0.47, 0.66]", "0.19"},  # before
+    "inner_loops": {"-37.9", "-0.49"},  # the reference lines, as in the study of MAML
+    "maml": {"-40.4", "-11.7", "-3.2", "0.117", "11.7"},  # published
+    "outer_steps": {"0.58", "0.57"},  # medians of per_task.npz
+    "skill_libraries": {"10.1", "7.0", "2.3"},  # of VIC's learned prior in the end, of per_task.npz
+    "uses_of_skills": {"12.5"},  # million steps of the library
+}
+
+
+def lists(value):
+    """Every list of numbers, and every number as a list of one."""
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from lists(one)
+    elif isinstance(value, list):
+        if value and all(isinstance(one, int | float) for one in value):
+            yield value
+        for one in value:
+            yield from lists(one)
+    elif isinstance(value, int | float):
+        yield [value]
+
+
+def told(text, values):
+    """Whether a number is one of some values at its digits, which a summary has to five decimals."""
+    return np.abs(values - float(text)) <= 0.5 * 10.0 ** -len(text.partition(".")[2]) + 6e-6
+
+
+def untold(text, summaries):
+    """Intervals and decimal numbers of a text that are not in the summaries."""
+    found = [numbers for file in summaries for numbers in lists(json.loads(file.read_text()))]
+    triples = np.array(
+        [one for one in found if len(one) == 3]
+        + [[sum(one) / len(one), min(one), max(one)] for one in found if len(one) > 1]  # over seeds
+    )
+    steps = [
+        row["env_steps"] / 1e6 for file in summaries for row in json.loads(file.read_text())["runs"].values()
+    ]
+    values = np.array([*(number for numbers in found for number in numbers), *steps])
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+    missing = {
+        match[0]
+        for match in INTERVAL.finditer(text)
+        if not np.logical_and.reduce([told(match[i + 1], triples[:, i]) for i in range(3)]).any()
+    }
+    alone = DECIMAL.findall(INTERVAL.sub("", text))
+    return missing | {number for number in alone if not told(number, values).any()}
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_numbers_of_a_study_are_those_of_its_summary(study):
+    readme = study / "README.md"
+    linked = [(study / link).parent / "summary.json" for link in LINK.findall(readme.read_text())]
+    summaries = [
+        study / "summary.json",
+        *(file for file in linked if file.is_file() and file.parent != study),
+    ]
+    assert untold(readme.read_text(), summaries) == ELSEWHERE.get(study.name, set())
+
+
+@pytest.mark.parametrize("readme", [ROOT / "README.md", EXPERIMENTS / "studies" / "README.md"])
+def test_intervals_of_an_overview_are_those_of_the_studies(readme):
+    """Of the rows of its table of studies."""
+    studies = {study.name: study / "summary.json" for study in STUDIES}
+    rows = [
+        (row, studies[name[1]])
+        for row in readme.read_text().splitlines()
+        if row.startswith("|") and (name := re.search(r"(\w+)/README\.md", row)) and name[1] in studies
+    ]
+    assert len(rows) >= 9
+    assert {number for row, summary in rows for number in untold(row, [summary])} <= {"-11.7"}  # published
+
+
 def test_all_studies_together_are_small():
     assert size(EXPERIMENTS / "studies") <= 6 * MB
     assert len(STUDIES) >= 12
@@ -42,7 +127,8 @@ def test_a_study_has_its_parts(study):
     figures = list(study.glob("*.svg"))
     assert 1 <= len(figures) <= 3 and all(figure.stat().st_size <= 80 * KB for figure in figures)
     text = (study / "README.md").read_text()
-    assert {figure.name for figure in figures} <= set(LINK.findall(text))
+    captioned = re.findall(r"^!\[.*\]\((.*)\)\n\n(?=[A-Z`].*\.\n\n)", text, re.MULTILINE)
+    assert sorted(captioned) == sorted(figure.name for figure in figures)
     with np.load(study / "per_task.npz") as arrays:
         assert {arrays[name].dtype.kind for name in arrays} <= {"f", "S"}
         assert {arrays[name].dtype.itemsize for name in arrays if arrays[name].dtype.kind == "f"} == {4}
@@ -73,7 +159,7 @@ READMES = [
 @pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
 def test_prose_is_short_and_links_lead_somewhere(readme):
     text = readme.read_text()
-    assert [one for one in sentences(text) if len(one.split()) > 30] == []
+    assert [one for one in sentences(text) if len(one.split()) > 25] == []
     shown = LINK.sub("", text)  # the address of a link is not read
     cells = [cell.strip() for line in shown.splitlines() if line.startswith("|") for cell in line.split("|")]
     assert [cell for cell in cells if len(cell) > 120] == []
@@ -92,6 +178,38 @@ def test_figures_have_one_decimal(study):
 def shared(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPERIMENTS / "studies"))
     return lambda name: importlib.import_module(f"shared.{name}")
+
+
+def test_an_arm_has_one_colour_in_every_study(shared):
+    figures = shared("figures")
+    assert len({*figures.ARMS.values()}) == len(figures.ARMS)
+    assert (
+        figures.colour_of("MAML over skills")
+        != figures.colour_of("MAML without skills")
+        == figures.ARMS["MAML"]
+    )
+    assert [*figures._styles(["MAESN, refit", "MAML", "MAESN, own update"]).values()] == ["-", "--", "-"]
+    known = {*figures.COLOURS.values(), *figures.PALETTE, "#000000", "#ffffff", "#b0b0b0"}  # frame and grid
+    for figure in EXPERIMENTS.glob("studies/*/*.svg"):
+        assert {*re.findall(r"#[0-9a-f]{6}\b", figure.read_text())} <= known, figure
+
+
+ONE_STUDY = next(study for study in STUDIES if study.name == "rl2_and_pearl")
+
+
+@pytest.mark.parametrize(
+    "study", [one if one == ONE_STUDY else pytest.param(one, marks=pytest.mark.slow) for one in STUDIES]
+)
+def test_figures_are_those_of_the_data(shared, study, tmp_path):
+    """What is drawn anew has the words, colours and number of lines of what is there."""
+    gather = runpy.run_path(str(study / "gather.py"))
+    gather["draw"](tmp_path, *shared("results").read(study))
+    drawn = {figure.name: figure.read_text() for figure in tmp_path.glob("*.svg")}
+    assert {*drawn} == {figure.name for figure in study.glob("*.svg")}
+    for name, text in drawn.items():
+        kept = (study / name).read_text()
+        for part in (r"<text[^>]*>([^<]*)<", r"#[0-9a-f]{6}\b", r"<path "):
+            assert re.findall(part, text) == re.findall(part, kept), (name, part)
 
 
 def evaluation(**changes):

@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hmrl_cli.cli.output import as_cell
 from hmrl_cli.storage import provenance
 from hmrl_cli.storage.naming import RUNS
+
+SHOWN = {
+    "mib": "size, MiB",
+    "free_gib": "free, GiB",
+    "xla_flags": "XLA_FLAGS",
+}  # keys with another name
 
 
 def examine(cache_problem: str = "") -> dict[str, Any]:
@@ -38,6 +46,22 @@ def examine(cache_problem: str = "") -> dict[str, Any]:
             "free_gib": shutil.disk_usage(there).free / 2**30,
         },
     }
+
+
+def rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """What was found, as lines of a table: part, name and value."""
+    return [
+        [part, SHOWN.get(key) or str(key), _cell(value)]
+        for part, section in found.items()
+        if isinstance(section, Mapping)
+        for key, value in section.items()
+    ]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return as_cell(value) or "none"
 
 
 def _sizes(cache: Path) -> list[int]:

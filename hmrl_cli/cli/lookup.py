@@ -14,11 +14,7 @@ from hmrl_cli.cli import catalogue
 from hmrl_cli.cli.options import Json, SplitName, TasksFile, check_known, check_tasks_file
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.config import plugins, presets
-from hmrl_cli.errors import (
-    ConfigError,
-    did_you_mean,
-    shown,
-)
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import startup
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader
@@ -33,9 +29,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    sections = ((name, section) for name, section in found.items() if isinstance(section, Mapping))
-    rows = [[name, key, as_cell(value)] for name, section in sections for key, value in section.items()]
-    print_table(("", "what", "found"), rows)
+    print_table(("part", "what", "found"), doctors.rows(found))
 
 
 def list_(
@@ -54,7 +48,7 @@ def list_(
     """
     if kind is not None and kind not in catalogue.LISTINGS:
         raise ConfigError(
-            f"list: found {shown(kind)}{did_you_mean(kind, catalogue.LISTINGS)}\n"
+            f"list: found {shown(kind)}{plugins.suggestion(kind, catalogue.LISTINGS)}\n"
             f"must be one of: {', '.join(catalogue.LISTINGS)}"
         )
     rolls_out = split is not None or tasks is not None
@@ -76,7 +70,9 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
     if as_json:
         print_json(listings)
         return
-    for kind, rows in listings.items():
+    for number, (kind, rows) in enumerate(listings.items()):
+        if number:
+            print_line("")
         columns = [kind, *(list(rows[0])[1:] if rows else ())]
         print_table(columns, [list(row.values()) for row in rows])
 

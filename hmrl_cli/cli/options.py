@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli import inputs
+from hmrl_cli.config import plugins
 from hmrl_cli.errors import (
     ConfigError,
     InputError,
-    did_you_mean,
     shown,
 )
 
@@ -89,7 +89,9 @@ TasksFile = Annotated[
 def check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:
     """Complain of an argument that is neither a run directory nor known; `wanted` is all that it may be."""
     if found not in known:
-        raise ConfigError(f"{argument}: found {shown(found)}{did_you_mean(found, known)}\nmust be {wanted}")
+        raise ConfigError(
+            f"{argument}: found {shown(found)}{plugins.suggestion(found, known)}\nmust be {wanted}"
+        )
 
 
 def check_tasks_file(path: Path | None, **of_split: Any) -> None:

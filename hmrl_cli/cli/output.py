@@ -13,6 +13,8 @@ from hmrl_cli.cli import progress, tables
 from hmrl_cli.runner import startup
 from hmrl_cli.runner.progress import Progress
 
+NOISE = 1e-12  # no result or setting is as small
+
 
 def print_line(text: str) -> None:
     """A line on stdout."""
@@ -68,11 +70,11 @@ def width_of(stream: TextIO) -> int | None:
 
 
 def as_cell(value: Any) -> str:
-    """A cell: numbers to four digits, lists in brackets, nothing for None."""
+    """A cell: numbers to four digits, 0 for what is left of a sum by rounding, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return "0" if abs(value) < NOISE else f"{value:.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {as_cell(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -156,7 +156,7 @@ def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     """A line per number of inner updates, middle [low, high] of each measure; of skills, one per number."""
     if "steps" not in result:
         return ["skills", "value"], [[key, as_cell(value)] for key, value in result.items()]
-    measures = [key for key in ("return", "success", "reached", "fraction") if result.get(key)]
+    measures = [measure for measure in MIDDLE if result.get(measure)]
     rows = [
         [str(step), *(_interval(result[measure], MIDDLE[measure], index) for measure in measures)]
         for index, step in enumerate(result["steps"])
@@ -168,8 +168,7 @@ def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:
     """A number with its interval; nothing where there is none."""
     if measure.get(middle) is None:
         return ""
-    centre, low, high = (measure[key][index] for key in (middle, "low", "high"))
-    return f"{centre:.4g} [{low:.4g}, {high:.4g}]"
+    return differences.shown({key: measure[key][index] for key in (middle, "low", "high")}, middle)
 
 
 def _lines_text(result: Mapping[str, Any]) -> str:

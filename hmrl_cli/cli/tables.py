@@ -48,11 +48,23 @@ def _widths(columns: Sequence[Sequence[str]], natural: list[int], width: int) ->
     least[-1] = min(least[-1], READABLE)  # a longer word there may go on beyond the width
     prose = [READABLE if full > 2 * READABLE else 0 for full in natural]
     least = [max(sizes) for sizes in zip(least, prose, strict=True)]
-    for cap in range(max(natural, default=0), 0, -1):
-        widths = [max(x, min(full, cap)) for x, full in zip(least, natural, strict=True)]
-        if _total(widths) <= width:
-            return widths
-    return None
+    spare = width - _total(least)
+    if spare < 0:
+        return None
+    longest = natural.index(max(natural))
+    generous = [x + spare * (column == longest) for column, x in enumerate(least)]
+    caps = range(max(natural), 0, -1)
+    even = ([max(x, min(full, cap)) for x, full in zip(least, natural, strict=True)] for cap in caps)
+    fair = next(widths for widths in even if _total(widths) <= width)
+    return min(fair, generous, key=lambda widths: _height(columns, widths))
+
+
+def _height(columns: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
+    """How many lines the rows have."""
+    heights = [
+        [len(_broken(cell, width)) for cell in column] for column, width in zip(columns, widths, strict=True)
+    ]
+    return sum(map(max, zip(*heights, strict=True)))
 
 
 def _words(cell: str) -> list[str]:

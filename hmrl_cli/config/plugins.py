@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
+from collections.abc import Iterable
 from types import ModuleType
 
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
@@ -30,9 +32,24 @@ def load(kind: str, name: str) -> ModuleType:
     known = names(kind)
     if name not in known:
         raise ConfigError(
-            f"{kind}: found {shown(name)}{did_you_mean(name, known)}\nmust be one of: {', '.join(known)}"
+            f"{kind}: found {shown(name)}{suggestion(name, known)}\nmust be one of: {', '.join(known)}"
         )
     return importlib.import_module(_modules(f"hmrl_cli.{kind}")[name])
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Which plugin an unknown word is, and some of `known` that are named after it; else `did_you_mean`."""
+    for section, kind in FOLDERS.items():
+        if word in names(kind):
+            article = "an" if section[0] in "aeiou" else "a"
+            return f", {article} {section} (see: hmrl list {kind} {word}){_examples(word, known)}"
+    return did_you_mean(word, known)
+
+
+def _examples(plugin: str, known: Iterable[str], number: int = 3) -> str:
+    named = sorted(one for one in known if plugin in re.split("[/@]", one))
+    more = [f"{len(named) - number} more"] if len(named) > number else []
+    return f" with presets {', '.join([*named[:number], *more])}" if named else ""
 
 
 @functools.cache

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import inputs, reading
+from hmrl_cli.config import plugins
 from hmrl_cli.config.layers import Layer, check_depth
-from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
+from hmrl_cli.errors import ConfigError, one_line, shown
 from hmrl_cli.schema import COMMANDS
 
 
@@ -61,7 +62,7 @@ def path_of(preset: str, relative_to: Path | None = None) -> Path:
     named = _candidates().get(preset)  # the others need not be read
     if named is None or not _is_preset(named):
         raise ConfigError(
-            f"preset: found {shown(preset)}{did_you_mean(preset, files())}\n"
+            f"preset: found {shown(preset)}{plugins.suggestion(preset, files())}\n"
             "must be a preset (see: hmrl list presets) or a path that ends in .toml"
         )
     return named

@@ -32,7 +32,7 @@ def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> st
     numbers = [values[key] for key in (middle, "low", "high")]
     decimals = 2 if max(map(abs, numbers)) < 100 else 1
     centre, low, high = (f"{number:z.{decimals}f}" for number in numbers)
-    return f"{sign if numbers[0] > 0 else ''}{centre} [{low}, {high}]"
+    return f"{sign if float(centre) > 0 else ''}{centre} [{low}, {high}]"
 
 
 def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
@@ -60,16 +60,14 @@ def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "env_steps": document["env_steps"][-1],
         **{line: _rounded(document[line]) for line in ("flat", "flat_success", "flat_reached", "feasible")},
         "before": _rounded(document["return"]["iqm"][0]),
-        "return": last("return"),
+        **{measure: last(measure) for measure in MEASURES},
         "fraction": (fraction := _fraction(document)) and shown(fraction),
-        "success": last("success"),
-        "reached": last("reached"),
         "adaptation": _adaptation(document),
     }
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 2) + 0.0  # never -0.0
 
 
 def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:

@@ -6,13 +6,18 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import ConfigError, one_line, printable
 from hmrl_cli.evaluation.document import MEASURES, MIDDLE
 from hmrl_cli.report.comparison import compare, evaluations, named_runs, protocol_of
+
+# Okabe and Ito's colours, which the colour-blind can tell apart, but for their yellow, which white hides.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#882255", "#665500")
+STYLES = ("-", "--", ":", "-.")  # of further rounds of colours
+LABELS = {"success": "success, share of episodes", "reached": "reached, share of episodes"}
 
 
 @contextlib.contextmanager
@@ -52,14 +57,30 @@ def curves_svg(run_paths: Sequence[Path]) -> str:
             named = (_plain(name), document)
             protocols.setdefault(protocol_of(document), []).append(named)
     figure, axes = _figure(len(MEASURES), len(protocols))
+    looks = {_plain(name): _look(number) for number, (name, _) in enumerate(named_runs(run_paths))}
     for column, (protocol, shown) in enumerate(protocols.items()):
         for axis, measure in zip(axes[:, column], MEASURES, strict=True):
-            _draw_curves(axis, measure, shown)
-            axis.set_ylabel(measure if column == 0 else "")
+            _draw_curves(axis, measure, shown, looks)
+            axis.set_ylabel(LABELS.get(measure, measure) if column == 0 else "")
         axes[0][column].set_title(_plain(" goals, ".join(protocol)) + " reward")
         axes[-1][column].set_xlabel(_updates([document for _, document in shown]))
-    axes[0][0].legend(fontsize="small")
+    _legend(figure, axes)
     return _svg(figure)
+
+
+def _look(number: int) -> dict[str, str]:
+    """Of the line of a run, which is the same in every panel."""
+    return {"color": PALETTE[number % len(PALETTE)], "ls": STYLES[number // len(PALETTE) % len(STYLES)]}
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    """One entry for each label of any panel."""
+    entries = {
+        label: handle
+        for axis in axes.flat
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=2, fontsize="small")
 
 
 def _plain(text: str) -> str:
@@ -67,16 +88,21 @@ def _plain(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _draw_curves(axis: Any, measure: str, evaluated: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _draw_curves(
+    axis: Any,
+    measure: str,
+    evaluated: Sequence[tuple[str, dict[str, Any]]],
+    looks: Mapping[str, Mapping[str, str]],
+) -> None:
     """One measure of several runs, with its intervals, and its reference lines."""
     for name, document in evaluated:
         line, steps = document[measure], document["steps"]
-        (drawn,) = axis.plot(steps, line[MIDDLE[measure]], marker="o", ms=3, label=name)
-        axis.fill_between(steps, line["low"], line["high"], alpha=0.2, color=drawn.get_color())
+        axis.plot(steps, line[MIDDLE[measure]], marker="o", ms=3, label=name, **looks[name])
+        axis.fill_between(steps, line["low"], line["high"], alpha=0.2, color=looks[name]["color"])
     lines = {"flat": ":", "feasible": "--"} if measure == "return" else {f"flat_{measure}": ":"}
     for level, style in lines.items():
         if (value := evaluated[0][1][level]) is not None and (measure == "return" or value):
-            axis.axhline(value, color="gray", ls=style, lw=1)
+            axis.axhline(value, color="gray", ls=style, lw=1, label=level.partition("_")[0])
     if measure != "return":
         axis.set_ylim(-0.03, 1.03)
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -110,9 +136,10 @@ def paths_svg(paths: Any, of: str) -> str:
 
 
 def _colour(index: int, count: int) -> Any:
+    """Of a skill or draw; many are shades from dark to light."""
     from matplotlib import colormaps
 
-    return colormaps["hsv"](index / count)
+    return PALETTE[index] if count <= len(PALETTE) else colormaps["viridis"](index / (count - 1))
 
 
 def _figure(rows: int, columns: int, size: float = 3.2) -> Any:

@@ -82,6 +82,8 @@ def fakes(tmp_path, monkeypatch):
     (tmp_path / "presets" / "room" / "tiny.toml").write_text(PRESET.strip())
     monkeypatch.setattr(presets, "folder", lambda: tmp_path / "presets")
     monkeypatch.setattr(startup, "prepare", lambda: "")
+    for step in ("train", "check"):
+        monkeypatch.setattr(f"hmrl_cli.runner.train.{step}", getattr(fakes, step))
     for wing, deeds in (
         (runner, ("evaluate", "describe", "render")),
         (report, ("page", "comparison")),
@@ -89,8 +91,6 @@ def fakes(tmp_path, monkeypatch):
         for deed in deeds:
             monkeypatch.setitem(sys.modules, f"{wing.__name__}.{deed}", fakes)
             monkeypatch.setattr(wing, deed, fakes, raising=False)
-    for step in ("train", "check"):
-        monkeypatch.setattr(f"hmrl_cli.runner.train.{step}", getattr(fakes, step))
     return fakes
 
 

@@ -31,6 +31,15 @@ def test_list(hmrl):
     assert "maml" in hmrl("list", "presets", "room/tiny").out
 
 
+def test_a_plugin_is_told_where_a_preset_is_wanted(hmrl):
+    for argv in (("show", "point"), ("meta-train", "point"), ("list", "presets", "point")):
+        wrong = hmrl(*argv)
+        assert wrong.code == 2 and "found 'point', a family (see: hmrl list families point)" in wrong.err
+    wrong = hmrl("list", "families", "maesn")
+    assert "'maesn', an algorithm (see: hmrl list algorithms maesn)\n" in wrong.err
+    assert "'icm', a bonus (see: hmrl list bonuses icm)" in hmrl("list", "icm").err
+
+
 def test_show(hmrl):
     shown = hmrl("show", "room/tiny").out
     assert "# hmrl meta-train room/tiny" in shown and "# hmrl pretrain-skills room/tiny" in shown

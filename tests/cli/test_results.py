@@ -18,7 +18,7 @@ def test_eval(hmrl, fakes):
     assert wrong.code == 2 and "did you mean 'rule'" in wrong.err and len(fakes.calls) == calls
     plain = hmrl("eval", *runs)
     assert plain.out.splitlines() == runs
-    assert "2 [1.5, 2.5]" in plain.err
+    assert "2.00 [1.50, 2.50]" in plain.err
     fakes.evaluate = lambda path, **kwargs: {"schema": 1, "run": str(path), "accuracy": [0.75]}
     assert "accuracy  [0.75]" in hmrl("eval", runs[0]).err
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from hmrl_cli.cli import tables
+
 ROW = {
     "run": "hmrl",
     "split": "test",
@@ -14,9 +16,9 @@ ROW = {
     "feasible": 321.83,
     "before": 150.2,
     "return": "239.4 [201.2, 250.1]",
-    "fraction": "0.56 [0.46, 0.69]",
     "success": "0.61 [0.48, 0.74]",
     "reached": "0.93 [0.83, 0.97]",
+    "fraction": "0.56 [0.46, 0.69]",
     "adaptation": "rule refit, imitation_steps 200, fallback 0.3",
 }
 
@@ -46,12 +48,36 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
     assert "hmrl minus split return success reached maesn_repeat test +120.0" in text
     assert "+0.23 [0.06, 0.40]" in text and "in every row: reward sparse, seeds own" in text
     wide, _ = on_a_terminal(120, "compare", run)
-    assert wide[0].split() == ["run", "split", "before", "return", "fraction", "success", "reached"]
+    assert wide[0].split() == ["run", "split", "before", "return", "success", "reached", "fraction"]
     plain = hmrl("compare", run).out.splitlines()
     assert "adaptation" in plain[0] and "flat_reached" not in plain[0]
     fakes.compare = lambda paths: {"rows": [ROW]}
     alone, _ = on_a_terminal(85, "compare", run)
     assert alone[0].split() == ["run", "split", "return", "success", "reached"] and len(alone) > 2
+
+
+def test_results_have_the_digits_that_are_shown(hmrl, fakes):
+    """In the order and with the names of a comparison, and without what rounding leaves of a sum."""
+    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    curve = {"mean": [-2.7e-20, 1e-3], "low": [-2.7e-20, -1e-9], "high": [0.1, 0.1]}
+    curves = {name: curve for name in ("fraction", "reached", "success")} | {
+        "return": curve | {"iqm": [1.0, 250.0]}
+    }
+    fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], "flat": -2.7e-20, "feasible": 1.0, **curves}
+    header, first, second, lines = hmrl("eval", run).err.splitlines()[-4:]
+    assert header.split() == ["updates", "return", "success", "reached", "fraction"]
+    assert first.split(maxsplit=1)[1].startswith("1.00 [0.00, 0.10]  0.00 [0.00, 0.10]") and "-" not in first
+    assert second.split()[1] == "250.0" and lines == "flat 0, feasible 1"
+
+
+def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):
+    lines, _ = on_a_terminal(80, "list")
+    assert lines.count("") == 3  # between the four tables
+    row = ["a" * 26, "pretrain-skills, meta-train", "word " * 20]
+    _, fitted = tables.fitted([["presets", "command", "description"], row], 80)
+    assert (
+        fitted[0] == f"{'a' * 26}  pretrain-skills,  word word word word word word word" and len(fitted) == 3
+    )
 
 
 @pytest.mark.parametrize("columns", [80, 60, 20])

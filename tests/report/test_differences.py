@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hmrl_cli.report import differences
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
 from hmrl_cli.report.differences import shown
@@ -42,3 +43,5 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
 
 def test_a_small_loss_is_shown_as_no_negative_zero():
     assert shown({"mean": -1e-9, "low": -1e-20, "high": 0.0}) == "0.00 [0.00, 0.00]"
+    assert shown({"mean": 0.004, "low": -0.004, "high": 0.01}, sign="+") == "0.00 [0.00, 0.01]"
+    assert str(differences._rounded(-0.001)) == "0.0"

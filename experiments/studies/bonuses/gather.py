@@ -1,23 +1,25 @@
 """Make the study's files of FOLDER/FAMILY/BONUS, the runs of run.sh.
 
-PYTHONPATH=experiments/studies python experiments/studies/bonuses/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/bonuses/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
 from shared import arms, figures, results
 from shared.differences import of_trainings
 
 HERE = Path(__file__).parent
 FAMILIES = {"sparse_point": "sparse point", "wheeled": "wheeled robot", "ant_maze": "ant in a maze"}
-BONUSES = ("none", "icm", "rnd", "counts", "information_gain")
+BONUSES = {"none": "PPO"} | {
+    bonus: f"PPO with {bonus}" for bonus in ("icm", "rnd", "counts", "information_gain")
+}
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figure."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), ["reached", "success"])
     summary["above no bonus"] = {
@@ -25,19 +27,23 @@ def main(folder: Path) -> None:
         for arm in summary["runs"]
         if not arm.endswith("/none")
     }
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """How often each bonus reaches the goal."""
     panels = []
     for family, title in FAMILIES.items():
-        present = [bonus for bonus in BONUSES if f"{family}/{bonus}" in summary["runs"]]
         lines = [
-            figures.Line(bonus, *arms.training_curve(arrays, f"{family}/{bonus}", "reached")[:2])
-            for bonus in present
+            figures.Line(name, *arms.training_curve(arrays, f"{family}/{bonus}", "reached")[:2])
+            for bonus, name in BONUSES.items()
+            if f"{family}/{bonus}" in summary["runs"]
         ]
         panels.append(figures.Panel(title, lines))
     figures.curves(
-        HERE / "training.svg", panels, "environment steps, millions", "share that reaches the goal"
+        study / "training.svg", panels, "environment steps, millions", "episodes at the goal, share"
     )
-    results.write(HERE, summary, arrays)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

@@ -1,6 +1,6 @@
 """Make the study's files of FOLDER/FAMILY/[LIBRARY/]ARM, the runs of run.sh.
 
-    PYTHONPATH=experiments/studies python experiments/studies/combination/gather.py FOLDER
+    PYTHONPATH=experiments/studies python experiments/studies/combination/gather.py [FOLDER]
 
 FOLDER/FAMILY/skill_cost.json, by skill_cost.py, and FOLDER/FAMILY/[LIBRARY/]exploration are taken along.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from shared import exploration, figures, paths, results
 from shared.differences import of_evaluations
 
 HERE = Path(__file__).parent
-FLAT = {"maml_repeat": "MAML, flat", "maesn_repeat": "MAESN, flat"}
+WITHOUT_SKILLS = {"maml_repeat": "MAML without skills", "maesn_repeat": "MAESN without skills"}
 OVER_SKILLS = {
     "skills_only": "skills, no meta-training",
     "hmrl_maml": "MAML over skills",
@@ -28,9 +27,9 @@ PICTURED = "ant_goal/diayn_places/exploration/hmrl"
 
 
 def arms_of(library: str) -> dict[str, str]:
-    """ARM -> how it is called, of the flat arms of a family and those over one of its libraries."""
-    flat = {f"{library.split('/')[0]}/{arm}": name for arm, name in FLAT.items()}
-    return flat | {f"{library}/{arm}": name for arm, name in OVER_SKILLS.items()}
+    """ARM -> how it is called, of the arms of a family without skills and those over one of its libraries."""
+    without = {f"{library.split('/')[0]}/{arm}": name for arm, name in WITHOUT_SKILLS.items()}
+    return without | {f"{library}/{arm}": name for arm, name in OVER_SKILLS.items()}
 
 
 def differences(library: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def differences(library: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def draw(library: str, summary: dict[str, Any], file: Path) -> None:
+def draw_arms(library: str, summary: dict[str, Any], file: Path) -> None:
     """Success and goals reached of every arm by exploring."""
     panels = {}
     for split in ("test", "hidden"):
@@ -59,8 +58,8 @@ def draw(library: str, summary: dict[str, Any], file: Path) -> None:
     figures.intervals(file, panels, "share of goals")
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figures."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder, ("success", "reached"))  # what its tables show
     summary["differences"] = {}
     for library in MAIN.values():
@@ -70,12 +69,15 @@ def main(folder: Path) -> None:
         for library, found in json.loads(file.read_text()).items():
             arrays[f"{file.parent.name}/{library}/skill_return"] = found.pop("return_per_skill")
             summary.setdefault("skill cost", {})[f"{file.parent.name}/{library}"] = found
+    return summary, arrays | paths.kept(PICTURED, folder / f"{PICTURED}.svg")
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Each body's arms, and what the latents of HMRL do."""
     for family, library in MAIN.items():
-        draw(library, summary, HERE / f"{family}.svg")
-    arrays |= paths.kept(PICTURED, folder / f"{PICTURED}.svg")
-    figures.paths(HERE / "paths.svg", arrays, PICTURED, "latent")
-    results.write(HERE, summary, arrays)
+        draw_arms(library, summary, study / f"{family}.svg")
+    figures.paths(study / "paths.svg", arrays, PICTURED, "latent")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

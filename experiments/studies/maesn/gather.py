@@ -1,11 +1,10 @@
 """Make the study's files of FOLDER/PRESET/ARM, the runs of run.sh and their evaluations.
 
-PYTHONPATH=experiments/studies python experiments/studies/maesn/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/maesn/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from hmrl_cli.lazy import np
 HERE = Path(__file__).parent
 BODIES = {"wheeled": "wheeled robot", "ant_goal": "ant", "pusher": "pusher"}
 ARMS = {
-    "maesn/test-sparse-own": "MAESN, own update",
     "maesn/test-sparse-refit": "MAESN, refit",
-    "latent_space/test-sparse-own": "LatentSpace, own update",
+    "maesn/test-sparse-own": "MAESN, own update",
     "latent_space/test-sparse-refit": "LatentSpace, refit",
+    "latent_space/test-sparse-own": "LatentSpace, own update",
     "maml/test-sparse-own": "MAML, own update",
 }
 PAIRS = (
@@ -41,14 +40,14 @@ PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN, rea
 PICTURED = "ant_goal/exploration/maesn"
 
 
-def line(label: str, key: str, arrays: dict[str, Any]) -> figures.Line:
-    """The fraction of the way from flat to feasible against updates."""
+def line(label: str, key: str, arrays: results.Arrays, episodes: int = 1) -> figures.Line:
+    """The fraction of the way from flat to feasible against updates, or episodes of so many an update."""
     middle, low, high = arrays[f"{key}/fraction_curve"]
-    return figures.Line(label, np.arange(len(middle)), middle, low, high)
+    return figures.Line(label, np.arange(len(middle)) * episodes, middle, low, high)
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figures."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     summary["exploration, share that a draw decides"] = exploration.gathered(folder)
     summary["differences"] = {
@@ -63,6 +62,11 @@ def main(folder: Path) -> None:
         for ours, theirs in PAIRS
         if {f"{body}/{ours}/success", f"{body}/{theirs}/success"} <= set(arrays)
     }
+    return summary, arrays | paths.kept(PICTURED, folder / f"{PICTURED}.svg")
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Fractions on each body, those of the pusher in more episodes, and what the latents of the ant do."""
     panels = [
         figures.Panel(
             title,
@@ -71,15 +75,21 @@ def main(folder: Path) -> None:
         )
         for body, title in BODIES.items()
     ]
-    figures.curves(HERE / "fractions.svg", panels, "updates of 50 episodes", "fraction of flat to feasible")
-    lines = [line(name, key, arrays) for key, name in LONG.items()]
+    figures.curves(study / "fractions.svg", panels, "updates of 50 episodes", "fraction of the way")
+    lines = [line(name, key, arrays, episodes_of(key, summary)) for key, name in LONG.items()]
     published = {"published for MAESN": PUBLISHED["pusher"]}
     panel = figures.Panel("pusher", lines, published)
-    figures.curves(HERE / "pusher_tuned.svg", [panel], "updates", "fraction of flat to feasible")
-    arrays |= paths.kept(PICTURED, folder / f"{PICTURED}.svg")
-    figures.paths(HERE / "paths.svg", arrays, PICTURED, "latent")
-    results.write(HERE, summary, arrays)
+    figures.curves(study / "pusher_tuned.svg", [panel], "episodes a task", "fraction of the way")
+    figures.paths(study / "paths.svg", arrays, PICTURED, "latent")
+
+
+def episodes_of(key: str, summary: dict[str, Any]) -> int:
+    """How many episodes an update has."""
+    arm, name = key.rsplit("/", 1)
+    number = summary["evaluations"][arm][name]["protocol"]
+    episodes: int = summary["protocols"][str(number)]["episodes"]
+    return episodes
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

@@ -1,11 +1,10 @@
 """Make the study's files of FOLDER/FAMILY/[LIBRARY/]ARM, the runs of run.sh and their evaluations.
 
-PYTHONPATH=experiments/studies python experiments/studies/many_episodes/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/many_episodes/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ HERE = Path(__file__).parent
 ARMS = {
     "hmrl": "HMRL: MAESN over skills",
     "skills_only": "skills, no meta-training",
-    "maesn_repeat": "MAESN, flat",
+    "maesn_repeat": "MAESN without skills",
 }
 FIGURES = {"wheeled": "wheeled/diayn16", "ant_goal": "ant_goal/diayn_places"}
 LIBRARIES = ("wheeled/diayn", *FIGURES.values())
 
 
 def arm_folder(library: str, arm: str) -> str:
-    """Flat arms stand beside the libraries of their family."""
+    """Arms without skills stand beside the libraries of their family."""
     return f"{library.split('/')[0] if arm == 'maesn_repeat' else library}/{arm}"
 
 
@@ -34,7 +33,7 @@ def at(updates: int, key: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return {name: arrays[f"{key}/{name}_curve"][:, updates] for name in ("fraction", "success", "reached")}
 
 
-def draw(library: str, arrays: dict[str, Any], file: Path) -> None:
+def draw_fractions(library: str, arrays: dict[str, Any], file: Path) -> None:
     """Fractions against updates, on test and hidden goals."""
     panels = []
     for split in ("test", "hidden"):
@@ -43,11 +42,11 @@ def draw(library: str, arrays: dict[str, Any], file: Path) -> None:
             middle, low, high = arrays[f"{arm_folder(library, arm)}/{split}-sparse-tuned/fraction_curve"]
             lines.append(figures.Line(name, np.arange(len(middle)), middle, low, high))
         panels.append(figures.Panel(f"{split} goals", lines))
-    figures.curves(file, panels, "updates of 50 episodes", "fraction of flat to feasible")
+    figures.curves(file, panels, "updates of 50 episodes", "fraction of the way")
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figures."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     keys = [
         f"{arm}/{name}"
@@ -68,10 +67,14 @@ def main(folder: Path) -> None:
         for arm in ("skills_only", "maesn_repeat")
         for split in ("test", "hidden")
     }
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Each body's arms."""
     for family, library in FIGURES.items():
-        draw(library, arrays, HERE / f"{family}.svg")
-    results.write(HERE, summary, arrays)
+        draw_fractions(library, arrays, study / f"{family}.svg")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

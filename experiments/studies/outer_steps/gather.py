@@ -1,32 +1,44 @@
 """Make the study's files of FOLDER/ALGORITHM/ARM, the runs of run.sh.
 
-PYTHONPATH=experiments/studies python experiments/studies/outer_steps/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/outer_steps/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
 from shared import arms, figures, results
 
 HERE = Path(__file__).parent
-ARMS = ("ten_remembering", "ten_alone", "five_remembering", "five_alone", "clipped")
+ARMS = {
+    "ten_remembering": "ten products, memory",
+    "ten_alone": "ten products",
+    "five_remembering": "five products, memory",
+    "five_alone": "five products",
+    "clipped": "ProMP",
+}
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figure."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     measures = ["return_after", "success_after"]
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), measures)
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Success of each arm in training."""
     panels = []
     for algorithm in ("maesn", "maml"):
-        curves = {arm: arms.training_curve(arrays, f"{algorithm}/{arm}", "success_after") for arm in ARMS}
-        lines = [figures.Line(arm.replace("_", " "), *curve[:2]) for arm, curve in curves.items()]
+        lines = [
+            figures.Line(name, *arms.training_curve(arrays, f"{algorithm}/{arm}", "success_after")[:2])
+            for arm, name in ARMS.items()
+        ]
         panels.append(figures.Panel(algorithm.upper(), lines))
-    figures.curves(HERE / "training.svg", panels, "environment steps, millions", "success, share of episodes")
-    results.write(HERE, summary, arrays)
+    figures.curves(study / "training.svg", panels, "environment steps, millions", "success, share")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

@@ -1,35 +1,45 @@
 """Make the study's files of FOLDER/ARM, the runs of run.sh and their evaluations.
 
-PYTHONPATH=experiments/studies python experiments/studies/pusher/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/pusher/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
 from shared import arms, figures, results
 
 HERE = Path(__file__).parent
+ARMS = (
+    "trust_region",
+    "trust_region_003",
+    "trust_region_003_long",
+    "trust_region_01",
+    "clipped",
+    "clipped_normal",
+    "clipped_normal_15",
+    "clipped_normal_15_fast",
+    "clipped_normal_20_tasks",
+    "clipped_normal_15_new_tasks",
+)
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figure."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     measures = ["return_after", "success_after", "latent_kl"]
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), measures)
-    names = {arm: arm.replace("_", " ") for arm in summary["runs"]}
-    learned = {name: summary["training"][arm]["success_after"]["last_fifth"] for arm, name in names.items()}
-    carried = {
-        name: summary["evaluations"][arm]["test-sparse-refit"]["fraction"] for arm, name in names.items()
-    }
-    panels = {
-        "success on training tasks, dense": learned,
-        "fraction on test tasks, sparse, by refit": carried,
-    }
-    figures.intervals(HERE / "arms.svg", panels, "share, or fraction of flat to feasible")
-    results.write(HERE, summary, arrays)
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """What each arm learned, and what it carries over."""
+    learned = {arm: summary["training"][arm]["success_after"]["last_fifth"] for arm in ARMS}
+    carried = {arm: summary["evaluations"][arm]["test-sparse-refit"]["fraction"] for arm in ARMS}
+    panels = {"training tasks, dense: success": learned, "test tasks, sparse: fraction by refit": carried}
+    figures.intervals(study / "arms.svg", panels, "share, or fraction of the way")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

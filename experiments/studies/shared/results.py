@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,13 +176,30 @@ def gather(folder: Path, measures: Sequence[str] = MEASURES) -> tuple[dict[str, 
     return summary, as_kept(arrays)
 
 
-def write(study: Path, summary: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write both files of a study; the figures are drawn before, and are held to their sizes here."""
-    (study / "summary.json").write_text(_rows(summary))
-    np.savez_compressed(study / "per_task.npz", **as_kept(arrays))
+def main(
+    study: Path,
+    collect: Callable[[Path], tuple[dict[str, Any], Arrays]],
+    draw: Callable[[Path, dict[str, Any], Arrays], None],
+) -> None:
+    """Write the data of a study from FOLDER on the command line, if there is one; draw its data's figures."""
+    for folder in sys.argv[1:2]:
+        write(study, *collect(Path(folder)))
+    draw(study, *read(study))
     sizes = {file.name: file.stat().st_size for file in sorted(study.glob("*.svg"))}
     assert len(sizes) <= FIGURES and all(size <= FIGURE for size in sizes.values()), sizes
+
+
+def write(study: Path, summary: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write both files of a study."""
+    (study / "summary.json").write_text(_rows(summary))
+    np.savez_compressed(study / "per_task.npz", **as_kept(arrays))
     assert (size := (study / "summary.json").stat().st_size) <= SUMMARY, f"summary.json: {size} bytes"
+
+
+def read(study: Path) -> tuple[dict[str, Any], Arrays]:
+    """What `write` wrote."""
+    with np.load(study / "per_task.npz") as arrays:
+        return json.loads((study / "summary.json").read_text()), dict(arrays)
 
 
 def _rows(summary: Mapping[str, Any]) -> str:

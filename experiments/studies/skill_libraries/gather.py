@@ -1,12 +1,11 @@
 """Make the study's files of FOLDER/FAMILY/PRESET, the runs of run.sh, wheeled.sh and trials.sh.
 
-PYTHONPATH=experiments/studies python experiments/studies/skill_libraries/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/skill_libraries/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +59,22 @@ def representation_row(arm: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figures."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     summary["libraries"] = {arm: library_row(arm, arrays) for arm in summary["runs"]}
     learned = [arm for arm in summary["runs"] if f"{arm}/metrics/gain" in arrays]
     summary["representations"] = {arm: representation_row(arm, arrays) for arm in learned}
     for arm in PICTURED:
         arrays |= paths.kept(arm, folder / arm / "skills.svg")
-        figures.paths(HERE / f"{arm.replace('/', '_')}.svg", arrays, arm, "skill")
-    results.write(HERE, summary, arrays)
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Paths of the skills of three libraries."""
+    for arm in PICTURED:
+        figures.paths(study / f"{arm.replace('/', '_')}.svg", arrays, arm, "skill")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)

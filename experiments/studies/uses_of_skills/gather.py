@@ -1,12 +1,11 @@
 """Make the study's files of FOLDER/REWARD/ARM and FOLDER/imitation, the runs and answers of run.sh.
 
-PYTHONPATH=experiments/studies python experiments/studies/uses_of_skills/gather.py FOLDER
+PYTHONPATH=experiments/studies python experiments/studies/uses_of_skills/gather.py [FOLDER]
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
 NAMES = {
-    "scratch": "from scratch",
-    "best_skill": "starting as the best skill",
-    "hierarchy": "acting through the skills",
+    "scratch": "PPO from scratch",
+    "best_skill": "PPO from the best skill",
+    "hierarchy": "PPO through the skills",
 }
 
 
@@ -36,8 +35,8 @@ def walk(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(folder: Path) -> None:
-    """Write summary, arrays and figure."""
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
     summary, arrays = results.gather(folder)
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), ["return", "reached"])
     summary["above scratch"] = {  # those that start as a skill draw other goals
@@ -53,6 +52,11 @@ def main(folder: Path) -> None:
         summary["walks"][f"{file.stem} degrees"] = walk(found)
         for name in ("log_q", "distance", "distance_of_chosen", "distance_of_mean"):
             arrays[f"imitation/{file.stem}/{name}"] = found[name]
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """How often each policy reaches the goal."""
     panels = [
         figures.Panel(
             f"{reward} reward",
@@ -64,10 +68,9 @@ def main(folder: Path) -> None:
         for reward in ("dense", "sparse")
     ]
     figures.curves(
-        HERE / "training.svg", panels, "environment steps, millions", "share that reaches the goal"
+        study / "training.svg", panels, "environment steps, millions", "episodes at the goal, share"
     )
-    results.write(HERE, summary, arrays)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    results.main(HERE, collect, draw)
