@@ -20,6 +20,8 @@ class Strict(pydantic.BaseModel):
 
     # what a run had before a setting existed, where that is another value than the default
     before: ClassVar[Mapping[str, Any]] = {}
+    # settings of a family that decide about its tasks, and not about what its skills act in
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward"})
 
     @pydantic.field_validator("*")
     @classmethod

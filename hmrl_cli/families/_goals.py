@@ -41,8 +41,9 @@ def disc(place: Array, radius: float) -> Array:
     return jnp.concatenate([place, jnp.array([0.0, radius])])[None]
 
 
-def half_circle(key: Key, split: Split, radius: float) -> Array:
-    """Draw a goal [2] at the angle U(0, pi), or U(pi, 2 pi) for the hidden split."""
-    angle = uniform(key, split, high=jnp.pi)
-    side = -1.0 if split == "hidden" else 1.0
+def sector_goal(key: Key, split: Split, radius: float | Array, share: float = 0.5) -> Array:
+    """Draw a goal [2] at the angle U(0, 2 pi share), or for the hidden split from the rest of the circle."""
+    hidden = split == "hidden"
+    angle = uniform(key, split, high=2 * jnp.pi * (1.0 - share if hidden else share))
+    side = -1.0 if hidden else 1.0
     return radius * jnp.stack([jnp.cos(angle), side * jnp.sin(angle)])

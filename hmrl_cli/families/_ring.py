@@ -5,28 +5,63 @@ Gupta et al. 2018, 1802.07245, section 6 and appendix.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import pydantic
 
-from hmrl_cli.lazy import jnp
+from hmrl_cli.families._goals import sector_goal, uniform
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array
+    from hmrl_cli.types import Array, Key, Split, Task
+
+
+MARGIN = 1.1  # of the nearest goal of an arena: where doing nothing ends moves a little
 
 
 class RingConfig(Strict):
     """The settings that the ring families share."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset(
+        {"horizon", "reward", "goals", "goal_radius", "sector", "sparse_radius"}
+    )
     reward: Reward = pydantic.Field("dense", description="dense, or flat outside the disc around the goal")
+    goals: Literal["ring", "arena"] = pydantic.Field(
+        "ring",
+        description="goals at their radius, or anywhere within it where doing nothing does not succeed",
+    )
     goal_radius: float = pydantic.Field(
-        2.0, gt=0, le=100, description="distance of the goals from the start, m"
+        2.0, gt=0, le=100, description="distance of the goals from the start, of an arena the largest, m"
+    )
+    sector: float = pydantic.Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="share of the circle for training and test goals; hidden ones have the rest",
     )
     sparse_radius: float = pydantic.Field(
         0.8, gt=0, le=100, description="success, and all of the sparse signal, is this near to the goal, m"
     )
+
+    @pydantic.model_validator(mode="after")
+    def _arena_has_room(self) -> Self:
+        if self.goals == "arena" and self.goal_radius <= MARGIN * self.sparse_radius:
+            raise ValueError(
+                f"goal_radius: found {self.goal_radius}; must be more than {MARGIN} sparse_radius, "
+                f"{MARGIN * self.sparse_radius:.2g}, in an arena"
+            )
+        return self
+
+
+def sample_goal(key: Key, split: Split, config: RingConfig) -> Task:
+    """Draw a goal [2] of a split, m: even over the angles of its sector, or over the area."""
+    if config.goals == "ring":
+        return sector_goal(key, split, config.goal_radius, config.sector)
+    nearest = MARGIN * config.sparse_radius
+    square = uniform(jax.random.fold_in(key, 1), split, low=nearest**2, high=config.goal_radius**2)
+    return sector_goal(key, split, jnp.sqrt(square), config.sector)
 
 
 def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Array:

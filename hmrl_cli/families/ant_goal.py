@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant, _ring
-from hmrl_cli.families._goals import disc, half_circle
+from hmrl_cli.families._goals import disc
 from hmrl_cli.families._walkers import Job, Outcome, employ
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
@@ -40,7 +40,7 @@ def make(config: Config) -> TaskFamily:
         return Outcome(ALIVE - cost, _ring.in_disc(offset, config))
 
     job = Job(
-        sample=lambda key, split: half_circle(key, split, config.goal_radius),
+        sample=lambda key, split: _ring.sample_goal(key, split, config),
         task_size=2,
         judge=judge,
         controller=lambda state, task: _ant.walk_to(state, task, config.gear),

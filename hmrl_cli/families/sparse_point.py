@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pydantic
 
 from hmrl_cli.families import _plane
-from hmrl_cli.families._goals import half_circle
+from hmrl_cli.families._goals import sector_goal
 from hmrl_cli.lazy import jnp
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward, TaskFamily
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Config(Strict):
     """A point that walks to a goal on the upper unit half circle."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "sector", "sparse_radius"})
     name: Literal["sparse_point"] = pydantic.Field("sparse_point", description="PEARL's sparse point robot")
     reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
     horizon: int = pydantic.Field(
@@ -27,13 +28,19 @@ class Config(Strict):
     sparse_radius: float = pydantic.Field(
         0.2, gt=0, le=1, description="success, and all of the sparse reward, is this near to the goal"
     )
+    sector: float = pydantic.Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="share of the circle for training and test goals; hidden ones have the rest",
+    )
 
 
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0), never an early end.
 
     Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius`, else 0.
-    The hidden goals are those of the lower half circle.  Success: within `sparse_radius` of the goal.
+    Training and test goals lie on a sector of the unit circle, hidden ones on the rest.  Success: within `sparse_radius` of the goal.
     """
 
     def reward(offset: Array) -> Array:
@@ -44,7 +51,7 @@ def make(config: Config) -> TaskFamily:
 
     return _plane.family(
         name=config.name,
-        sample=lambda key, split: half_circle(key, split, radius=1.0),
+        sample=lambda key, split: sector_goal(key, split, 1.0, config.sector),
         reward=reward,
         ended=None,
         success_radius=config.sparse_radius,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pydantic
 
 from hmrl_cli.families import _physics, _ring
-from hmrl_cli.families._goals import disc, half_circle
+from hmrl_cli.families._goals import disc
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Continuous, EnvState, Scene, TaskFamily
 
@@ -126,7 +126,7 @@ def make(config: Config) -> TaskFamily:
 
     return TaskFamily(
         name=config.name,
-        sample=lambda key, split: half_circle(key, split, config.goal_radius),
+        sample=lambda key, split: _ring.sample_goal(key, split, config),
         reset=reset,
         step=step,
         controller=lambda state, task: _drive(state, task, config),

@@ -31,7 +31,7 @@ def skills_experiment(experiment: Experiment) -> Experiment | None:
             f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
         )
     theirs, ours = (dict(e.family) for e in (trained, experiment))
-    for field in sorted(theirs.keys() - {"horizon", "reward"}):
+    for field in sorted(theirs.keys() - experiment.family.of_tasks):
         if theirs[field] != ours[field]:
             raise InputError(
                 f"hierarchy.skills: {source} was trained with family.{field} = {theirs[field]!r}; "
