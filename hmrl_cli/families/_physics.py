@@ -182,8 +182,11 @@ def features(q_size: int, position: int = 2) -> Mapping[str, Callable[[Array], A
     """Name the parts of an observation (q [q_size], qd) that starts with `position` coordinates.
 
     `xy` is the place in the plane that the body moves in, so for a body in the x-z plane it is (x, z).
+    `speed` is that along x, which such a body runs at.
     """
+    along = {"speed": lambda obs: obs[..., q_size : q_size + 1]} if position == 1 else {}
     return {
+        **along,
         "identity": lambda obs: obs,
         "xy": lambda obs: obs[..., :2],
         "body": lambda obs: obs[..., position:],

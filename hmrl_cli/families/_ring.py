@@ -25,7 +25,7 @@ class RingConfig(Strict):
     """The settings that the ring families share."""
 
     of_tasks: ClassVar[frozenset[str]] = frozenset(
-        {"horizon", "reward", "goals", "goal_radius", "sector", "sparse_radius"}
+        {"horizon", "reward", "control_cost", "goals", "goal_radius", "sector", "sparse_radius"}
     )
     reward: Reward = pydantic.Field("dense", description="dense, or flat outside the disc around the goal")
     goals: Literal["ring", "arena"] = pydantic.Field(

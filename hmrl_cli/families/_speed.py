@@ -7,7 +7,7 @@ Finn et al. 2017, 1703.03400, section 5.3; the sparse direction is that of Hyper
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pydantic
 
@@ -26,6 +26,7 @@ KEPT = 1.0  # s, for which a speed is to be kept
 class SpeedConfig(Strict):
     """The settings of a family of speeds."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "tolerance"})
     reward: Reward = pydantic.Field("dense", description="dense, or only near the wanted speed")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
     tolerance: float = pydantic.Field(
@@ -39,6 +40,7 @@ class SpeedConfig(Strict):
 class DirectionConfig(Strict):
     """The settings of a family of directions."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "sparse_distance"})
     reward: Reward = pydantic.Field("dense", description="dense, or only far out in the direction")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
     sparse_distance: float = pydantic.Field(

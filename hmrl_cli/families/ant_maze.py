@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import pydantic
 
@@ -60,6 +60,7 @@ LAYOUTS = {
 class Config(_ant.AntConfig):
     """An ant that has to walk around a wall."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "sparse_radius"})
     name: Literal["ant_maze"] = pydantic.Field("ant_maze", description="an ant in a maze")
     layout: Literal["u_maze", "corridor"] = pydantic.Field("u_maze", description="where the walls are")
     reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
@@ -22,6 +22,7 @@ ROUTE = ((2.0, 2.0), (2.0, -2.0), (-2.0, -2.0), (-2.0, 2.0), (2.0, 2.0))  # DIAY
 class Config(_ant.AntConfig):
     """An ant that walks around a square."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "sparse_radius"})
     name: Literal["ant_waypoint"] = pydantic.Field("ant_waypoint", description="DIAYN's ant with waypoints")
     reward: Reward = pydantic.Field("dense", description="dense, or only for a waypoint")
     horizon: int = pydantic.Field(500, gt=0, le=10_000, description="steps of an episode")

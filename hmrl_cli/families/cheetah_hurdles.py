@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
@@ -27,6 +27,7 @@ BEHIND = 0.75  # m, of the torso's middle behind a hurdle: the whole body is ove
 class Config(_cheetah.CheetahConfig):
     """A half-cheetah that runs over hurdles."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "hurdles_to_clear"})
     name: Literal["cheetah_hurdles"] = pydantic.Field("cheetah_hurdles", description="half-cheetah, hurdles")
     reward: Reward = pydantic.Field("dense", description="hurdles passed and speed, or hurdles alone")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pydantic
 
@@ -23,6 +23,7 @@ END_RANGE = 0.01  # the episode ends this near to the goal, in both coordinates
 class Config(Strict):
     """A point that walks to a goal in the plane."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "sparse_radius"})
     name: Literal["point"] = pydantic.Field("point", description="MAML's 2-D navigation")
     reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
     horizon: int = pydantic.Field(100, gt=0, le=10_000, description="steps of an episode")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 from xml.etree import ElementTree
 
 import pydantic
@@ -36,6 +36,9 @@ PLACES = (0, 1, *range(3, 3 + 2 * BLOCKS))  # the coordinates that are lengths
 class Config(Strict):
     """A gripper that pushes one of five blocks to a goal."""
 
+    of_tasks: ClassVar[frozenset[str]] = frozenset(
+        {"horizon", "reward", "sparse_radius", "tasks_per_arrangement"}
+    )
     name: Literal["pusher"] = pydantic.Field("pusher", description="MAESN's pusher")
     reward: Reward = pydantic.Field("dense", description="dense, or flat outside the disc around the goal")
     horizon: int = pydantic.Field(50, gt=0, le=10_000, description="steps of an episode")

@@ -40,7 +40,8 @@ def make(config: Config) -> TaskFamily:
     """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0), never an early end.
 
     Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius`, else 0.
-    Training and test goals lie on a sector of the unit circle, hidden ones on the rest.  Success: within `sparse_radius` of the goal.
+    Training and test goals lie on a sector of the unit circle, hidden ones on the rest.  Success: within
+    `sparse_radius` of the goal.
     """
 
     def reward(offset: Array) -> Array:
