@@ -81,7 +81,17 @@ class Training(Strict):
 
 
 SCHEDULE = ("step_decay", "step_hold", "step_floor")  # of an algorithm, and of an evaluation in its place
-BY_RULE = ("rule", "relabel", *SCHEDULE, "imitation_steps", "least_gain", "fallback", "late_fallback")
+BY_RULE = (
+    "rule",
+    "relabel",
+    "selectivity",
+    "imitation",
+    *SCHEDULE,
+    "imitation_steps",
+    "least_gain",
+    "fallback",
+    "late_fallback",
+)
 
 
 class Relabel(Strict):
@@ -91,10 +101,13 @@ class Relabel(Strict):
     """
 
     broad: float = pydantic.Field(
-        default=0.2, ge=0, le=1, description="share of the prior that is even over all skills, not learned"
+        default=0.5, ge=0, le=1, description="share of the prior that is even over all skills, not learned"
     )
-    sight: float = pydantic.Field(
-        default=0.2, gt=0, le=10, description="distance from which a reward would have been met"
+    sight: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="distance from which a reward would have been met; none: as on training tasks, or 0.2",
     )
     width: float = pydantic.Field(
         default=0.06, gt=0, le=10, description="of the kernels of the learned prior"
@@ -105,12 +118,31 @@ class Relabel(Strict):
     exploit: float = pydantic.Field(
         default=0.5, gt=0, le=1, description="share of a batch that goes for what was found"
     )
-    selectivity: float = pydantic.Field(
-        default=10.0, gt=0, le=1000, description="log weight of the best decision over that of a mean one"
-    )
     imprecision: float = pydantic.Field(
         default=0.05, gt=0, le=10, description="least spread of the skills that go for what was found"
     )
+
+
+class Imitation(Strict):
+    """How the policy imitates good episodes in a refit."""
+
+    learning_rate: float = pydantic.Field(default=1e-2, gt=0, lt=1, description="Adam's")
+    episodes: int = pydantic.Field(default=8, gt=0, le=10_000, description="that one gradient step looks at")
+
+
+class Tuning(Strict):
+    """How the policy is tuned by clipped gradient steps after the updates by the rule."""
+
+    learning_rate: float = pydantic.Field(default=1e-3, gt=0, lt=1, description="Adam's, at the start")
+    target_kl: float = pydantic.Field(
+        default=0.02,
+        gt=0,
+        description="mean KL before a batch's last step, which the learning rate adapts to",
+    )
+    epochs: int = pydantic.Field(
+        default=10, gt=1, le=1000, description="gradient steps on each batch of episodes"
+    )
+    clip: float = pydantic.Field(default=0.2, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
 
 
 class Evaluation(Strict):
@@ -126,7 +158,15 @@ class Evaluation(Strict):
         description="the trained inner update, a refit to all episodes so far, weighted by their returns, or "
         "a search in the space of skills",
     )
+    selectivity: float = pydantic.Field(
+        default=10.0,
+        gt=0,
+        le=1000,
+        description="log weight of the best experience over that of a mean one, in a refit or relabelled",
+    )
     relabel: Relabel = pydantic.Field(default=Relabel(), description="how the rule relabel searches")
+    imitation: Imitation = pydantic.Field(default=Imitation(), description="of good episodes in a refit")
+    tuning: Tuning = pydantic.Field(default=Tuning(), description="of the policy, after `tune_after`")
     step_decay: float | None = pydantic.Field(
         default=None,
         gt=0,
@@ -187,11 +227,15 @@ class Evaluation(Strict):
         if self.rule != "gradient":
             found |= dict.fromkeys(SCHEDULE, f"evaluation.rule is {self.rule}")
         if self.rule == "gradient":
-            found["least_gain"] = "evaluation.rule is gradient"
+            found |= dict.fromkeys(("least_gain", "selectivity"), "evaluation.rule is not refit or relabel")
         if self.rule != "refit":
-            found["imitation_steps"] = "evaluation.rule is not refit"
+            found |= dict.fromkeys(("imitation_steps", "imitation"), "evaluation.rule is not refit")
+        elif not self.imitation_steps:
+            found["imitation"] = "evaluation.imitation_steps is 0"
+        if self.tune_after is None:
+            found["tuning"] = "there is no evaluation.tune_after"
         if self.rule == "relabel":
-            found |= dict.fromkeys(("late_fallback", "tune_after"), "evaluation.rule is relabel")
+            found |= dict.fromkeys(("late_fallback", "tune_after", "tuning"), "evaluation.rule is relabel")
         else:
             found["relabel"] = "evaluation.rule is not relabel"
         if not self.fallback:
@@ -201,7 +245,7 @@ class Evaluation(Strict):
         if self.tune_after == 0 and self.adapt_steps:
             found |= dict.fromkeys(BY_RULE, "no update goes by the rule, with evaluation.tune_after 0")
         if not self.adapt_steps:
-            found |= dict.fromkeys((*BY_RULE, "tune_after"), "there is no update")
+            found |= dict.fromkeys((*BY_RULE, "tune_after", "tuning"), "there is no update")
         return found
 
 

@@ -28,12 +28,10 @@ from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
     from hmrl_cli.meta_gradient.inner_loop import Episodes
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Params
 
-SELECTIVITY = 10.0  # log of the weight of the best episode over that of an average one
 LEVEL = 0.25  # share of the first batch that may be as good as nothing
-IMITATION_RATE = 1e-2  # Adam
-IMITATED = 8  # episodes that a gradient step looks at
 
 
 class Memory(NamedTuple):
@@ -78,8 +76,8 @@ def _of(episodes: Episodes) -> Memory:
     )
 
 
-def worth(memory: Memory) -> Array:
-    """Weights [M] of the episodes, summing to 1: w ~ exp(s (R - max R) / (max R - mean R)).
+def weights(memory: Memory, selectivity: float) -> Array:
+    """Weights [M] of the episodes, summing to 1: w ~ exp(selectivity (R - max R) / (max R - mean R)).
 
     Returns that are all alike give even weights, a few that stand out nearly all; without episodes, zeros.
     """
@@ -87,7 +85,7 @@ def worth(memory: Memory) -> Array:
     best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
     # what float32 sums leave of equal returns is no difference
     spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    log_weight = jnp.maximum(SELECTIVITY * (memory.returned - best) / spread, -50.0)
+    log_weight = jnp.maximum(selectivity * (memory.returned - best) / spread, -50.0)
     return jax.nn.softmax(log_weight, where=memory.kept > 0)
 
 
@@ -114,10 +112,7 @@ def refit(
     start: AdaptState,
     memory: Memory,
     policy: Network,
-    imitation_steps: int,
-    *,
-    first: int = 0,
-    least_gain: float = 0.0,
+    budget: Evaluation,
 ) -> AdaptState:
     """The latent and the policy that the episodes speak for; as at the start while nothing was found.
 
@@ -126,23 +121,21 @@ def refit(
         start: what acted before any episode; where both begin.
         memory: of all episodes so far.
         policy: pi(a | o, z).
-        imitation_steps: gradient steps of the policy; 0: it stays.
-        first: episodes of the first batch.
-        least_gain: in units of the return, what counts as found; 0: everything.
+        budget: its settings; without a `least_gain`, everything counts as found.
     """
-    if not imitation_steps:
+    if not budget.imitation_steps:
         memory = memory._replace(kept=memory.kept * memory.own)
-    weight = worth(memory)
+    weight = weights(memory, budget.selectivity)
     latent = start.latent
     if latent is not None and memory.latent is not None:
         latent = posterior(latent, memory.latent, weight)
     params = start.params
-    if imitation_steps:
-        params = imitate(key, params, memory, weight, policy, imitation_steps)
+    if budget.imitation_steps:
+        params = imitate(key, params, memory, weight, policy, budget)
     fitted = AdaptState(params, latent)
-    if not least_gain:
+    if not budget.least_gain:
         return fitted
-    is_found = found(memory, first, least_gain)
+    is_found = found(memory, budget.episodes, budget.least_gain)
     return jax.tree.map(lambda new, old: jnp.where(is_found, new, old), fitted, start)
 
 
@@ -159,12 +152,14 @@ def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
     return Gaussian(mean, 0.5 * jnp.log(variance))
 
 
-def imitate(key: Key, params: Params, memory: Memory, weight: Array, policy: Network, steps: int) -> Params:
+def imitate(
+    key: Key, params: Params, memory: Memory, weight: Array, policy: Network, budget: Evaluation
+) -> Params:
     """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam.
 
     Each step draws a few episodes in proportion to their weights: most of a memory has next to none.
     """
-    adam = optax.adam(IMITATION_RATE)
+    adam = optax.adam(budget.imitation.learning_rate)
 
     def loss(params: Params, drawn: Memory) -> Array:
         latent = drawn.latent
@@ -180,6 +175,7 @@ def imitate(key: Key, params: Params, memory: Memory, weight: Array, policy: Net
         return (optax.apply_updates(params, updates), optimizer), None
 
     # by the cumulated weights: a categorical draw would make a random number for every episode of the memory
-    rows = jax.random.choice(key, weight.shape[0], (steps, IMITATED), p=weight)
+    shape = (budget.imitation_steps, budget.imitation.episodes)
+    rows = jax.random.choice(key, weight.shape[0], shape, p=weight)
     (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), rows)
     return params

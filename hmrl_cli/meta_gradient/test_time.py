@@ -70,7 +70,7 @@ def adapt(
     memory = None
     if budget.rule == "refit" and by_rule:
         memory = refit.empty(jax.eval_shape(run, start, jnp.int32(0)), by_rule)
-    optimizer = tuning.init(start) if by_rule < budget.adapt_steps else None
+    optimizer = tuning.init(start, budget.tuning) if by_rule < budget.adapt_steps else None
     first = Carried(start, memory, optimizer)
     last, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
     return last.acting, records
@@ -103,20 +103,12 @@ def _updates(
         assert now.memory is not None
         memory = refit.remember(now.memory, episodes, count)
         refit_key = jax.random.fold_in(key, budget.adapt_steps + 1 + count)
-        acting = refit.refit(
-            refit_key,
-            start,
-            memory,
-            policy,
-            budget.imitation_steps,
-            first=budget.episodes,
-            least_gain=budget.least_gain or 0.0,
-        )
+        acting = refit.refit(refit_key, start, memory, policy, budget)
         return now._replace(acting=acting, memory=memory)
 
     def tuned(now: Carried, _: Array, episodes: Episodes) -> Carried:
         assert now.optimizer is not None
-        acting, optimizer = tuning.step(now.acting, now.optimizer, episodes, policy)
+        acting, optimizer = tuning.step(now.acting, now.optimizer, episodes, policy, budget.tuning)
         return now._replace(acting=acting, optimizer=optimizer)
 
     def stays(now: Carried, _: Array, __: Episodes) -> Carried:

@@ -19,18 +19,21 @@ from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
     from hmrl_cli.learning.distributions import Policy
+    from hmrl_cli.schema import Tuning
     from hmrl_cli.types import Array, Params
 
-SETTINGS = clipped_step.Config(epochs=10, clip=0.2, target_kl=0.02)
 
-
-def init(state: AdaptState) -> clipped_step.State:
+def init(state: AdaptState, settings: Tuning) -> clipped_step.State:
     """Before the first update."""
-    return clipped_step.init(state.params, SETTINGS)
+    return clipped_step.init(state.params, _steps(settings))
 
 
 def step(
-    state: AdaptState, optimizer: clipped_step.State, episodes: Episodes, policy: Network
+    state: AdaptState,
+    optimizer: clipped_step.State,
+    episodes: Episodes,
+    policy: Network,
+    settings: Tuning,
 ) -> tuple[AdaptState, clipped_step.State]:
     """One update of the policy's parameters; the latent's distribution stays.
 
@@ -41,6 +44,7 @@ def step(
         optimizer: of the updates before.
         episodes: of one task.
         policy: pi(a | o, z).
+        settings: of the steps.
     """
     steps = episodes.transitions
     latent = inner_loop.spread_latent(episodes.latent, steps.obs.shape[1])
@@ -51,13 +55,17 @@ def step(
 
     def loss(_: Params, new: Policy) -> Array:
         ratio = jnp.exp(new.log_prob(steps.action) - steps.log_prob)
-        limited = jnp.clip(ratio, 1.0 - SETTINGS.clip, 1.0 + SETTINGS.clip)
+        limited = jnp.clip(ratio, 1.0 - settings.clip, 1.0 + settings.clip)
         return -masked_mean(jnp.minimum(ratio * episodes.advantage, limited * episodes.advantage), counted)
 
     def divergence(old: Policy, new: Policy) -> Array:
         return masked_mean(jax.lax.stop_gradient(old).kl(new), counted)
 
     params, optimizer, _ = clipped_step.step(
-        state.params, optimizer, Problem(outputs, loss, divergence), SETTINGS
+        state.params, optimizer, Problem(outputs, loss, divergence), _steps(settings)
     )
     return state._replace(params=params), optimizer
+
+
+def _steps(settings: Tuning) -> clipped_step.Config:
+    return clipped_step.Config(**settings.model_dump())

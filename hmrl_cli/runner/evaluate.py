@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
 from hmrl_cli.compute.finite import check_finite
+from hmrl_cli.config.layers import leaves
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.tasks import tasks_digest
@@ -122,7 +123,7 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
         "num_seeds": experiment.training.num_seeds,
         "episodes": budget.episodes,
         "env_steps": _experience(trained.parts, budget),
-        "adaptation": budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}),
+        "adaptation": dict(leaves(budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}))),
     }
 
 

@@ -80,7 +80,7 @@ def adapt(
         counted = jnp.where(plan.found, exploits, 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
         outcome = Adaptation(*(masked_mean(x, counted) for x in record))
-        return (_learned(plan, memory, new, held.action, least_gain, settings), memory), outcome
+        return (_learned(plan, memory, new, held.action, least_gain, budget), memory), outcome
 
     start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
     nothing = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
@@ -117,11 +117,11 @@ def _held(
 
 
 def _learned(
-    plan: Plan, memory: Memory, new: Memory, aims: Array, least_gain: Array | float, settings: Relabel
+    plan: Plan, memory: Memory, new: Memory, aims: Array, least_gain: Array | float, budget: Evaluation
 ) -> Plan:
     """With what a batch has shown."""
-    center, std = relabel.target(memory, settings)
+    center, std = relabel.target(memory, budget.selectivity, budget.relabel.imprecision)
     belief = plan.belief
     for row in range(len(aims)):
-        belief = beliefs.ruled_out(belief, aims[row], new.skill[row], new.valid[row], settings)
+        belief = beliefs.ruled_out(belief, aims[row], new.skill[row], new.valid[row])
     return Plan(belief, center, std, relabel.gain(memory) > least_gain)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CANDIDATES = 512  # places of either prior
 ENDS = 128  # of them, ends of paths to choose from
 SEEN = 0.95  # chance that a reward within sight is met
+SIGHT = 0.2  # without training tasks
 DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
 
 
@@ -30,6 +31,7 @@ class Belief(NamedTuple):
 
     places: Array  # [C, size]  skills
     log_weight: Array  # [C]  not normalised
+    sight: Array  # []  distance from which a reward would have been met
 
 
 class Bank(NamedTuple):
@@ -37,6 +39,7 @@ class Bank(NamedTuple):
 
     places: Array  # [B, size]  skills
     known: Array  # [B]  1 where the reward was found
+    extent: Array  # [B]  how far from its place the reward was still met
 
 
 def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
@@ -44,16 +47,25 @@ def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
     broad_key, which_key, kernel_key = jax.random.split(key, 3)
     broad = jax.random.uniform(broad_key, (CANDIDATES, size), minval=-1.0, maxval=1.0)
     if bank is None:
-        return Belief(broad, jnp.zeros(CANDIDATES))
+        return Belief(broad, jnp.zeros(CANDIDATES), jnp.float32(settings.sight or SIGHT))
     rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
     kernel = settings.width * jax.random.normal(kernel_key, (CANDIDATES, size))
     learned = jnp.clip(bank.places[rows] + kernel, -1.0, 1.0)
     share = jnp.where(bank.known.any(), settings.broad, 1.0)
     weight = jnp.repeat(jnp.stack([share, 1.0 - share]), CANDIDATES)
-    return Belief(jnp.concatenate([broad, learned]), jnp.log(jnp.maximum(weight, 1e-20)))
+    log_weight = jnp.log(jnp.maximum(weight, 1e-20))
+    return Belief(jnp.concatenate([broad, learned]), log_weight, sight_of(bank, settings))
 
 
-def ruled_out(belief: Belief, aim: Array, passed: Array, valid: Array, settings: Relabel) -> Belief:
+def sight_of(bank: Bank, settings: Relabel) -> Array:
+    """As settings have it, or the median extent of training tasks."""
+    if settings.sight is not None:
+        return jnp.float32(settings.sight)
+    median = jnp.nanmedian(jnp.where(bank.known > 0, bank.extent, jnp.nan))
+    return jnp.where(jnp.isfinite(median), jnp.clip(median, 0.02, 1.0), SIGHT)
+
+
+def ruled_out(belief: Belief, aim: Array, passed: Array, valid: Array) -> Belief:
     """After one episode that met no reward.
 
     Args:
@@ -61,12 +73,11 @@ def ruled_out(belief: Belief, aim: Array, passed: Array, valid: Array, settings:
         aim: [size], the place that it was meant to go to.
         passed: [T, size], the places where it was.
         valid: [T], 1 where it counts.
-        settings: say how far one sees.
     """
     distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
     nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-    aimed = _within(jnp.linalg.norm(belief.places - aim, axis=-1), settings)
-    chance = jnp.log1p(-SEEN * _within(nearest, settings)) + jnp.log1p(-(1.0 - DOUBT) * aimed)
+    aimed = _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+    chance = jnp.log1p(-SEEN * _within(nearest, belief.sight)) + jnp.log1p(-(1.0 - DOUBT) * aimed)
     return belief._replace(log_weight=belief.log_weight + chance)
 
 
@@ -77,7 +88,7 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
     half = jax.random.categorical(some_key, belief.log_weight, shape=(ENDS // 2,))
     even = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))  # of the broad prior, whatever its weight
     ends = belief.places[jnp.concatenate([half, even])]
-    swept = SEEN * _within(_from_path(belief.places, start, ends), settings)  # [ENDS, C]
+    swept = SEEN * _within(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
 
     def choose(weight: Array, key: Key) -> tuple[Array, Array]:
         score = jnp.log(swept @ weight + 1e-12) + settings.noise * jax.random.gumbel(key, (ENDS,))
@@ -95,6 +106,6 @@ def _from_path(places: Array, start: Array, ends: Array) -> Array:
     return jnp.linalg.norm(places[:, None] - nearest, axis=-1).T
 
 
-def _within(distance: Array, settings: Relabel) -> Array:
+def _within(distance: Array, sight: Array) -> Array:
     """1 within sight, 0 beyond, with a soft edge."""
-    return jax.nn.sigmoid(8.0 * (1.0 - distance / settings.sight))
+    return jax.nn.sigmoid(8.0 * (1.0 - distance / sight))

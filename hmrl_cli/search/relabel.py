@@ -13,7 +13,6 @@ from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
 
 if TYPE_CHECKING:
-    from hmrl_cli.schema import Relabel
     from hmrl_cli.types import Array
 
 
@@ -43,14 +42,13 @@ def remember(memory: Memory, new: Memory, count: Array) -> Memory:
 
 def gain(memory: Memory) -> Array:
     """How much more the best decision earned than the median one of episodes that searched: []."""
-    of_search = jnp.where((memory.valid > 0) & (memory.searched[:, None] > 0), memory.reward, jnp.nan)
     best = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf)
-    level = jnp.nanmedian(of_search)
+    level = _level(memory)
     return jnp.where(jnp.isfinite(best - level), best - level, 0.0)
 
 
-def target(memory: Memory, settings: Relabel) -> tuple[Array, Array]:
-    """Mean and standard deviation [size] of the skills that earned most.
+def target(memory: Memory, selectivity: float, imprecision: float) -> tuple[Array, Array]:
+    """Mean and standard deviation [size] of the skills that earned most, the latter at least `imprecision`.
 
     Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.
     """
@@ -58,8 +56,21 @@ def target(memory: Memory, settings: Relabel) -> tuple[Array, Array]:
     best = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf)
     # what float32 sums leave of equal rewards is no difference
     apart = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    log_weight = jnp.maximum(settings.selectivity * (memory.reward - best) / apart, -50.0)
+    log_weight = jnp.maximum(selectivity * (memory.reward - best) / apart, -50.0)
     weight = jax.nn.softmax(log_weight, axis=(0, 1), where=memory.valid > 0)
     center = jnp.einsum("mt,mts->s", weight, memory.skill)
     variance = jnp.einsum("mt,mts->s", weight, (memory.skill - center) ** 2)
-    return center, jnp.sqrt(variance + settings.imprecision**2)
+    return center, jnp.sqrt(variance + imprecision**2)
+
+
+def extent(memory: Memory, center: Array, least_gain: Array) -> Array:
+    """How far from the center [size] decisions still earned what counts as found: []."""
+    stands_out = (memory.valid > 0) & (memory.reward - _level(memory) > least_gain)
+    distance = jnp.linalg.norm(memory.skill - center, axis=-1)
+    return jnp.max(distance, where=stands_out, initial=0.0)
+
+
+def _level(memory: Memory) -> Array:
+    """Median reward of decisions in episodes that searched: []."""
+    of_search = (memory.valid > 0) & (memory.searched[:, None] > 0)
+    return jnp.nanmedian(jnp.where(of_search, memory.reward, jnp.nan))

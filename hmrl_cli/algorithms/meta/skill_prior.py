@@ -44,6 +44,7 @@ class State(NamedTuple):
 
     places: Array  # [num_train_tasks, size]  skills
     gain: Array  # [num_train_tasks]  of the reward of a decision; 0: no task yet
+    extent: Array  # [num_train_tasks]  how far from its place the reward was met
     updates: Array  # [] int32  made so far
 
 
@@ -56,7 +57,8 @@ class SkillPrior(NamedTuple):
     def init(self, key: Key) -> State:
         """An empty bank."""
         count = self.config.num_train_tasks
-        return State(jnp.zeros((count, self.family.action.size)), jnp.zeros(count), jnp.int32(0))
+        places = jnp.zeros((count, self.family.action.size))
+        return State(places, jnp.zeros(count), jnp.zeros(count), jnp.int32(0))
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
         """Search some training tasks, and remember where their rewards were."""
@@ -68,23 +70,30 @@ class SkillPrior(NamedTuple):
             relabel=self.config.relabel,
         )
 
-        def search(key: Key) -> tuple[Plan, Array, Adaptation]:
+        def search(key: Key) -> tuple[Plan, Array, Array, Adaptation]:
             task_key, belief_key, key = jax.random.split(key, 3)
             task = self.family.sample(task_key, "train")
             first = self._prior(belief_key, state, budget.relabel)
             plan, memory, curve = adaptation.adapt(
                 key, self.family, task, budget, first, least_gain=least_gain(state.gain)
             )
-            return plan, relabel.gain(memory), curve
+            gain = relabel.gain(memory)
+            return plan, gain, relabel.extent(memory, plan.target, SHARE * gain), curve
 
-        plan, gain, curve = jax.vmap(search)(jax.random.split(key, count))
+        plan, gain, extent, curve = jax.vmap(search)(jax.random.split(key, count))
         rows = (state.updates * count + jnp.arange(count)) % self.config.num_train_tasks
-        new = State(state.places.at[rows].set(plan.target), state.gain.at[rows].set(gain), state.updates + 1)
+        new = State(
+            state.places.at[rows].set(plan.target),
+            state.gain.at[rows].set(gain),
+            state.extent.at[rows].set(extent),
+            state.updates + 1,
+        )
         metrics = {
             "return_before": curve.returned[:, 0].mean(),
             "return_after": curve.returned[:, -1].mean(),
             "success_after": curve.success[:, -1].mean(),
             "reached_after": curve.reached[:, -1].mean(),
+            "sight": belief.sight_of(self._bank(new), self.config.relabel),
             "found": (gain > least_gain(new.gain)).mean(),
         }
         return new, metrics
@@ -109,8 +118,11 @@ class SkillPrior(NamedTuple):
         return lambda key, obs: (skill, jnp.float32(0))
 
     def _prior(self, key: Key, state: State, settings: Relabel) -> belief.Belief:
+        return belief.prior(key, self._bank(state), self.family.action.size, settings)
+
+    def _bank(self, state: State) -> Bank:
         known = (state.gain > least_gain(state.gain)).astype(jnp.float32)
-        return belief.prior(key, Bank(state.places, known), self.family.action.size, settings)
+        return Bank(state.places, known, state.extent)
 
 
 def least_gain(gain: Array) -> Array:
