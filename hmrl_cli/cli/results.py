@@ -56,12 +56,13 @@ def export(
 
     What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
     """
-    exports.check_output(out, reader.read(run_dir).experiment)
+    run = reader.read(run_dir)
+    exports.check_output(out, run.experiment)
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import export
 
-        card = export.export(run_dir, out, shows)
+        card = export.export(run, out, shows)
     if as_json:
         print_json({"file": str(out), "card": str(exports.card_path(out)), **card})
     else:
@@ -80,14 +81,14 @@ def imitate(
     One line for each seed: the skill that the discriminator finds, how far it stays from the trajectory, and
     how far the skills do on average.
     """
-    reader.read(run_dir)
+    run = reader.read(run_dir)
     if reason := inputs.why_no_file(trajectory):
         raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import imitate
 
-        result = imitate.imitate(run_dir, trajectory, shows)
+        result = imitate.imitate(run, trajectory, shows)
     if as_json:
         print_json(result)
         return
@@ -123,18 +124,19 @@ def evaluate(
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
     wanted = {name: value for name, value in given.items() if value is not None}
+    runs = []
     for run_directory in run_dirs:
-        experiment_of_run = reader.read(run_directory).experiment
+        runs.append(reader.read(run_directory))
         if wanted or set_:
-            config.with_evaluation(experiment_of_run, set_ or (), wanted)
+            config.with_evaluation(runs[-1].experiment, set_ or (), wanted)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import evaluate
 
-        for run_directory in run_dirs:
+        for run in runs:
             result = evaluate.evaluate(
-                run_directory,
+                run,
                 split=(split or SplitName.test).value,
                 tasks_file=tasks,
                 reward=reward.value,
@@ -265,15 +267,13 @@ def render(
     Of a skill run, every skill; of a meta-run, its policy before and after adaptation; of a family, the
     scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
-    is_run = Path(what).is_dir()
-    if is_run:
-        reader.read(Path(what))
-    else:
+    run = reader.read(Path(what)) if Path(what).is_dir() else None
+    if run is None:
         known = {*plugins.names("families"), *presets.files()}
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
-    place = out or (Path(what) / "render.html" if is_run else Path(f"{what.replace('/', '-')}.html"))
+    place = out or (run.path / "render.html" if run else Path(f"{what.replace('/', '-')}.html"))
     outputs.check_page(place, "render")
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
@@ -286,7 +286,7 @@ def render(
             "out": out,
             "progress": shows,
         }
-        write = partial(renders.render_run, Path(what)) if is_run else partial(renders.render_family, what)
+        write = partial(renders.render_run, run) if run else partial(renders.render_family, what)
         path = str(write(**settings))
     if as_json:
         print_json({"render": path})

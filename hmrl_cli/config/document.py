@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomli_w
 
 from hmrl_cli.config import layers, presets
+from hmrl_cli.config.validation import from_tree
 from hmrl_cli.errors import shown
 from hmrl_cli.schema import Experiment
 
@@ -35,15 +36,32 @@ def config_hash(experiment: Experiment) -> str:
     return _hash(tree(experiment))
 
 
-def file_hash(path: Path) -> str:
-    """`config_hash` of the experiment that `to_toml` wrote, by whatever version.
+class Written(NamedTuple):
+    """A configuration file that `to_toml` wrote, in this version or an earlier one."""
 
-    It is that of what the file says: a setting that came later does not make another experiment of it.
+    experiment: Experiment
+    config_hash: str  # of the tables in the file, so that a setting added later does not change it
+    sha256: str  # of the bytes of the file
+
+
+def read(path: Path) -> Written:
+    """The content of a file that `to_toml` wrote.  The file is opened once.
 
     Raises:
-        ConfigError: the file is no TOML.
+        ConfigError: the file does not hold a valid experiment.
     """
-    return _hash(presets.read(path, str(path)))
+    data = presets.read_bytes(path, str(path))
+    tables = presets.parse(data, str(path))
+    return Written(from_tree(tables, str(path)), _hash(tables), hashlib.sha256(data).hexdigest())
+
+
+def load(path: Path) -> Experiment:
+    """The experiment in a file that `to_toml` wrote.
+
+    Raises:
+        ConfigError: the file does not hold a valid experiment.
+    """
+    return read(path).experiment
 
 
 def _hash(tables: Mapping[str, Any]) -> str:

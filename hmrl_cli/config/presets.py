@@ -73,8 +73,29 @@ def read(path: Path, source: str) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, or is no TOML.
     """
+    return parse(read_bytes(path, source), source)
+
+
+def read_bytes(path: Path, source: str) -> bytes:
+    """The bytes of a TOML file, which messages call `source`.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     try:
-        text = inputs.read_text(path)
+        return inputs.read_bytes(path)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def parse(data: bytes, source: str) -> dict[str, Any]:
+    """The tables that the bytes of a TOML file hold; messages call the file `source`.
+
+    Raises:
+        ConfigError: the bytes are no TOML in UTF-8.
+    """
+    try:
+        text = inputs.decoded(data)
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from None
     if not text.strip():

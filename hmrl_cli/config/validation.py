@@ -5,25 +5,15 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pydantic
 
-from hmrl_cli.config import layers, plugins, presets
+from hmrl_cli.config import layers, plugins
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
 OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
-
-
-def load(path: Path) -> Experiment:
-    """The experiment that `to_toml` wrote.
-
-    Raises:
-        ConfigError: the file does not hold a valid experiment.
-    """
-    return from_tree(presets.read(path, str(path)), str(path))
 
 
 def from_tree(tables: Any, source: str) -> Experiment:

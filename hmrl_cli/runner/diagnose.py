@@ -18,6 +18,7 @@ from hmrl_cli.runner.assembly import seed_keys
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, open_trained
 from hmrl_cli.storage import files
+from hmrl_cli.storage.reader import Info
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 SKILL_EPISODES = 8  # of each skill, for its diagnostics
 
 
-def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
+def explore(run: Info, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
     """How a meta-run explores before any update: `evaluation.explored`, lists over seeds, and a picture, SVG.
 
     Raises:
         InputError: the run or every checkpoint cannot be used.
     """
-    trained = open_trained(path, "sparse", progress)
+    trained = open_trained(run, "sparse", progress)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         family, learner = trained.parts.act_on(skills), trained.parts.make_learner(skills)
@@ -64,7 +65,7 @@ def diagnose(
         Diverged: a number is not finite; nothing was written.
         Interrupted: `stop` asked for it; nothing was written.
     """
-    experiment, parts, epoch, state, skills, digest = trained
+    parts, epoch = trained.parts, trained.epoch
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -81,13 +82,19 @@ def diagnose(
         )
 
     def all_seeds() -> Any:
-        found = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
+        keys = seed_keys(trained.experiment).evaluate
+        found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
         return jax.tree.map(np.asarray, found)
 
     numbers, paths, films = unless_stopped(all_seeds, stop, epoch)
     check_finite(**numbers)
     found = {name: value.tolist() for name, value in numbers.items()}
-    document = {"epoch": epoch, "arrays_sha256": digest, "deterministic": deterministic, **found}
+    document = {
+        "epoch": epoch,
+        "arrays_sha256": trained.arrays_sha256,
+        "deterministic": deterministic,
+        **found,
+    }
     check()
     files.write_json(path / "skills.json", document)
     first = jax.tree.map(lambda x: x[0], films)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, State
 
 
-def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
+def export(run: reader.Info, out: Path, progress: Progress) -> dict[str, Any]:
     """Write the frozen skills of a skill run, or the policy of a meta-run before any adaptation, to hand on.
 
     Args:
-        path: the run directory.
+        run: the run.
         out: the file of the arrays, NAME.safetensors; the card becomes NAME.json beside it.
         progress: is told how it goes.
 
@@ -35,13 +35,12 @@ def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
         InputError: the run or its checkpoint cannot be used; of a run that is complete, the last one.
         StorageError: the files cannot be written.
     """
-    exports.check_output(out, reader.read(path).experiment)
+    exports.check_output(out, run.experiment)
     progress.phase("loading")
-    trained = open_trained(path, "sparse", progress, only=reader.last_epoch(path))
-    skills_from = reader.read_skills(path)
+    trained = open_trained(run, "sparse", progress, only=run.last_epoch)
     frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
     kind: exports.Kind = "skills" if trained.parts.learns_skills else "policy"
-    data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
+    data, card = exports.encode(frozen, kind, run.experiment, trained.skills_from, trained.epoch)
     files.write_bytes(out, data)
     files.write_json(exports.card_path(out), card)
     return card

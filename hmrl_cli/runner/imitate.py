@@ -10,6 +10,7 @@ from hmrl_cli.evaluation.skills import run_skills
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import assembly, tasks
 from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.storage.reader import Info
 from hmrl_cli.types import SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 EPISODES = 8  # of each skill, to see how near it comes
 
 
-def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
+def imitate(run: Info, file: Path, progress: Progress) -> dict[str, Any]:
     """Which skill of each seed follows a trajectory, z* = argmax_z sum_t log q(z|s_t), and how closely.
 
     Args:
-        path: the directory of a skill run.
+        run: a skill run.
         file: an `.npz` file with `obs` [T + 1, obs_size], observations from a reset on.
         progress: is told how it goes.
 
@@ -36,10 +37,10 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
         InputError: the run is none of skills, or the file cannot be used.
     """
     progress.phase("loading")
-    trained = open_trained(path, "sparse", progress)
+    trained = open_trained(run, "sparse", progress)
     learner = trained.parts.make_learner(None)
     if not isinstance(learner, SkillLearner):
-        raise InputError(f"{path}: is a run of meta-train; must be one of pretrain-skills to imitate")
+        raise InputError(f"{run.path}: is a run of meta-train; must be one of pretrain-skills to imitate")
     family = trained.parts.act_on(None)
     obs = read_trajectory(file, family)
     progress.phase("imitating")
@@ -52,7 +53,7 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
     chosen = log_q.argmax(axis=-1)
     return {
         "schema": 1,
-        "run": str(path),
+        "run": str(run.path),
         "epoch": trained.epoch,
         "trajectory": str(file),
         "skill": chosen.tolist(),

@@ -18,6 +18,7 @@ from hmrl_cli.report.viewer.episodes import page
 from hmrl_cli.runner import assembly
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.storage import files
+from hmrl_cli.storage.reader import Info
 from hmrl_cli.types import Continuous, EnvState, TaskFamily
 
 if TYPE_CHECKING:
@@ -93,12 +94,12 @@ def render_family(
 
 
 def render_run(
-    path: Path, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+    run: Info, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
 ) -> Path:
     """Write the page of a run's first seed: each of its skills, or its policy before and after adaptation.
 
     Args:
-        path: the run directory.
+        run: the run.
         split: which tasks the policy meets, or the first one of which the skills are in.
         reward: which reward the policy adapts to.
         num_tasks: how many tasks, two episodes for each.
@@ -109,7 +110,7 @@ def render_run(
         InputError: the run or its checkpoint cannot be used.
     """
     progress.phase("loading")
-    trained = open_trained(path, reward, progress)
+    trained = open_trained(run, reward, progress)
     tasks = sample_tasks(trained.parts.family, split, num_tasks)
     progress.phase("filming")
     key = assembly.seed_keys(trained.experiment).evaluate[0]
@@ -119,8 +120,8 @@ def render_run(
     else:
         family = trained.parts.family
         films, labels = _film_adaptation(key, trained, tasks, split)
-    out = out or path / "render.html"
-    files.write_text(out, page(path.resolve().name, family, films, labels))
+    out = out or run.path / "render.html"
+    files.write_text(out, page(run.path.resolve().name, family, films, labels))
     return out
 
 

@@ -32,14 +32,24 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 
-def check(resolved: Resolved, note: Callable[[str], None] = tell_nobody) -> dict[str, Any]:
-    """What a run would be, found without compiling anything; `note` gets what the user should know.
+def check(
+    resolved: Resolved,
+    note: Callable[[str], None] = tell_nobody,
+    skills: reader.Skills | None = None,
+) -> dict[str, Any]:
+    """The plan of a run: its parts, sizes and steps.  Nothing is compiled.
+
+    Args:
+        resolved: what to run.
+        note: is called with what the user should know.
+        skills: what `reader.open_skills` returned for this experiment; None opens them.
 
     Raises:
-        ConfigError, InputError: it could not start.
+        ConfigError: the parts do not fit, or the state is too large for the machine.
+        InputError: the experiment cannot act through these skills.
     """
     experiment = resolved.experiment
-    skills_from = skills_experiment(experiment)
+    skills_from = skills_experiment(experiment, skills or reader.open_skills(experiment))
     parts = assemble(experiment, skills_from)
     for idle in check_unused(experiment, resolved.origins, _unused_by(parts)):
         note(idle)
@@ -84,6 +94,7 @@ def run(
     *,
     argv: Sequence[str] = (),
     stop: Callable[[], int | None] = lambda: None,
+    skills: reader.Skills | None = None,
 ) -> dict[str, Any]:
     """Create or resume the run of a command, and train it to its end unless that has been done.
 
@@ -94,6 +105,7 @@ def run(
         progress: is told how it goes.
         argv: the command line, for the record.
         stop: see `train`.
+        skills: see `check`.
 
     Returns:
         the run directory, its state and epoch, and what `train` returns.
@@ -101,7 +113,7 @@ def run(
     Raises:
         HmrlError: see `open_run` and `train`.
     """
-    with open_run(resolved, path, resume, argv, progress.note) as directory:
+    with open_run(resolved, path, resume, argv, progress.note, skills) as directory:
         if directory.is_complete:
             progress.say("the run is complete already")
             summary = directory.status.get("summary", {})
@@ -137,11 +149,11 @@ def train(
         InputError: the skills or every checkpoint cannot be used.
     """
     experiment = resolved.experiment
-    skills_from = skills_experiment(experiment)
+    skills_from = skills_experiment(experiment, run.skills)
     parts = assemble(experiment, skills_from)
     keys = seed_keys(experiment)
     progress.phase("loading")
-    start, state, skills = _restored_or_begun(run, resume, parts, skills_from)
+    start, state, skills = _restored_or_begun(run, resume, parts)
     progress.phase("compiling")
     epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, start)
     progress.phase("training")
@@ -161,7 +173,7 @@ def train(
     if parts.learns_skills:
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints", experiment.training.epochs)
-        trained = Trained(experiment, parts, last_epoch, state, skills, digest)
+        trained = Trained(experiment, parts, last_epoch, state, skills, digest, skills_from)
         summary["skills"] = diagnose(
             run.path,
             trained,
@@ -173,16 +185,13 @@ def train(
     return summary
 
 
-def _restored_or_begun(
-    run: RunDir, resume: bool, parts: Parts, skills_from: Experiment | None
-) -> tuple[int, State, Params]:
+def _restored_or_begun(run: RunDir, resume: bool, parts: Parts) -> tuple[int, State, Params]:
     """Finished epochs, state and skills, of the newest intact checkpoint or of a run that begins."""
     experiment = run.experiment
     found = run.load(state_shapes(experiment, parts)) if resume else None
     if found:
         return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
-    began_with = (reader.read_provenance(run.path).get("skills") or {}).get("arrays_sha256")
-    skills = _load_skills(experiment, skills_from, parts, began_with)
+    skills = _load_skills(experiment, run.skills, parts)
     begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
     state = begin(seed_keys(experiment).init, skills)
     # without JAX's weak types, which a checkpoint does not keep: with them a resumed run is another program
@@ -267,28 +276,26 @@ def _compile_epoch(
     return epoch.lower(keys.train, state, skills).compile()
 
 
-def _load_skills(
-    experiment: Experiment, skills_from: Experiment | None, parts: Parts, began_with: str | None
-) -> Params:
+def _load_skills(experiment: Experiment, source: reader.Skills | None, parts: Parts) -> Params:
     """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn.
 
     By its number, not its place among the seeds, so that one trained alone has those it has beside others.
 
     Raises:
-        InputError: they are damaged, or not those with this SHA-256.
+        InputError: they are damaged, or have changed since they were opened.
     """
-    if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
+    if source is None or parts.skill_learner is None:
         return None
-    source = Path(experiment.hierarchy.skills)
-    if exports.is_export(source):
-        card = exports.read_card(source, "skills")
-        digest, params = card.sha256, export.read(source, card)
+    if isinstance(source.record, exports.Card):
+        params = export.read(Path(source.source), source.record)
     else:
-        shapes = state_shapes(skills_from, assemble(skills_from))
-        found = reader.read_checkpoint(source, shapes, reader.last_epoch(source))
-        digest, params = found.arrays_sha256, parts.skill_learner.freeze(found.tree[0])
-    if began_with not in (None, digest):
-        raise InputError(f"hierarchy.skills: {source} has changed since this run began; start another run")
-    ours, theirs = experiment.training, skills_from.training
+        shapes = state_shapes(source.experiment, assemble(source.experiment))
+        found = reader.read_checkpoint(source.record, shapes, source.record.last_epoch)
+        if found.arrays_sha256 != source.arrays_sha256:
+            raise InputError(
+                f"hierarchy.skills: {source.source} has changed since this run began; start another run"
+            )
+        params = parts.skill_learner.freeze(found.tree[0])
+    ours, theirs = experiment.training, source.experiment.training
     chosen = (ours.seed - theirs.seed + np.arange(ours.num_seeds)) % theirs.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

@@ -48,6 +48,7 @@ class Card(NamedTuple):
     skills_from: Experiment | None  # of the skills that a policy acts through
     epoch: int
     sha256: str  # of the arrays' file
+    card_sha256: str  # of the card's file
 
 
 def is_export(path: str | Path) -> bool:
@@ -141,7 +142,8 @@ def read_card(path: Path, kind: Kind) -> Card:
     """
     file = card_path(path)
     try:
-        found = reading.read_json(file)
+        data = reading.read_bytes(file, reading.MAX_BYTES + 1)
+        found = reading.parse_json(data, str(file))
     except InputError as error:
         raise InputError(f"{error}\nmust be the card of {path.name}, as hmrl export wrote it") from None
     reading.check(found, _Form, SCHEMA, str(file))
@@ -154,6 +156,7 @@ def read_card(path: Path, kind: Kind) -> Card:
         None if skills is None else _experiment(file, skills),
         found["epoch"],
         found["sha256"],
+        manifest.sha256(data),
     )
 
 

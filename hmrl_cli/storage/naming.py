@@ -14,7 +14,7 @@ from hmrl_cli.errors import (
     shown,
 )
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.folder import tell_nobody
 from hmrl_cli.storage.writer import RunDir
 
@@ -28,6 +28,7 @@ def open_run(
     resume: bool,
     argv: Sequence[str] = (),
     tell: Callable[[str], None] = tell_nobody,
+    skills: reader.Skills | None = None,
 ) -> RunDir:
     """Create or resume the run directory of a command.
 
@@ -38,6 +39,7 @@ def open_run(
             equal configuration.
         argv: the command line, for the record.
         tell: is called with what the user should know.
+        skills: what `reader.open_skills` returned for this experiment; None opens them.
 
     Raises:
         ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
@@ -45,17 +47,18 @@ def open_run(
     checkpoints.check_path(path or RUNS)
     if path is not None:
         if resume and os.path.lexists(path):
-            return RunDir.resume(path, resolved, argv, tell)
-        return RunDir.create(path, resolved, argv, tell)
+            return RunDir.resume(path, resolved, argv, tell, skills)
+        return RunDir.create(path, resolved, argv, tell, skills)
     name = auto_name(resolved)
     if resume:
         earlier = _newest_equal(name, resolved.experiment)
         if earlier is not None:
-            return RunDir.resume(earlier, resolved, argv, tell)
+            return RunDir.resume(earlier[0], resolved, argv, tell, skills, earlier[1])
     number = 1
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1
-    return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv, tell)
+    path = RUNS / (name if number == 1 else f"{name}-{number}")
+    return RunDir.create(path, resolved, argv, tell, skills)
 
 
 def named(name: str) -> Path:
@@ -82,12 +85,14 @@ def auto_name(resolved: config.Resolved) -> str:
     return f"{base}-seed{resolved.experiment.training.seed}"
 
 
-def _newest_equal(name: str, experiment: Experiment) -> Path | None:
+def _newest_equal(name: str, experiment: Experiment) -> tuple[Path, config.Written] | None:
+    """The newest run of a name and an equal configuration, with the content of its config.toml."""
     pattern = re.compile(re.escape(name) + r"(-\d+)?")
     there = (file for file in RUNS.glob(f"{name}*/config.toml") if file.is_file())
     found = [file for file in there if pattern.fullmatch(file.parent.name)]
     for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
-            if config.load(file) == experiment:
-                return file.parent
+            written = config.read(file)
+            if written.experiment == experiment:
+                return file.parent, written
     return None

@@ -7,11 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from hmrl_cli.errors import (
-    RunDirError,
-)
+from hmrl_cli.errors import InputError, RunDirError
 from hmrl_cli.storage import outputs
 
+_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
 _BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
 
 
@@ -26,6 +25,22 @@ def check_new(path: Path) -> None:
     around = outputs.run_around(path.parent)
     if around is not None:
         raise RunDirError(f"{path}: lies in the run {around}; must lie elsewhere, as with: --run-dir DIR")
+
+
+def check_existing(path: Path) -> None:
+    """Refuse a path at which no run can be resumed.
+
+    Raises:
+        InputError: a file of the run is no regular file.
+        RunDirError: the path is no run directory.
+    """
+    if not path.is_dir():
+        raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
+    if not (path / "config.toml").is_file() and _holds_more_than_a_beginning(path):
+        raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
+    for name in _FILES:
+        if os.path.lexists(path / name) and not (path / name).is_file():
+            raise InputError(f"{path / name}: is no regular file; must be that of a run")
 
 
 def taken(path: Path) -> RunDirError:
@@ -44,7 +59,7 @@ def take_back(path: Path) -> None:
             shutil.rmtree(path)
 
 
-def holds_more_than_a_beginning(path: Path) -> bool:
+def _holds_more_than_a_beginning(path: Path) -> bool:
     """Whether there is something that no run leaves which was killed before it had a config.toml."""
     names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
     return bool(names - _BEFORE_CONFIG)

@@ -15,7 +15,7 @@ from typing import Any
 from hmrl_cli import config
 from hmrl_cli.errors import shown
 from hmrl_cli.lazy import PINNED, jax
-from hmrl_cli.storage import exports, files, reader
+from hmrl_cli.storage import reader
 from hmrl_cli.version import __version__
 
 # Variables of the environment that numerical libraries look at, and those of them that move no number or
@@ -47,9 +47,17 @@ NO_NUMBER = (
 )
 
 
-def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
-    """Everything outside the configuration that a result can depend on; initialises jax."""
-    training, hierarchy = resolved.experiment.training, resolved.experiment.hierarchy
+def collect(
+    resolved: config.Resolved, argv: Sequence[str], skills: reader.Skills | None = None
+) -> dict[str, Any]:
+    """Everything outside the configuration that a result can depend on; initialises jax.
+
+    Args:
+        resolved: what the run trains.
+        argv: the command line.
+        skills: the skills that the run acts through; None where it acts through none.
+    """
+    training = resolved.experiment.training
     return {
         "schema": 1,
         "created": now(),
@@ -63,7 +71,7 @@ def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
         "machine": machine(),
         "numerics": numerics(),
         "git": git_commit(),
-        "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
+        "skills": _identity_of(skills) if skills else None,
     }
 
 
@@ -135,17 +143,14 @@ def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
     return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
 
 
-def _skills_fingerprint(skills: str) -> dict[str, Any]:
-    """The skills a run stands on, intact; InputError where they are damaged."""
-    path = Path(skills)
-    epoch, digest = reader.fingerprint_of_skills(skills)
-    configuration = exports.card_path(path) if exports.is_export(skills) else path / "config.toml"
+def _identity_of(skills: reader.Skills) -> dict[str, Any]:
+    """What a record keeps of the skills that a run acts through."""
     return {
-        "run": skills,
-        "epoch": epoch,
-        "arrays_sha256": digest,
-        "config_sha256": files.file_sha256(configuration),
-        "config_hash": config.config_hash(reader.trained_as(skills)),
+        "run": skills.source,
+        "epoch": skills.epoch,
+        "arrays_sha256": skills.arrays_sha256,
+        "config_sha256": skills.config_sha256,
+        "config_hash": config.config_hash(skills.experiment),
     }
 
 

@@ -22,25 +22,16 @@ from types import TracebackType
 from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.errors import (
-    ConfigError,
-    Diverged,
-    HmrlError,
-    InputError,
-    Interrupted,
-    RunDirError,
-)
+from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, files, provenance, reader
 from hmrl_cli.storage.folder import Folder, tell_nobody
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
-from hmrl_cli.storage.places import check_new, half_written, holds_more_than_a_beginning, take_back, taken
+from hmrl_cli.storage.places import check_existing, check_new, half_written, take_back, taken
 from hmrl_cli.storage.tensorboard import Board
 from hmrl_cli.version import __version__
-
-_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
 
 
 class RunDir:
@@ -58,11 +49,14 @@ class RunDir:
         experiment: Experiment,
         config_hash: str,
         lock: Lock,
-        tell: Callable[[str], None] = tell_nobody,
+        tell: Callable[[str], None],
+        skills: reader.Skills | None,
     ) -> None:
-        """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
+        """Of a directory that is locked; use `create`, `resume` or `open_run`."""
         self.path = path
         self.experiment = experiment
+        self.skills = skills  # that the run acts through
+        self.status: Mapping[str, Any] = reader.read_status(path)  # content of status.json
         self._config_hash = config_hash
         self._folder = Folder(path, lock, tell)
         self._metrics = Metrics()
@@ -78,11 +72,20 @@ class RunDir:
         resolved: config.Resolved,
         argv: Sequence[str] = (),
         tell: Callable[[str], None] = tell_nobody,
+        skills: reader.Skills | None = None,
     ) -> RunDir:
-        """A new run directory; `tell` gets what the user should know.
+        """A new run directory.
+
+        Args:
+            path: the directory.
+            resolved: what the run trains.
+            argv: the command line, for the record.
+            tell: is called with what the user should know.
+            skills: what `open_skills` returned for this experiment; None opens them.
 
         Raises:
-            RunDirError: it exists, lies in another run, or cannot be created.
+            InputError: the skills cannot be used.
+            RunDirError: the directory exists, lies in another run, or cannot be created.
             StorageError: the disk is full or broken.
         """
         check_new(path)
@@ -100,7 +103,7 @@ class RunDir:
             take_back(path)
             raise
         try:
-            run = cls._start(path, resolved, argv, lock, tell)
+            run = cls._start(path, resolved, argv, lock, tell, skills)
         except BaseException:
             with contextlib.suppress(HmrlError):
                 lock.check()  # another one may be there now
@@ -117,33 +120,35 @@ class RunDir:
         resolved: config.Resolved,
         argv: Sequence[str] = (),
         tell: Callable[[str], None] = tell_nobody,
+        skills: reader.Skills | None = None,
+        written: config.Written | None = None,
     ) -> RunDir:
-        """An existing run directory, of the same configuration; `tell` gets what the user should know.
+        """An existing run directory, of the same configuration.
+
+        Args:
+            path, resolved, argv, tell, skills: see `create`.
+            written: the content of the run's config.toml; None reads it.
 
         Raises:
             ConfigError: the run has another configuration.
-            InputError: the skills the run stands on have changed.
+            InputError: the skills the run acts through cannot be used, or have changed.
             RunDirError: it is not a run directory, or another process writes to it.
         """
-        if not path.is_dir():
-            raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
-        if not (path / "config.toml").is_file() and holds_more_than_a_beginning(path):
-            raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
-        for name in _FILES:
-            if os.path.lexists(path / name) and not (path / name).is_file():
-                raise InputError(f"{path / name}: is no regular file; must be that of a run")
+        check_existing(path)
         lock = take_lock(path)
         try:
             for stale in half_written(path):
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
-                return cls._start(path, resolved, argv, lock, tell)  # killed before it had begun
-            different = config.difference(resolved.experiment, reader.load_config(path / "config.toml"))
+                return cls._start(path, resolved, argv, lock, tell, skills)  # killed before it had begun
+            written = written or reader.read_config(path / "config.toml")
+            different = config.difference(resolved.experiment, written.experiment)
             if different:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
                 )
-            run = cls(path, resolved.experiment, reader.config_hash(path), lock, tell)
+            skills = skills or reader.open_skills(resolved.experiment)
+            run = cls(path, resolved.experiment, written.config_hash, lock, tell, skills)
             run._compare_provenance(resolved, argv)
             run._folder.note_what_is_lacking()
         except BaseException:
@@ -159,16 +164,17 @@ class RunDir:
         argv: Sequence[str],
         lock: Lock,
         tell: Callable[[str], None],
+        skills: reader.Skills | None,
     ) -> RunDir:
         """Fill a new directory; config.toml, which makes it a run, comes last."""
         experiment = resolved.experiment
-        run = cls(path, experiment, config.config_hash(experiment), lock, tell)
+        skills = skills or reader.open_skills(experiment)
+        run = cls(path, experiment, config.config_hash(experiment), lock, tell, skills)
         with files.creating(path):
             (path / "checkpoints").mkdir(exist_ok=True)
-        run._folder.write_json("provenance.json", provenance.collect(resolved, argv))
-        if experiment.hierarchy:  # evaluation rebuilds the skills from this, wherever their run went
-            trained_as = reader.trained_as(experiment.hierarchy.skills)
-            run._folder.write_text("skills.toml", config.to_toml(trained_as))
+        run._folder.write_json("provenance.json", provenance.collect(resolved, argv, skills))
+        if skills:  # evaluation rebuilds the skills from this, wherever their run went
+            run._folder.write_text("skills.toml", config.to_toml(skills.experiment))
         run._write_status("running")
         run.event(f"created by hmrl {__version__}")
         run._folder.note_what_is_lacking()
@@ -177,7 +183,7 @@ class RunDir:
 
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
         """Note what could keep the resumed run from being exact; refuse other skills."""
-        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv)
+        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv, self.skills)
         if provenance.identity(before.get("skills")) != provenance.identity(now["skills"]):
             raise InputError(
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
@@ -235,17 +241,12 @@ class RunDir:
         self._folder.event(text)
 
     @property
-    def status(self) -> dict[str, Any]:
-        """Content of status.json."""
-        return reader.read_status(self.path)
-
-    @property
     def is_complete(self) -> bool:
         """Whether the run has been trained to its end, and has what it came to.
 
         A run whose last checkpoint is damaged, or gone while an earlier one is there, is to be trained on.
         """
-        epoch, folder = reader.last_epoch(self.path), self.path / "checkpoints"
+        epoch, folder = reader.last_epoch(self.status), self.path / "checkpoints"
         if epoch is not None and checkpoints.epochs(folder):
             try:
                 checkpoints.fingerprint(folder, epoch)
@@ -341,3 +342,4 @@ class RunDir:
             **more,
         }
         self._folder.write_json("status.json", status)
+        self.status = status

@@ -12,6 +12,7 @@ from hmrl_cli.report import viewer
 from hmrl_cli.report.viewer.episodes import _episode
 from hmrl_cli.runner import render
 from hmrl_cli.runner.progress import Silent
+from hmrl_cli.storage import reader
 from hmrl_cli.types import Scene
 from tests import toys
 
@@ -87,7 +88,7 @@ def test_a_run_can_be_watched(runs, monkeypatch):
     monkeypatch.setattr(viewer, "page", lambda document: documents.append(document) or "page")
     settings = {"split": "test", "reward": "sparse", "num_tasks": 2, "out": None, "progress": Silent()}
     for name in ("diayn", "maesn", "hmrl"):
-        assert render.render_run(runs / name, **settings) == runs / name / "render.html"
+        assert render.render_run(reader.read(runs / name), **settings) == runs / name / "render.html"
     labels = [[episode["label"] for episode in document["episodes"]] for document in documents]
     assert labels[0] == ["skill 0", "skill 1", "skill 2", "skill 3"]
     moments = ("before adaptation", "after 1 update")

@@ -10,7 +10,6 @@ from hmrl_cli import config
 from hmrl_cli.runner import assembly, evaluate
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
-from hmrl_cli.runner.trained import skills_experiment
 from hmrl_cli.storage import reader
 from tests.trainings import resolve
 
@@ -24,16 +23,20 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
     hidden = runs / "diayn-moved"
     (runs / "diayn").rename(hidden)
     try:
-        result = evaluate.evaluate(hmrl, num_tasks=2, episodes=3, adapt_steps=2, progress=Silent())
+        result = evaluate.evaluate(
+            reader.read(hmrl), num_tasks=2, episodes=3, adapt_steps=2, progress=Silent()
+        )
     finally:
         hidden.rename(runs / "diayn")
     assert np.shape(result["per_task"]["return"]) == (3, 2, 3)
     parts = assembly.assemble(reader.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
     shapes = assembly.state_shapes(reader.read(hmrl).experiment, parts)
-    _, skills = reader.read_checkpoint(hmrl, shapes).tree
+    _, skills = reader.read_checkpoint(reader.read(hmrl), shapes).tree
     trained = reader.read(runs / "diayn").experiment
     source = assembly.assemble(trained)
-    state, _ = reader.read_checkpoint(runs / "diayn", assembly.state_shapes(trained, source)).tree
+    state, _ = reader.read_checkpoint(
+        reader.read(runs / "diayn"), assembly.state_shapes(trained, source)
+    ).tree
     for own, original in zip(
         jax.tree.leaves(skills), jax.tree.leaves(source.make_learner(None).freeze(state)), strict=True
     ):
@@ -43,9 +46,9 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
 def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
     def loaded(*seeds):
         resolved = resolve("maesn", "hierarchy.steps_per_skill=2", *seeds, skills=runs / "diayn")
-        skills_from = skills_experiment(resolved.experiment)
-        parts = assembly.assemble(resolved.experiment, skills_from)
-        return jax.tree.leaves(training._load_skills(resolved.experiment, skills_from, parts, None))
+        skills = reader.open_skills(resolved.experiment)
+        parts = assembly.assemble(resolved.experiment, skills.experiment)
+        return jax.tree.leaves(training._load_skills(resolved.experiment, skills, parts))
 
     for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
         np.testing.assert_array_equal(both[1], alone[0])

@@ -31,7 +31,7 @@ def test_checkpoints_are_byte_exact(resolved, tmp_path):
         found = run.load(template)
         assert (found.epoch, found.note) == (3, "")
         same(found.tree, TREE)
-    same(reader.read_checkpoint(tmp_path / "r", template).tree, TREE)
+    same(reader.read_checkpoint(reader.read(tmp_path / "r"), template).tree, TREE)
 
 
 def test_jax_arrays_are_saved_from_the_device(tmp_path):

@@ -56,7 +56,7 @@ def test_without_locks_and_forcing_of_folders_a_run_goes_on(resolved, tmp_path, 
         run.complete({})
     assert len(told) == 2 and "has no locks" in told[0] and "forcing of folders" in told[1]
     assert (tmp_path / "r" / "events.log").read_text().count("has no") == 2
-    same(reader.read_checkpoint(tmp_path / "r", TREE).tree, TREE)
+    same(reader.read_checkpoint(reader.read(tmp_path / "r"), TREE).tree, TREE)
 
 
 @pytest.mark.parametrize("call", ["flock", "fsync"])
