@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from hmrl_cli import config
+from hmrl_cli.cli import main as cli
 from hmrl_cli.runner import assembly, evaluate
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import reader
-from tests.trainings import resolve
+from tests.storage.runs import opened
+from tests.trainings import SMALL, resolve
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -53,3 +55,36 @@ def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
     for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
         np.testing.assert_array_equal(both[1], alone[0])
         assert both.ndim == 1 or not np.array_equal(both[0], both[1]) or not both.any()
+
+
+def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
+    """Each file that says what a run is; of the skills that a new run acts through as well."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("diayn", "hmrl"):
+        shutil.copytree(runs / name, name)
+    np.savez("path.npz", obs=np.zeros((3, 2), np.float32))
+    lines = (*SMALL, "hierarchy.steps_per_skill=2", "training.epochs=1")
+    small = [word for line in lines for word in ("--set", line)]
+    train = ["meta-train", "point/smoke", "--num-seeds", "3", *small, "--skills"]
+    budget = ["--num-tasks", "2", "--episodes", "3", "--adapt-steps", "2"]
+    for run, command in (
+        ("hmrl", ["eval", "hmrl", *budget]),
+        ("diayn", ["eval", "diayn"]),  # diagnoses the skills
+        ("hmrl", ["compare", "hmrl"]),
+        ("hmrl", ["report", "hmrl"]),
+        ("hmrl", ["show", "hmrl"]),
+        ("hmrl", ["render", "hmrl", "--num-tasks", "1"]),
+        ("diayn", ["imitate", "diayn", "path.npz"]),
+        ("hmrl", ["export", "hmrl", "-o", "policy.safetensors"]),
+        ("diayn", ["export", "diayn", "-o", "out.safetensors"]),
+        ("diayn", [*train, "diayn"]),
+        ("point-smoke-seed0", [*train, "diayn", "--resume"]),
+    ):
+        with opened() as counts:
+            assert cli.run(command) == 0, command
+        files = ("config.toml", "skills.toml", "status.json")
+        often = {file: n for file, n in counts.items() if file[1] in files and n > 1}
+        assert counts[run, "config.toml"] == 1 and not often, (command, often)
+    with opened() as counts:
+        assert cli.run([*train, "out.safetensors", "--name", "again"]) == 0
+    assert counts["", "out.json"] == 1
