@@ -41,8 +41,8 @@ def _write_line(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-class _Report:
-    """The words that both ways of showing share."""
+class _Display:
+    """The phase, its clock and the text of an epoch, which `Lines` and `Live` share."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -77,7 +77,7 @@ def _what_matters(metrics: Mapping[str, Any]) -> list[str]:
     return sorted(metrics, key=place)[:SHOWN_METRICS]
 
 
-class Lines(_Report):
+class Lines(_Display):
     """Plain lines: epochs at least `interval` seconds apart, and a sign of life in a long phase."""
 
     def __init__(
@@ -132,7 +132,7 @@ class Lines(_Report):
         self._closed.set()
 
 
-class Live(_Report):
+class Live(_Display):
     """One live line on a terminal."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:

@@ -176,13 +176,13 @@ def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:
 
 def _lines_text(result: Mapping[str, Any]) -> str:
     """The reference lines of an evaluation, and what doing nothing meets where it meets anything."""
-    told = []
+    texts = []
     for line in ("flat", "feasible"):
         if result.get(line) is not None:
             rates = {name: result.get(f"{line}_{name}") for name in ("success", "reached")}
-            met = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
-            told.append(f"{line} {as_cell(result[line])}{f' ({met})' if met else ''}")
-    return ", ".join(told)
+            nonzero = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
+            texts.append(f"{line} {as_cell(result[line])}{f' ({nonzero})' if nonzero else ''}")
+    return ", ".join(texts)
 
 
 def compare(run_dirs: RunDirs, as_json: Json = False) -> None:

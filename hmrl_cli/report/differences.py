@@ -38,8 +38,8 @@ def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> st
 def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
     """A row of the table of differences."""
     named = {f"{difference['run']} minus": difference["minus"]}
-    told = {key: difference[key] for key in ("split", "reward", "seeds")}
-    return named | told | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
+    protocol = {key: difference[key] for key in ("split", "reward", "seeds")}
+    return named | protocol | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
 
 
 def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def without_nothing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows without columns that hold nothing, or a 0 for what doing nothing meets."""
     columns = dict.fromkeys(key for row in rows for key in row)
     rates = ("flat_success", "flat_reached")
-    told = [
+    kept = [
         key
         for key in columns
         if any(row.get(key) or (key not in rates and row.get(key) is not None) for row in rows)
     ]
-    return [{key: row.get(key) for key in told} for row in rows]
+    return [{key: row.get(key) for key in kept} for row in rows]

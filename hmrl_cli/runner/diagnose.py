@@ -1,4 +1,4 @@
-"""What the skills of a run do, and how a meta-run explores."""
+"""Diagnostics of the skills of a run, and of the exploration of a meta-run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,20 @@ if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Key, Params, State
 
-SKILL_EPISODES = 8  # of each skill, for its diagnostics
+SKILL_EPISODES = 8  # episodes of each skill
 
 
 def explore(run: Info, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
-    """How a meta-run explores before any update: `evaluation.explored`, lists over seeds, and a picture, SVG.
+    """How a meta-run explores one training task before any update.
+
+    Args:
+        run: a meta-run.
+        progress: receives notes on damaged checkpoints.
+        draws: draws of the exploration latent for each seed.
+        episodes: episodes for each draw.
+
+    Returns:
+        the numbers of `evaluation.explored`, lists over seeds; and an SVG of the paths, one panel per seed.
 
     Raises:
         InputError: the run or every checkpoint cannot be used.
@@ -55,15 +64,25 @@ def diagnose(
     check: Callable[[], None] = lambda: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
+    """Run every skill of every seed, and write `skills.json`, `skills.svg` and `skills.html`.
 
-    The picture shows the paths of all seeds, the page plays every skill of the first one.  What cannot be
-    drawn is noted, and is no error: a run is for the numbers.  `check` is called before anything is written,
-    and raises where nothing may be.
+    The SVG shows the paths of all seeds.  The HTML page plays every skill of the first seed.  A failure to
+    draw either is a note and no error, because the numbers are the result.
+
+    Args:
+        path: the run directory.
+        trained: the skill run at one checkpoint.
+        deterministic: act by the most likely action, in place of a sampled one.
+        stop: returns the number of a signal that asked to stop, or None.
+        check: raises where the run directory may not be written to; called before the first write.
+        note: is called with what could not be drawn.
+
+    Returns:
+        the content of `skills.json`: each measure as lists over seeds.
 
     Raises:
         Diverged: a number is not finite; nothing was written.
-        Interrupted: `stop` asked for it; nothing was written.
+        Interrupted: `stop` returned a signal; nothing was written.
     """
     parts, epoch = trained.parts, trained.epoch
 
@@ -105,7 +124,7 @@ def diagnose(
 
 
 def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> None:
-    """Write what `draw` returns, or note why it could not; an older picture would be one of other skills."""
+    """Write what `draw` returns, or note its error and remove an older file, which shows other skills."""
     try:
         text = draw()
     except Exception as error:  # a library's, of fonts or settings, after hours of training
@@ -116,7 +135,7 @@ def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> N
 
 
 def _skill_labels(document: dict[str, Any]) -> list[str]:
-    """A line for each skill of the first seed: how well it is told from the others, and where it leads."""
+    """A line for each skill of the first seed: the discriminator's accuracy, and where its episodes end."""
     columns = (document[name][0] for name in ("accuracy_per_skill", "displacement", "direction"))
     return [
         f"skill {skill}: named in {accuracy:.0%}, ends {distance:.2f} away at {math.degrees(angle):.0f}°"

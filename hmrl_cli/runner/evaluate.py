@@ -17,7 +17,7 @@ from hmrl_cli.runner.tasks import split_name, tasks_of
 from hmrl_cli.runner.trained import Trained, open_trained
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import files, reader
-from hmrl_cli.storage.locks import held
+from hmrl_cli.storage.locks import locked
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
@@ -42,7 +42,7 @@ def evaluate(
         tasks_file: a user's tasks, in place of the split.
         reward: the reward that the learner adapts to.
         sets: lines of TOML, of the [evaluation] table.
-        progress: is told of the phases and notes.
+        progress: shows the phases and notes.
         settings: values of the [evaluation] table by name, above `sets`; None keeps the value of the run.
 
     Returns:
@@ -102,7 +102,7 @@ def _adapt(trained: Trained, tasks: Array, budget: Evaluation, progress: Progres
 
 
 def _deterministic(run: reader.Info, sets: Sequence[str], adapts: bool) -> bool:
-    """Whether skills act by their most likely action, the one setting that their diagnosis has."""
+    """Whether skills act by their most likely action.  Their diagnosis has no other setting."""
     if adapts:
         raise ConfigError(
             f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
@@ -115,7 +115,7 @@ def _evaluate_skills(
     run: reader.Info, reward: Reward, progress: Progress, deterministic: bool
 ) -> dict[str, Any]:
     """The document of a skill run."""
-    with held(run.path) as lock:  # its training ends with writing the same files
+    with locked(run.path) as lock:  # its training ends with writing the same files
         trained = open_trained(run, reward, progress)
         found = diagnose(run.path, trained, deterministic, check=lock.check, note=progress.note)
         return {"schema": 1, "run": str(run.path), **found}
@@ -137,6 +137,6 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
 
 
 def _experience(parts: Parts, budget: Evaluation) -> list[int]:
-    """Environment steps of a task that an adaptation has seen before each column, [K + 1]."""
+    """Environment steps of one task that an adaptation has learned from after 0 ... K updates, [K + 1]."""
     episodes = {"all": budget.episodes, "one": 1, "none": 0}[parts.make_learner(None).learns_from]
     return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]

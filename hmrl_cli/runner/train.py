@@ -21,7 +21,7 @@ from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, reader
-from hmrl_cli.storage.folder import tell_nobody
+from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.types import Discrete
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def check(
     resolved: Resolved,
-    note: Callable[[str], None] = tell_nobody,
+    note: Callable[[str], None] = ignore_note,
     skills: reader.Skills | None = None,
 ) -> dict[str, Any]:
     """The plan of a run: its parts, sizes and steps.  Nothing is compiled.
@@ -43,6 +43,9 @@ def check(
         resolved: what to run.
         note: is called with what the user should know.
         skills: what `reader.open_skills` returned for this experiment; None opens them.
+
+    Returns:
+        a JSON document: names, and the numbers of seeds, updates, environment steps of each seed, and bytes.
 
     Raises:
         ConfigError: the parts do not fit, or the state is too large for the machine.
@@ -78,7 +81,7 @@ def check(
 
 
 def _unused_by(parts: Parts) -> dict[str, str]:
-    """Settings that do nothing over the actions that the learner meets: dotted path -> why."""
+    """Settings that have no effect on a policy over skills: dotted path -> reason."""
     if parts.learns_skills or not isinstance(parts.act_on(None).action, Discrete):
         return {}
     return dict.fromkeys(
@@ -102,13 +105,13 @@ def run(
         resolved: what to run.
         path: the run directory; None chooses one, see `open_run`.
         resume: continue the run if it exists.
-        progress: is told how it goes.
-        argv: the command line, for the record.
+        progress: shows phases, epochs and notes.
+        argv: the command line, for provenance.json.
         stop: see `train`.
         skills: see `check`.
 
     Returns:
-        the run directory, its state and epoch, and what `train` returns.
+        a JSON document: the run directory, its state and epoch, and the summary that `train` returns.
 
     Raises:
         HmrlError: see `open_run` and `train`.
@@ -136,17 +139,17 @@ def train(
         resolved: what to run.
         run: the open run directory.
         resume: continue from the newest intact checkpoint.
-        progress: is told how it goes.
-        stop: the number of a signal that asked to stop, or None; looked at after every epoch, and while
-            epochs are compiled and skills diagnosed.
+        progress: shows phases, epochs and notes.
+        stop: returns the number of a signal that asked to stop, or None.  It is called after every epoch,
+            and during compilation and the diagnosis of skills.
 
     Returns:
-        the last epoch's metrics, and the diagnostics of a skill run.
+        a JSON document: the metrics of the last epoch, and the diagnostics of a skill run.
 
     Raises:
         Diverged: a parameter or a metric is not finite.
-        Interrupted: `stop` asked for it; a checkpoint was written of what had been trained.
-        InputError: the skills or every checkpoint cannot be used.
+        Interrupted: `stop` returned a signal; a checkpoint of the finished epochs was written.
+        InputError: the skills cannot be used, or all checkpoints are damaged.
     """
     experiment = resolved.experiment
     skills_from = skills_experiment(experiment, run.skills)
@@ -186,7 +189,7 @@ def train(
 
 
 def _restored_or_begun(run: RunDir, resume: bool, parts: Parts) -> tuple[int, State, Params]:
-    """Finished epochs, state and skills, of the newest intact checkpoint or of a run that begins."""
+    """Number of finished epochs, state and skills: of the newest intact checkpoint, or of a new run."""
     experiment = run.experiment
     found = run.load(state_shapes(experiment, parts)) if resume else None
     if found:
@@ -199,12 +202,12 @@ def _restored_or_begun(run: RunDir, resume: bool, parts: Parts) -> tuple[int, St
 
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:
-    """Of a run that had been trained to its end before it was resumed."""
+    """The metrics of the last epoch of a run that needed no further epoch when it was resumed."""
     return {name: value for name, value in read_metrics(run.path)[-1].items() if name != "epoch"}
 
 
 class _Recorder:
-    """What the host does between two epochs: metrics, checkpoint, signals."""
+    """The work of the host after each epoch: metrics, checkpoint, signals."""
 
     def __init__(
         self,
@@ -220,25 +223,25 @@ class _Recorder:
         self.steps_per_seed = parts.steps_per_update * training.updates_per_epoch
         self.last: dict[str, Any] = {}
 
-    def __call__(self, report: epochs.Report) -> None:
-        if not report.finite:
-            bad = non_finite_leaves(report.state) or non_finite_leaves(report.metrics)
-            raise Diverged(", ".join(bad[:3]), report.epoch)
+    def __call__(self, result: epochs.Report) -> None:
+        if not result.finite:
+            bad = non_finite_leaves(result.state) or non_finite_leaves(result.metrics)
+            raise Diverged(", ".join(bad[:3]), result.epoch)
         metrics = {
-            name: value.tolist() if len(value) > 1 else value.item() for name, value in report.metrics.items()
+            name: value.tolist() if len(value) > 1 else value.item() for name, value in result.metrics.items()
         }
-        self.last = {"env_steps": report.epoch * self.steps_per_seed, **metrics}
-        self.run.record(report.epoch, self.last)
-        means = {name: value.mean() for name, value in report.metrics.items()}
-        speed = self.steps_per_seed * self.training.num_seeds / report.seconds
-        self.progress.epoch(report.epoch, self.training.epochs, means, speed)
+        self.last = {"env_steps": result.epoch * self.steps_per_seed, **metrics}
+        self.run.record(result.epoch, self.last)
+        means = {name: value.mean() for name, value in result.metrics.items()}
+        speed = self.steps_per_seed * self.training.num_seeds / result.seconds
+        self.progress.epoch(result.epoch, self.training.epochs, means, speed)
         signal = self.stop()
-        is_last = report.epoch == self.training.epochs
-        if signal or is_last or report.epoch % self.training.checkpoint_every == 0:
-            self.run.save(report.epoch, (report.state, self.skills))
-            self.run.event(f"epoch {report.epoch}: checkpoint, {speed:.0f} steps/s")
+        is_last = result.epoch == self.training.epochs
+        if signal or is_last or result.epoch % self.training.checkpoint_every == 0:
+            self.run.save(result.epoch, (result.state, self.skills))
+            self.run.event(f"epoch {result.epoch}: checkpoint, {speed:.0f} steps/s")
         if signal and not is_last:
-            raise Interrupted(report.epoch, signal)
+            raise Interrupted(result.epoch, signal)
 
 
 def _begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
@@ -277,12 +280,13 @@ def _compile_epoch(
 
 
 def _load_skills(experiment: Experiment, source: reader.Skills | None, parts: Parts) -> Params:
-    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn.
+    """Frozen skills for every seed, leaves [S, ...].
 
-    By its number, not its place among the seeds, so that one trained alone has those it has beside others.
+    With n skill seeds from s on, seed i gets the skills in row (i - s) mod n.  So a seed gets the same skills
+    alone and beside other seeds.
 
     Raises:
-        InputError: they are damaged, or have changed since they were opened.
+        InputError: the skills are damaged, or have changed since they were opened.
     """
     if source is None or parts.skill_learner is None:
         return None

@@ -1,4 +1,4 @@
-"""A run as its newest intact checkpoint has it."""
+"""A trained run: its parts, and the state in its newest intact checkpoint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def skills_experiment(experiment: Experiment, skills: reader.Skills | None) -> E
 
 
 class Trained(NamedTuple):
-    """A run as its newest intact checkpoint has it."""
+    """A run and the state in one of its checkpoints."""
 
     experiment: Experiment
     parts: Parts
@@ -51,12 +51,16 @@ class Trained(NamedTuple):
 
 
 def open_trained(run: reader.Info, reward: Reward, progress: Progress, only: int | None = None) -> Trained:
-    """Read a run as its newest intact checkpoint has it, or that of `only` this epoch.
+    """Assemble a run and restore the state in a checkpoint.
 
-    `reward` is what a meta-run meets; skills know no reward, and keep the family they were learned in.
+    Args:
+        run: the run.
+        reward: the reward of a meta-run.  A skill run keeps its own family, because skills ignore the reward.
+        progress: receives a note where a newer checkpoint is damaged.
+        only: the epoch of the one checkpoint to use; None uses the newest intact one.
 
     Raises:
-        InputError: the run or every checkpoint cannot be used.
+        InputError: the run or its skills.toml is not valid, or no checkpoint can be used.
     """
     experiment, skills_from = run.experiment, reader.read_skills(run)
     parts = assemble(

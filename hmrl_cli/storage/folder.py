@@ -12,18 +12,18 @@ from hmrl_cli.storage import files, provenance
 from hmrl_cli.storage.locks import Lock
 
 
-def tell_nobody(text: str) -> None:
+def ignore_note(text: str) -> None:
     """For a library's user, who reads events.log."""
 
 
 class Folder:
     """Writes files of a run, each once the path is known to lead to what was locked."""
 
-    def __init__(self, path: Path, lock: Lock, tell: Callable[[str], None]) -> None:
-        """Of a directory whose lock is held; `tell` gets what the user should know."""
+    def __init__(self, path: Path, lock: Lock, note: Callable[[str], None]) -> None:
+        """Of a directory whose lock is held; `note` gets what the user should know."""
         self.path = path
         self._lock = lock
-        self._tell = tell
+        self._show = note
 
     def close(self) -> None:
         """Let go of the lock; closing twice does no harm."""
@@ -71,7 +71,7 @@ class Folder:
 
     def note(self, text: str) -> None:
         """Tell the user, and write it down; raises as `writing`."""
-        self._tell(text)
+        self._show(text)
         self.event(text)
 
     def note_what_is_lacking(self) -> None:

@@ -49,7 +49,7 @@ class Lock:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[Lock]:
+def locked(path: Path) -> Iterator[Lock]:
     """Nobody else writes to the run directory meanwhile.
 
     Raises:

@@ -15,7 +15,7 @@ from hmrl_cli.errors import (
 )
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
-from hmrl_cli.storage.folder import tell_nobody
+from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.writer import RunDir
 
 RUNS = Path("runs")
@@ -27,7 +27,7 @@ def open_run(
     path: Path | None,
     resume: bool,
     argv: Sequence[str] = (),
-    tell: Callable[[str], None] = tell_nobody,
+    note: Callable[[str], None] = ignore_note,
     skills: reader.Skills | None = None,
 ) -> RunDir:
     """Create or resume the run directory of a command.
@@ -38,7 +38,7 @@ def open_run(
         resume: continue the directory if it exists; with no path, the newest of that name and an
             equal configuration.
         argv: the command line, for the record.
-        tell: is called with what the user should know.
+        note: is called with what the user should know.
         skills: what `reader.open_skills` returned for this experiment; None opens them.
 
     Raises:
@@ -47,18 +47,18 @@ def open_run(
     checkpoints.check_path(path or RUNS)
     if path is not None:
         if resume and os.path.lexists(path):
-            return RunDir.resume(path, resolved, argv, tell, skills)
-        return RunDir.create(path, resolved, argv, tell, skills)
+            return RunDir.resume(path, resolved, argv, note, skills)
+        return RunDir.create(path, resolved, argv, note, skills)
     name = auto_name(resolved)
     if resume:
         earlier = _newest_equal(name, resolved.experiment)
         if earlier is not None:
-            return RunDir.resume(earlier[0], resolved, argv, tell, skills, earlier[1])
+            return RunDir.resume(earlier[0], resolved, argv, note, skills, earlier[1])
     number = 1
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1
     path = RUNS / (name if number == 1 else f"{name}-{number}")
-    return RunDir.create(path, resolved, argv, tell, skills)
+    return RunDir.create(path, resolved, argv, note, skills)
 
 
 def named(name: str) -> Path:

@@ -26,7 +26,7 @@ from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interr
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, files, provenance, reader
-from hmrl_cli.storage.folder import Folder, tell_nobody
+from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
 from hmrl_cli.storage.places import check_existing, check_new, half_written, take_back, taken
@@ -49,7 +49,7 @@ class RunDir:
         experiment: Experiment,
         config_hash: str,
         lock: Lock,
-        tell: Callable[[str], None],
+        note: Callable[[str], None],
         skills: reader.Skills | None,
     ) -> None:
         """Of a directory that is locked; use `create`, `resume` or `open_run`."""
@@ -58,7 +58,7 @@ class RunDir:
         self.skills = skills  # that the run acts through
         self.status: Mapping[str, Any] = reader.read_status(path)  # content of status.json
         self._config_hash = config_hash
-        self._folder = Folder(path, lock, tell)
+        self._folder = Folder(path, lock, note)
         self._metrics = Metrics()
         self._board: Board | None = None
         self._board_works = True
@@ -71,7 +71,7 @@ class RunDir:
         path: Path,
         resolved: config.Resolved,
         argv: Sequence[str] = (),
-        tell: Callable[[str], None] = tell_nobody,
+        note: Callable[[str], None] = ignore_note,
         skills: reader.Skills | None = None,
     ) -> RunDir:
         """A new run directory.
@@ -80,7 +80,7 @@ class RunDir:
             path: the directory.
             resolved: what the run trains.
             argv: the command line, for the record.
-            tell: is called with what the user should know.
+            note: is called with what the user should know.
             skills: what `open_skills` returned for this experiment; None opens them.
 
         Raises:
@@ -103,7 +103,7 @@ class RunDir:
             take_back(path)
             raise
         try:
-            run = cls._start(path, resolved, argv, lock, tell, skills)
+            run = cls._start(path, resolved, argv, lock, note, skills)
         except BaseException:
             with contextlib.suppress(HmrlError):
                 lock.check()  # another one may be there now
@@ -119,14 +119,14 @@ class RunDir:
         path: Path,
         resolved: config.Resolved,
         argv: Sequence[str] = (),
-        tell: Callable[[str], None] = tell_nobody,
+        note: Callable[[str], None] = ignore_note,
         skills: reader.Skills | None = None,
         written: config.Written | None = None,
     ) -> RunDir:
         """An existing run directory, of the same configuration.
 
         Args:
-            path, resolved, argv, tell, skills: see `create`.
+            path, resolved, argv, note, skills: see `create`.
             written: the content of the run's config.toml; None reads it.
 
         Raises:
@@ -140,7 +140,7 @@ class RunDir:
             for stale in half_written(path):
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
-                return cls._start(path, resolved, argv, lock, tell, skills)  # killed before it had begun
+                return cls._start(path, resolved, argv, lock, note, skills)  # killed before it had begun
             written = written or reader.read_config(path / "config.toml")
             different = config.difference(resolved.experiment, written.experiment)
             if different:
@@ -148,7 +148,7 @@ class RunDir:
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
                 )
             skills = skills or reader.open_skills(resolved.experiment)
-            run = cls(path, resolved.experiment, written.config_hash, lock, tell, skills)
+            run = cls(path, resolved.experiment, written.config_hash, lock, note, skills)
             run._compare_provenance(resolved, argv)
             run._folder.note_what_is_lacking()
         except BaseException:
@@ -163,13 +163,13 @@ class RunDir:
         resolved: config.Resolved,
         argv: Sequence[str],
         lock: Lock,
-        tell: Callable[[str], None],
+        note: Callable[[str], None],
         skills: reader.Skills | None,
     ) -> RunDir:
         """Fill a new directory; config.toml, which makes it a run, comes last."""
         experiment = resolved.experiment
         skills = skills or reader.open_skills(experiment)
-        run = cls(path, experiment, config.config_hash(experiment), lock, tell, skills)
+        run = cls(path, experiment, config.config_hash(experiment), lock, note, skills)
         with files.creating(path):
             (path / "checkpoints").mkdir(exist_ok=True)
         run._folder.write_json("provenance.json", provenance.collect(resolved, argv, skills))
@@ -216,8 +216,8 @@ class RunDir:
 
     def _could_not_begin(self, error: BaseException) -> bool:
         """Whether there is nothing yet that `--resume` could continue, nor a result, as of a divergence."""
-        told = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
-        return self._is_new and not self._metrics.is_open and not told
+        kept = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
+        return self._is_new and not self._metrics.is_open and not kept
 
     def close(self) -> None:
         """Close the files and let go of the lock; closing twice does no harm."""

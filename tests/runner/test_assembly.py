@@ -44,7 +44,7 @@ def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     hidden = ("algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
     start = resolve("ppo", 'hierarchy.use="start"', *hidden, skills=runs / "diayn_ppo")
     parts = assembly.assemble(start.experiment, skills.experiment)
-    assert parts.held == 1 and parts.act_on(None).horizon == 6
+    assert parts.steps_per_decision == 1 and parts.act_on(None).horizon == 6
     trained = open_trained(reader.read(runs / "diayn_ppo"), "sparse", Silent())
     frozen = jax.tree.map(lambda x: x[0], trained.parts.make_learner(None).freeze(trained.state))
     state = jax.jit(lambda key: training._begin(start.experiment, parts, key, frozen))(jax.random.key(0))

@@ -12,7 +12,7 @@ from hmrl_cli.runner import diagnose, evaluate, signals
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.storage import checkpoints, reader
-from hmrl_cli.storage.locks import held
+from hmrl_cli.storage.locks import locked
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -39,7 +39,7 @@ def test_exploration_is_shown_directly_and_through_skills(runs):
 
 
 def test_skills_are_not_diagnosed_while_they_are_trained(runs):
-    with held(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
+    with locked(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
         evaluate.evaluate(reader.read(runs / "diayn"), progress=Silent())
 
 

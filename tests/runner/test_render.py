@@ -42,7 +42,7 @@ def test_a_decision_is_held():
         return jax.random.normal(key, (2,))
 
     actor = render.Actor(decide, lambda key, state, decision: decision, every=3)
-    film = render.film(jax.random.key(0), seen(toys.walker(horizon=6)), TASK, actor)
+    film = render.record_episode(jax.random.key(0), seen(toys.walker(horizon=6)), TASK, actor)
     moves = np.diff(film.poses[:, 0, :2], axis=0)
     np.testing.assert_allclose(moves[:3], moves[:1].repeat(3, axis=0), atol=1e-6)
     np.testing.assert_allclose(moves[3:], moves[3:4].repeat(3, axis=0), atol=1e-6)
@@ -52,7 +52,7 @@ def test_a_decision_is_held():
 def test_an_episode_that_ends_early_ends_in_its_document():
     family = seen(toys.walker(horizon=8, ends=True))
     film = jax.tree.map(
-        np.asarray, render.film(jax.random.key(0), family, TASK, render.controller(family, TASK))
+        np.asarray, render.record_episode(jax.random.key(0), family, TASK, render.controller(family, TASK))
     )
     document = _episode(film, "one")
     assert document["done"] == [False] * (document["frames"] - 1) + [True] and document["frames"] < 9
@@ -69,7 +69,9 @@ def test_an_episode_that_ends_early_ends_in_its_document():
 
 def test_the_first_frame_is_the_reset():
     family = point.make(point.Config(horizon=5))
-    film = render.film(jax.random.key(0), family, jnp.array([0.3, 0.4]), render.controller(family, TASK))
+    film = render.record_episode(
+        jax.random.key(0), family, jnp.array([0.3, 0.4]), render.controller(family, TASK)
+    )
     assert film.poses.shape == (6, 1, 7) and film.reward[0] == 0
     np.testing.assert_array_equal(film.poses[0, 0, :2], [0.0, 0.0])
 

@@ -81,7 +81,7 @@ def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
         trained(run, 3)
     flip(path / "checkpoints" / "3" / "manifest.json")
     told = []
-    with RunDir.resume(path, resolved, tell=told.append) as run:
+    with RunDir.resume(path, resolved, note=told.append) as run:
         found = run.load(TREE)
         assert found.epoch == run.epoch == 2
         assert told == [found.note]

@@ -50,7 +50,7 @@ def test_without_locks_and_forcing_of_folders_a_run_goes_on(resolved, tmp_path, 
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(fcntl, "flock", failing(number))
-    with open_run(resolved, tmp_path / "r", resume=False, tell=told.append) as run:
+    with open_run(resolved, tmp_path / "r", resume=False, note=told.append) as run:
         trained(run, 3)
         assert reader.read(tmp_path / "r").status["state"] == "running"  # it cannot be told
         run.complete({})
