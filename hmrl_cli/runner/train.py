@@ -1,4 +1,4 @@
-"""From a configuration to a run and its evaluation: the library's front door."""
+"""Plan, start, resume and train a run."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def check(
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if 2 * state_bytes > memory:  # a checkpoint is a second copy, on the host
+    ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 2 * state_bytes > ram_bytes:  # a checkpoint is a second copy, on the host
         raise ConfigError(
             f"the state would take {state_bytes / 2**30:.0f} GiB, and as much again while it is saved; "
-            f"the machine has {memory / 2**30:.0f} GiB\n"
+            f"the machine has {ram_bytes / 2**30:.0f} GiB\n"
             "must be smaller: layers (hidden), seeds, tasks or replay buffer"
         )
     return {

@@ -1,4 +1,4 @@
-"""Which directory a run gets."""
+"""The directory of a run, from its name or its preset."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def open_run(
 
     Args:
         resolved: what to run.
-        path: the directory; None chooses `runs/PRESET-seedN`, with -2, -3, ... when that is taken.
-        resume: continue the directory if it exists; with no path, the newest of that name and an
-            equal configuration.
-        argv: the command line, for the record.
+        path: the directory; None chooses `runs/PRESET-seedN`, with -2, -3, ... where that exists.
+        resume: continue the run if it exists; without a path, the newest run of that name with an equal
+            configuration.
+        argv: the command line, for provenance.json.
         note: is called with what the user should know.
         skills: what `reader.open_skills` returned for this experiment; None opens them.
 
@@ -65,7 +65,7 @@ def named(name: str) -> Path:
     """The directory of `--name`.
 
     Raises:
-        ConfigError: the name is not one.
+        ConfigError: the name has more than 100 characters, or other ones than letters, digits and '._-'.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(
@@ -76,7 +76,10 @@ def named(name: str) -> Path:
 
 
 def auto_name(resolved: config.Resolved) -> str:
-    """`ant_goal-hmrl-seed0` for the preset `ant_goal/hmrl`; the config.toml of a run lends its run's name."""
+    """The name of a run without `--name`: "ant_goal-hmrl-seed0" for the preset ant_goal/hmrl and seed 0.
+
+    A preset that is the config.toml of a run gives the name of that run, with the new seed.
+    """
     base = resolved.preset
     if base.endswith(".toml"):
         path = Path(base).absolute()

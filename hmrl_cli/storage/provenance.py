@@ -1,4 +1,4 @@
-"""What a result can depend on beside its configuration: versions, machine, commit, skills."""
+"""Provenance of a run: versions, machine, commit and skills, on which its results can depend."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NO_NUMBER = (
 def collect(
     resolved: config.Resolved, argv: Sequence[str], skills: reader.Skills | None = None
 ) -> dict[str, Any]:
-    """Everything outside the configuration that a result can depend on; initialises jax.
+    """What a result can depend on beside its configuration, as a JSON document.  Initialises jax.
 
     Args:
         resolved: what the run trains.
@@ -76,14 +76,14 @@ def collect(
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that a result can depend on."""
+    """Name -> version of hmrl, Python and the libraries that a result can depend on."""
     libraries = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")
     versions = {name: importlib.metadata.version(name) for name in libraries}
     return {"hmrl": __version__, "python": platform.python_version(), **versions}
 
 
 def machine() -> dict[str, Any]:
-    """What of the machine a result can depend on; initialises jax."""
+    """Properties of the machine that a result can depend on.  Initialises jax."""
     # Bits of a result depend on the number of cores, for sums are then taken in another order.
     affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
     return {
@@ -96,7 +96,7 @@ def machine() -> dict[str, Any]:
 
 
 def numerics() -> dict[str, Any]:
-    """Settings of the numerical libraries that a result can depend on; pinned ones never differ."""
+    """Settings of jax, and environment variables, that a result can depend on."""
     of_jax = {name: getattr(jax.config, name, None) for name in (*PINNED, "jax_default_matmul_precision")}
     pinned = {name.upper() for name in PINNED}
     set_here = sorted(
@@ -108,9 +108,12 @@ def numerics() -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What of the environment of two records differs, as in "jaxlib '0.10.1' -> '0.10.2'"; "" if nothing.
+    """The differences of two provenances in versions, machine and numerics.
 
-    What an earlier version did not record is left out.
+    A section that an earlier version of hmrl did not record is left out.
+
+    Returns:
+        text such as "jaxlib '0.10.1' -> '0.10.2'"; "" where nothing differs.
     """
     found = []
     for section in ("versions", "machine", "numerics"):
@@ -139,7 +142,7 @@ def git_commit() -> str | None:
 
 
 def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
-    """What makes skills the same, whatever version recorded them."""
+    """What two records of the same skills share: epoch, and hashes of arrays and configuration."""
     return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
 
 
@@ -155,5 +158,5 @@ def _identity_of(skills: reader.Skills) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time, UTC, to the second."""
+    """The time in UTC, in ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Reading runs: configuration, state, metrics and checkpoint of a run directory; nothing is written."""
+"""Reading a run directory: configuration, status, provenance, skills and checkpoint.  Nothing is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Number = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
 
 
 class _Status(reading.Form):
-    """What is looked at of status.json."""
+    """The keys of status.json that are checked."""
 
     state: State | None = None
     epoch: Number = 0
@@ -34,7 +34,7 @@ class _Status(reading.Form):
 
 
 class _SkillsIdentity(reading.Form):
-    """What is looked at of the skills in provenance.json."""
+    """The keys of the skills in provenance.json that are checked."""
 
     epoch: Number
     arrays_sha256: str
@@ -43,7 +43,7 @@ class _SkillsIdentity(reading.Form):
 
 
 class _Provenance(reading.Form):
-    """What is looked at of provenance.json."""
+    """The keys of provenance.json that are checked."""
 
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -86,10 +86,12 @@ class Skills(NamedTuple):
 
 
 def read(path: Path) -> Info:
-    """What a run directory tells; a run that was killed has the state "killed".  Needs no jax.
+    """Read the configuration, the status and the provenance of a run.  Needs no jax.
+
+    A run whose process was killed has the state "killed".
 
     Raises:
-        InputError: it is not a run directory, or its configuration is not valid here.
+        InputError: the path is no run directory, or one of the files is not valid in this version.
     """
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
@@ -103,10 +105,10 @@ def read(path: Path) -> Info:
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """Content of status.json, as it was written; empty where there is none.
+    """The content of status.json; empty where there is no such file.
 
     Raises:
-        InputError: it is damaged, or of another version.
+        InputError: the file is damaged, or of another version.
     """
     status = _read(path / "status.json", _Status)
     if status.get("state") == "complete" and "epoch" not in status:
@@ -115,10 +117,10 @@ def read_status(path: Path) -> dict[str, Any]:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Content of provenance.json; empty where there is none.
+    """The content of provenance.json; empty where there is no such file.
 
     Raises:
-        InputError: it is damaged, or of another version.
+        InputError: the file is damaged, or of another version.
     """
     return _read(path / "provenance.json", _Provenance)
 
@@ -156,7 +158,7 @@ def read_checkpoint(run: Info, template: Any, only: int | None = None) -> checkp
     """The newest intact checkpoint of a run, or that of the epoch `only`.  Nothing is written.
 
     Raises:
-        InputError: there is none, or it does not fit the template.
+        InputError: there is no intact checkpoint, or it does not fit the template.
     """
     found = checkpoints.load(run.path / "checkpoints", template, run.written.config_hash, only)
     if found is None:

@@ -1,13 +1,13 @@
-"""A run on disk, as the one process that trains it writes it.  Reading it: reader.py.
+"""Writing a run directory, by the one process that trains the run.  reader.py reads it.
 
 config.toml       the resolved configuration: running it again repeats the run
-provenance.json   versions, devices, cores, seeds, command line, the skills the run stands on
-skills.toml       how these were trained
-metrics.jsonl     one line per epoch, the source of truth; nothing in it depends on the clock
+provenance.json   versions, devices, cores, seeds, command line, the skills that the run acts through
+skills.toml       the configuration that trained those skills
+metrics.jsonl     one line per epoch; nothing in it depends on the clock
 tb/               the same for TensorBoard
 checkpoints/      see checkpoints.py
 status.json       state and epoch, replaced as a whole
-events.log        what happened when
+events.log        events with their times
 lock              held (flock) by the one process that writes
 """
 
@@ -35,12 +35,12 @@ from hmrl_cli.version import __version__
 
 
 class RunDir:
-    """A run directory that this process alone writes to; a context manager.
+    """A run directory that this process has locked for writing; a context manager.
 
-    Leaving the context by an exception writes the state: "diverged" after `Diverged`, otherwise
-    "interrupted", for such a run can be resumed.  A directory that could not even begin is taken back.
+    An exception in the context writes the state: "diverged" after `Diverged`, otherwise "interrupted".  An
+    interrupted run can be resumed.  The directory of a run that could not begin is removed.
 
-    Every write is preceded by a look whether the path still leads to the directory that was locked.
+    Every write first checks that the path still leads to the locked directory.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RunDir:
         note: Callable[[str], None],
         skills: reader.Skills | None,
     ) -> None:
-        """Of a directory that is locked; use `create`, `resume` or `open_run`."""
+        """`lock` is that of the directory; use `create`, `resume` or `open_run`."""
         self.path = path
         self.experiment = experiment
         self.skills = skills  # that the run acts through
@@ -77,11 +77,7 @@ class RunDir:
         """A new run directory.
 
         Args:
-            path: the directory.
-            resolved: what the run trains.
-            argv: the command line, for the record.
-            note: is called with what the user should know.
-            skills: what `open_skills` returned for this experiment; None opens them.
+            path, resolved, argv, note, skills: see `naming.open_run`.
 
         Raises:
             InputError: the skills cannot be used.
@@ -182,7 +178,7 @@ class RunDir:
         return run
 
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
-        """Note what could keep the resumed run from being exact; refuse other skills."""
+        """Note differences of the environment, which can change results; refuse other skills."""
         before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv, self.skills)
         if provenance.identity(before.get("skills")) != provenance.identity(now["skills"]):
             raise InputError(
@@ -200,7 +196,7 @@ class RunDir:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write how it ended, and let go of the lock."""
+        """Write the state after an exception, and release the lock."""
         try:
             if error is not None:
                 # What went wrong matters more than that it could not be written down.
@@ -215,12 +211,12 @@ class RunDir:
             self.close()
 
     def _could_not_begin(self, error: BaseException) -> bool:
-        """Whether there is nothing yet that `--resume` could continue, nor a result, as of a divergence."""
+        """Whether the run has neither metrics to resume from nor a result, such as a divergence."""
         kept = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
         return self._is_new and not self._metrics.is_open and not kept
 
     def close(self) -> None:
-        """Close the files and let go of the lock; closing twice does no harm."""
+        """Close the files and release the lock; closing twice does no harm."""
         if self._board is not None:
             with contextlib.suppress(OSError):  # TensorBoard is never a reason to fail
                 self._board.close()
@@ -229,7 +225,7 @@ class RunDir:
         self._board = None
 
     def check(self) -> None:
-        """Refuse to write where the directory is no more; raises RunDirError."""
+        """Check that the path leads to the locked directory; raises RunDirError where it does not."""
         self._folder.check()
 
     def event(self, text: str) -> None:
@@ -242,10 +238,7 @@ class RunDir:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run has been trained to its end, and has what it came to.
-
-        A run whose last checkpoint is damaged, or gone while an earlier one is there, is to be trained on.
-        """
+        """Whether the run was trained to its end and its last checkpoint, if it has any, is intact."""
         epoch, folder = reader.last_epoch(self.status), self.path / "checkpoints"
         if epoch is not None and checkpoints.epochs(folder):
             try:
@@ -255,7 +248,11 @@ class RunDir:
         return epoch is not None
 
     def record(self, epoch: int, metrics: Mapping[str, Any]) -> None:
-        """Append the metrics of an epoch, the first of which is 1; a value may have a leading seed axis.
+        """Append the metrics of an epoch.
+
+        Args:
+            epoch: number of finished epochs, from 1 on.
+            metrics: numbers or arrays by name, [] or [S, ...].
 
         Raises:
             Diverged: a metric is not finite.
@@ -280,7 +277,11 @@ class RunDir:
             self._folder.note(f"no TensorBoard from epoch {epoch} on: {error}")
 
     def save(self, epoch: int, tree: Any) -> None:
-        """Write the checkpoint after `epoch` epochs; `tree` is a pytree of arrays, without typed keys.
+        """Write a checkpoint.
+
+        Args:
+            epoch: number of finished epochs.
+            tree: a pytree of arrays, without typed keys.
 
         Raises:
             StorageError: the disk is full or broken.
@@ -295,7 +296,9 @@ class RunDir:
         self._write_status("running")
 
     def load(self, template: Any) -> checkpoints.Checkpoint | None:
-        """The newest intact checkpoint, or None; metrics beyond it are cut, and the user is told of damage.
+        """The newest intact checkpoint, or None.  Metrics of later epochs are removed.
+
+        A note names a damaged newer checkpoint, which is renamed.
 
         Raises:
             InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
@@ -316,7 +319,7 @@ class RunDir:
         return found
 
     def _set_aside(self, epoch: int) -> None:
-        """Rename a damaged checkpoint, so that it never counts as one of the two that are kept."""
+        """Rename a damaged checkpoint, so that it does not count among the two that are kept."""
         folder = self.path / "checkpoints"
         target = folder / f"{epoch}.damaged-{datetime.datetime.now():%Y%m%d%H%M%S%f}"
         with self._folder.writing(f"checkpoints/{target.name}"):
