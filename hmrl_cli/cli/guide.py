@@ -49,7 +49,7 @@ def _list_topics(topics: dict[str, str], as_json: bool) -> None:
 
 
 def _description(markdown: str) -> str:
-    """The line below the title."""
+    """The first line below the title."""
     _, _, text = markdown.partition("\n\n")
     return text.partition("\n")[0]
 
@@ -64,7 +64,7 @@ def _print_markdown(text: str) -> None:
 
 
 def _formatted(text: str) -> RenderableType:
-    """Markdown for a terminal: a table folds long words in place of cutting them."""
+    """Markdown for a terminal.  Tables wrap long words and do not cut them."""
     from rich import markdown
 
     class Table(markdown.TableElement):

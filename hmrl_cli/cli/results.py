@@ -1,4 +1,4 @@
-"""Commands that make something of a trained run."""
+"""Commands on trained runs: export, imitate, eval, compare, report and render."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def evaluate(
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """A line per number of inner updates, middle [low, high] of each measure; of skills, one per number."""
+    """Columns and rows of a result: a row for each number of inner updates, or for each key of skills."""
     if "steps" not in result:
         return ["skills", "value"], [[key, as_cell(value)] for key, value in result.items()]
     measures = [key for key in ("return", "success", "reached", "fraction") if result.get(key)]
@@ -175,7 +175,7 @@ def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:
 
 
 def _lines_text(result: Mapping[str, Any]) -> str:
-    """The reference lines of an evaluation, and what doing nothing meets where it meets anything."""
+    """The reference lines of an evaluation, with their success rates that are not 0."""
     texts = []
     for line in ("flat", "feasible"):
         if result.get(line) is not None:
@@ -208,7 +208,7 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
 
 
 def _out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str]) -> None:
-    """Rows by column: on a terminal those columns that fit, and one line of what is the same in all rows."""
+    """Print rows.  A terminal gets the columns that fit, and a line with the columns of one value."""
     columns = list(rows[0])
     cells = [{column: as_cell(row[column]) for column in columns} for row in rows]
     width, caption = width_of(sys.stdout), []

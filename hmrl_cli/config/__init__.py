@@ -1,4 +1,4 @@
-"""What was asked for: settings, where they come from, and whether they fit together."""
+"""Configurations: settings, their origins, and the checks of them."""
 
 from hmrl_cli.config.document import (
     Written,

@@ -1,4 +1,4 @@
-"""An experiment as text, tables and hashes."""
+"""An experiment as TOML, as tables and as a hash."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from hmrl_cli.schema import Experiment
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment as TOML; `load` and `resolve` give an equal one back."""
+    """The experiment as TOML.  `load` and `resolve` turn it into an equal experiment."""
     return tomli_w.dumps(tree(experiment))
 
 
 def tree(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as nested tables of plain values; `from_tree` gives an equal one back."""
+    """The experiment as nested tables of plain values.  `from_tree` turns them into an equal experiment."""
     return experiment.model_dump(mode="json", exclude_none=True)
 
 
 def flat(experiment: Experiment) -> dict[str, Any]:
-    """Dotted path -> plain value of every setting that is not None."""
+    """The settings that are not None: dotted path -> plain value."""
     return dict(layers.leaves(tree(experiment)))
 
 
 def config_hash(experiment: Experiment) -> str:
-    """SHA-256 of the experiment, the same for equal ones."""
+    """SHA-256 of the settings of an experiment, in hexadecimal digits."""
     return _hash(tree(experiment))
 
 
@@ -69,7 +69,12 @@ def _hash(tables: Mapping[str, Any]) -> str:
 
 
 def difference(one: Experiment, other: Experiment) -> str | None:
-    """The first field in which two experiments differ, with both values; None when they are equal."""
+    """A text on the first setting in which an experiment differs from that of a run; None where none does.
+
+    Args:
+        one: the experiment that was asked for.
+        other: the experiment of the run.
+    """
     left, right = flat(one), flat(other)
     for path in [*left, *right]:
         if left.get(path) != right.get(path):

@@ -75,8 +75,8 @@ def check_output(path: Path, experiment: Experiment) -> None:
         experiment: the configuration of the run.
 
     Raises:
-        ConfigError: the suffix is wrong, the path lies in a run, another file is there, or the path is
-            that of the skills which the run acts through.
+        ConfigError: the suffix is wrong, the path lies in a run, another file is there, or it is the export
+            that the run acts through.
         StorageError: the folder cannot be written to.
     """
     card_file = card_path(path)
