@@ -123,12 +123,7 @@ def evaluate(
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    wanted = {name: value for name, value in given.items() if value is not None}
-    runs = []
-    for run_directory in run_dirs:
-        runs.append(reader.read(run_directory))
-        if wanted or set_:
-            config.with_evaluation(runs[-1].experiment, set_ or (), wanted)
+    runs = _checked_runs(run_dirs, set_ or (), given)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
@@ -152,6 +147,19 @@ def evaluate(
         write_table(*_result_table(result), stream=sys.stderr)
         print_caption(_lines_text(result), sys.stderr)
         print_line(str(run_directory))
+
+
+def _checked_runs(
+    run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any]
+) -> list[reader.Info]:
+    """The runs, each with a check of the settings of its evaluation."""
+    wanted = {name: value for name, value in given.items() if value is not None}
+    runs = []
+    for run_directory in run_dirs:
+        runs.append(reader.read(run_directory))
+        if wanted or sets:
+            config.with_evaluation(runs[-1].experiment, sets, wanted)
+    return runs
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

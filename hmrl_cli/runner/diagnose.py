@@ -85,6 +85,27 @@ def diagnose(
         Interrupted: `stop` returned a signal; nothing was written.
     """
     parts, epoch = trained.parts, trained.epoch
+    numbers, paths, recorded = unless_stopped(lambda: _run(trained, deterministic), stop, epoch)
+    check_finite(**numbers)
+    found = {name: value.tolist() for name, value in numbers.items()}
+    document = {
+        "epoch": epoch,
+        "arrays_sha256": trained.arrays_sha256,
+        "deterministic": deterministic,
+        **found,
+    }
+    check()
+    files.write_json(path / "skills.json", document)
+    first = jax.tree.map(lambda x: x[0], recorded)
+    title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
+    _draw(path / "skills.svg", lambda: paths_svg(paths, "skills"), note)
+    _draw(path / "skills.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
+    return document
+
+
+def _run(trained: Trained, deterministic: bool) -> Any:
+    """Diagnostics, paths and recorded episodes of the skills of every seed, numpy leaves [S, ...]."""
+    parts = trained.parts
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -100,27 +121,9 @@ def diagnose(
             deterministic=deterministic,
         )
 
-    def all_seeds() -> Any:
-        keys = seed_keys(trained.experiment).evaluate
-        found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
-        return jax.tree.map(np.asarray, found)
-
-    numbers, paths, films = unless_stopped(all_seeds, stop, epoch)
-    check_finite(**numbers)
-    found = {name: value.tolist() for name, value in numbers.items()}
-    document = {
-        "epoch": epoch,
-        "arrays_sha256": trained.arrays_sha256,
-        "deterministic": deterministic,
-        **found,
-    }
-    check()
-    files.write_json(path / "skills.json", document)
-    first = jax.tree.map(lambda x: x[0], films)
-    title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
-    _draw(path / "skills.svg", lambda: paths_svg(paths, "skills"), note)
-    _draw(path / "skills.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
-    return document
+    keys = seed_keys(trained.experiment).evaluate
+    found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
+    return jax.tree.map(np.asarray, found)
 
 
 def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> None:
