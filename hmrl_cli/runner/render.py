@@ -86,13 +86,13 @@ def render_family(
     tasks = sample_tasks(family, split, num_tasks)
     progress.phase("recording episodes")
     keys = jax.random.split(root_key(0), num_tasks)
-    films = jax.jit(jax.vmap(lambda key, task: record_episode(key, family, task, controller(family, task))))(
+    frames = jax.jit(jax.vmap(lambda key, task: record_episode(key, family, task, controller(family, task))))(
         keys, tasks
     )
     who = "scripted controller" if family.controller else "random actions"
     labels = [f"{split} task {i + 1}: {who}" for i in range(num_tasks)]
     out = out or Path(f"{name.replace('/', '-')}.html")
-    files.write_text(out, page(f"{name}: {who}", family, films, labels))
+    files.write_text(out, page(f"{name}: {who}", family, frames, labels))
     return out
 
 
@@ -122,12 +122,12 @@ def render_run(
     key = assembly.seed_keys(trained.experiment).evaluate[0]
     if trained.parts.learns_skills:
         family = trained.parts.act_on(None)
-        films, labels = _record_skills(key, trained, tasks[0])
+        frames, labels = _record_skills(key, trained, tasks[0])
     else:
         family = trained.parts.family
-        films, labels = _record_adaptation(key, trained, tasks, split)
+        frames, labels = _record_adaptation(key, trained, tasks, split)
     out = out or run.path / "render.html"
-    files.write_text(out, page(run.path.resolve().name, family, films, labels))
+    files.write_text(out, page(run.path.resolve().name, family, frames, labels))
     return out
 
 
@@ -138,8 +138,8 @@ def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[s
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
     deterministic = trained.experiment.evaluation.deterministic
     run = functools.partial(run_skills, num_episodes=1, deterministic=deterministic)
-    films = jax.jit(lambda key: run(key, family, library, task).film)(key)
-    return jax.tree.map(lambda x: x[:, 0], films), [
+    frames = jax.jit(lambda key: run(key, family, library, task).film)(key)
+    return jax.tree.map(lambda x: x[:, 0], frames), [
         f"skill {skill}" for skill in range(len(library.examples))
     ]
 
@@ -169,9 +169,9 @@ def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -
         shots = [after(k, steps) for k, steps in zip(record_keys, moments, strict=False)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *shots)
 
-    films = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
-    films = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), films)
-    return films, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
+    frames = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
+    frames = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), frames)
+    return frames, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
 
 
 def _when(num_steps: int) -> str:
