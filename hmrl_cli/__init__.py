@@ -67,19 +67,21 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `runner.evaluate`."""
     from hmrl_cli.runner import evaluate, startup
     from hmrl_cli.runner.progress import Warns
+    from hmrl_cli.storage import reader
 
     startup.start()
     with telling_limits():
-        return evaluate.evaluate(Path(run_dir), progress=Warns(), **settings)
+        return evaluate.evaluate(reader.read(Path(run_dir)), progress=Warns(), **settings)
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
     from hmrl_cli.runner import export, startup
     from hmrl_cli.runner.progress import Warns
+    from hmrl_cli.storage import reader
 
     startup.start()
-    return export.export(Path(run_dir), Path(out), Warns())
+    return export.export(reader.read(Path(run_dir)), Path(out), Warns())
 
 
 def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
@@ -114,9 +116,10 @@ def _train(
 
     startup.start()
     resolved = config.resolve(command, preset, list(sets), flags)
-    reader.check_skills(resolved.experiment)
+    opened = reader.open_skills(resolved.experiment)
     warns = Warns()
-    training.check(resolved, warns.note)
+    training.check(resolved, warns.note, opened)
     with telling_limits():
-        done = training.run(resolved, None if run_dir is None else Path(run_dir), resume, warns)
+        path = None if run_dir is None else Path(run_dir)
+        done = training.run(resolved, path, resume, warns, skills=opened)
     return Path(done["run"])

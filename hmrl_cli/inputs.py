@@ -43,6 +43,15 @@ def read_text(path: Path) -> str:
     Raises:
         ValueError: why it is none, as in "is UTF-16; must be UTF-8".
     """
+    return decoded(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a configuration file.
+
+    Raises:
+        ValueError: why there are none, as in "is a directory".
+    """
     if reason := why_no_file(path):
         raise ValueError(reason)
     try:
@@ -52,6 +61,15 @@ def read_text(path: Path) -> str:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     if len(data) > MAX_TEXT:
         raise ValueError(f"holds more than {MAX_TEXT:,} bytes; must be smaller")
+    return data
+
+
+def decoded(data: bytes) -> str:
+    """The text of a configuration in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: why the bytes are no such text, as in "is UTF-16; must be UTF-8".
+    """
     for encoding, marks in _MARKS.items():
         if data.startswith(marks):
             raise ValueError(f"is {encoding}; must be UTF-8")

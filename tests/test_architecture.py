@@ -24,9 +24,10 @@ WINGS = {  # what each imports beside the ground
     "config": (),  # reaches the plugins by their names alone
     "evaluation": ("environment", "learning", "compute"),
     "families": (),
-    "algorithms": ("meta_gradient", "environment", "learning", "compute"),
+    "algorithms": ("meta_gradient", "search", "environment", "learning", "compute"),
     "bonuses": ("environment", "learning", "compute"),
-    "meta_gradient": ("environment", "learning", "compute"),
+    "meta_gradient": ("search", "environment", "learning", "compute"),
+    "search": ("environment", "learning", "compute"),
     "learning": ("compute",),
     "environment": (),
     "compute": (),

@@ -1,4 +1,4 @@
-"""The guide that comes with the package: one page for each topic, a Markdown file in `hmrl_cli/guide`."""
+"""The guide that comes with the package: a Markdown file in `hmrl_cli/guide` for each topic."""
 
 from __future__ import annotations
 
@@ -19,52 +19,52 @@ FOLDER = Path(__file__).parent.parent / "guide"
 
 
 def guide(
-    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The page to show.")] = None,
+    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic to show.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the topics of the guide, or show one.
 
     A terminal gets formatted text, a pipe the Markdown as it is.
     """
-    pages = {file.stem: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.md"))}
+    topics = {file.stem: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.md"))}
     if topic is None:
-        _list_topics(pages, as_json)
+        _list_topics(topics, as_json)
         return
-    if topic not in pages:
+    if topic not in topics:
         raise ConfigError(
-            f"TOPIC: found {shown(topic)}{did_you_mean(topic, pages)}\nmust be one of: {', '.join(pages)}"
+            f"TOPIC: found {shown(topic)}{did_you_mean(topic, topics)}\nmust be one of: {', '.join(topics)}"
         )
     if as_json:
-        print_json({"topic": topic, "text": pages[topic]})
+        print_json({"topic": topic, "text": topics[topic]})
     else:
-        _print_page(pages[topic])
+        _print_markdown(topics[topic])
 
 
-def _list_topics(pages: dict[str, str], as_json: bool) -> None:
-    rows = [{"topic": name, "description": _description(text)} for name, text in pages.items()]
+def _list_topics(topics: dict[str, str], as_json: bool) -> None:
+    rows = [{"topic": name, "description": _description(text)} for name, text in topics.items()]
     if as_json:
         print_json({"topics": rows})
     else:
         print_table(("topic", "description"), [list(row.values()) for row in rows])
 
 
-def _description(page: str) -> str:
-    """The line below the title."""
-    _, _, text = page.partition("\n\n")
+def _description(markdown: str) -> str:
+    """The first line below the title."""
+    _, _, text = markdown.partition("\n\n")
     return text.partition("\n")[0]
 
 
-def _print_page(page: str) -> None:
+def _print_markdown(text: str) -> None:
     if not sys.stdout.isatty():
-        print(page, end="", flush=True)
+        print(text, end="", flush=True)
         return
     from rich.console import Console
 
-    Console().print(_formatted(page))
+    Console().print(_formatted(text))
 
 
-def _formatted(page: str) -> RenderableType:
-    """Markdown for a terminal: a table folds long words in place of cutting them."""
+def _formatted(text: str) -> RenderableType:
+    """Markdown for a terminal.  Tables wrap long words and do not cut them."""
     from rich import markdown
 
     class Table(markdown.TableElement):
@@ -74,8 +74,8 @@ def _formatted(page: str) -> RenderableType:
                     column.overflow = "fold"
                 yield table
 
-    class Page(markdown.Markdown):
+    class Folding(markdown.Markdown):
         elements: ClassVar = markdown.Markdown.elements | {"table_open": Table}
 
     # a link's address as text: those between files lead nowhere on a terminal
-    return Page(page, hyperlinks=False)
+    return Folding(text, hyperlinks=False)

@@ -1,4 +1,4 @@
-"""Commands that look things up."""
+"""Commands that show what there is: doctor, list and show."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _list_all(kinds: Sequence[str], as_json: bool) -> None:
 
 
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:
-    config.family_of(name)  # a wrong name is told before jax is imported
+    config.family_of(name)  # refuses a wrong name before jax is imported
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import describe
@@ -92,7 +92,7 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
 
 
 def _without_tasks(value: Any) -> Any:
-    """Reference lines without those of each task."""
+    """Reference lines without the values of each task."""
     return {key: x for key, x in value.items() if key != "per_task"} if isinstance(value, Mapping) else value
 
 
@@ -150,7 +150,7 @@ def _show_preset(preset: str, as_json: bool) -> None:
 
 
 def _out_config(experiment: Experiment, origins: Mapping[str, str]) -> None:
-    """Lines of TOML, with the origins as comments."""
+    """Print a configuration as lines of TOML, with the origins as comments."""
     lines = {path: f"{path} = {json.dumps(value)}" for path, value in config.flat(experiment).items()}
     unnamed = "newer than the run" if origins else "unknown"
     width = max(map(len, lines.values()))

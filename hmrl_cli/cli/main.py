@@ -1,7 +1,7 @@
 """Entry point of `hmrl`: the list of all commands, and the exit code of everything that can go wrong.
 
-A command validates what it was given before jax is imported, and hands over to `runner` or `report`.
-stdout holds the result and nothing else: one JSON document under --json, otherwise a run directory.
+A command validates its arguments before jax is imported, and then calls `runner` or `report`.
+stdout holds only the result: one JSON document with --json, otherwise text such as a run directory.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, at once where a compilation was given up on."""
+    """End the process with an exit code.  Where an abandoned compilation still runs, end it at once."""
     if signals.goes_on():
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -81,7 +81,7 @@ def leave(code: int) -> NoReturn:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run a command line and return its exit code; nothing that goes wrong leaves a traceback."""
+    """Run a command line and return its exit code.  Errors are lines on stderr, without a traceback."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -112,7 +112,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _as_utf8(error: UnicodeError) -> tuple[bytes, int]:
-    """What an encoding of stdout lacks, as UTF-8: a path of other letters stays the path that it is."""
+    """Encode characters that the encoding of stdout lacks as UTF-8, so that a path stays the same path."""
     assert isinstance(error, UnicodeEncodeError)
     return error.object[error.start : error.end].encode("utf-8", "surrogateescape"), error.end
 
@@ -121,7 +121,7 @@ codecs.register_error("as_utf8", _as_utf8)
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    """Say what went wrong in one or two lines; the exit code."""
+    """Print an error in one or two lines, and return its exit code."""
     usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
     if debug and usage is None:
         traceback.print_exception(error)
@@ -150,7 +150,7 @@ def _complain(text: str) -> None:
 
 
 def _discard_stdout() -> None:
-    """Let nothing more, the interpreter's last flush included, go to the closed pipe."""
+    """Redirect stdout to nowhere, so that the last flush of the interpreter does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -87,7 +87,11 @@ TasksFile = Annotated[
 
 
 def check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:
-    """Complain of an argument that is neither a run directory nor known; `wanted` is all that it may be."""
+    """Refuse an argument that is not among the known names.
+
+    Raises:
+        ConfigError: the argument is unknown; the message ends in what is `wanted`.
+    """
     if found not in known:
         raise ConfigError(
             f"{argument}: found {shown(found)}{plugins.suggestion(found, known)}\nmust be {wanted}"
@@ -95,7 +99,12 @@ def check_known(argument: str, found: str, known: Collection[str], wanted: str) 
 
 
 def check_tasks_file(path: Path | None, **of_split: Any) -> None:
-    """A file of tasks is one, and stands alone: what chooses tasks of a split would do nothing beside it."""
+    """Refuse a path that is no file, and a file beside options that choose tasks of a split.
+
+    Raises:
+        ConfigError: one of the options `of_split` is given as well.
+        InputError: the path is no regular file.
+    """
     if path is None:
         return
     for name, value in of_split.items():

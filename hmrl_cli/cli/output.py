@@ -1,4 +1,4 @@
-"""How results are printed: text, JSON, tables, progress."""
+"""Printing of results: text, JSON, tables and progress."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ NOISE = 1e-12  # no result or setting is as small
 
 
 def print_line(text: str) -> None:
-    """A line on stdout."""
+    """Print a line on stdout."""
     print(errors.printable(text), flush=True)
 
 
 def print_json(value: Any) -> None:
-    """A JSON document on stdout."""
+    """Print a JSON document on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False), flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout."""
+    """Print a table on stdout."""
     write_table(columns, rows, stream=sys.stdout)
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
-    """A table, as wide as a terminal at most; nothing of it is ever cut."""
+    """Print a table, at most as wide as the terminal.  Cells are wrapped and never cut."""
     cells = [[errors.printable(cell) for cell in row] for row in (columns, *rows)]
     width = width_of(stream)
     header, *blocks = tables.fitted(cells, width)
@@ -50,7 +50,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], stream: T
 
 
 def print_caption(text: str, stream: TextIO) -> None:
-    """A line above a table."""
+    """Print a text above a table, wrapped to the width of the terminal."""
     if text:
         _print_lines(tables.wrapped(errors.printable(text), width_of(stream)), stream)
 
@@ -61,7 +61,7 @@ def _print_lines(lines: Sequence[str], stream: TextIO) -> None:
 
 
 def width_of(stream: TextIO) -> int | None:
-    """Characters of a line of a terminal; None where a line may be of any length."""
+    """The width of a terminal in characters; None where the stream is no terminal."""
     if not stream.isatty():
         return None
     from rich.console import Console
@@ -84,7 +84,7 @@ def as_cell(value: Any) -> str:
 
 @contextlib.contextmanager
 def progress_on_stderr(quiet: bool, verbose: bool) -> Iterator[Progress]:
-    """Progress on stderr, where everything goes that a library prints meanwhile."""
+    """Show progress on stderr, and redirect what libraries print on stdout to stderr."""
     shows = progress.make(sys.stderr, quiet=quiet, verbose=verbose)
     try:
         # whatever a library prints, stdout is the result's
@@ -95,7 +95,11 @@ def progress_on_stderr(quiet: bool, verbose: bool) -> Iterator[Progress]:
 
 
 def prepare(shows: Progress) -> None:
-    """Start jax; a problem with its cache is noted."""
+    """Start jax, and note a problem with its cache.
+
+    Raises:
+        ConfigError: jax cannot start.
+    """
     warning = startup.start()
     if warning:
         shows.note(warning)

@@ -1,7 +1,7 @@
-"""What a user sees of a running command, on stderr.
+"""The progress of a running command, on stderr.
 
-On a terminal: one live line of phase, steps per second, time left and metrics.  Anywhere else: plain
-lines, one a minute, and at changes of phase and the first and last epoch.
+A terminal shows one live line: phase, steps per second, time left and metrics.  Other streams get plain
+lines: one a minute, one at each new phase, and one at the first and last epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEARTBEAT = 60.0  # seconds
 
 
 class Quiet(Silent):
-    """For `-q`: notes, and no progress."""
+    """For `-q`: shows notes and no progress."""
 
     def __init__(self, stream: TextIO) -> None:
         """Onto a stream."""
@@ -41,8 +41,8 @@ def _write_line(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-class _Report:
-    """The words that both ways of showing share."""
+class _Display:
+    """The phase, its clock and the text of an epoch, which `Lines` and `Live` share."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -52,7 +52,7 @@ class _Report:
         self._line = ""
 
     def _begin(self, name: str) -> str:
-        """Start a phase; what there is to say of the one before."""
+        """Start a phase; returns a text on the duration of the phase before."""
         ended = f"{self._phase} took {duration(self._clock() - self._phase_began)}" if self._phase else ""
         self._phase, self._phase_began, self._first = name, self._clock(), None
         return ended
@@ -69,7 +69,7 @@ class _Report:
 
 
 def _what_matters(metrics: Mapping[str, Any]) -> list[str]:
-    """Names of the few metrics that are shown."""
+    """Names of the metrics that are shown, at most `SHOWN_METRICS`."""
 
     def place(name: str) -> int:
         return next((i for i, word in enumerate(WHAT_MATTERS) if word in name), len(WHAT_MATTERS))
@@ -77,8 +77,8 @@ def _what_matters(metrics: Mapping[str, Any]) -> list[str]:
     return sorted(metrics, key=place)[:SHOWN_METRICS]
 
 
-class Lines(_Report):
-    """Plain lines: epochs at least `interval` seconds apart, and a sign of life in a long phase."""
+class Lines(_Display):
+    """Plain lines: epochs at least `interval` seconds apart, and one line a minute in a long phase."""
 
     def __init__(
         self, stream: TextIO, interval: float = 60.0, clock: Callable[[], float] = time.monotonic
@@ -96,19 +96,19 @@ class Lines(_Report):
             self._sign_of_life()
 
     def _sign_of_life(self) -> None:
-        """One line when nothing has been said for long: the newest epoch, or that a phase still lasts."""
+        """Print the newest epoch, or the duration of the phase, after `HEARTBEAT` seconds without a line."""
         if self._phase and self._clock() - self._last >= HEARTBEAT:
             elapsed = duration(self._clock() - self._phase_began)
             self.say(self._line or f"{self._phase}, {elapsed} so far")
             self._line = ""
 
     def phase(self, name: str) -> None:
-        """One line, with how long the phase before took."""
+        """Print the name of the phase, and the duration of the phase before."""
         ended = self._begin(name)
         self.say(f"{name} ({ended})" if ended else name)
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
-        """One line for the first and the last epoch, and when the interval has passed."""
+        """Print the first and the last epoch, and others once the interval has passed."""
         first = self._first is None
         self._line = self._describe(epoch, total, metrics, steps_per_second)
         if first or epoch == total or self._clock() - self._last >= self._interval:
@@ -116,7 +116,7 @@ class Lines(_Report):
             self._line = ""
 
     def say(self, text: str) -> None:
-        """One line; a stream that nobody reads any more is no reason to stop."""
+        """Print a line.  A closed stream is no error."""
         self._last = self._clock()
         try:
             _write_line(self._stream, text)
@@ -128,11 +128,11 @@ class Lines(_Report):
         self.say(text)
 
     def close(self) -> None:
-        """Nothing more is said."""
+        """Stop the thread that prints in long phases."""
         self._closed.set()
 
 
-class Live(_Report):
+class Live(_Display):
     """One live line on a terminal."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -155,14 +155,14 @@ class Live(_Report):
         return Text.assemble((self._phase, "bold cyan"), f" {elapsed}  " if self._phase else "", self._line)
 
     def phase(self, name: str) -> None:
-        """Keep a line on how long the phase before took."""
+        """Print the duration of the phase before, and start the live line of the new phase."""
         ended = self._begin(printable(name))
         self._line = ""
         if ended:
             self.say(ended)
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
-        """Change the live line."""
+        """Update the live line."""
         self._line = self._describe(epoch, total, metrics, steps_per_second)
 
     def say(self, text: str) -> None:
@@ -174,7 +174,7 @@ class Live(_Report):
         self.say(text)
 
     def close(self) -> None:
-        """Leave the last line on the screen."""
+        """Stop the live line, and print its last text."""
         self._live.stop()
         if self._line:
             self.say(f"{self._line}  ({self._phase} took {duration(self._clock() - self._phase_began)})")
@@ -182,7 +182,13 @@ class Live(_Report):
 
 
 def make(stream: TextIO, *, quiet: bool, verbose: bool) -> Progress:
-    """The progress that suits a stream; verbose shows every epoch as a line."""
+    """A `Progress` for a stream: quiet, live on a terminal, or plain lines.
+
+    Args:
+        stream: where to print.
+        quiet: show notes only.
+        verbose: show every epoch as a line.
+    """
     if quiet:
         return Quiet(stream)
     if verbose or not stream.isatty():
@@ -191,7 +197,7 @@ def make(stream: TextIO, *, quiet: bool, verbose: bool) -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """`0.4s`, `12s`, `3m05s`, `2h07m`."""
+    """A duration as text, such as `0.4s`, `12s`, `3m05s` or `2h07m`."""
     if seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
@@ -203,7 +209,7 @@ def duration(seconds: float) -> str:
 
 
 def quantity(value: float) -> str:
-    """`950`, `12.3k`, `4.56M`."""
+    """A positive number as text of three digits, such as `950`, `12.3k` or `4.56M`."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g}{unit}"
@@ -211,7 +217,7 @@ def quantity(value: float) -> str:
 
 
 def number(value: Any) -> str:
-    """A metric to four digits; one of several seeds as its mean."""
+    """A metric as text of four digits; the mean over seeds of an array [S]."""
     values = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(values, list):
         flat = [float(v) for v in values]

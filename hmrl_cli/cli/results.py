@@ -1,4 +1,4 @@
-"""Commands that make something of a trained run."""
+"""Commands on trained runs: export, imitate, eval, compare, report and render."""
 
 from __future__ import annotations
 
@@ -56,12 +56,13 @@ def export(
 
     What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
     """
-    exports.check_output(out, reader.read(run_dir).experiment)
+    run = reader.read(run_dir)
+    exports.check_output(out, run.experiment)
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import export
 
-        card = export.export(run_dir, out, shows)
+        card = export.export(run, out, shows)
     if as_json:
         print_json({"file": str(out), "card": str(exports.card_path(out)), **card})
     else:
@@ -80,14 +81,14 @@ def imitate(
     One line for each seed: the skill that the discriminator finds, how far it stays from the trajectory, and
     how far the skills do on average.
     """
-    reader.read(run_dir)
+    run = reader.read(run_dir)
     if reason := inputs.why_no_file(trajectory):
         raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import imitate
 
-        result = imitate.imitate(run_dir, trajectory, shows)
+        result = imitate.imitate(run, trajectory, shows)
     if as_json:
         print_json(result)
         return
@@ -122,19 +123,15 @@ def evaluate(
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    wanted = {name: value for name, value in given.items() if value is not None}
-    for run_directory in run_dirs:
-        experiment_of_run = reader.read(run_directory).experiment
-        if wanted or set_:
-            config.with_evaluation(experiment_of_run, set_ or (), wanted)
+    runs = _checked_runs(run_dirs, set_ or (), given)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import evaluate
 
-        for run_directory in run_dirs:
+        for run in runs:
             result = evaluate.evaluate(
-                run_directory,
+                run,
                 split=(split or SplitName.test).value,
                 tasks_file=tasks,
                 reward=reward.value,
@@ -152,8 +149,21 @@ def evaluate(
         print_line(str(run_directory))
 
 
+def _checked_runs(
+    run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any]
+) -> list[reader.Info]:
+    """The runs, each with a check of the settings of its evaluation."""
+    wanted = {name: value for name, value in given.items() if value is not None}
+    runs = []
+    for run_directory in run_dirs:
+        runs.append(reader.read(run_directory))
+        if wanted or sets:
+            config.with_evaluation(runs[-1].experiment, sets, wanted)
+    return runs
+
+
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """A line per number of inner updates, middle [low, high] of each measure; of skills, one per number."""
+    """Columns and rows of a result: a row for each number of inner updates, or for each key of skills."""
     if "steps" not in result:
         return ["skills", "value"], [[key, as_cell(value)] for key, value in result.items()]
     measures = [measure for measure in MIDDLE if result.get(measure)]
@@ -172,14 +182,14 @@ def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:
 
 
 def _lines_text(result: Mapping[str, Any]) -> str:
-    """The reference lines of an evaluation, and what doing nothing meets where it meets anything."""
-    told = []
+    """The reference lines of an evaluation, with their success rates that are not 0."""
+    texts = []
     for line in ("flat", "feasible"):
         if result.get(line) is not None:
             rates = {name: result.get(f"{line}_{name}") for name in ("success", "reached")}
-            met = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
-            told.append(f"{line} {as_cell(result[line])}{f' ({met})' if met else ''}")
-    return ", ".join(told)
+            nonzero = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
+            texts.append(f"{line} {as_cell(result[line])}{f' ({nonzero})' if nonzero else ''}")
+    return ", ".join(texts)
 
 
 def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
@@ -205,7 +215,7 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
 
 
 def _out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str]) -> None:
-    """Rows by column: on a terminal those columns that fit, and one line of what is the same in all rows."""
+    """Print rows.  A terminal gets the columns that fit, and a line with the columns of one value."""
     columns = list(rows[0])
     cells = [{column: as_cell(row[column]) for column in columns} for row in rows]
     width, caption = width_of(sys.stdout), []
@@ -264,15 +274,13 @@ def render(
     Of a skill run, every skill; of a meta-run, its policy before and after adaptation; of a family, the
     scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
-    is_run = Path(what).is_dir()
-    if is_run:
-        reader.read(Path(what))
-    else:
+    run = reader.read(Path(what)) if Path(what).is_dir() else None
+    if run is None:
         known = {*plugins.names("families"), *presets.files()}
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
-    place = out or (Path(what) / "render.html" if is_run else Path(f"{what.replace('/', '-')}.html"))
+    place = out or (run.path / "render.html" if run else Path(f"{what.replace('/', '-')}.html"))
     outputs.check_page(place, "render")
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
@@ -285,7 +293,7 @@ def render(
             "out": out,
             "progress": shows,
         }
-        write = partial(renders.render_run, Path(what)) if is_run else partial(renders.render_family, what)
+        write = partial(renders.render_run, run) if run else partial(renders.render_family, what)
         path = str(write(**settings))
     if as_json:
         print_json({"render": path})

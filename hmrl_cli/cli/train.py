@@ -53,8 +53,8 @@ def pretrain_skills(
     The last line on stdout is the run directory.
     """
     flags = {"training.seed": seed, "training.num_seeds": num_seeds}
-    resolved = _resolve("pretrain-skills", preset, sets, flags)
-    _train(resolved, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
+    asked = _resolve("pretrain-skills", preset, sets, flags)
+    _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
 
 
 def meta_train(
@@ -76,15 +76,17 @@ def meta_train(
     The last line on stdout is the run directory.
     """
     flags = {"hierarchy.skills": skills, "training.seed": seed, "training.num_seeds": num_seeds}
-    resolved = _resolve("meta-train", preset, sets, flags)
-    _train(resolved, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
+    asked = _resolve("meta-train", preset, sets, flags)
+    _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
 
 
-def _resolve(command: str, preset: str, sets: list[str] | None, flags: Mapping[str, Any]) -> config.Resolved:
+def _resolve(
+    command: str, preset: str, sets: list[str] | None, flags: Mapping[str, Any]
+) -> tuple[config.Resolved, reader.Skills | None]:
+    """What to run, and the skills that it acts through."""
     given = {path: value for path, value in flags.items() if value is not None}
     resolved = config.resolve(command, preset, sets or [], given)
-    reader.check_skills(resolved.experiment)
-    return resolved
+    return resolved, reader.open_skills(resolved.experiment)
 
 
 def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
@@ -95,6 +97,7 @@ def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
 
 def _train(
     resolved: config.Resolved,
+    skills: reader.Skills | None,
     path: Path | None,
     resume: bool,
     dry_run: bool,
@@ -111,11 +114,12 @@ def _train(
             shows.note(note)
         from hmrl_cli.runner import train
 
-        plan = train.check(resolved, shows.note)
+        plan = train.check(resolved, shows.note, skills)
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
-            result = train.run(resolved, path, resume, shows, argv=["hmrl", *sys.argv[1:]], stop=stop)
+            argv = ["hmrl", *sys.argv[1:]]
+            result = train.run(resolved, path, resume, shows, argv=argv, stop=stop, skills=skills)
     if as_json:
         print_json(result)
     elif dry_run:

@@ -1,19 +1,29 @@
-"""What was asked for: settings, where they come from, and whether they fit together."""
+"""Configurations: settings, their origins, and the checks of them."""
 
-from hmrl_cli.config.document import config_hash, difference, file_hash, flat, to_toml, tree
+from hmrl_cli.config.document import (
+    Written,
+    config_hash,
+    difference,
+    flat,
+    load,
+    read,
+    to_toml,
+    tree,
+)
 from hmrl_cli.config.resolution import Resolved, family_of, resolve, serving, with_evaluation
-from hmrl_cli.config.validation import OPTIONAL, from_tree, load
+from hmrl_cli.config.validation import OPTIONAL, from_tree
 
 __all__ = [
     "OPTIONAL",
     "Resolved",
+    "Written",
     "config_hash",
     "difference",
     "family_of",
-    "file_hash",
     "flat",
     "from_tree",
     "load",
+    "read",
     "resolve",
     "serving",
     "to_toml",

@@ -1,4 +1,4 @@
-"""An experiment as text, tables and hashes."""
+"""An experiment as TOML, as tables and as a hash."""
 
 from __future__ import annotations
 
@@ -6,44 +6,62 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomli_w
 
 from hmrl_cli.config import layers, presets
+from hmrl_cli.config.validation import from_tree
 from hmrl_cli.errors import shown
 from hmrl_cli.schema import Experiment
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment as TOML; `load` and `resolve` give an equal one back."""
+    """The experiment as TOML.  `load` and `resolve` turn it into an equal experiment."""
     return tomli_w.dumps(tree(experiment))
 
 
 def tree(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as nested tables of plain values; `from_tree` gives an equal one back."""
+    """The experiment as nested tables of plain values.  `from_tree` turns them into an equal experiment."""
     return experiment.model_dump(mode="json", exclude_none=True)
 
 
 def flat(experiment: Experiment) -> dict[str, Any]:
-    """Dotted path -> plain value of every setting that is not None."""
+    """The settings that are not None: dotted path -> plain value."""
     return dict(layers.leaves(tree(experiment)))
 
 
 def config_hash(experiment: Experiment) -> str:
-    """SHA-256 of the experiment, the same for equal ones."""
+    """SHA-256 of the settings of an experiment, in hexadecimal digits."""
     return _hash(tree(experiment))
 
 
-def file_hash(path: Path) -> str:
-    """`config_hash` of the experiment that `to_toml` wrote, by whatever version.
+class Written(NamedTuple):
+    """A configuration file that `to_toml` wrote, in this version or an earlier one."""
 
-    It is that of what the file says: a setting that came later does not make another experiment of it.
+    experiment: Experiment
+    config_hash: str  # of the tables in the file, so that a setting added later does not change it
+    sha256: str  # of the bytes of the file
+
+
+def read(path: Path) -> Written:
+    """The content of a file that `to_toml` wrote.  The file is opened once.
 
     Raises:
-        ConfigError: the file is no TOML.
+        ConfigError: the file does not hold a valid experiment.
     """
-    return _hash(presets.read(path, str(path)))
+    data = presets.read_bytes(path, str(path))
+    tables = presets.parse(data, str(path))
+    return Written(from_tree(tables, str(path)), _hash(tables), hashlib.sha256(data).hexdigest())
+
+
+def load(path: Path) -> Experiment:
+    """The experiment in a file that `to_toml` wrote.
+
+    Raises:
+        ConfigError: the file does not hold a valid experiment.
+    """
+    return read(path).experiment
 
 
 def _hash(tables: Mapping[str, Any]) -> str:
@@ -51,7 +69,12 @@ def _hash(tables: Mapping[str, Any]) -> str:
 
 
 def difference(one: Experiment, other: Experiment) -> str | None:
-    """The first field in which two experiments differ, with both values; None when they are equal."""
+    """A text on the first setting in which an experiment differs from that of a run; None where none does.
+
+    Args:
+        one: the experiment that was asked for.
+        other: the experiment of the run.
+    """
     left, right = flat(one), flat(other)
     for path in [*left, *right]:
         if left.get(path) != right.get(path):

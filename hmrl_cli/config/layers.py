@@ -1,4 +1,4 @@
-"""Layers of settings, each of one origin: those of a `--set` line, of a flag, and how they are merged."""
+"""Layers of settings, each of one origin, such as a preset or a `--set` line, and their merging."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hmrl_cli.errors import ConfigError, one_line, shown
 
 
 class Layer(NamedTuple):
-    """Settings of one origin, which lie above those of the layers before."""
+    """Settings of one origin.  A later layer overrides an earlier one."""
 
     origin: str  # as messages name it
     tables: dict[str, Any]
@@ -23,10 +23,12 @@ _BARE_WORD = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*=\s*([^\s\"'#\[\]{}=,][^\"'#\[\
 
 
 def parse_set(line: str) -> dict[str, Any]:
-    """The tables that one `--set` line gives; a bare word is a string.
+    """The tables in the text of one `--set`, such as `algorithm.inner_lr = 0.1`.
+
+    A value without quotes that is no TOML, such as `family.name=point`, is a string.
 
     Raises:
-        ConfigError: the line is not an assignment.
+        ConfigError: the text is not one assignment.
     """
     try:
         tables = tomllib.loads(line)
@@ -47,29 +49,29 @@ def parse_set(line: str) -> dict[str, Any]:
 
 
 def check_depth(tables: Mapping[str, Any], source: str) -> None:
-    """Refuse tables that no recursion should go down, as dotted keys make them.
+    """Refuse tables that are nested more than `reading.MAX_DEPTH` deep, as dotted keys can make them.
 
     Raises:
-        ConfigError: names the source.
+        ConfigError: the tables are too deep; the message names the source.
     """
     if reading.is_deep(tables):
         raise ConfigError(f"{source}: nested too deeply; must be plain tables of values")
 
 
 def _is_word(text: str) -> bool:
-    """Whether an unquoted value reads as a word; `1.2.3` or `0x` is a mistyped number instead."""
+    """Whether an unquoted value begins like a word.  `1.2.3` or `0x` is a mistyped number."""
     return bool(re.match(r"[A-Za-z_/.~]", text))
 
 
 def nested(path: Sequence[str], value: Any) -> dict[str, Any]:
-    """The tables that hold `value` at `path`, and nothing else."""
+    """Tables with one value, at a path of keys."""
     for name in reversed(path):
         value = {name: value}
     return value
 
 
 def leaves(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of everything that is no table, empty tables excepted."""
+    """Dotted path and value of everything in nested tables that is no table, and of empty tables."""
     for name, value in tables.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, f"{prefix}{name}.")
@@ -86,7 +88,11 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def merge(stack: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Merge from the bottom up; also the origin of every leaf."""
+    """Merge layers, the lowest first.
+
+    Returns:
+        the merged tables, and dotted path -> origin of every value that a layer sets.
+    """
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in stack:
@@ -100,9 +106,9 @@ def merge(stack: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
 def _drop_what_only_the_old_plugin_has(
     below: dict[str, Any], above: Mapping[str, Any], section: str, kind: str
 ) -> dict[str, Any]:
-    """Let a layer put another algorithm (or family) in place of the one below it.
+    """The tables below a layer that replaces a plugin, without the settings that the new plugin lacks.
 
-    Settings that both know stay; those that only the replaced one knows would be unknown keys.
+    Settings that both plugins have keep their values.
     """
     old, new = below.get(section), above.get(section)
     if not isinstance(old, dict) or not isinstance(new, dict):

@@ -1,6 +1,6 @@
 """Task families, algorithms and exploration bonuses: each is one module in the folder of its kind.
 
-A kind's folder may have folders of its own; a module's name alone is the plugin's name.
+The folder of a kind may have subfolders.  The name of a plugin is the name of its module, without folders.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ FOLDERS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"} 
 
 @functools.cache
 def names(kind: str) -> tuple[str, ...]:
-    """Names of the families, algorithms or bonuses (`kind` is the folder), sorted."""
+    """The sorted names of the plugins of a kind: "families", "algorithms" or "bonuses"."""
     return tuple(sorted(_modules(f"hmrl_cli.{kind}")))
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """The module of one family, algorithm or bonus.
+    """Import the module of a plugin.
+
+    Args:
+        kind: "families", "algorithms" or "bonuses".
+        name: of the plugin.
 
     Raises:
-        ConfigError: no such name.
+        ConfigError: the kind has no plugin of this name.
     """
     known = names(kind)
     if name not in known:
@@ -54,7 +58,7 @@ def _examples(plugin: str, known: Iterable[str], number: int = 3) -> str:
 
 @functools.cache
 def _modules(package: str) -> dict[str, str]:
-    """Plugin's name -> dotted name of its module, of a package and the packages in it."""
+    """Name of the plugin -> dotted name of its module, in a package and its subpackages."""
     found: dict[str, str] = {}
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if module.ispkg:
@@ -65,7 +69,7 @@ def _modules(package: str) -> dict[str, str]:
 
 
 def choices(kind: str, command: str) -> list[str]:
-    """Plugins that suit a command; families suit every one."""
+    """Names of the plugins of a kind that a command can use.  Families and bonuses go with every command."""
     return [name for name in names(kind) if command in ("", command_of(kind, name) or command)]
 
 

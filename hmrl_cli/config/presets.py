@@ -1,7 +1,7 @@
-"""Presets: TOML files, where they are and the layers of settings that they stack up.
+"""Presets: TOML files, their places, and their layers of settings.
 
-A preset may stand on another one (`extends = "ant_goal/maesn"`), and its tables `[pretrain-skills]`
-and `[meta-train]` hold what applies to that command only.
+A preset may extend another one, as in `extends = "ant_goal/maesn"`.  Its tables `[pretrain-skills]` and
+`[meta-train]` hold settings for that command only.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from hmrl_cli.schema import COMMANDS
 
 
 def folder() -> Path:
-    """Where the presets are: inside an installed package, next to it in a checkout."""
+    """The folder of the presets: in an installed package, or `experiments/presets` in a checkout."""
     package = Path(__file__).parent.parent
     installed = package / "presets"
     return installed if installed.is_dir() else package.parent / "experiments" / "presets"
 
 
 def files() -> dict[str, Path]:
-    """Name -> file of every preset; TOML files of another kind are passed over."""
+    """Name -> file of every preset.  TOML files without sections of a configuration are left out."""
     return {name: path for name, path in _candidates().items() if _is_preset(path)}
 
 
 def _candidates() -> dict[str, Path]:
-    """Name -> file of what may be a preset by its place and name; none is read."""
+    """Name -> file of every TOML file in the folder of the presets.  No file is read."""
     root = folder()
     found = {}
     for path in sorted(root.rglob("*.toml")):
@@ -49,10 +49,14 @@ def _is_preset(path: Path) -> bool:
 
 
 def path_of(preset: str, relative_to: Path | None = None) -> Path:
-    """The file of a preset given by name, or by a path that ends in .toml.
+    """The file of a preset.
+
+    Args:
+        preset: a name, or a path that ends in .toml.
+        relative_to: the folder that such a path is relative to; None is the working directory.
 
     Raises:
-        ConfigError: no such preset or file.
+        ConfigError: there is no such preset or file.
     """
     if preset.endswith(".toml"):
         path = (relative_to or Path()) / preset
@@ -74,8 +78,29 @@ def read(path: Path, source: str) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, or is no TOML.
     """
+    return parse(read_bytes(path, source), source)
+
+
+def read_bytes(path: Path, source: str) -> bytes:
+    """The bytes of a TOML file, which messages call `source`.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     try:
-        text = inputs.read_text(path)
+        return inputs.read_bytes(path)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def parse(data: bytes, source: str) -> dict[str, Any]:
+    """The tables that the bytes of a TOML file hold; messages call the file `source`.
+
+    Raises:
+        ConfigError: the bytes are no TOML in UTF-8.
+    """
+    try:
+        text = inputs.decoded(data)
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from None
     if not text.strip():
@@ -91,10 +116,10 @@ def read(path: Path, source: str) -> dict[str, Any]:
 
 
 def stack(command: str, preset: str) -> list[Layer]:
-    """The layers of a preset for one command, those it extends first.
+    """The layers of a preset for one command, those of the presets that it extends first.
 
     Raises:
-        ConfigError: no such preset, or a broken one.
+        ConfigError: there is no such preset, or it is not valid.
     """
     return _stack(command, preset, path_of(preset), ())
 

@@ -1,8 +1,8 @@
-"""How a configuration is put together, validated, written and compared.
+"""Configurations from layers of settings; a later layer overrides an earlier one.
 
     default  <  preset  <  --set  <  flag
 
-`resolve` merges the layers, validates the result once and remembers which layer every value came from.
+`resolve` merges the layers, validates the result once, and keeps the origin of every value.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hmrl_cli.schema import COMMANDS, Experiment, Strict
 
 
 class Resolved(NamedTuple):
-    """An experiment, and where each of its values came from."""
+    """A valid experiment, and the origin of each of its values."""
 
     experiment: Experiment
     origins: Mapping[str, str]  # dotted path -> "default", "preset NAME", "--set" or the flag
     preset: str  # name of the preset, or the path of the file, as the user gave it
     command: str
-    notes: tuple[str, ...] = ()  # on what does nothing
+    notes: tuple[str, ...] = ()  # on settings of a user's file that have no effect
 
 
 def resolve(
@@ -39,14 +39,14 @@ def resolve(
     """Merge default < preset < `--set` < flag and validate the result.
 
     Args:
-        command: the command that asks, "pretrain-skills" or "meta-train".
+        command: "pretrain-skills" or "meta-train".
         preset: name of a preset, or a path that ends in .toml.
         sets: lines of TOML.
         flags: dotted path -> value.
-        complete: False lets a hierarchy wait for its skills, to show a preset as it is.
+        complete: False allows a hierarchy without skills, to show a preset as it is.
 
     Raises:
-        ConfigError: anything unknown, missing, of the wrong type, out of range or contradictory.
+        ConfigError: a setting is unknown, missing, of the wrong type, out of range or contradictory.
     """
     stack = presets.stack(command, preset)
     stack += [Layer("--set", layers.parse_set(line)) for line in sets]
@@ -66,15 +66,15 @@ def resolve(
 
 
 def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
-    """The experiment of a run with other settings of its evaluation.
+    """The experiment of a run with other settings in its [evaluation] table.
 
     Args:
-        experiment: of the run.
+        experiment: the experiment of the run.
         sets: lines of TOML, of the [evaluation] table only.
-        flags: name of a setting -> value, on top.
+        flags: name of a setting -> value; they override `sets`.
 
     Raises:
-        ConfigError: as `resolve`.
+        ConfigError: see `resolve`; or a line sets another table.
     """
     stack = [Layer("the run", tree(experiment))]
     for line in sets:
@@ -91,10 +91,10 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
 
 
 def serving(preset: str) -> list[Resolved]:
-    """The preset as it is, for every command it serves.
+    """A preset resolved for every command that can use it, as it is.
 
     Raises:
-        ConfigError: it serves none; says why not the last one.
+        ConfigError: no command can use it; the message is that of the last command.
     """
     found, problem = [], None
     for command in COMMANDS:
@@ -108,10 +108,13 @@ def serving(preset: str) -> list[Resolved]:
 
 
 def family_of(name: str) -> Strict:
-    """Settings of a family: the default ones of a family's name, those of a preset for a preset's.
+    """The settings of a task family.
+
+    Args:
+        name: a family, for its default settings, or a preset, for the family settings of the preset.
 
     Raises:
-        ConfigError: neither has this name.
+        ConfigError: no family or preset has this name.
     """
     if name in plugins.names("families"):
         return plugins.load("families", name).Config()

@@ -1,38 +1,32 @@
-"""Whether tables of settings are an experiment, and what is wrong where they are not."""
+"""Validation of tables of settings, with messages that name the setting and its origin."""
 
 from __future__ import annotations
 
 import json
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pydantic
 
-from hmrl_cli.config import layers, plugins, presets
+from hmrl_cli.config import layers, plugins
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
 OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
 
 
-def load(path: Path) -> Experiment:
-    """The experiment that `to_toml` wrote.
-
-    Raises:
-        ConfigError: the file does not hold a valid experiment.
-    """
-    return from_tree(presets.read(path, str(path)), str(path))
-
-
 def from_tree(tables: Any, source: str) -> Experiment:
-    """The experiment of nested tables, as `tree` gives them; `source` is what a message names.
+    """The experiment in nested tables that `tree` made, in this version or an earlier one.
 
-    A setting that the version which wrote them did not know has the value that it had there.
+    A setting that is newer than the tables gets the value that reproduces the earlier version.
+
+    Args:
+        tables: the tables.
+        source: the origin of the tables, for the message.
 
     Raises:
-        ConfigError: they do not hold a valid experiment.
+        ConfigError: the tables do not hold a valid experiment.
     """
     if not isinstance(tables, dict):
         raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
@@ -48,7 +42,18 @@ def validate(
     *,
     written: bool = False,
 ) -> Experiment:
-    """The experiment of merged tables; `written` says that a run wrote them, and so all that it knew."""
+    """The experiment in merged tables.
+
+    Args:
+        command: the command that needs the experiment, for the message; "" for none.
+        preset: the preset or file, for the message.
+        merged: the tables.
+        origins: dotted path -> origin of the value.
+        written: whether a run wrote the tables, which then hold all settings of their version.
+
+    Raises:
+        ConfigError: a setting is not valid; the message names the first one.
+    """
     known = (*Experiment.model_fields, *COMMANDS, "extends")
     problems = [
         f"{name}: unknown key{did_you_mean(name, known)} (from {_origin(origins, name)})"
@@ -113,7 +118,7 @@ def _parse(model: type[Strict], table: Any) -> Strict:
 def _described(
     section: str, model: type[Strict], error: pydantic.ValidationError, origins: Mapping[str, str]
 ) -> list[str]:
-    """What pydantic found, in our words: once for a value that fits none of the types it could have."""
+    """A message for each wrong value, also where pydantic reports every type that the value could have."""
     of_values: dict[tuple[int | str, ...], list[Any]] = {}
     for detail in error.errors():
         of_values.setdefault(_value_at(model, detail["loc"]), []).append(detail)
@@ -121,7 +126,7 @@ def _described(
 
 
 def _value_at(model: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """A location without the name of one of its value's types, which pydantic puts last."""
+    """A location without the name of a type, which pydantic appends for a value of several types."""
     parent = _fields_at(model, location[:-2])
     is_type = len(location) > 1 and location[-2] in parent and not _fields_at(model, location[:-1])
     return location[:-1] if is_type and isinstance(location[-1], str) else location
@@ -134,7 +139,7 @@ def _describe(
     details: Sequence[Any],
     origins: Mapping[str, str],
 ) -> str:
-    """What is wrong with one value."""
+    """The message for one wrong value."""
     detail = details[0]
     path = ".".join([section, *map(str, location)])
     origin = _origin(origins, path)
@@ -154,7 +159,7 @@ def _describe(
 
 
 def _fields_at(model: Any, location: Sequence[int | str]) -> list[str]:
-    """Names of the fields of the model that `location` leads to."""
+    """Names of the fields of the model at a location; none where there is no model."""
     for name in location:
         field = model.model_fields.get(name)
         candidates = (field.annotation, *typing.get_args(field.annotation)) if field else ()
@@ -166,7 +171,7 @@ def _fields_at(model: Any, location: Sequence[int | str]) -> list[str]:
 
 
 def _origin(origins: Mapping[str, str], path: str) -> str:
-    """Where a value came from; that of an element is that of its list, that of a table its first leaf's."""
+    """The origin of a value.  An element has the origin of its list, a table that of its first value."""
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
         prefix = ".".join(parts[:length])

@@ -20,6 +20,7 @@ from hmrl_cli.meta_gradient.config import Config
 from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback
 from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import SCHEDULE
+from hmrl_cli.search import adaptation, belief
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -158,8 +159,15 @@ class MetaGradient(NamedTuple):
         return loss + self.kl_weight * prior_divergence(rows).mean()
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Meet a task that was never trained on: the latent starts at its prior N(0, I)."""
+        """Meet a task that was never trained on: the latent starts at its prior N(0, I).
+
+        By the rule "relabel" it stays there.  The policy searches, and what it meets is gone for by skills.
+        """
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
+        if budget.rule == "relabel":
+            first = belief.prior(key, None, self.family.action.size, budget.relabel)
+            explore = partial(self.behaviour, state=start)
+            return start, adaptation.adapt(key, self.family, task, budget, first, explore)[2]
         given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}
         tested = self._replace(config=self.config.model_copy(update=given))
 

@@ -1,4 +1,4 @@
-"""Evaluated runs side by side."""
+"""Comparison of evaluated runs: a row for each evaluation, and paired differences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hmrl_cli.reading import read_json
 from hmrl_cli.report.differences import difference, row
 from hmrl_cli.storage import checkpoints
 
-# What runs must share to be compared, and how a message names it.
+# What runs must share to be compared: key of the document -> beginning of the message.
 BUDGET = {
     "family": "its family is",
     "tasks_sha256": "its tasks are",
@@ -24,10 +24,10 @@ BUDGET = {
 
 
 def evaluations(path: Path) -> list[dict[str, Any]]:
-    """The evaluation documents of a run, the test split first, the others by name.
+    """The evaluation documents of a run: the test split first, then by file name.
 
     Raises:
-        InputError: one is damaged, or of another checkpoint than the newest of the run.
+        InputError: a document is damaged, or of an older checkpoint than the newest of the run.
     """
     found = []
     newest = _newest(path)
@@ -48,21 +48,23 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
 
 
 def _newest(path: Path) -> tuple[int, str] | None:
-    """Epoch and hash of what `hmrl eval` would evaluate; None where only results were kept."""
+    """Epoch and SHA-256 of the newest intact checkpoint; None where there is none, as in an archive."""
     with contextlib.suppress(InputError):
         return checkpoints.fingerprint(path / "checkpoints")
     return None
 
 
 def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
-    """A row for every evaluated run and split, and the first run minus each of the others.
+    """Compare evaluated runs after the last update, and the first run with each of the others.
 
-    A row has each measure after the last update, with its interval.  A difference is of means over seeds
-    and tasks, paired by task, after the last update.  Seeds are paired where two runs stand on the same
-    skills row by row.
+    A difference is one of means over seeds and tasks, paired by task.  Seeds are paired as well where both
+    runs act through the same skills.
+
+    Returns:
+        a JSON document: `rows`, one for each run and evaluation, and `differences`.
 
     Raises:
-        InputError: a run has not been evaluated, or two were not evaluated alike.
+        InputError: a run has no evaluation, or two evaluations differ in a key of `BUDGET`.
     """
     runs = [(name, evaluations(path)) for name, path in named_runs(run_paths)]
     for path, (_, found) in zip(run_paths, runs, strict=True):
@@ -85,12 +87,12 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def protocol_of(document: Mapping[str, Any]) -> tuple[str, str]:
-    """What evaluations must share to be in one table."""
+    """Split and reward, which evaluations must share to be compared."""
     return document["split"], document["reward"]
 
 
 def _check_alike(evaluated: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-    """Refuse documents of one protocol, each with its run, that were not evaluated alike."""
+    """Refuse documents of one split and reward that differ in a key of `BUDGET`."""
     first: dict[tuple[str, str], Mapping[str, Any]] = {}
     for path, document in evaluated:
         expected = first.setdefault(protocol_of(document), document)
@@ -103,7 +105,7 @@ def _check_alike(evaluated: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
 
 
 def named_runs(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Every run by its directory's name, or by its path where two have one name."""
+    """Name and path of every run.  The name is that of the directory; its path where names are equal."""
     names = [path.resolve().name for path in paths]
     return [
         (name if names.count(name) == 1 else str(path), path) for name, path in zip(names, paths, strict=True)
@@ -111,7 +113,7 @@ def named_runs(paths: Sequence[Path]) -> list[tuple[str, Path]]:
 
 
 def _library(path: Path) -> str | None:
-    """Hash of the skills that a run acts through; None where that is not known."""
+    """SHA-256 of the skills that a run acts through; None where it is unknown, or there are none."""
     file = path / "provenance.json"
     skills = read_json(file).get("skills") if file.is_file() else None
     digest = skills.get("arrays_sha256") if isinstance(skills, dict) else None

@@ -1,4 +1,4 @@
-"""Evaluations beside one another: a row for each, and differences paired by task."""
+"""The numbers of a comparison: a row for each evaluation, and differences paired by task."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from hmrl_cli.schema import Evaluation
 def difference(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], *, same_skills: bool, update: int = -1
 ) -> dict[str, Any]:
-    """One evaluation minus another on the same tasks, after an update: a mean and its interval each.
+    """One evaluation minus another on the same tasks, after an update.
 
-    Seeds are paired where both have as many on the same skills: seed i acts through those of skill seed i.
+    Seeds are paired where both evaluations have as many seeds, and their runs act through the same skills.
+
+    Args:
+        ours, theirs: evaluation documents.
+        same_skills: whether both runs act through the same skills.
+        update: the index of the update; -1 is the last one.
+
+    Returns:
+        for each measure the mean and its 95 % interval; `seeds` is "paired" or "own".
     """
     paired = same_skills and ours["num_seeds"] == theirs["num_seeds"]
     found: dict[str, Any] = {"seeds": "paired" if paired else "own"}
@@ -28,7 +36,7 @@ def difference(
 
 
 def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> str:
-    """A cell of a number with its interval, of 2 decimals where it is small."""
+    """A number with its interval, such as "0.52 [0.41, 0.60]"; from 100 on with one decimal."""
     numbers = [values[key] for key in (middle, "low", "high")]
     decimals = 2 if max(map(abs, numbers)) < 100 else 1
     centre, low, high = (f"{number:z.{decimals}f}" for number in numbers)
@@ -36,14 +44,14 @@ def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> st
 
 
 def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
-    """A row of the table of differences."""
+    """A difference as a row of text cells."""
     named = {f"{difference['run']} minus": difference["minus"]}
-    told = {key: difference[key] for key in ("split", "reward", "seeds")}
-    return named | told | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
+    protocol = {key: difference[key] for key in ("split", "reward", "seeds")}
+    return named | protocol | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
 
 
 def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What one evaluation of a run came to after its last update."""
+    """One evaluation of a run as a row: its protocol, and each measure after the last update."""
 
     def last(measure: str) -> str:
         found = document[measure]
@@ -71,7 +79,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
-    """The paired fraction after the last update; None in documents of before there was one."""
+    """The fraction, paired by task, after the last update; computed for documents of earlier versions."""
     found, per_task = document["fraction"], document["per_task"]
     if found and not all(found.values()):
         lines = per_task and per_task["flat"] and per_task["feasible"]
@@ -81,7 +89,7 @@ def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _adaptation(document: Mapping[str, Any]) -> str:
-    """The settings of the evaluation that are not the default ones, or that it is by the run's own update."""
+    """The settings of the evaluation that differ from the defaults; "own update" where none does."""
     plain = Evaluation().model_dump()
     settings = document["adaptation"].items()
     changed = [f"{name} {value}" for name, value in settings if name not in plain or value != plain[name]]
@@ -89,12 +97,12 @@ def _adaptation(document: Mapping[str, Any]) -> str:
 
 
 def without_nothing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows without columns that hold nothing, or a 0 for what doing nothing meets."""
+    """Rows without empty columns, and without success rates of doing nothing that are all 0."""
     columns = dict.fromkeys(key for row in rows for key in row)
     rates = ("flat_success", "flat_reached")
-    told = [
+    kept = [
         key
         for key in columns
         if any(row.get(key) or (key not in rates and row.get(key) is not None) for row in rows)
     ]
-    return [{key: row.get(key) for key in told} for row in rows]
+    return [{key: row.get(key) for key in kept} for row in rows]

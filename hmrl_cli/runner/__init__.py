@@ -1,1 +1,1 @@
-"""What a command does, one file for each deed."""
+"""What the commands do, one file for each command or step."""

@@ -1,4 +1,4 @@
-"""The parts of an experiment, from its configuration or from its run directory; nothing is compiled here."""
+"""Builds the parts of an experiment from its configuration.  Nothing is compiled here."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ if TYPE_CHECKING:
 
 
 class Parts(NamedTuple):
-    """What an experiment is made of."""
+    """The parts of an experiment.  `skills` is the parameters of frozen skills, or None."""
 
-    family: TaskFamily  # plain: neither lifted nor held
-    act_on: Callable[[Params], TaskFamily]  # the family as the learner meets it, over skill parameters
-    make_learner: Callable[[Params], Any]  # a Learner over skill parameters, None where there are none
-    skill_learner: SkillLearner | None  # the one whose frozen skills are acted through
+    family: TaskFamily  # neither lifted nor repeated
+    act_on: Callable[[Params], TaskFamily]  # skills -> the family whose actions the learner chooses
+    make_learner: Callable[[Params], Any]  # skills -> a MetaLearner or SkillLearner
+    skill_learner: SkillLearner | None  # that trained the skills, None without a hierarchy
     steps_per_update: int  # environment steps of one update of one seed
-    held: int  # environment steps of one decision
+    steps_per_decision: int  # environment steps of one decision
 
     @property
     def learns_skills(self) -> bool:
-        """Whether the algorithm discovers skills, rather than learning tasks."""
+        """Whether the algorithm learns skills, and not tasks."""
         return isinstance(self.make_learner(None), SkillLearner)
 
 
 @functools.cache
 def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
-    """The family of a configuration, with another reward if one is given.
+    """The task family of a configuration.
 
-    Tracing physics costs seconds.  Equal families are one object whose functions are traced once,
-    however many programs of the process use them.
+    Tracing physics costs seconds.  Equal configurations give one object, whose functions are traced once
+    in the process.
+
+    Args:
+        family_config: the `Config` of a family plugin.
+        reward: the reward in place of the configured one; None keeps that.
     """
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
@@ -50,60 +54,62 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
 def assemble(
     experiment: Experiment, skills_from: Experiment | None = None, reward: Reward | None = None
 ) -> Parts:
-    """Put family, skills and algorithm together; nothing is compiled.
+    """Compose family, skills, bonus and algorithm.  Nothing is compiled.
 
     Args:
         experiment: what to run.
-        skills_from: the experiment that trained the skills, for one with a hierarchy.
-        reward: in place of the configured one.
+        skills_from: the experiment that trained the skills; None without a hierarchy.
+        reward: the reward in place of the configured one; None keeps that.
 
     Raises:
         ConfigError: the parts do not fit.
     """
     family = make_family(experiment.family, reward)
     make = plugins.load("algorithms", experiment.algorithm.name).make
-    hierarchy, skill_learner, held = experiment.hierarchy, None, experiment.training.action_repeat
+    hierarchy, skill_learner = experiment.hierarchy, None
+    steps_per_decision = experiment.training.action_repeat
     acts = hierarchy is not None and hierarchy.use == "act"
     if hierarchy and skills_from:
-        held = hierarchy.steps_per_skill if acts else held
+        steps_per_decision = hierarchy.steps_per_skill if acts else steps_per_decision
         skill_learner = plugins.load("algorithms", skills_from.algorithm.name).make(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
     def act_on(skills: Params) -> TaskFamily:
         if acts and hierarchy and skill_learner:
-            return lift(family, skill_learner.skills(skills), held, stochastic=hierarchy.stochastic)
-        return repeat(family, held) if held > 1 else family
+            library = skill_learner.skills(skills)
+            return lift(family, library, steps_per_decision, stochastic=hierarchy.stochastic)
+        return repeat(family, steps_per_decision) if steps_per_decision > 1 else family
 
     def make_learner(skills: Params) -> Learner:
-        met = act_on(skills)
+        composed = act_on(skills)
         if experiment.bonus:
-            made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, met)
-            met = bonus(met, made)
-        return make(experiment.algorithm, met)
+            made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, composed)
+            composed = bonus(composed, made)
+        return make(experiment.algorithm, composed)
 
     try:
         # the skills' parameters are not looked at before an episode is run
         learner = make_learner(None)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    steps = learner.steps_per_update * held
+    steps = learner.steps_per_update * steps_per_decision
     if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
         raise ConfigError(
             f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
             f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO"
         )
-    return Parts(family, act_on, make_learner, skill_learner, steps, held)
+    return Parts(family, act_on, make_learner, skill_learner, steps, steps_per_decision)
 
 
 def seed_keys(experiment: Experiment) -> epochs.Streams:
-    """Keys of every seed of an experiment, leaves [S]."""
+    """The random streams of every seed of an experiment, leaves [S]."""
     training = experiment.training
     return epochs.streams(range(training.seed, training.seed + training.num_seeds))
 
 
 def state_shapes(experiment: Experiment, parts: Parts) -> Any:
-    """Shapes of what a checkpoint holds: (state, skills), leaves [S, ...]."""
+    """Shapes and dtypes of the tree in a checkpoint: (state, skills), leaves [S, ...]."""
 
     def init(key: Any) -> Any:
         skills = None

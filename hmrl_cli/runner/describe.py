@@ -1,4 +1,4 @@
-"""A family, measured by rolling it out."""
+"""Sizes and reference lines of a task family."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 def describe_family(name: str, split: Split = "test", tasks_file: Path | None = None) -> dict[str, Any]:
-    """A family's sizes and its reference lines on a split or a task file, found by rolling out.
+    """The sizes of a family, and its reference lines under each reward, from rollouts.
 
     Args:
-        name: of a family, with its default settings, or of a preset, with those of the preset.
-        split: which tasks.
-        tasks_file: in place of the split.
+        name: a family, with its default settings, or a preset, with the family settings of the preset.
+        split: the tasks to roll out.
+        tasks_file: a user's tasks, in place of the split.
+
+    Returns:
+        a JSON document: sizes, horizon in steps, number of tasks, and `dense` and `sparse` lines.
+
+    Raises:
+        ConfigError: no family or preset has this name.
+        InputError: the task file cannot be used.
     """
     family_config = config.family_of(name)
     families = {reward: make_family(family_config, reward) for reward in ("dense", "sparse")}

@@ -1,4 +1,4 @@
-"""What the skills of a run do, and how a meta-run explores."""
+"""Diagnostics of the skills of a run, and of the exploration of a meta-run."""
 
 from __future__ import annotations
 
@@ -18,21 +18,31 @@ from hmrl_cli.runner.assembly import seed_keys
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, open_trained
 from hmrl_cli.storage import files
+from hmrl_cli.storage.reader import Info
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Key, Params, State
 
-SKILL_EPISODES = 8  # of each skill, for its diagnostics
+SKILL_EPISODES = 8  # episodes of each skill
 
 
-def explore(path: Path, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
-    """How a meta-run explores before any update: `evaluation.explored`, lists over seeds, and a picture, SVG.
+def explore(run: Info, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
+    """How a meta-run explores one training task before any update.
+
+    Args:
+        run: a meta-run.
+        progress: receives notes on damaged checkpoints.
+        draws: draws of the exploration latent for each seed.
+        episodes: episodes for each draw.
+
+    Returns:
+        the numbers of `evaluation.explored`, lists over seeds; and an SVG of the paths, one panel per seed.
 
     Raises:
         InputError: the run or every checkpoint cannot be used.
     """
-    trained = open_trained(path, "sparse", progress)
+    trained = open_trained(run, "sparse", progress)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         family, learner = trained.parts.act_on(skills), trained.parts.make_learner(skills)
@@ -54,17 +64,48 @@ def diagnose(
     check: Callable[[], None] = lambda: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Run every skill of every seed; write `skills.json`, `skills.svg` and `skills.html`; return the numbers.
+    """Run every skill of every seed, and write `skills.json`, `skills.svg` and `skills.html`.
 
-    The picture shows the paths of all seeds, the page plays every skill of the first one.  What cannot be
-    drawn is noted, and is no error: a run is for the numbers.  `check` is called before anything is written,
-    and raises where nothing may be.
+    The SVG shows the paths of all seeds.  The HTML page plays every skill of the first seed.  A failure to
+    draw either is a note and no error, because the numbers are the result.
+
+    Args:
+        path: the run directory.
+        trained: the skill run at one checkpoint.
+        deterministic: act by the most likely action, in place of a sampled one.
+        stop: returns the number of a signal that asked to stop, or None.
+        check: raises where the run directory may not be written to; called before the first write.
+        note: is called with what could not be drawn.
+
+    Returns:
+        the content of `skills.json`: each measure as lists over seeds.
 
     Raises:
         Diverged: a number is not finite; nothing was written.
-        Interrupted: `stop` asked for it; nothing was written.
+        Interrupted: `stop` returned a signal; nothing was written.
     """
-    experiment, parts, epoch, state, skills, digest = trained
+    parts, epoch = trained.parts, trained.epoch
+    numbers, paths, recorded = unless_stopped(lambda: _run(trained, deterministic), stop, epoch)
+    check_finite(**numbers)
+    found = {name: value.tolist() for name, value in numbers.items()}
+    document = {
+        "epoch": epoch,
+        "arrays_sha256": trained.arrays_sha256,
+        "deterministic": deterministic,
+        **found,
+    }
+    check()
+    files.write_json(path / "skills.json", document)
+    first = jax.tree.map(lambda x: x[0], recorded)
+    title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
+    _draw(path / "skills.svg", lambda: paths_svg(paths, "skills"), note)
+    _draw(path / "skills.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
+    return document
+
+
+def _run(trained: Trained, deterministic: bool) -> Any:
+    """Diagnostics, paths and recorded episodes of the skills of every seed, numpy leaves [S, ...]."""
+    parts = trained.parts
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
@@ -80,25 +121,13 @@ def diagnose(
             deterministic=deterministic,
         )
 
-    def all_seeds() -> Any:
-        found = jax.jit(jax.vmap(one_seed))(seed_keys(experiment).evaluate, state, skills)
-        return jax.tree.map(np.asarray, found)
-
-    numbers, paths, films = unless_stopped(all_seeds, stop, epoch)
-    check_finite(**numbers)
-    found = {name: value.tolist() for name, value in numbers.items()}
-    document = {"epoch": epoch, "arrays_sha256": digest, "deterministic": deterministic, **found}
-    check()
-    files.write_json(path / "skills.json", document)
-    first = jax.tree.map(lambda x: x[0], films)
-    title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
-    _draw(path / "skills.svg", lambda: paths_svg(paths, "skills"), note)
-    _draw(path / "skills.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
-    return document
+    keys = seed_keys(trained.experiment).evaluate
+    found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
+    return jax.tree.map(np.asarray, found)
 
 
 def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> None:
-    """Write what `draw` returns, or note why it could not; an older picture would be one of other skills."""
+    """Write what `draw` returns, or note its error and remove an older file, which shows other skills."""
     try:
         text = draw()
     except Exception as error:  # a library's, of fonts or settings, after hours of training
@@ -109,7 +138,7 @@ def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> N
 
 
 def _skill_labels(document: dict[str, Any]) -> list[str]:
-    """A line for each skill of the first seed: how well it is told from the others, and where it leads."""
+    """A line for each skill of the first seed: the discriminator's accuracy, and where its episodes end."""
     columns = (document[name][0] for name in ("accuracy_per_skill", "displacement", "direction"))
     return [
         f"skill {skill}: named in {accuracy:.0%}, ends {distance:.2f} away at {math.degrees(angle):.0f}°"

@@ -1,4 +1,4 @@
-"""What leaves a run: its frozen skills, or its policy before any adaptation."""
+"""Exports of a run: its frozen skills, or its policy before any adaptation."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, State
 
 
-def export(path: Path, out: Path, progress: Progress) -> dict[str, Any]:
-    """Write the frozen skills of a skill run, or the policy of a meta-run before any adaptation, to hand on.
+def export(run: reader.Info, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write the frozen skills of a skill run, or the policy of a meta-run before any adaptation.
 
     Args:
-        path: the run directory.
+        run: the run.
         out: the file of the arrays, NAME.safetensors; the card becomes NAME.json beside it.
-        progress: is told how it goes.
+        progress: shows the phases and notes.
 
     Returns:
-        the card.
+        the card, as a JSON document.
 
     Raises:
-        ConfigError: the name does not end as it must, or names what is not an export's to replace.
-        InputError: the run or its checkpoint cannot be used; of a run that is complete, the last one.
+        ConfigError: `out` has another suffix, lies in a run, or exists and is no export.
+        InputError: the run or its checkpoint cannot be used; a complete run needs its last checkpoint.
         StorageError: the files cannot be written.
     """
-    exports.check_output(out, reader.read(path).experiment)
+    exports.check_output(out, run.experiment)
     progress.phase("loading")
-    trained = open_trained(path, "sparse", progress, only=reader.last_epoch(path))
-    skills_from = reader.read_skills(path)
+    trained = open_trained(run, "sparse", progress, only=run.last_epoch)
     frozen = jax.jit(_freezing(trained.experiment, trained.parts))(trained.state, trained.skills)
     kind: exports.Kind = "skills" if trained.parts.learns_skills else "policy"
-    data, card = exports.encode(frozen, kind, trained.experiment, skills_from, trained.epoch)
+    data, card = exports.encode(frozen, kind, run.experiment, trained.skills_from, trained.epoch)
     files.write_bytes(out, data)
     files.write_json(exports.card_path(out), card)
     return card
 
 
 def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
-    """The skills of one seed of an export: its row, 0 the first.
+    """The exported skills of one seed.
+
+    Args:
+        path: the file of the arrays, NAME.safetensors.
+        seed: the row of the seed in the export; 0 is the first.
 
     Raises:
         InputError: the export cannot be used, or has no such seed.
@@ -59,9 +62,15 @@ def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
 
 
 def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
-    """The policy of one seed of an export, before any adaptation: key of an episode -> key, obs -> decision.
+    """The exported policy of one seed, before any adaptation.
 
-    The decision is an action, or, over skills, the choice of one.
+    Args:
+        path: the file of the arrays, NAME.safetensors.
+        seed: the row of the seed in the export; 0 is the first.
+
+    Returns:
+        a function from the key of an episode to a function (key, obs [obs_size]) -> decision.  The decision
+        is an action, or a skill where the policy acts through skills.
 
     Raises:
         InputError: the export cannot be used, or has no such seed.
@@ -78,7 +87,11 @@ def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Arr
 
 
 def read(path: Path, card: exports.Card) -> Any:
-    """What the export at `path` holds of all seeds, leaves [S, ...].
+    """The arrays of an export as a tree, leaves [S, ...].
+
+    Args:
+        path: the file of the arrays.
+        card: the card of the export.
 
     Raises:
         InputError: the arrays are damaged, or not those of the card.
@@ -97,12 +110,12 @@ def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:
 
 
 def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params], Any]:
-    """What an export holds of all seeds' state and skills, leaves [S, ...]."""
+    """A function of (state, skills), leaves [S, ...], that returns the tree of an export, leaves [S, ...]."""
     if parts.learns_skills:
         return lambda state, skills: parts.make_learner(None).freeze(state)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
-        task = parts.family.sample(key, "train")  # not met: no update is made
+        task = parts.family.sample(key, "train")  # unused, because no update is made
         unadapted = Evaluation(adapt_steps=0, episodes=1)
         adapted, _ = parts.make_learner(skills).adapt(key, state, task, unadapted)
         return {"policy": adapted, "skills": skills}

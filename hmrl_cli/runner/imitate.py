@@ -10,36 +10,39 @@ from hmrl_cli.evaluation.skills import run_skills
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import assembly, tasks
 from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.storage.reader import Info
 from hmrl_cli.types import SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Array, Key, State
 
-EPISODES = 8  # of each skill, to see how near it comes
+EPISODES = 8  # episodes of each skill, whose distances are averaged
 
 
-def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
-    """Which skill of each seed follows a trajectory, z* = argmax_z sum_t log q(z|s_t), and how closely.
+def imitate(run: Info, file: Path, progress: Progress) -> dict[str, Any]:
+    """The skill of each seed that best explains a trajectory, and its distance from the trajectory.
+
+    The skill is z* = argmax_z sum_t log q(z|s_t) (Eysenbach et al. 2019, section 4.2.3).
 
     Args:
-        path: the directory of a skill run.
+        run: a skill run.
         file: an `.npz` file with `obs` [T + 1, obs_size], observations from a reset on.
-        progress: is told how it goes.
+        progress: shows the phases and notes.
 
     Returns:
-        lists over seeds: `skill`, the example chosen; over seeds and examples: `log_q`, the sums, and
-        `distance`, of a skill's path in the plane from the trajectory, mean over steps and episodes, both
-        measured from where they begin.
+        a JSON document.  `skill` [S]: the index of z*.  `log_q` [S, M]: the sums over time.  `distance`
+        [S, M]: between the paths of skill and trajectory in the plane, each relative to its first position,
+        mean over steps and episodes.
 
     Raises:
-        InputError: the run is none of skills, or the file cannot be used.
+        InputError: the run is no skill run, or the file cannot be used.
     """
     progress.phase("loading")
-    trained = open_trained(path, "sparse", progress)
+    trained = open_trained(run, "sparse", progress)
     learner = trained.parts.make_learner(None)
     if not isinstance(learner, SkillLearner):
-        raise InputError(f"{path}: is a run of meta-train; must be one of pretrain-skills to imitate")
+        raise InputError(f"{run.path}: is a run of meta-train; must be one of pretrain-skills to imitate")
     family = trained.parts.act_on(None)
     obs = read_trajectory(file, family)
     progress.phase("imitating")
@@ -52,7 +55,7 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
     chosen = log_q.argmax(axis=-1)
     return {
         "schema": 1,
-        "run": str(path),
+        "run": str(run.path),
         "epoch": trained.epoch,
         "trajectory": str(file),
         "skill": chosen.tolist(),
@@ -66,7 +69,18 @@ def imitate(path: Path, file: Path, progress: Progress) -> dict[str, Any]:
 def match(
     key: Key, family: TaskFamily, learner: SkillLearner, state: State, obs: Array
 ) -> tuple[Array, Array]:
-    """Sums of log q(z|s_t) along a trajectory [T + 1, obs_size], and distances from it, of examples [M]."""
+    """How well each of the M example skills matches a trajectory.
+
+    Args:
+        key: a key.
+        family: the family that the skills act on.
+        learner: the skill learner.
+        state: the state of one seed.
+        obs: the observations of the trajectory from a reset on [T + 1, obs_size].
+
+    Returns:
+        sum over time of log q(z|s_t) [M]; and the mean distance of the skills' paths from the trajectory [M].
+    """
     task_key, run_key = jax.random.split(key)
     library = learner.skills(learner.freeze(state))
     log_q = learner.discriminate(state, obs[None])[0].sum(axis=0)
@@ -79,7 +93,9 @@ def match(
 
 
 def read_trajectory(file: Path, family: TaskFamily) -> Array:
-    """Observations of one episode, or of its beginning, from a user's file [T + 1, obs_size].
+    """The observations in a user's `.npz` file, of an episode from its reset on [T + 1, obs_size].
+
+    T is at least 1 and at most the horizon.
 
     Raises:
         InputError: names the file and what is wrong.

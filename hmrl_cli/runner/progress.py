@@ -1,4 +1,4 @@
-"""What a deed tells of how it goes."""
+"""The progress of a command, as `runner` sends it."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """Told what a command is doing."""
+    """Receives the progress of a command."""
 
     def phase(self, name: str) -> None:
-        """A new phase begins, as in "compiling", "training", "evaluating"."""
+        """A new phase begins, such as "compiling" or "training"."""
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
-        """An epoch of `total` is done; a few of the metrics are shown."""
+        """Epoch `epoch` of `total` has ended; the metrics are means over seeds."""
 
     def say(self, text: str) -> None:
-        """How it goes, as a line that stays on the screen."""
+        """A line of progress, which stays on the screen."""
 
     def note(self, text: str) -> None:
-        """Something the user should know, however little of the progress is wanted."""
+        """A fact that the user should know, shown even where progress is not."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """The command has ended."""
 
 
 class Silent:
-    """Shows nothing."""
+    """Ignores all progress."""
 
     def phase(self, name: str) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def say(self, text: str) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
 
 class Warns(Silent):
-    """For a caller of the library: notes are Python's warnings."""
+    """Ignores progress, and turns notes into Python warnings, for a caller of the library."""
 
     def note(self, text: str) -> None:
-        """One warning."""
+        """Issue a warning."""
         warnings.warn(text, stacklevel=2)

@@ -1,4 +1,4 @@
-"""Episodes to look at: of a trained policy, of skills, or of the scripted controller of a family."""
+"""HTML pages of episodes: of a trained policy, of skills, or of the scripted controller of a family."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hmrl_cli.report.viewer.episodes import page
 from hmrl_cli.runner import assembly
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.storage import files
+from hmrl_cli.storage.reader import Info
 from hmrl_cli.types import Continuous, EnvState, TaskFamily
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 
 
 class Actor(NamedTuple):
-    """Who acts: a decision every so many steps, and the actions that carry it out."""
+    """A policy that decides every few steps, and acts at each step."""
 
-    decide: Callable[[Key, EnvState], Any]
-    act: Callable[[Key, EnvState, Any], Array]
-    every: int
+    decide: Callable[[Key, EnvState], Any]  # -> decision
+    act: Callable[[Key, EnvState, Any], Array]  # key, state, decision -> action
+    every: int  # environment steps of one decision
 
 
-def film(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
-    """Film one episode of a plain family, every step of it, whoever decides how often."""
+def record_episode(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
+    """All states of one episode, leaves [horizon + 1, ...]; the family is neither lifted nor repeated."""
     reset_key, act_key = jax.random.split(key)
     start = family.reset(reset_key, task)
 
@@ -55,7 +56,7 @@ def film(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
 
 
 def controller(family: TaskFamily, task: Task) -> Actor:
-    """The scripted controller, which knows the task; random actions where a plain family has none."""
+    """The scripted controller of a family, which knows the task; uniform actions where it has none."""
     script = family.controller
     if script is not None:
         return Actor(lambda key, state: (), lambda key, state, _: script(state, task), 1)
@@ -68,77 +69,83 @@ def controller(family: TaskFamily, task: Task) -> Actor:
 def render_family(
     name: str, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
 ) -> Path:
-    """Write the page of a family's scripted controller, on tasks of a split.
+    """Write an HTML page of a family's scripted controller, one episode for each task.
 
     Args:
-        name: of a family, with its default settings, or of a preset, with those of the preset.
-        split: which tasks.
-        reward: which reward the page shows.
-        num_tasks: how many, an episode for each.
-        out: where to; None is NAME.html, with a dash for a slash.
-        progress: is told how it goes.
+        name: a family, with its default settings, or a preset, with the family settings of the preset.
+        split: the split that the tasks are drawn from.
+        reward: the reward that the page shows.
+        num_tasks: number of tasks.
+        out: the file; None writes NAME.html, with a dash for a slash.
+        progress: shows the phase.
+
+    Returns:
+        the file.
     """
     family = assembly.make_family(config.family_of(name), reward)
     tasks = sample_tasks(family, split, num_tasks)
-    progress.phase("filming")
+    progress.phase("recording episodes")
     keys = jax.random.split(root_key(0), num_tasks)
-    films = jax.jit(jax.vmap(lambda key, task: film(key, family, task, controller(family, task))))(
+    frames = jax.jit(jax.vmap(lambda key, task: record_episode(key, family, task, controller(family, task))))(
         keys, tasks
     )
     who = "scripted controller" if family.controller else "random actions"
     labels = [f"{split} task {i + 1}: {who}" for i in range(num_tasks)]
     out = out or Path(f"{name.replace('/', '-')}.html")
-    files.write_text(out, page(f"{name}: {who}", family, films, labels))
+    files.write_text(out, page(f"{name}: {who}", family, frames, labels))
     return out
 
 
 def render_run(
-    path: Path, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+    run: Info, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
 ) -> Path:
-    """Write the page of a run's first seed: each of its skills, or its policy before and after adaptation.
+    """Write an HTML page of a run's first seed: every skill, or the policy before and after adaptation.
 
     Args:
-        path: the run directory.
-        split: which tasks the policy meets, or the first one of which the skills are in.
-        reward: which reward the policy adapts to.
-        num_tasks: how many tasks, two episodes for each.
-        out: where to; None is `render.html` in the run.
-        progress: is told how it goes.
+        run: the run.
+        split: the split that the tasks are drawn from.  Skills act in its first task.
+        reward: the reward that the policy adapts to.
+        num_tasks: number of tasks, two episodes each.
+        out: the file; None writes `render.html` in the run.
+        progress: shows the phases and notes.
+
+    Returns:
+        the file.
 
     Raises:
         InputError: the run or its checkpoint cannot be used.
     """
     progress.phase("loading")
-    trained = open_trained(path, reward, progress)
+    trained = open_trained(run, reward, progress)
     tasks = sample_tasks(trained.parts.family, split, num_tasks)
-    progress.phase("filming")
+    progress.phase("recording episodes")
     key = assembly.seed_keys(trained.experiment).evaluate[0]
     if trained.parts.learns_skills:
         family = trained.parts.act_on(None)
-        films, labels = _film_skills(key, trained, tasks[0])
+        frames, labels = _record_skills(key, trained, tasks[0])
     else:
         family = trained.parts.family
-        films, labels = _film_adaptation(key, trained, tasks, split)
-    out = out or path / "render.html"
-    files.write_text(out, page(path.resolve().name, family, films, labels))
+        frames, labels = _record_adaptation(key, trained, tasks, split)
+    out = out or run.path / "render.html"
+    files.write_text(out, page(run.path.resolve().name, family, frames, labels))
     return out
 
 
-def _film_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
-    """Film every skill, one after the other, leaves [num_skills, ...]."""
+def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
+    """One episode of every skill, leaves [num_skills, ...]; and labels."""
     parts = trained.parts
     learner, family = parts.make_learner(None), parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
     deterministic = trained.experiment.evaluation.deterministic
     run = functools.partial(run_skills, num_episodes=1, deterministic=deterministic)
-    films = jax.jit(lambda key: run(key, family, library, task).film)(key)
-    return jax.tree.map(lambda x: x[:, 0], films), [
+    frames = jax.jit(lambda key: run(key, family, library, task).film)(key)
+    return jax.tree.map(lambda x: x[:, 0], frames), [
         f"skill {skill}" for skill in range(len(library.examples))
     ]
 
 
-def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
-    """Film every task before the first and after the last inner update, leaves [2 num_tasks, ...]."""
+def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
+    """Two episodes of every task, before and after adaptation, leaves [2 num_tasks, ...]; and labels."""
     parts = trained.parts
     budget = adaptation.calibrated(trained.experiment.evaluation, parts.family)
     state, skills = jax.tree.map(lambda x: x[0], (trained.state, trained.skills))
@@ -148,23 +155,23 @@ def _film_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> 
     how = {"deterministic": True} if budget.deterministic else {}  # which not every learner knows
 
     def one(key: Key, task: Task) -> Film:
-        adapt_key, *film_keys = jax.random.split(key, 3)
+        adapt_key, *record_keys = jax.random.split(key, 3)
 
-        def after(film_key: Key, num_steps: int) -> Film:
+        def after(record_key: Key, num_steps: int) -> Film:
             adapted, _ = learner.adapt(
                 adapt_key, state, task, budget.model_copy(update={"adapt_steps": num_steps})
             )
-            behaviour_key, film_key = jax.random.split(film_key)
+            behaviour_key, record_key = jax.random.split(record_key)
             behave = learner.behaviour(behaviour_key, adapted, **how)
-            actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.held)
-            return film(film_key, parts.family, task, actor)
+            actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.steps_per_decision)
+            return record_episode(record_key, parts.family, task, actor)
 
-        shots = [after(k, steps) for k, steps in zip(film_keys, moments, strict=False)]
+        shots = [after(k, steps) for k, steps in zip(record_keys, moments, strict=False)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *shots)
 
-    films = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
-    films = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), films)
-    return films, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
+    frames = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
+    frames = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), frames)
+    return frames, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
 
 
 def _when(num_steps: int) -> str:
@@ -174,7 +181,7 @@ def _when(num_steps: int) -> str:
 
 
 def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], Array]:
-    """How a decision becomes actions: through the skill that it names, or as it is."""
+    """A function key, state, decision -> action: the action of the chosen skill, or the decision itself."""
     hierarchy, skill_learner = trained.experiment.hierarchy, trained.parts.skill_learner
     if hierarchy is None or hierarchy.use == "start" or skill_learner is None:
         return lambda key, state, decision: decision

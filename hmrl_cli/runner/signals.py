@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop, and work that cannot look out for them."""
+"""Signals that ask a run to stop, also during work that cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ _THREAD = "unless stopped"
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Callable[[], int | None]]:
-    """Catch the signals that ask to stop; yields what tells the first one that came.
+    """Catch SIGTERM, SIGUSR1, SIGUSR2 and SIGINT.
+
+    Yields a function that returns the number of the first signal received, or None.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came twice, which does not wait for the end of the epoch.
+        KeyboardInterrupt: at a SIGINT after any of these signals, without waiting for the end of the epoch.
     """
     received: list[int] = []
 
@@ -42,15 +44,17 @@ def stop_signals() -> Iterator[Callable[[], int | None]]:
 
 
 def unless_stopped(work: Callable[[], Result], stop: Callable[[], int | None], epoch: int) -> Result:
-    """What `work` returns, for a compilation, which nothing can interrupt.
+    """Run `work` in a thread and return its result, unless a signal asks to stop first.
+
+    A compilation runs in such a thread, because nothing can interrupt it.
 
     Args:
-        work: to be done.
-        stop: the number of a signal that asked to stop, or None.
-        epoch: of the last checkpoint; 0: none.
+        work: the function to run.
+        stop: returns the number of a signal that asked to stop, or None.  It is called every 0.1 s.
+        epoch: the epoch of the last checkpoint, for the message; 0 where there is none.
 
     Raises:
-        Interrupted: `stop` asked for it; the work goes on.
+        Interrupted: `stop` returned a signal.  The thread runs on.
     """
     result: concurrent.futures.Future[Result] = concurrent.futures.Future()
 
@@ -69,5 +73,5 @@ def unless_stopped(work: Callable[[], Result], stop: Callable[[], int | None], e
 
 
 def goes_on() -> bool:
-    """Whether work that was given up on is not done yet; it must not outlive the libraries that it uses."""
+    """Whether a thread of `unless_stopped` still runs.  It must not outlive the libraries that it uses."""
     return any(thread.name == _THREAD for thread in threading.enumerate())

@@ -1,7 +1,7 @@
-"""What has to be set before jax is imported: quiet libraries and a private compilation cache.
+"""Settings that must come before the import of jax: quiet libraries and a private compilation cache.
 
-A cached program is machine code that the process will run, so a cache that others can write to is
-not used.  One folder per version of jaxlib and kind of processor keeps foreign programs out.
+A cached program is machine code that the process will run.  So a cache that others can write to is not used.
+Each version of jaxlib and each kind of processor has a folder of its own.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
 def start() -> str:
-    """Prepare, import jax with its settings pinned, and find its devices; returns what `prepare` does.
+    """Call `prepare`, import jax with its settings pinned, and check that it finds a device.
+
+    Returns:
+        why there is no cache of compiled programs; "" where there is one.
 
     Raises:
-        ConfigError: a variable of the environment keeps jax from starting.
+        ConfigError: jax finds no device, or an environment variable keeps it from starting.
     """
     problem = prepare()
     _check_cpu_devices(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
@@ -63,7 +66,7 @@ def _check_cpu_devices(number: str) -> None:
 
 
 def _no_device(error: Exception) -> ConfigError:
-    """That jax found nothing to run on; it asserts without a word where a platform has no plugin."""
+    """The error for a jax without a device.  Its own error is empty where a platform has no plugin."""
     reason = one_line(error)[:200] or "it has no plugin for that platform, or no such device is here"
     asked = [f"{name}={os.environ[name]}" for name in DEVICE_VARIABLES if name in os.environ]
     return ConfigError(
@@ -73,9 +76,12 @@ def _no_device(error: Exception) -> ConfigError:
 
 
 def prepare() -> str:
-    """Quieten libraries and turn jax's compilation cache on; returns why there is no cache, or "".
+    """Quieten libraries and turn the compilation cache of jax on.
 
-    Variables the user has set are left as they are.
+    A variable that the user has set keeps its value.
+
+    Returns:
+        why there is no cache; "" where there is one.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", MATMUL_PRECISION)
@@ -112,15 +118,15 @@ def prepare() -> str:
 
 @contextlib.contextmanager
 def cache_warnings(note: Callable[[str], None]) -> Iterator[None]:
-    """Note once, in place of jax's warning for each program, that programs cannot be kept or read."""
-    told = False
+    """Call `note` once where the cache cannot be used, in place of a warning of jax for each program."""
+    noted = False
 
     def show(message: Warning | str, *details: Any) -> None:
-        nonlocal told
+        nonlocal noted
         if not _CACHE_WARNING.match(str(message)):
             otherwise(message, *details)
-        elif not told:
-            told = True
+        elif not noted:
+            noted = True
             reason = one_line(message).partition("': ")[2]
             note(f"the cache of compiled programs cannot be used: {reason[:200]}")
 
@@ -138,7 +144,7 @@ def _cores() -> int:
 
 
 def cache_folder() -> Path:
-    """Folder of the compiled programs for this jaxlib on this kind of processor."""
+    """The folder of compiled programs for this version of jaxlib and this kind of processor."""
     chosen = os.environ.get("HMRL_CACHE_DIR")
     root = Path(chosen) if chosen else _user_cache() / "hmrl"
     version = importlib.metadata.version("jaxlib")
@@ -151,7 +157,7 @@ def _user_cache() -> Path:
 
 
 def _processor() -> str:
-    """Hash of the processor's model and features, which a compiled program depends on."""
+    """Hash of the model and features of the processor, because compiled programs depend on them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -163,7 +169,7 @@ def _processor() -> str:
 
 
 def _not_private(folder: Path) -> str:
-    """Why a cache folder cannot be trusted; "" when it can."""
+    """Why a cache folder is not private to this user; "" where it is."""
     status = folder.stat()
     if status.st_uid != os.getuid():
         return f"{folder} belongs to another user"
@@ -173,7 +179,7 @@ def _not_private(folder: Path) -> str:
 
 
 def _prune(folder: Path, limit: int) -> None:
-    """Remove the programs unused for longest until the rest takes at most `limit` bytes."""
+    """Remove the least recently used programs until the rest takes at most `limit` bytes."""
     entries = []
     for file in folder.rglob("*"):
         try:

@@ -1,4 +1,4 @@
-"""The tasks that something is evaluated on: those of a split, or of a user's file."""
+"""The tasks of an evaluation: those of a split, or those in a user's file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MAX_BYTES = 2**30  # of all arrays of a file, unpacked
 
 
 def read_array(path: Path, name: str) -> Any:
-    """An array of numbers from a user's `.npz` file.
+    """The array `name` of numbers in a user's `.npz` file.
 
     Raises:
-        InputError: names the file and what is wrong with it.
+        InputError: the file holds no such array, is damaged or too large, or the array holds no numbers.
     """
     try:
         array = _read_array(path, name)
@@ -36,7 +36,7 @@ def read_array(path: Path, name: str) -> Any:
 
 
 def _read_array(path: Path, name: str) -> Any:
-    """The array; a ValueError says what it is instead."""
+    """The array; raises ValueError with the reason where there is none."""
     if reason := inputs.why_no_file(path):
         raise ValueError(reason)
     try:
@@ -89,10 +89,10 @@ def _check_members(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def read_tasks(path: Path, family: TaskFamily) -> Array:
-    """Tasks of a user's `.npz` file, array `tasks`, one row each: [num_tasks, task_size].
+    """The array `tasks` in a user's `.npz` file, one task a row [num_tasks, task_size].
 
     Raises:
-        InputError: names the file, and the row or the shape that is wrong.
+        InputError: the shape is wrong, or a row is not finite, not below 1e6 or no task of the family.
     """
     tasks = read_array(path, "tasks")
     if tasks.ndim != 2 or tasks.shape[1] != family.task_size or not len(tasks):
@@ -114,17 +114,21 @@ def read_tasks(path: Path, family: TaskFamily) -> Array:
 
 
 def tasks_of(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | None) -> Array:
-    """The rows of `tasks_file` if one is given, `num_tasks` of the split otherwise: [N, task_size]."""
+    """The tasks in `tasks_file` if there is one, otherwise `num_tasks` tasks of the split: [N, task_size].
+
+    Raises:
+        InputError: the file cannot be used.
+    """
     if tasks_file is not None:
         return read_tasks(tasks_file, family)
     return sample_tasks(family, split, num_tasks)
 
 
 def split_name(split: Split, tasks_file: Path | None) -> str:
-    """What a document calls its tasks; the prefix keeps a user's file apart from the splits.
+    """The name of the tasks in a document: the split, or "tasks-NAME" for the file NAME.npz.
 
     Raises:
-        InputError: the file's name is too long for another file to be named after it.
+        InputError: the name of the file has more than 200 bytes, too many for the name of the result.
     """
     if tasks_file is None:
         return split

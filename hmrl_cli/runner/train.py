@@ -1,4 +1,4 @@
-"""From a configuration to a run and its evaluation: the library's front door."""
+"""Plan, start, resume and train a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, reader
-from hmrl_cli.storage.folder import tell_nobody
+from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.types import Discrete
@@ -32,14 +32,27 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 
-def check(resolved: Resolved, note: Callable[[str], None] = tell_nobody) -> dict[str, Any]:
-    """What a run would be, found without compiling anything; `note` gets what the user should know.
+def check(
+    resolved: Resolved,
+    note: Callable[[str], None] = ignore_note,
+    skills: reader.Skills | None = None,
+) -> dict[str, Any]:
+    """The plan of a run: its parts, sizes and steps.  Nothing is compiled.
+
+    Args:
+        resolved: what to run.
+        note: is called with what the user should know.
+        skills: what `reader.open_skills` returned for this experiment; None opens them.
+
+    Returns:
+        a JSON document: names, and the numbers of seeds, updates, environment steps of each seed, and bytes.
 
     Raises:
-        ConfigError, InputError: it could not start.
+        ConfigError: the parts do not fit, or the state is too large for the machine.
+        InputError: the experiment cannot act through these skills.
     """
     experiment = resolved.experiment
-    skills_from = skills_experiment(experiment)
+    skills_from = skills_experiment(experiment, skills or reader.open_skills(experiment))
     parts = assemble(experiment, skills_from)
     for idle in check_unused(experiment, resolved.origins, _unused_by(parts)):
         note(idle)
@@ -48,11 +61,11 @@ def check(resolved: Resolved, note: Callable[[str], None] = tell_nobody) -> dict
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if 2 * state_bytes > memory:  # a checkpoint is a second copy, on the host
+    ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 2 * state_bytes > ram_bytes:  # a checkpoint is a second copy, on the host
         raise ConfigError(
             f"the state would take {state_bytes / 2**30:.0f} GiB, and as much again while it is saved; "
-            f"the machine has {memory / 2**30:.0f} GiB\n"
+            f"the machine has {ram_bytes / 2**30:.0f} GiB\n"
             "must be smaller: layers (hidden), seeds, tasks or replay buffer"
         )
     return {
@@ -68,7 +81,7 @@ def check(resolved: Resolved, note: Callable[[str], None] = tell_nobody) -> dict
 
 
 def _unused_by(parts: Parts) -> dict[str, str]:
-    """Settings that do nothing over the actions that the learner meets: dotted path -> why."""
+    """Settings that have no effect on a policy over skills: dotted path -> reason."""
     if parts.learns_skills or not isinstance(parts.act_on(None).action, Discrete):
         return {}
     return dict.fromkeys(
@@ -84,6 +97,7 @@ def run(
     *,
     argv: Sequence[str] = (),
     stop: Callable[[], int | None] = lambda: None,
+    skills: reader.Skills | None = None,
 ) -> dict[str, Any]:
     """Create or resume the run of a command, and train it to its end unless that has been done.
 
@@ -91,17 +105,18 @@ def run(
         resolved: what to run.
         path: the run directory; None chooses one, see `open_run`.
         resume: continue the run if it exists.
-        progress: is told how it goes.
-        argv: the command line, for the record.
+        progress: shows phases, epochs and notes.
+        argv: the command line, for provenance.json.
         stop: see `train`.
+        skills: see `check`.
 
     Returns:
-        the run directory, its state and epoch, and what `train` returns.
+        a JSON document: the run directory, its state and epoch, and the summary that `train` returns.
 
     Raises:
         HmrlError: see `open_run` and `train`.
     """
-    with open_run(resolved, path, resume, argv, progress.note) as directory:
+    with open_run(resolved, path, resume, argv, progress.note, skills) as directory:
         if directory.is_complete:
             progress.say("the run is complete already")
             summary = directory.status.get("summary", {})
@@ -124,24 +139,24 @@ def train(
         resolved: what to run.
         run: the open run directory.
         resume: continue from the newest intact checkpoint.
-        progress: is told how it goes.
-        stop: the number of a signal that asked to stop, or None; looked at after every epoch, and while
-            epochs are compiled and skills diagnosed.
+        progress: shows phases, epochs and notes.
+        stop: returns the number of a signal that asked to stop, or None.  It is called after every epoch,
+            and during compilation and the diagnosis of skills.
 
     Returns:
-        the last epoch's metrics, and the diagnostics of a skill run.
+        a JSON document: the metrics of the last epoch, and the diagnostics of a skill run.
 
     Raises:
         Diverged: a parameter or a metric is not finite.
-        Interrupted: `stop` asked for it; a checkpoint was written of what had been trained.
-        InputError: the skills or every checkpoint cannot be used.
+        Interrupted: `stop` returned a signal; a checkpoint of the finished epochs was written.
+        InputError: the skills cannot be used, or all checkpoints are damaged.
     """
     experiment = resolved.experiment
-    skills_from = skills_experiment(experiment)
+    skills_from = skills_experiment(experiment, run.skills)
     parts = assemble(experiment, skills_from)
     keys = seed_keys(experiment)
     progress.phase("loading")
-    start, state, skills = _restored_or_begun(run, resume, parts, skills_from)
+    start, state, skills = _restored_or_begun(run, resume, parts)
     progress.phase("compiling")
     epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, start)
     progress.phase("training")
@@ -161,7 +176,7 @@ def train(
     if parts.learns_skills:
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints", experiment.training.epochs)
-        trained = Trained(experiment, parts, last_epoch, state, skills, digest)
+        trained = Trained(experiment, parts, last_epoch, state, skills, digest, skills_from)
         summary["skills"] = diagnose(
             run.path,
             trained,
@@ -173,16 +188,13 @@ def train(
     return summary
 
 
-def _restored_or_begun(
-    run: RunDir, resume: bool, parts: Parts, skills_from: Experiment | None
-) -> tuple[int, State, Params]:
-    """Finished epochs, state and skills, of the newest intact checkpoint or of a run that begins."""
+def _restored_or_begun(run: RunDir, resume: bool, parts: Parts) -> tuple[int, State, Params]:
+    """Number of finished epochs, state and skills: of the newest intact checkpoint, or of a new run."""
     experiment = run.experiment
     found = run.load(state_shapes(experiment, parts)) if resume else None
     if found:
         return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
-    began_with = (reader.read_provenance(run.path).get("skills") or {}).get("arrays_sha256")
-    skills = _load_skills(experiment, skills_from, parts, began_with)
+    skills = _load_skills(experiment, run.skills, parts)
     begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
     state = begin(seed_keys(experiment).init, skills)
     # without JAX's weak types, which a checkpoint does not keep: with them a resumed run is another program
@@ -190,12 +202,12 @@ def _restored_or_begun(
 
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:
-    """Of a run that had been trained to its end before it was resumed."""
+    """The metrics of the last epoch of a run that needed no further epoch when it was resumed."""
     return {name: value for name, value in read_metrics(run.path)[-1].items() if name != "epoch"}
 
 
 class _Recorder:
-    """What the host does between two epochs: metrics, checkpoint, signals."""
+    """The work of the host after each epoch: metrics, checkpoint, signals."""
 
     def __init__(
         self,
@@ -211,25 +223,25 @@ class _Recorder:
         self.steps_per_seed = parts.steps_per_update * training.updates_per_epoch
         self.last: dict[str, Any] = {}
 
-    def __call__(self, report: epochs.Report) -> None:
-        if not report.finite:
-            bad = non_finite_leaves(report.state) or non_finite_leaves(report.metrics)
-            raise Diverged(", ".join(bad[:3]), report.epoch)
+    def __call__(self, result: epochs.Report) -> None:
+        if not result.finite:
+            bad = non_finite_leaves(result.state) or non_finite_leaves(result.metrics)
+            raise Diverged(", ".join(bad[:3]), result.epoch)
         metrics = {
-            name: value.tolist() if len(value) > 1 else value.item() for name, value in report.metrics.items()
+            name: value.tolist() if len(value) > 1 else value.item() for name, value in result.metrics.items()
         }
-        self.last = {"env_steps": report.epoch * self.steps_per_seed, **metrics}
-        self.run.record(report.epoch, self.last)
-        means = {name: value.mean() for name, value in report.metrics.items()}
-        speed = self.steps_per_seed * self.training.num_seeds / report.seconds
-        self.progress.epoch(report.epoch, self.training.epochs, means, speed)
+        self.last = {"env_steps": result.epoch * self.steps_per_seed, **metrics}
+        self.run.record(result.epoch, self.last)
+        means = {name: value.mean() for name, value in result.metrics.items()}
+        speed = self.steps_per_seed * self.training.num_seeds / result.seconds
+        self.progress.epoch(result.epoch, self.training.epochs, means, speed)
         signal = self.stop()
-        is_last = report.epoch == self.training.epochs
-        if signal or is_last or report.epoch % self.training.checkpoint_every == 0:
-            self.run.save(report.epoch, (report.state, self.skills))
-            self.run.event(f"epoch {report.epoch}: checkpoint, {speed:.0f} steps/s")
+        is_last = result.epoch == self.training.epochs
+        if signal or is_last or result.epoch % self.training.checkpoint_every == 0:
+            self.run.save(result.epoch, (result.state, self.skills))
+            self.run.event(f"epoch {result.epoch}: checkpoint, {speed:.0f} steps/s")
         if signal and not is_last:
-            raise Interrupted(report.epoch, signal)
+            raise Interrupted(result.epoch, signal)
 
 
 def _begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
@@ -267,28 +279,27 @@ def _compile_epoch(
     return epoch.lower(keys.train, state, skills).compile()
 
 
-def _load_skills(
-    experiment: Experiment, skills_from: Experiment | None, parts: Parts, began_with: str | None
-) -> Params:
-    """Frozen skills for every seed, leaves [S, ...]: seed i acts through those of skill seed i, in turn.
+def _load_skills(experiment: Experiment, source: reader.Skills | None, parts: Parts) -> Params:
+    """Frozen skills for every seed, leaves [S, ...].
 
-    By its number, not its place among the seeds, so that one trained alone has those it has beside others.
+    With n skill seeds from s on, seed i gets the skills in row (i - s) mod n.  So a seed gets the same skills
+    alone and beside other seeds.
 
     Raises:
-        InputError: they are damaged, or not those with this SHA-256.
+        InputError: the skills are damaged, or have changed since they were opened.
     """
-    if skills_from is None or experiment.hierarchy is None or parts.skill_learner is None:
+    if source is None or parts.skill_learner is None:
         return None
-    source = Path(experiment.hierarchy.skills)
-    if exports.is_export(source):
-        card = exports.read_card(source, "skills")
-        digest, params = card.sha256, export.read(source, card)
+    if isinstance(source.record, exports.Card):
+        params = export.read(Path(source.source), source.record)
     else:
-        shapes = state_shapes(skills_from, assemble(skills_from))
-        found = reader.read_checkpoint(source, shapes, reader.last_epoch(source))
-        digest, params = found.arrays_sha256, parts.skill_learner.freeze(found.tree[0])
-    if began_with not in (None, digest):
-        raise InputError(f"hierarchy.skills: {source} has changed since this run began; start another run")
-    ours, theirs = experiment.training, skills_from.training
+        shapes = state_shapes(source.experiment, assemble(source.experiment))
+        found = reader.read_checkpoint(source.record, shapes, source.record.last_epoch)
+        if found.arrays_sha256 != source.arrays_sha256:
+            raise InputError(
+                f"hierarchy.skills: {source.source} has changed since this run began; start another run"
+            )
+        params = parts.skill_learner.freeze(found.tree[0])
+    ours, theirs = experiment.training, source.experiment.training
     chosen = (ours.seed - theirs.seed + np.arange(ours.num_seeds)) % theirs.num_seeds
     return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

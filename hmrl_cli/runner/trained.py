@@ -1,8 +1,7 @@
-"""A run as its newest intact checkpoint has it."""
+"""A trained run: its parts, and the state in its newest intact checkpoint."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.errors import InputError
@@ -16,16 +15,15 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Params, Reward, State
 
 
-def skills_experiment(experiment: Experiment) -> Experiment | None:
-    """How the skills of an experiment were trained.
+def skills_experiment(experiment: Experiment, skills: reader.Skills | None) -> Experiment | None:
+    """How the skills of an experiment were trained; None where it acts through none.
 
     Raises:
-        InputError: they cannot be acted through.
+        InputError: the experiment cannot act through these skills.
     """
-    if experiment.hierarchy is None:
+    if skills is None:
         return None
-    source = experiment.hierarchy.skills
-    trained = reader.trained_as(source)
+    source, trained = skills.source, skills.experiment
     if trained.hierarchy is not None or trained.training.action_repeat != 1:
         raise InputError(
             f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
@@ -41,7 +39,7 @@ def skills_experiment(experiment: Experiment) -> Experiment | None:
 
 
 class Trained(NamedTuple):
-    """A run as its newest intact checkpoint has it."""
+    """A run and the state in one of its checkpoints."""
 
     experiment: Experiment
     parts: Parts
@@ -49,23 +47,27 @@ class Trained(NamedTuple):
     state: State  # leaves [S, ...]
     skills: Params  # leaves [S, ...], or None
     arrays_sha256: str  # of the checkpoint
+    skills_from: Experiment | None  # that trained the skills which the run acts through
 
 
-def open_trained(path: Path, reward: Reward, progress: Progress, only: int | None = None) -> Trained:
-    """Read a run as its newest intact checkpoint has it, or that of `only` this epoch.
+def open_trained(run: reader.Info, reward: Reward, progress: Progress, only: int | None = None) -> Trained:
+    """Assemble a run and restore the state in a checkpoint.
 
-    `reward` is what a meta-run meets; skills know no reward, and keep the family they were learned in.
+    Args:
+        run: the run.
+        reward: the reward of a meta-run.  A skill run keeps its own family, because skills ignore the reward.
+        progress: receives a note where a newer checkpoint is damaged.
+        only: the epoch of the one checkpoint to use; None uses the newest intact one.
 
     Raises:
-        InputError: the run or every checkpoint cannot be used.
+        InputError: the run or its skills.toml is not valid, or no checkpoint can be used.
     """
-    experiment = reader.read(path).experiment
-    skills_from = reader.read_skills(path)
+    experiment, skills_from = run.experiment, reader.read_skills(run)
     parts = assemble(
         experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
     )
-    found = reader.read_checkpoint(path, state_shapes(experiment, parts), only)
+    found = reader.read_checkpoint(run, state_shapes(experiment, parts), only)
     if found.note:
         progress.note(found.note)
     state, skills = jax.tree.map(jnp.asarray, found.tree)
-    return Trained(experiment, parts, found.epoch, state, skills, found.arrays_sha256)
+    return Trained(experiment, parts, found.epoch, state, skills, found.arrays_sha256, skills_from)

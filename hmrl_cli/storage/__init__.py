@@ -1,1 +1,1 @@
-"""A run on disk: written by one process, verified when it is read."""
+"""A run on disk.  One process writes it; whoever reads it verifies it."""

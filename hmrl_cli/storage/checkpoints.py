@@ -1,17 +1,17 @@
 """Checkpoints that are verified before they are used.
 
-Orbax stores the arrays; a manifest of ours vouches for them.  Both are written under a temporary
-name, forced to the disk and then renamed, so that a folder `checkpoints/<epoch>/` is complete:
+Orbax stores the arrays, and a manifest holds their hashes.  Both are written under a temporary name, forced
+to the disk and then renamed.  So a folder `checkpoints/<epoch>/` is always complete:
 
     tree/            what Orbax wrote, one entry for every leaf of the state
     manifest.json    SHA-256 of every file and of the arrays; path, shape and dtype of every leaf;
                      hash of the configuration; epoch; SHA-256 of all this
 
-Loading verifies, restores and compares strictly with a template: Orbax itself casts int32 to float32
-without a word.  A damaged checkpoint gives way to the one before it.
+Loading verifies the hashes and compares shapes and dtypes with a template, because Orbax itself casts int32
+to float32 silently.  In place of a damaged checkpoint, the one before it is loaded.
 
-A reader beside the process that trains locks the folder of the epoch it reads, and only what is not
-locked is dropped.  What was dropped between listing and locking is no damage: the reader lists anew.
+A reader locks the folder of the epoch that it reads, with a shared lock.  The process that trains removes
+only folders without a lock.  If a folder was removed between listing and locking, the reader lists again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from hmrl_cli.errors import (
 )
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.storage import event_loops
-from hmrl_cli.storage.files import DISK_ERRORS, lacks, sync, try_lock
+from hmrl_cli.storage.files import DISK_ERRORS, lacks, remove, sync, try_lock
 from hmrl_cli.storage.manifest import (
     Damaged,
     arrays_sha256,
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, npt.NDArray[Any]]
 
-KEEP = 2
-LISTINGS = 10  # of a folder that is written to meanwhile, before a reader gives up
+KEEP = 2  # newest checkpoints of a run
+LISTINGS = 10  # attempts of a reader, while another process replaces the checkpoints
 T = TypeVar("T")
 
 
@@ -63,27 +63,33 @@ class Checkpoint(NamedTuple):
     """A restored state."""
 
     epoch: int
-    arrays_sha256: str
-    tree: Any  # as the template, with numpy leaves
-    note: str  # what was wrong with newer checkpoints; empty when nothing was
+    arrays_sha256: str  # of names, shapes, dtypes and values
+    tree: Any  # the tree of the template, with numpy leaves
+    note: str  # what is wrong with newer checkpoints; "" where nothing is
 
 
 class _Dropped(Exception):
-    """The checkpoint is no longer there, for newer ones are."""
+    """The checkpoint was removed, because newer ones were written."""
 
 
 def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
-    """Write the checkpoint of an epoch and drop all but the newest two.
+    """Write the checkpoint of an epoch, and remove all but the newest two.
+
+    Args:
+        folder: the `checkpoints` folder of a run.
+        epoch: number of finished epochs.
+        tree: a pytree of arrays, without typed keys.
+        config_hash: hash of the configuration of the run.
 
     Raises:
-        StorageError: the disk is full or broken, or the folder is gone; the older checkpoints are untouched.
-        MachineLimit: memory is too short for a copy of the tree; likewise.
+        StorageError: the disk is full or broken, or the folder is gone.  Older checkpoints are unchanged.
+        MachineLimit: a copy of the tree does not fit into memory.  Older checkpoints are unchanged.
     """
     try:
         folder.mkdir(exist_ok=True)
         with _opened(folder) as descriptor:
             for stale in folder.glob(".*.tmp"):
-                _remove(stale)
+                remove(stale)
             with _temporary(folder, epoch, descriptor) as temporary:
                 arrays = flatten(jax.device_get(tree))
                 _write_arrays(temporary / "tree", arrays)
@@ -104,10 +110,10 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
 
 
 def check_path(folder: Path) -> None:
-    """Refuse a path that Orbax can neither write to nor read from.
+    """Refuse a path that Orbax cannot open.
 
     Raises:
-        ConfigError: some of its bytes are no letters, in UTF-8 or in the locale.
+        ConfigError: the path is not valid in UTF-8 or in the encoding of the locale.
     """
     path = os.path.abspath(folder)
     try:
@@ -120,7 +126,7 @@ def check_path(folder: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Why a file could not be written, as the system said it, if a library's words hold that somewhere."""
+    """Why a file could not be written: the message of the system, where the error contains one."""
     text = one_line(error)
     known = (os.strerror(number) for number in (*DISK_ERRORS, errno.EACCES, errno.EROFS))
     return next((reason for reason in known if reason in text), text[:200])
@@ -128,9 +134,9 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _temporary(folder: Path, epoch: int, descriptor: int) -> Iterator[Path]:
-    """A folder of this process alone, which an error removes.
+    """A temporary folder of this process, which an error removes.
 
-    Orbax makes the folders above it, too, where they were moved meanwhile: these are removed as well.
+    If the run was moved meanwhile, Orbax creates the folders above anew.  An error removes those as well.
     """
     temporary = folder / f".{epoch}.{os.getpid()}.tmp"
     try:
@@ -146,23 +152,25 @@ def _temporary(folder: Path, epoch: int, descriptor: int) -> Iterator[Path]:
 
 
 def load(folder: Path, template: Any, config_hash: str, only: int | None = None) -> Checkpoint | None:
-    """The newest intact checkpoint, or None when there is none; another process may be saving meanwhile.
+    """The newest intact checkpoint; None where there is no checkpoint.
+
+    Another process may save meanwhile.
 
     Args:
         folder: the `checkpoints` folder of a run.
-        template: a tree of the expected shapes and dtypes; `jax.eval_shape` of `init` will do.
+        template: a tree of the expected shapes and dtypes, as from `jax.eval_shape` of `init`.
         config_hash: hash of the configuration of the run.
-        only: the one epoch to take, in place of the newest intact one.
+        only: the one epoch to load, in place of the newest intact one.
 
     Raises:
-        InputError: every checkpoint, or the only one to take, is damaged; or an intact one does not fit.
+        InputError: all checkpoints are damaged, or that of `only` is; or an intact one does not fit.
     """
     check_path(folder)
 
     def restore(path: Path, epoch: int) -> Checkpoint:
         manifest = verified_manifest(path, epoch)
         _check_config(path, manifest, config_hash)
-        _check_template(path, manifest, template)
+        compare_leaves(path, leaves(flatten(template)), manifest["leaves"])
         arrays = _read_arrays(path, manifest)
         tree = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in flatten(template)])
         return Checkpoint(epoch, manifest["arrays_sha256"], tree, "")
@@ -176,10 +184,14 @@ def load(folder: Path, template: Any, config_hash: str, only: int | None = None)
 
 
 def fingerprint(folder: Path, only: int | None = None) -> tuple[int, str]:
-    """Epoch and SHA-256 of the arrays of the newest intact checkpoint, or the only one to take; needs no jax.
+    """Epoch and SHA-256 of the arrays of the newest intact checkpoint.  Needs no jax.
+
+    Args:
+        folder: the `checkpoints` folder of a run.
+        only: the one epoch to verify, in place of the newest intact one.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no intact checkpoint.
     """
 
     def read(path: Path, epoch: int) -> tuple[int, str]:
@@ -194,10 +206,10 @@ def fingerprint(folder: Path, only: int | None = None) -> tuple[int, str]:
 
 
 def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> tuple[T | None, list[str]]:
-    """What `read` makes of the newest checkpoint that is intact, and what was wrong with those after it.
+    """What `read` returns for the newest intact checkpoint, and the problems of newer ones.
 
     Raises:
-        InputError: the only one to take is missing or damaged, or all are dropped before they can be read.
+        InputError: that of `only` is missing or damaged, or checkpoints are replaced faster than read.
     """
     for _ in range(LISTINGS):
         problems: list[str] = []
@@ -219,14 +231,14 @@ def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> t
 
 
 def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> InputError:
-    """That the last checkpoint of a complete run cannot be had, and how to have it again."""
+    """The error for a complete run whose last checkpoint is missing or damaged, with the remedy."""
     remedy = "to restore it: the command that trained the run, with --resume" if others else "train it again"
     return InputError(f"{folder}: {'; '.join(problems) or f'holds no checkpoint {epoch}'}\n{remedy}")
 
 
 @contextlib.contextmanager
 def _kept(checkpoint: Path) -> Iterator[None]:
-    """It is not dropped meanwhile; `_Dropped` where it was before, also in place of what that damaged."""
+    """Lock a checkpoint against removal; raises `_Dropped` where it was removed before its end."""
     try:
         with _locked(checkpoint, fcntl.LOCK_SH) as descriptor:
             try:
@@ -245,7 +257,7 @@ def _kept(checkpoint: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    """The descriptor of a folder, which follows it where it is moved to."""
+    """The descriptor of a folder, which stays valid if the folder is moved."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -255,7 +267,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, operation: int) -> Iterator[int]:
-    """The folder, open and locked where its file system has locks; BlockingIOError where others lock it."""
+    """The descriptor of a folder, locked where there are locks; BlockingIOError where another locked it."""
     with _opened(folder) as descriptor:
         if try_lock(descriptor, operation) is False:
             raise BlockingIOError
@@ -270,7 +282,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def epochs(folder: Path) -> list[int]:
-    """Epochs that have a checkpoint, the newest first; stray entries are passed over.
+    """Epochs that have a checkpoint, the newest first.  Other entries of the folder are ignored.
 
     Raises:
         InputError: the folder cannot be listed.
@@ -284,19 +296,11 @@ def epochs(folder: Path) -> list[int]:
     return sorted((int(n) for n in names if n.isdecimal() and n == str(int(n))), reverse=True)
 
 
-def _remove(entry: Path) -> None:
-    """A folder with all it holds, or whatever else has the name."""
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()
-
-
 def _drop(checkpoint: Path) -> None:
-    """Remove a checkpoint, which is gone at once for whoever lists its folder."""
+    """Remove a checkpoint.  It is renamed first, so that no listing shows a part of it."""
     dropped = checkpoint.with_name(f".{checkpoint.name}.dropped.tmp")
     checkpoint.rename(dropped)
-    _remove(dropped)
+    remove(dropped)
 
 
 @event_loops.that_may_be_late()
@@ -343,7 +347,3 @@ def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
 def _check_config(path: Path, manifest: Mapping[str, Any], config_hash: str) -> None:
     if manifest["config_hash"] != config_hash:
         raise InputError(f"{path}: belongs to another configuration than the config.toml of its run")
-
-
-def _check_template(path: Path, manifest: Mapping[str, Any], template: Any) -> None:
-    compare_leaves(path, leaves(flatten(template)), manifest["leaves"])

@@ -1,4 +1,4 @@
-"""Event loops for a library whose threads outlive them."""
+"""Event loops for Orbax, whose threads may call a loop after its end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def that_may_be_late() -> Iterator[None]:
-    """Loops made meanwhile take no offence at a thread that calls once they are closed.
+    """Event loops that are created meanwhile ignore calls after they are closed.
 
-    Where one array cannot be written, Orbax raises that and closes its loop.  The threads that write the
-    others would then print a traceback for each of them, and the loop what nobody came to ask for.
+    If an array cannot be written, Orbax raises that error and closes its loop.  The threads that write the
+    other arrays would then print a traceback each, and the loop an exception that nobody retrieved.
     """
     import asyncio
 

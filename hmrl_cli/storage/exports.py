@@ -1,9 +1,9 @@
-"""Trained skills and policies as files to hand on: arrays as safetensors, and a card that says what they are.
+"""Exported skills and policies: arrays as safetensors, and a card that describes them.
 
     NAME.safetensors   arrays by path, leaves [S, ...], one row for each seed
     NAME.json          the card: kind, configuration, epoch, versions, shapes, SHA-256 of the other file
 
-Both are data: nothing in them is executed.  What comes back is, bit for bit, what was written, or an error.
+Both are data: nothing in them is executed.  Reading gives bit for bit what was written, or an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Kind = Literal["skills", "policy"]
 
 
 class _Form(reading.Form):
-    """What is looked at of a card."""
+    """The keys of a card that are checked."""
 
     kind: Kind
     epoch: Annotated[int, pydantic.Field(ge=0, lt=2**63)]
@@ -41,25 +41,26 @@ class _Form(reading.Form):
 
 
 class Card(NamedTuple):
-    """What an exported file holds."""
+    """The card of an export."""
 
     kind: Kind
     experiment: Experiment
-    skills_from: Experiment | None  # of the skills that a policy acts through
+    skills_from: Experiment | None  # that trained the skills which a policy acts through
     epoch: int
     sha256: str  # of the arrays' file
+    card_sha256: str  # of the card's file
 
 
 def is_export(path: str | Path) -> bool:
-    """Whether a path names an exported file, by its name."""
+    """Whether a path has the suffix of an exported file."""
     return str(path).endswith(SUFFIX)
 
 
 def card_path(path: Path) -> Path:
-    """Where the card of an exported file lies.
+    """The path of the card of an exported file.
 
     Raises:
-        ConfigError: the file's name does not end as it must.
+        ConfigError: the name of the file does not end in .safetensors.
     """
     if not is_export(path):
         raise ConfigError(f"{path}: must end in {SUFFIX}")
@@ -67,12 +68,16 @@ def card_path(path: Path) -> Path:
 
 
 def check_output(path: Path, experiment: Experiment) -> None:
-    """Refuse to write an export of an experiment's run to `path`.
+    """Refuse a path for an export of a run, and create its folder.
+
+    Args:
+        path: the file of the arrays.
+        experiment: the configuration of the run.
 
     Raises:
-        ConfigError: the name does not end as it must, it lies in a run, what is there is no export, or it is
-            that of the skills which the run acts through.
-        StorageError: nothing can be written there.
+        ConfigError: the suffix is wrong, the path lies in a run, another file is there, or it is the export
+            that the run acts through.
+        StorageError: the folder cannot be written to.
     """
     card_file = card_path(path)
     skills = experiment.hierarchy.skills if experiment.hierarchy else ""
@@ -87,7 +92,7 @@ def check_output(path: Path, experiment: Experiment) -> None:
 
 
 def _is_card(file: Path) -> bool:
-    """Whether a file is a card, of whatever version."""
+    """Whether a file is a card, of any version."""
     try:
         found = reading.read_json(file)
     except InputError:
@@ -96,7 +101,7 @@ def _is_card(file: Path) -> bool:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file is the arrays of an export: its header, of JSON behind its length, says so."""
+    """Whether a file holds the arrays of an export, by the JSON header behind its first 8 bytes."""
     try:
         head = reading.read_bytes(file, 8 + MAX_HEADER)
         header = reading.parse_json(head[8 : 8 + int.from_bytes(head[:8], "little")], str(file))
@@ -113,7 +118,18 @@ def encode(
     skills_from: Experiment | None,
     epoch: int,
 ) -> tuple[bytes, dict[str, Any]]:
-    """The content of the two files."""
+    """The content of the two files of an export.
+
+    Args:
+        tree: a pytree of arrays, leaves [S, ...].
+        kind: "skills" or "policy".
+        experiment: the configuration of the run.
+        skills_from: that trained the skills which a policy acts through.
+        epoch: of the checkpoint that the arrays come from.
+
+    Returns:
+        the bytes of the arrays' file, and the card as a JSON document.
+    """
     import safetensors.numpy
 
     arrays = {name: np.ascontiguousarray(x) for name, x in manifest.flatten(jax.device_get(tree)).items()}
@@ -134,14 +150,20 @@ def encode(
 
 
 def read_card(path: Path, kind: Kind) -> Card:
-    """The card of an exported file; needs no jax.
+    """The card of an export.  Needs no jax.
+
+    Args:
+        path: the file of the arrays.
+        kind: the kind that the export must be of.
 
     Raises:
-        InputError: there is none, it is not one of this version, or it is of another kind.
+        ConfigError: the suffix of the file is wrong.
+        InputError: there is no card, or it is of another version or kind.
     """
     file = card_path(path)
     try:
-        found = reading.read_json(file)
+        data = reading.read_bytes(file, reading.MAX_BYTES + 1)
+        found = reading.parse_json(data, str(file))
     except InputError as error:
         raise InputError(f"{error}\nmust be the card of {path.name}, as hmrl export wrote it") from None
     reading.check(found, _Form, SCHEMA, str(file))
@@ -154,6 +176,7 @@ def read_card(path: Path, kind: Kind) -> Card:
         None if skills is None else _experiment(file, skills),
         found["epoch"],
         found["sha256"],
+        manifest.sha256(data),
     )
 
 
@@ -165,10 +188,10 @@ def _experiment(file: Path, found: Any) -> Experiment:
 
 
 def read_bytes(path: Path, card: Card) -> bytes:
-    """The content of the arrays' file; needs no jax.
+    """The bytes of the arrays' file.  Needs no jax.
 
     Raises:
-        InputError: it cannot be read, or is not what the card vouches for.
+        InputError: the file cannot be read, or has another SHA-256 than the card says.
     """
     data = reading.read_bytes(path)
     if manifest.sha256(data) != card.sha256:
@@ -177,15 +200,15 @@ def read_bytes(path: Path, card: Card) -> bytes:
 
 
 def read(path: Path, card: Card, template: Any) -> Any:
-    """The arrays, as a tree like the template with numpy leaves.
+    """The arrays of an export, as the tree of the template with numpy leaves.
 
     Args:
-        path: the exported file.
-        card: its card.
+        path: the file of the arrays.
+        card: the card of the export.
         template: a tree of the expected shapes and dtypes.
 
     Raises:
-        InputError: the file is not what the card vouches for, or does not fit.
+        InputError: the file differs from its card or the template, or an array is not finite.
     """
     import safetensors.numpy
 

@@ -1,4 +1,4 @@
-"""Files that a killed process or a full disk leaves whole, and the lock of a run directory."""
+"""Atomic writes, forced to the disk, and calls that a file system may lack."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from hmrl_cli.errors import RunDirError, StorageError
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 
-# what a file system says of a call that it does not have
+# the errors of calls that a file system does not have
 NOT_SUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
@@ -30,6 +31,18 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(entry: Path) -> None:
+    """Remove a folder with its content, or a file.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def sync(path: Path) -> None:
@@ -46,7 +59,11 @@ def sync(path: Path) -> None:
 
 
 def force(descriptor: int) -> bool:
-    """Whether an open file or folder could be forced to the disk."""
+    """Force an open file or folder to the disk; returns whether its file system can do that.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -57,7 +74,11 @@ def force(descriptor: int) -> bool:
 
 
 def try_lock(descriptor: int, operation: int) -> bool | None:
-    """Whether `flock` gave the lock at once; None where the file system has no locks.
+    """Lock a file without waiting: True if locked, False if another process has it, None without locks.
+
+    Args:
+        descriptor: of the file.
+        operation: LOCK_EX or LOCK_SH of `fcntl`.
 
     Raises:
         OSError: the disk is broken.
@@ -74,7 +95,7 @@ def try_lock(descriptor: int, operation: int) -> bool | None:
 
 
 def lacks(folder: Path) -> list[str]:
-    """What the file system of a folder does not have, of what a run's promises rest on.
+    """The calls that a run needs and the file system of a folder lacks, in words for a message.
 
     Raises:
         OSError: the disk is full or broken.
@@ -94,7 +115,7 @@ def lacks(folder: Path) -> list[str]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file by a JSON document, as a whole or not at all.
+    """Replace a file by a JSON document, atomically.
 
     Raises:
         StorageError: the disk is full or broken.
@@ -103,7 +124,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by a text, as a whole or not at all.
+    """Replace a file by a text in UTF-8, atomically.
 
     Raises:
         StorageError: the disk is full or broken.
@@ -112,9 +133,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file by other bytes, as a whole or not at all.
+    """Replace the content of a file, atomically.
 
-    Its folder is not made: a run that was moved would be begun anew where it was.
+    The folder must exist.  If it was created here, a run that was moved would begin again in its old place.
 
     Raises:
         StorageError: the disk is full or broken.
@@ -134,14 +155,22 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write to a descriptor, which may take less than all at a time."""
+    """Write all bytes, in as many calls as the system needs.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
     while data:
         data = data[os.write(descriptor, data) :]
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """An error of the system is a StorageError that names the file."""
+    """Turn an OSError into a StorageError that names the file.
+
+    Raises:
+        StorageError: the system raised an error.
+    """
     try:
         yield path
     except OSError as error:
@@ -150,7 +179,12 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def creating(path: Path) -> Iterator[None]:
-    """An error of the system is a RunDirError, or a StorageError where the disk is full or broken."""
+    """Turn an OSError into an error of the run directory or of the disk.
+
+    Raises:
+        RunDirError: the system refuses to create `path`.
+        StorageError: the disk is full or broken.
+    """
     try:
         yield
     except OSError as error:
@@ -159,10 +193,10 @@ def creating(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a run into which no evaluation can be written.
+    """Refuse a run directory that an evaluation cannot be written into.
 
     Raises:
-        StorageError: it is one.
+        StorageError: the permission is missing.
     """
     for folder in (path, path / "eval"):
         if os.path.lexists(folder) and not (folder.is_dir() and os.access(folder, os.W_OK)):

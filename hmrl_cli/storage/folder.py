@@ -1,4 +1,4 @@
-"""The directory of a run, as the one process that holds its lock writes into it."""
+"""Writing into a run directory, by the process that has its lock."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from hmrl_cli.storage import files, provenance
 from hmrl_cli.storage.locks import Lock
 
 
-def tell_nobody(text: str) -> None:
-    """For a library's user, who reads events.log."""
+def ignore_note(text: str) -> None:
+    """The default of `note`: events.log has the text as well."""
 
 
 class Folder:
-    """Writes files of a run, each once the path is known to lead to what was locked."""
+    """Writes files of a run, each after a check that the path still leads to the locked directory."""
 
-    def __init__(self, path: Path, lock: Lock, tell: Callable[[str], None]) -> None:
-        """Of a directory whose lock is held; `tell` gets what the user should know."""
+    def __init__(self, path: Path, lock: Lock, note: Callable[[str], None]) -> None:
+        """`lock` is that of the directory; `note` is called with what the user should know."""
         self.path = path
         self._lock = lock
-        self._tell = tell
+        self._show = note
 
     def close(self) -> None:
-        """Let go of the lock; closing twice does no harm."""
+        """Release the lock; closing twice does no harm."""
         self._lock.close()
 
     def check(self) -> None:
-        """Refuse to write where the directory is no more.
+        """Check that the path leads to the locked directory.
 
         Raises:
-            RunDirError: the path leads to another directory, or to none.
+            RunDirError: the directory was moved, removed or replaced.
         """
         self._lock.check()
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """A file of the run, once it is known to lie where the lock does.
+        """The path of a file of the run, for writing.
 
         Raises:
-            RunDirError: the directory is no more.
+            RunDirError: the directory was moved, removed or replaced.
             StorageError: the disk is full or broken.
         """
         self.check()
@@ -70,12 +70,12 @@ class Folder:
             files.write_all(file.fileno(), line)
 
     def note(self, text: str) -> None:
-        """Tell the user, and write it down; raises as `writing`."""
-        self._tell(text)
+        """Show the user a text, and append it to events.log; raises as `writing`."""
+        self._show(text)
         self.event(text)
 
     def note_what_is_lacking(self) -> None:
-        """Tell which promises of a run its file system cannot keep; raises as `writing`."""
+        """Note the calls that a run needs and its file system lacks; raises as `writing`."""
         with files.writing(self.path):
             lacking = files.lacks(self.path)
         for lack in lacking:

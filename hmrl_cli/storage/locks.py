@@ -14,21 +14,21 @@ from pathlib import Path
 from hmrl_cli.errors import RunDirError
 from hmrl_cli.storage.files import creating, try_lock, writing
 
-PATIENCE = 5  # tries to lock, for a reader that looks whether a run is locked holds its lock for a moment
+PATIENCE = 5  # attempts, because `is_locked` in another process has the lock for a moment
 
 
 class Lock:
-    """The right to write to a run directory, as long as it stays where it is."""
+    """The right to write to a run directory, while the directory stays at its path."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
-        """Of the directory, and its lock file, open and locked; use `take_lock`."""
+        """`descriptor` is that of the lock file, open and locked; use `take_lock`."""
         self._path, self._descriptor = path, descriptor
 
     def check(self) -> None:
-        """Refuse to write where the directory is no more, for writes follow the path and the lock does not.
+        """Check that the path leads to the locked directory.  Writes follow the path, but the lock does not.
 
         Raises:
-            RunDirError: the path leads to another directory, or to none.
+            RunDirError: the directory was moved, removed or replaced.
             StorageError: the disk is broken.
         """
         file = self._path / "lock"
@@ -42,18 +42,18 @@ class Lock:
             )
 
     def close(self) -> None:
-        """Let go of the lock; closing twice does no harm."""
+        """Release the lock; closing twice does no harm."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[Lock]:
-    """Nobody else writes to the run directory meanwhile.
+def locked(path: Path) -> Iterator[Lock]:
+    """Lock a run directory, so that no other process writes to it meanwhile.
 
     Raises:
-        RunDirError: somebody does already, or it cannot be locked.
+        RunDirError: another process has locked it, or it cannot be locked.
     """
     lock = take_lock(path, "to read it: once that has ended")
     try:
@@ -63,11 +63,13 @@ def held(path: Path) -> Iterator[Lock]:
 
 
 def take_lock(path: Path, instead: str = "to start another run: --name NAME") -> Lock:
-    """Lock a run directory; the system lets go of the lock when the process ends, however it ends.
+    """Lock a run directory.  The system releases the lock at the end of the process, whatever ends it.
 
-    Where the file system has no locks, it is as if nobody else had locked it; see `lacks`.
+    A file system without locks gives the lock to every process; see `files.lacks`.
 
-    `instead` tells what else to do where another process has locked it.
+    Args:
+        path: the run directory.
+        instead: what to do where another process has locked it, for the message.
 
     Raises:
         RunDirError: another process has locked it, or the lock cannot be created.
@@ -94,7 +96,7 @@ def take_lock(path: Path, instead: str = "to start another run: --name NAME") ->
 
 
 def _locked_after_a_while(descriptor: int) -> bool:
-    """Whether no other process keeps the lock; see `PATIENCE`."""
+    """Whether the lock was given within `PATIENCE` attempts."""
     for _ in range(PATIENCE):
         if try_lock(descriptor, fcntl.LOCK_EX) is not False:
             return True
@@ -103,7 +105,7 @@ def _locked_after_a_while(descriptor: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process may be writing to the run directory; true where that cannot be told."""
+    """Whether a process may be writing to the run directory; true where that is unknown."""
     try:
         descriptor = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:

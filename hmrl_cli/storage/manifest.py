@@ -1,4 +1,4 @@
-"""What vouches for a checkpoint: hashes of its files and arrays, and their shapes."""
+"""The manifest of a checkpoint: hashes of its files and arrays, and the shapes of the arrays."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SCHEMA = 1
 
 
 class Damaged(Exception):
-    """The checkpoint is not what was written."""
+    """The checkpoint differs from what was written."""
 
 
 def flatten(tree: Any) -> Arrays:
-    """Leaves by "/"-joined path, in the order of the tree."""
+    """The leaves of a tree by path, in the order of the tree; "/" joins the names of a path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     flat = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     assert len(flat) == len(leaves), "two leaves of the state have the same path"
@@ -38,7 +38,17 @@ def flatten(tree: Any) -> Arrays:
 
 
 def write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) -> None:
-    """Hash every file, force it to the disk, and write the manifest last."""
+    """Hash every file of a checkpoint, force it to the disk, and write the manifest last.
+
+    Args:
+        path: the folder of the checkpoint.
+        epoch: number of finished epochs.
+        arrays: the leaves by path.
+        config_hash: hash of the configuration of the run.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
     files: dict[str, str] = {}
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         files[file.relative_to(path).as_posix()] = file_sha256(file)
@@ -58,7 +68,11 @@ def write_manifest(path: Path, epoch: int, arrays: Arrays, config_hash: str) -> 
 
 
 def verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
-    """The manifest, once it and every file it lists are what was written."""
+    """The manifest of a checkpoint, after a check of its hash and of the hash of every file.
+
+    Raises:
+        Damaged: a file is missing, or differs from what was written.
+    """
     try:
         document = reading.read_json(path / "manifest.json")
         manifest = document["manifest"]
@@ -78,7 +92,7 @@ def verified_manifest(path: Path, epoch: int) -> dict[str, Any]:
 
 
 def _has_the_form(manifest: Mapping[str, Any]) -> bool:
-    """Whether all is there that is looked at here; raises KeyError or TypeError where it is not."""
+    """Whether all keys have the right types; raises KeyError or TypeError where one is missing."""
     files, described = manifest["files"], manifest["leaves"]
     return (
         (manifest["schema"], type(files), type(described)) == (SCHEMA, dict, dict)
@@ -88,7 +102,7 @@ def _has_the_form(manifest: Mapping[str, Any]) -> bool:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """The regular file of that name within the folder, which no link leads out of."""
+    """The regular file of that name in the folder; raises Damaged where a link leads out of the folder."""
     file = (folder / name).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise Damaged(f"{name} is no file of the checkpoint")
@@ -96,16 +110,25 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def check_leaves(path: Path, template: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays whose names, shapes or dtypes are not those of the template.
+    """Refuse arrays with other names, shapes or dtypes than the template.
+
+    Args:
+        path: of the file, for the message.
+        template: the expected arrays, or their shapes, by path.
+        arrays: the arrays by path.
 
     Raises:
-        InputError: names the path and the first leaf that differs.
+        InputError: a leaf differs; the message names the first one.
     """
     compare_leaves(path, leaves(template), leaves(arrays))
 
 
 def compare_leaves(path: Path, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Refuse arrays of other names, shapes or dtypes than the template's."""
+    """Refuse descriptions of arrays, as from `leaves`, that differ.
+
+    Raises:
+        InputError: a leaf differs; the message names the first one.
+    """
     for name in [*expected, *found]:
         if expected.get(name) != found.get(name):
             raise InputError(
@@ -115,7 +138,7 @@ def compare_leaves(path: Path, expected: Mapping[str, Any], found: Mapping[str, 
 
 
 def leaves(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Shape and dtype of every array, by path."""
+    """Shape and dtype of every array, by path, as a JSON document."""
     return {
         path: {"shape": list(array.shape), "dtype": str(array.dtype)}
         for path, array in sorted(arrays.items())
@@ -127,7 +150,7 @@ def _leaf_text(leaf: Mapping[str, Any] | None) -> str:
 
 
 def arrays_sha256(arrays: Arrays) -> str:
-    """SHA-256 of names, shapes, dtypes and values."""
+    """SHA-256 of the names, shapes, dtypes and values of arrays by path."""
     digest = hashlib.sha256(json.dumps(leaves(arrays)).encode())
     for _, array in sorted(arrays.items()):
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line per epoch."""
+"""The metrics of a run, metrics.jsonl: one line for each epoch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hmrl_cli.storage import files
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl of a run directory, whole ones: the last may be half written.
+    """The metrics of every epoch of a run directory.  An incomplete last line is left out.
 
     Raises:
-        InputError: there is no such file, or a line of it is damaged.
+        InputError: there is no metrics.jsonl, or a line of it is damaged.
     """
     found = []
     try:
@@ -32,7 +32,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def epoch_of(line: bytes) -> int | None:
-    """Epoch of a line of metrics.jsonl; None when the line is torn or damaged."""
+    """The epoch of a line of metrics.jsonl; None where the line is incomplete or damaged."""
     with contextlib.suppress(InputError):
         return int(_metrics_of(line, "")["epoch"]) if line.endswith(b"\n") else None
     return None
@@ -47,10 +47,10 @@ def _metrics_of(line: bytes, source: str) -> dict[str, Any]:
 
 
 class Metrics:
-    """The file, as the process that trains appends to it."""
+    """Appends to metrics.jsonl; for the process that trains."""
 
     def __init__(self) -> None:
-        """Nothing is open before the first line."""
+        """The file is opened at the first line."""
         self._descriptor = -1
 
     @property
@@ -59,7 +59,7 @@ class Metrics:
         return self._descriptor >= 0
 
     def append(self, path: Path, epoch: int, values: Mapping[str, Any]) -> None:
-        """One line: the epoch, and arrays by name.
+        """Append one line: the epoch, and numpy arrays by name, as nested lists.
 
         Raises:
             OSError: the disk is full or broken.
@@ -73,7 +73,7 @@ class Metrics:
         files.write_all(self._descriptor, line)
 
     def force(self) -> None:
-        """Force what was appended to the disk.
+        """Force the appended lines to the disk.
 
         Raises:
             OSError: the disk is full or broken.
@@ -88,10 +88,10 @@ class Metrics:
 
 
 def size_until(path: Path, epoch: int) -> int:
-    """Bytes of the lines up to an epoch, without a torn last one.
+    """Size in bytes of the lines up to an epoch.
 
     Raises:
-        InputError: the file does not reach the epoch.
+        InputError: the file ends before the epoch, or a line before it is damaged.
         StorageError: the disk is broken.
     """
     last, size = 0, 0
@@ -112,7 +112,7 @@ def size_until(path: Path, epoch: int) -> int:
 
 
 def cut(path: Path, size: int) -> None:
-    """Keep the first `size` bytes.
+    """Truncate a file to its first `size` bytes.
 
     Raises:
         OSError: the disk is broken.

@@ -1,4 +1,4 @@
-"""Which directory a run gets."""
+"""The directory of a run, from its name or its preset."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hmrl_cli.errors import (
     shown,
 )
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints
-from hmrl_cli.storage.folder import tell_nobody
+from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.writer import RunDir
 
 RUNS = Path("runs")
@@ -27,17 +27,19 @@ def open_run(
     path: Path | None,
     resume: bool,
     argv: Sequence[str] = (),
-    tell: Callable[[str], None] = tell_nobody,
+    note: Callable[[str], None] = ignore_note,
+    skills: reader.Skills | None = None,
 ) -> RunDir:
     """Create or resume the run directory of a command.
 
     Args:
         resolved: what to run.
-        path: the directory; None chooses `runs/PRESET-seedN`, with -2, -3, ... when that is taken.
-        resume: continue the directory if it exists; with no path, the newest of that name and an
-            equal configuration.
-        argv: the command line, for the record.
-        tell: is called with what the user should know.
+        path: the directory; None chooses `runs/PRESET-seedN`, with -2, -3, ... where that exists.
+        resume: continue the run if it exists; without a path, the newest run of that name with an equal
+            configuration.
+        argv: the command line, for provenance.json.
+        note: is called with what the user should know.
+        skills: what `reader.open_skills` returned for this experiment; None opens them.
 
     Raises:
         ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
@@ -45,24 +47,25 @@ def open_run(
     checkpoints.check_path(path or RUNS)
     if path is not None:
         if resume and os.path.lexists(path):
-            return RunDir.resume(path, resolved, argv, tell)
-        return RunDir.create(path, resolved, argv, tell)
+            return RunDir.resume(path, resolved, argv, note, skills)
+        return RunDir.create(path, resolved, argv, note, skills)
     name = auto_name(resolved)
     if resume:
         earlier = _newest_equal(name, resolved.experiment)
         if earlier is not None:
-            return RunDir.resume(earlier, resolved, argv, tell)
+            return RunDir.resume(earlier[0], resolved, argv, note, skills, earlier[1])
     number = 1
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1
-    return RunDir.create(RUNS / (name if number == 1 else f"{name}-{number}"), resolved, argv, tell)
+    path = RUNS / (name if number == 1 else f"{name}-{number}")
+    return RunDir.create(path, resolved, argv, note, skills)
 
 
 def named(name: str) -> Path:
     """The directory of `--name`.
 
     Raises:
-        ConfigError: the name is not one.
+        ConfigError: the name has more than 100 characters, or other ones than letters, digits and '._-'.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(
@@ -73,7 +76,10 @@ def named(name: str) -> Path:
 
 
 def auto_name(resolved: config.Resolved) -> str:
-    """`ant_goal-hmrl-seed0` for the preset `ant_goal/hmrl`; the config.toml of a run lends its run's name."""
+    """The name of a run without `--name`: "ant_goal-hmrl-seed0" for the preset ant_goal/hmrl and seed 0.
+
+    A preset that is the config.toml of a run gives the name of that run, with the new seed.
+    """
     base = resolved.preset
     if base.endswith(".toml"):
         path = Path(base).absolute()
@@ -82,12 +88,14 @@ def auto_name(resolved: config.Resolved) -> str:
     return f"{base}-seed{resolved.experiment.training.seed}"
 
 
-def _newest_equal(name: str, experiment: Experiment) -> Path | None:
+def _newest_equal(name: str, experiment: Experiment) -> tuple[Path, config.Written] | None:
+    """The newest run of a name and an equal configuration, with the content of its config.toml."""
     pattern = re.compile(re.escape(name) + r"(-\d+)?")
     there = (file for file in RUNS.glob(f"{name}*/config.toml") if file.is_file())
     found = [file for file in there if pattern.fullmatch(file.parent.name)]
     for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
-            if config.load(file) == experiment:
-                return file.parent
+            written = config.read(file)
+            if written.experiment == experiment:
+                return file.parent, written
     return None

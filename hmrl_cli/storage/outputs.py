@@ -1,4 +1,4 @@
-"""Where a result may go that a user names: never into a run, and never in place of what is not ours."""
+"""Checks of the path of a result: not inside a run, and not in place of a file that hmrl did not write."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from hmrl_cli import reading
 from hmrl_cli.errors import ConfigError, InputError, StorageError
 from hmrl_cli.storage.files import writing
 
-RUN_FILES = ("config.toml", "lock", "status.json")  # two of them make a run; archived results have one
-# what a page or a picture of this package holds near its beginning, and no other does
+RUN_FILES = (
+    "config.toml",
+    "lock",
+    "status.json",
+)  # a run has two of them; a folder of archived results has one
+# marks near the beginning of the HTML pages and of the SVGs that this package writes
 OUR_PAGES = (b"<title>hmrl report</title>", b'<canvas id="view" role="img" aria-label="The episode">')
 OUR_PICTURE = b'<g id="figure_1">'
 BEGINNING = 2**18
 
 
 def run_around(folder: Path) -> Path | None:
-    """The run directory that a folder is, or lies in; None where there is none."""
+    """The run directory that a folder is, or lies in; None outside of runs."""
     place = Path(os.path.realpath(folder))
     for candidate in (place, *place.parents):
         if sum((candidate / name).is_file() for name in RUN_FILES) > 1:
@@ -26,11 +30,15 @@ def run_around(folder: Path) -> Path | None:
 
 
 def check_page(out: Path, name: str) -> None:
-    """Refuse to write a page, or a picture, to `out`; `name` is its own name in a run, as in "report".
+    """Refuse a path for an HTML page or an SVG, and create its folder.
+
+    Args:
+        out: the path.
+        name: the name that the file may have in a run, without suffix, such as "report".
 
     Raises:
-        ConfigError: it lies in a run under another name, or what is there is none of ours.
-        StorageError: nothing can be written there.
+        ConfigError: the path lies in a run under another name, or another file is there.
+        StorageError: the folder cannot be written to.
     """
     run = run_around(out.parent)
     if run is not None and (Path(os.path.realpath(out.parent)) != run or out.stem != name):
@@ -51,20 +59,24 @@ def _is_page(out: Path) -> bool:
 
 
 def check_replaced(out: Path, is_ours: bool) -> None:
-    """Refuse to replace what is there.
+    """Refuse to replace a file that hmrl did not write.
+
+    Args:
+        out: the path.
+        is_ours: whether hmrl wrote the file that is there.
 
     Raises:
-        ConfigError: something is there, and not ours.
+        ConfigError: another file is there.
     """
     if os.path.lexists(out) and not is_ours:
         raise ConfigError(f"-o: {out} is there already, and was not written by hmrl; must be another name")
 
 
 def make_room(out: Path) -> None:
-    """Make the folder of a result that is still to be computed.
+    """Create the folder of a result, before the result is computed.
 
     Raises:
-        StorageError: it cannot be made, or not be written to.
+        StorageError: the folder cannot be created or written to.
     """
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)

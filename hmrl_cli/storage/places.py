@@ -1,4 +1,4 @@
-"""Where a run directory may be, and what is left of one that could not begin."""
+"""Checks of the path of a run directory, and the removal of one that could not begin."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import os
 import shutil
 from pathlib import Path
 
-from hmrl_cli.errors import (
-    RunDirError,
-)
+from hmrl_cli.errors import InputError, RunDirError
 from hmrl_cli.storage import outputs
 
+_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
 _BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
 
 
 def check_new(path: Path) -> None:
-    """Refuse a place for a new run.
+    """Refuse a path at which no new run can be created.
 
     Raises:
-        RunDirError: something is there, or it lies in another run.
+        RunDirError: the path exists, or lies in another run.
     """
     if os.path.lexists(path):
         raise taken(path)
@@ -28,8 +27,24 @@ def check_new(path: Path) -> None:
         raise RunDirError(f"{path}: lies in the run {around}; must lie elsewhere, as with: --run-dir DIR")
 
 
+def check_existing(path: Path) -> None:
+    """Refuse a path at which no run can be resumed.
+
+    Raises:
+        InputError: a file of the run is no regular file.
+        RunDirError: the path is no run directory.
+    """
+    if not path.is_dir():
+        raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
+    if not (path / "config.toml").is_file() and _holds_more_than_a_beginning(path):
+        raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
+    for name in _FILES:
+        if os.path.lexists(path / name) and not (path / name).is_file():
+            raise InputError(f"{path / name}: is no regular file; must be that of a run")
+
+
 def taken(path: Path) -> RunDirError:
-    """That a run directory exists already."""
+    """The error for a run directory that exists already."""
     return RunDirError(
         f"{path}: exists, and a run is never overwritten\n"
         "to continue it: --resume; to start another: --name NAME"
@@ -37,20 +52,20 @@ def taken(path: Path) -> RunDirError:
 
 
 def take_back(path: Path) -> None:
-    """Remove a directory that was made in vain, unless it holds a checkpoint or what no run writes."""
+    """Remove the directory of a run that could not begin, unless it holds a checkpoint or foreign files."""
     with contextlib.suppress(OSError):
         names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
         if names <= {*_BEFORE_CONFIG, "config.toml"} and not any((path / "checkpoints").glob("*")):
             shutil.rmtree(path)
 
 
-def holds_more_than_a_beginning(path: Path) -> bool:
-    """Whether there is something that no run leaves which was killed before it had a config.toml."""
+def _holds_more_than_a_beginning(path: Path) -> bool:
+    """Whether a directory holds more than a run does that was killed before it had a config.toml."""
     names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
     return bool(names - _BEFORE_CONFIG)
 
 
 def half_written(path: Path) -> list[Path]:
-    """What a killed process left of the files that only the holder of the lock replaces."""
+    """Temporary files that a killed process left of the files that `files.write_bytes` replaces."""
     names = ("config.toml", "provenance.json", "status.json", "skills.toml")
     return [left for name in names for left in path.glob(f".{name}.*.tmp")]

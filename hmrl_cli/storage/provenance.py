@@ -1,4 +1,4 @@
-"""What a result can depend on beside its configuration: versions, machine, commit, skills."""
+"""Provenance of a run: versions, machine, commit and skills, on which its results can depend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from hmrl_cli import config
 from hmrl_cli.errors import shown
 from hmrl_cli.lazy import PINNED, jax
-from hmrl_cli.storage import exports, files, reader
+from hmrl_cli.storage import reader
 from hmrl_cli.version import __version__
 
 # Variables of the environment that numerical libraries look at, and those of them that move no number or
@@ -47,9 +47,17 @@ NO_NUMBER = (
 )
 
 
-def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
-    """Everything outside the configuration that a result can depend on; initialises jax."""
-    training, hierarchy = resolved.experiment.training, resolved.experiment.hierarchy
+def collect(
+    resolved: config.Resolved, argv: Sequence[str], skills: reader.Skills | None = None
+) -> dict[str, Any]:
+    """What a result can depend on beside its configuration, as a JSON document.  Initialises jax.
+
+    Args:
+        resolved: what the run trains.
+        argv: the command line.
+        skills: the skills that the run acts through; None where it acts through none.
+    """
+    training = resolved.experiment.training
     return {
         "schema": 1,
         "created": now(),
@@ -63,19 +71,19 @@ def collect(resolved: config.Resolved, argv: Sequence[str]) -> dict[str, Any]:
         "machine": machine(),
         "numerics": numerics(),
         "git": git_commit(),
-        "skills": _skills_fingerprint(hierarchy.skills) if hierarchy else None,
+        "skills": _identity_of(skills) if skills else None,
     }
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that a result can depend on."""
+    """Name -> version of hmrl, Python and the libraries that a result can depend on."""
     libraries = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")
     versions = {name: importlib.metadata.version(name) for name in libraries}
     return {"hmrl": __version__, "python": platform.python_version(), **versions}
 
 
 def machine() -> dict[str, Any]:
-    """What of the machine a result can depend on; initialises jax."""
+    """Properties of the machine that a result can depend on.  Initialises jax."""
     # Bits of a result depend on the number of cores, for sums are then taken in another order.
     affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
     return {
@@ -88,7 +96,7 @@ def machine() -> dict[str, Any]:
 
 
 def numerics() -> dict[str, Any]:
-    """Settings of the numerical libraries that a result can depend on; pinned ones never differ."""
+    """Settings of jax, and environment variables, that a result can depend on."""
     of_jax = {name: getattr(jax.config, name, None) for name in (*PINNED, "jax_default_matmul_precision")}
     pinned = {name.upper() for name in PINNED}
     set_here = sorted(
@@ -100,9 +108,12 @@ def numerics() -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What of the environment of two records differs, as in "jaxlib '0.10.1' -> '0.10.2'"; "" if nothing.
+    """The differences of two provenances in versions, machine and numerics.
 
-    What an earlier version did not record is left out.
+    A section that an earlier version of hmrl did not record is left out.
+
+    Returns:
+        text such as "jaxlib '0.10.1' -> '0.10.2'"; "" where nothing differs.
     """
     found = []
     for section in ("versions", "machine", "numerics"):
@@ -131,24 +142,21 @@ def git_commit() -> str | None:
 
 
 def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
-    """What makes skills the same, whatever version recorded them."""
+    """What two records of the same skills share: epoch, and hashes of arrays and configuration."""
     return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
 
 
-def _skills_fingerprint(skills: str) -> dict[str, Any]:
-    """The skills a run stands on, intact; InputError where they are damaged."""
-    path = Path(skills)
-    epoch, digest = reader.fingerprint_of_skills(skills)
-    configuration = exports.card_path(path) if exports.is_export(skills) else path / "config.toml"
+def _identity_of(skills: reader.Skills) -> dict[str, Any]:
+    """What a record keeps of the skills that a run acts through."""
     return {
-        "run": skills,
-        "epoch": epoch,
-        "arrays_sha256": digest,
-        "config_sha256": files.file_sha256(configuration),
-        "config_hash": config.config_hash(reader.trained_as(skills)),
+        "run": skills.source,
+        "epoch": skills.epoch,
+        "arrays_sha256": skills.arrays_sha256,
+        "config_sha256": skills.config_sha256,
+        "config_hash": config.config_hash(skills.experiment),
     }
 
 
 def now() -> str:
-    """The time, UTC, to the second."""
+    """The time in UTC, in ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Reading runs: configuration, state, metrics and checkpoint of a run directory; nothing is written."""
+"""Reading a run directory: configuration, status, provenance, skills and checkpoint.  Nothing is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Number = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
 
 
 class _Status(reading.Form):
-    """What is looked at of status.json."""
+    """The keys of status.json that are checked."""
 
     state: State | None = None
     epoch: Number = 0
@@ -34,7 +34,7 @@ class _Status(reading.Form):
 
 
 class _SkillsIdentity(reading.Form):
-    """What is looked at of the skills in provenance.json."""
+    """The keys of the skills in provenance.json that are checked."""
 
     epoch: Number
     arrays_sha256: str
@@ -43,7 +43,7 @@ class _SkillsIdentity(reading.Form):
 
 
 class _Provenance(reading.Form):
-    """What is looked at of provenance.json."""
+    """The keys of provenance.json that are checked."""
 
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -52,36 +52,63 @@ class _Provenance(reading.Form):
 
 
 class Info(NamedTuple):
-    """What a run directory tells to a reader."""
+    """What the files of a run directory say, each read once."""
 
     path: Path
-    experiment: Experiment
-    status: Mapping[str, Any]  # {"state", "epoch", "epochs", ...}
-    provenance: Mapping[str, Any]
+    written: config.Written  # config.toml
+    status: Mapping[str, Any]  # status.json, {"state", "epoch", "epochs", ...}
+    provenance: Mapping[str, Any]  # provenance.json
+
+    @property
+    def experiment(self) -> Experiment:
+        """The configuration of the run."""
+        return self.written.experiment
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The epoch whose checkpoint is the result of a complete run; None where the run is not complete."""
+        return last_epoch(self.status)
+
+
+class Skills(NamedTuple):
+    """The skills that `hierarchy.skills` names, once their files are known to be intact."""
+
+    source: str  # as `hierarchy.skills` has it
+    record: Info | exports.Card  # of the run, or of the export
+    epoch: int
+    arrays_sha256: str  # of an export: of the file of its arrays
+    config_sha256: str  # of the file that holds their configuration: config.toml, or the card
+
+    @property
+    def experiment(self) -> Experiment:
+        """How the skills were trained."""
+        return self.record.experiment
 
 
 def read(path: Path) -> Info:
-    """What a run directory tells; a run that was killed has the state "killed".  Needs no jax.
+    """Read the configuration, the status and the provenance of a run.  Needs no jax.
+
+    A run whose process was killed has the state "killed".
 
     Raises:
-        InputError: it is not a run directory, or its configuration is not valid here.
+        InputError: the path is no run directory, or one of the files is not valid in this version.
     """
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
-    experiment = load_config(path / "config.toml")
+    written = read_config(path / "config.toml")
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
         status = read_status(path)  # it may have ended between the two looks
         if status.get("state") == "running":
             status["state"] = "killed"
-    return Info(path, experiment, status, read_provenance(path))
+    return Info(path, written, status, read_provenance(path))
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """Content of status.json, as it was written; empty where there is none.
+    """The content of status.json; empty where there is no such file.
 
     Raises:
-        InputError: it is damaged, or of another version.
+        InputError: the file is damaged, or of another version.
     """
     status = _read(path / "status.json", _Status)
     if status.get("state") == "complete" and "epoch" not in status:
@@ -90,10 +117,10 @@ def read_status(path: Path) -> dict[str, Any]:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Content of provenance.json; empty where there is none.
+    """The content of provenance.json; empty where there is no such file.
 
     Raises:
-        InputError: it is damaged, or of another version.
+        InputError: the file is damaged, or of another version.
     """
     return _read(path / "provenance.json", _Provenance)
 
@@ -106,125 +133,97 @@ def _read(file: Path, form: type[reading.Form]) -> dict[str, Any]:
     return found
 
 
-def read_skills(path: Path) -> Experiment | None:
+def read_skills(run: Info) -> Experiment | None:
     """How the skills were trained that a run acts through; None where it acts through none.
 
     Raises:
-        InputError: it cannot be read, or is not what the run began with.
+        InputError: skills.toml cannot be read, or is not of the skills that the run began with.
     """
-    info = read(path)
-    if info.experiment.hierarchy is None:
+    if run.experiment.hierarchy is None:
         return None
-    trained = load_config(path / "skills.toml")
-    expected = (info.provenance.get("skills") or {}).get("config_hash")  # older runs have none
-    if expected and config.file_hash(path / "skills.toml") != expected:
-        raise InputError(f"{path / 'skills.toml'}: is not of the skills that this run began with")
-    return trained
+    file = run.path / "skills.toml"
+    found = read_config(file)
+    expected = (run.provenance.get("skills") or {}).get("config_hash")  # older runs have none
+    if expected and found.config_hash != expected:
+        raise InputError(f"{file}: is not of the skills that this run began with")
+    return found.experiment
 
 
-def last_epoch(path: Path) -> int | None:
-    """The epoch whose checkpoint is the result of a run that is complete; None where the run is not.
-
-    Raises:
-        InputError: its status is damaged.
-    """
-    status = read_status(path)
+def last_epoch(status: Mapping[str, Any]) -> int | None:
+    """The epoch whose checkpoint is the result of a complete run; None where `status` is of another."""
     return int(status["epoch"]) if status.get("state") == "complete" else None
 
 
-def read_checkpoint(path: Path, template: Any, only: int | None = None) -> checkpoints.Checkpoint:
-    """The newest intact checkpoint of a run, or that of `only` this epoch; nothing is written.
+def read_checkpoint(run: Info, template: Any, only: int | None = None) -> checkpoints.Checkpoint:
+    """The newest intact checkpoint of a run, or that of the epoch `only`.  Nothing is written.
 
     Raises:
-        InputError: there is none, or it does not fit the template.
+        InputError: there is no intact checkpoint, or it does not fit the template.
     """
-    found = checkpoints.load(path / "checkpoints", template, config_hash(path), only)
+    found = checkpoints.load(run.path / "checkpoints", template, run.written.config_hash, only)
     if found is None:
-        raise InputError(f"{path}: has no checkpoint yet; must be a run that has reached one")
+        raise InputError(f"{run.path}: has no checkpoint yet; must be a run that has reached one")
     return found
 
 
-def check_skills(experiment: Experiment) -> None:
-    """Refuse skills that are not of a finished run on the same family, or damaged, before jax is imported.
+def open_skills(experiment: Experiment) -> Skills | None:
+    """The skills that an experiment acts through; None where it acts through none.  Needs no jax.
 
     Raises:
-        InputError: names what is wrong with `hierarchy.skills`.
+        InputError: the skills are damaged, or not of a finished run on the same family.
     """
     if experiment.hierarchy is None:
-        return
-    skills = experiment.hierarchy.skills
-    if not exports.is_export(skills):
-        _check_finished(skills)
-    trained = trained_as(skills)
-    theirs, ours = (e.family.name for e in (trained, experiment))
+        return None
+    source = experiment.hierarchy.skills
+    record = exports.read_card(Path(source), "skills") if exports.is_export(source) else _finished(source)
+    theirs, ours = (e.family.name for e in (record.experiment, experiment))
     if theirs != ours:
-        raise InputError(f"hierarchy.skills: {skills} are skills of family {theirs!r}; must be of {ours!r}")
+        raise InputError(f"hierarchy.skills: {source} are skills of family {theirs!r}; must be of {ours!r}")
     try:
-        fingerprint_of_skills(skills)
+        return _intact(source, record)
     except InputError as error:
         raise InputError(f"hierarchy.skills: {error}") from None
 
 
-def fingerprint_of_skills(skills: str) -> tuple[int, str]:
-    """Epoch and SHA-256 of the arrays of finished skills, once these are known to be intact.
+def _intact(source: str, record: Info | exports.Card) -> Skills:
+    """The skills of a record, once their arrays are known to be intact.
 
     Raises:
-        InputError: they are damaged.
+        InputError: the arrays are damaged.
     """
-    if exports.is_export(skills):
-        card = exports.read_card(Path(skills), "skills")
-        exports.read_bytes(Path(skills), card)
-        return card.epoch, card.sha256
-    return checkpoints.fingerprint(Path(skills) / "checkpoints", last_epoch(Path(skills)))
+    if isinstance(record, exports.Card):
+        exports.read_bytes(Path(source), record)
+        return Skills(source, record, record.epoch, record.sha256, record.card_sha256)
+    epoch, digest = checkpoints.fingerprint(record.path / "checkpoints", record.last_epoch)
+    return Skills(source, record, epoch, digest, record.written.sha256)
 
 
-def trained_as(skills: str) -> Experiment:
-    """How the skills were trained that `hierarchy.skills` names.
-
-    Raises:
-        InputError: it is neither a run directory nor an export of skills.
-    """
-    if exports.is_export(skills):
-        return exports.read_card(Path(skills), "skills").experiment
-    return read(Path(skills)).experiment
-
-
-def _check_finished(skills: str) -> None:
-    if not Path(skills).is_dir():
+def _finished(source: str) -> Info:
+    """The run of pretrain-skills in a directory, once it is complete."""
+    if not Path(source).is_dir():
         raise InputError(
-            f"hierarchy.skills: found {shown(skills)}, which is no directory\n"
+            f"hierarchy.skills: found {shown(source)}, which is no directory\n"
             "must be the run directory of a finished: hmrl pretrain-skills; or what hmrl export made of it"
         )
-    info = read(Path(skills))
-    command = info.experiment.algorithm.command
+    run = read(Path(source))
+    command = run.experiment.algorithm.command
     if command != "pretrain-skills":
-        raise InputError(f"hierarchy.skills: {skills} is a run of {command}; must be one of pretrain-skills")
-    if info.status.get("state") != "complete":
+        raise InputError(f"hierarchy.skills: {source} is a run of {command}; must be one of pretrain-skills")
+    if run.status.get("state") != "complete":
         raise InputError(
-            f"hierarchy.skills: {skills} is {info.status.get('state', 'not started')}; must be complete\n"
+            f"hierarchy.skills: {source} is {run.status.get('state', 'not started')}; must be complete\n"
             "to finish it: the command that began it, with --resume"
         )
+    return run
 
 
-def load_config(file: Path) -> Experiment:
+def read_config(file: Path) -> config.Written:
     """The configuration in a file of a run.
 
     Raises:
-        InputError: it is not valid here.
+        InputError: the configuration is not valid in this version.
     """
     try:
-        return config.load(file)
-    except ConfigError as error:
-        raise InputError(str(error)) from None
-
-
-def config_hash(path: Path) -> str:
-    """Hash of a run's config.toml, which its checkpoints name.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return config.file_hash(path / "config.toml")
+        return config.read(file)
     except ConfigError as error:
         raise InputError(str(error)) from None

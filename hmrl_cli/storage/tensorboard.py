@@ -1,7 +1,7 @@
 """Metrics for TensorBoard, written by the thread that trains.
 
-tensorboardX's SummaryWriter hands events to a thread of its own.  A full disk ends that thread, and whoever
-writes next waits for it for good.
+SummaryWriter of tensorboardX writes in a thread of its own.  A full disk ends that thread, and the next write
+would wait for it for ever.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 
 class Board:
-    """An event file in a folder, which hides what earlier ones say of `first_epoch` and later ones.
+    """A new event file.  TensorBoard then ignores earlier files of the folder from `first_epoch` on.
 
     Every method raises OSError where the disk is full or broken.
     """
 
     def __init__(self, folder: Path, first_epoch: int) -> None:
-        """Begin a file; the folder is made if there is none."""
+        """Create the file, and its folder if need be."""
         from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.record_writer import RecordWriter
 
@@ -32,7 +32,7 @@ class Board:
         self._write(Event(wall_time=now, step=first_epoch, session_log=SessionLog(status=SessionLog.START)))
 
     def add(self, epoch: int, values: Mapping[str, Any]) -> None:
-        """Write the metrics of an epoch, numpy arrays [] or [seed, ...], a curve for each number."""
+        """Write the metrics of an epoch, numpy arrays [] or [S, ...], one curve for each number."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
@@ -42,11 +42,11 @@ class Board:
                 self._write(Event(wall_time=time.time(), step=epoch, summary=curve))
 
     def flush(self) -> None:
-        """Let a reader see all there is so far."""
+        """Write all events to the file."""
         self._writer.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         self._writer.close()
 
     def _write(self, event: Any) -> None:

@@ -1,13 +1,13 @@
-"""A run on disk, as the one process that trains it writes it.  Reading it: reader.py.
+"""Writing a run directory, by the one process that trains the run.  reader.py reads it.
 
 config.toml       the resolved configuration: running it again repeats the run
-provenance.json   versions, devices, cores, seeds, command line, the skills the run stands on
-skills.toml       how these were trained
-metrics.jsonl     one line per epoch, the source of truth; nothing in it depends on the clock
+provenance.json   versions, devices, cores, seeds, command line, the skills that the run acts through
+skills.toml       the configuration that trained those skills
+metrics.jsonl     one line per epoch; nothing in it depends on the clock
 tb/               the same for TensorBoard
 checkpoints/      see checkpoints.py
 status.json       state and epoch, replaced as a whole
-events.log        what happened when
+events.log        events with their times
 lock              held (flock) by the one process that writes
 """
 
@@ -22,34 +22,25 @@ from types import TracebackType
 from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.errors import (
-    ConfigError,
-    Diverged,
-    HmrlError,
-    InputError,
-    Interrupted,
-    RunDirError,
-)
+from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, files, provenance, reader
-from hmrl_cli.storage.folder import Folder, tell_nobody
+from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
-from hmrl_cli.storage.places import check_new, half_written, holds_more_than_a_beginning, take_back, taken
+from hmrl_cli.storage.places import check_existing, check_new, half_written, take_back, taken
 from hmrl_cli.storage.tensorboard import Board
 from hmrl_cli.version import __version__
 
-_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
-
 
 class RunDir:
-    """A run directory that this process alone writes to; a context manager.
+    """A run directory that this process has locked for writing; a context manager.
 
-    Leaving the context by an exception writes the state: "diverged" after `Diverged`, otherwise
-    "interrupted", for such a run can be resumed.  A directory that could not even begin is taken back.
+    An exception in the context writes the state: "diverged" after `Diverged`, otherwise "interrupted".  An
+    interrupted run can be resumed.  The directory of a run that could not begin is removed.
 
-    Every write is preceded by a look whether the path still leads to the directory that was locked.
+    Every write first checks that the path still leads to the locked directory.
     """
 
     def __init__(
@@ -58,13 +49,16 @@ class RunDir:
         experiment: Experiment,
         config_hash: str,
         lock: Lock,
-        tell: Callable[[str], None] = tell_nobody,
+        note: Callable[[str], None],
+        skills: reader.Skills | None,
     ) -> None:
-        """Of a directory whose lock is held; use `create`, `resume` or `open_run`."""
+        """`lock` is that of the directory; use `create`, `resume` or `open_run`."""
         self.path = path
         self.experiment = experiment
+        self.skills = skills  # that the run acts through
+        self.status: Mapping[str, Any] = reader.read_status(path)  # content of status.json
         self._config_hash = config_hash
-        self._folder = Folder(path, lock, tell)
+        self._folder = Folder(path, lock, note)
         self._metrics = Metrics()
         self._board: Board | None = None
         self._board_works = True
@@ -77,12 +71,17 @@ class RunDir:
         path: Path,
         resolved: config.Resolved,
         argv: Sequence[str] = (),
-        tell: Callable[[str], None] = tell_nobody,
+        note: Callable[[str], None] = ignore_note,
+        skills: reader.Skills | None = None,
     ) -> RunDir:
-        """A new run directory; `tell` gets what the user should know.
+        """A new run directory.
+
+        Args:
+            path, resolved, argv, note, skills: see `naming.open_run`.
 
         Raises:
-            RunDirError: it exists, lies in another run, or cannot be created.
+            InputError: the skills cannot be used.
+            RunDirError: the directory exists, lies in another run, or cannot be created.
             StorageError: the disk is full or broken.
         """
         check_new(path)
@@ -100,7 +99,7 @@ class RunDir:
             take_back(path)
             raise
         try:
-            run = cls._start(path, resolved, argv, lock, tell)
+            run = cls._start(path, resolved, argv, lock, note, skills)
         except BaseException:
             with contextlib.suppress(HmrlError):
                 lock.check()  # another one may be there now
@@ -116,34 +115,36 @@ class RunDir:
         path: Path,
         resolved: config.Resolved,
         argv: Sequence[str] = (),
-        tell: Callable[[str], None] = tell_nobody,
+        note: Callable[[str], None] = ignore_note,
+        skills: reader.Skills | None = None,
+        written: config.Written | None = None,
     ) -> RunDir:
-        """An existing run directory, of the same configuration; `tell` gets what the user should know.
+        """An existing run directory, of the same configuration.
+
+        Args:
+            path, resolved, argv, note, skills: see `create`.
+            written: the content of the run's config.toml; None reads it.
 
         Raises:
             ConfigError: the run has another configuration.
-            InputError: the skills the run stands on have changed.
+            InputError: the skills the run acts through cannot be used, or have changed.
             RunDirError: it is not a run directory, or another process writes to it.
         """
-        if not path.is_dir():
-            raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
-        if not (path / "config.toml").is_file() and holds_more_than_a_beginning(path):
-            raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
-        for name in _FILES:
-            if os.path.lexists(path / name) and not (path / name).is_file():
-                raise InputError(f"{path / name}: is no regular file; must be that of a run")
+        check_existing(path)
         lock = take_lock(path)
         try:
             for stale in half_written(path):
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
-                return cls._start(path, resolved, argv, lock, tell)  # killed before it had begun
-            different = config.difference(resolved.experiment, reader.load_config(path / "config.toml"))
+                return cls._start(path, resolved, argv, lock, note, skills)  # killed before it had begun
+            written = written or reader.read_config(path / "config.toml")
+            different = config.difference(resolved.experiment, written.experiment)
             if different:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
                 )
-            run = cls(path, resolved.experiment, reader.config_hash(path), lock, tell)
+            skills = skills or reader.open_skills(resolved.experiment)
+            run = cls(path, resolved.experiment, written.config_hash, lock, note, skills)
             run._compare_provenance(resolved, argv)
             run._folder.note_what_is_lacking()
         except BaseException:
@@ -158,17 +159,18 @@ class RunDir:
         resolved: config.Resolved,
         argv: Sequence[str],
         lock: Lock,
-        tell: Callable[[str], None],
+        note: Callable[[str], None],
+        skills: reader.Skills | None,
     ) -> RunDir:
         """Fill a new directory; config.toml, which makes it a run, comes last."""
         experiment = resolved.experiment
-        run = cls(path, experiment, config.config_hash(experiment), lock, tell)
+        skills = skills or reader.open_skills(experiment)
+        run = cls(path, experiment, config.config_hash(experiment), lock, note, skills)
         with files.creating(path):
             (path / "checkpoints").mkdir(exist_ok=True)
-        run._folder.write_json("provenance.json", provenance.collect(resolved, argv))
-        if experiment.hierarchy:  # evaluation rebuilds the skills from this, wherever their run went
-            trained_as = reader.trained_as(experiment.hierarchy.skills)
-            run._folder.write_text("skills.toml", config.to_toml(trained_as))
+        run._folder.write_json("provenance.json", provenance.collect(resolved, argv, skills))
+        if skills:  # evaluation rebuilds the skills from this, wherever their run went
+            run._folder.write_text("skills.toml", config.to_toml(skills.experiment))
         run._write_status("running")
         run.event(f"created by hmrl {__version__}")
         run._folder.note_what_is_lacking()
@@ -176,8 +178,8 @@ class RunDir:
         return run
 
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
-        """Note what could keep the resumed run from being exact; refuse other skills."""
-        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv)
+        """Note differences of the environment, which can change results; refuse other skills."""
+        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv, self.skills)
         if provenance.identity(before.get("skills")) != provenance.identity(now["skills"]):
             raise InputError(
                 f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
@@ -194,7 +196,7 @@ class RunDir:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write how it ended, and let go of the lock."""
+        """Write the state after an exception, and release the lock."""
         try:
             if error is not None:
                 # What went wrong matters more than that it could not be written down.
@@ -209,12 +211,12 @@ class RunDir:
             self.close()
 
     def _could_not_begin(self, error: BaseException) -> bool:
-        """Whether there is nothing yet that `--resume` could continue, nor a result, as of a divergence."""
-        told = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
-        return self._is_new and not self._metrics.is_open and not told
+        """Whether the run has neither metrics to resume from nor a result, such as a divergence."""
+        kept = isinstance(error, Diverged | Interrupted | KeyboardInterrupt)
+        return self._is_new and not self._metrics.is_open and not kept
 
     def close(self) -> None:
-        """Close the files and let go of the lock; closing twice does no harm."""
+        """Close the files and release the lock; closing twice does no harm."""
         if self._board is not None:
             with contextlib.suppress(OSError):  # TensorBoard is never a reason to fail
                 self._board.close()
@@ -223,7 +225,7 @@ class RunDir:
         self._board = None
 
     def check(self) -> None:
-        """Refuse to write where the directory is no more; raises RunDirError."""
+        """Check that the path leads to the locked directory; raises RunDirError where it does not."""
         self._folder.check()
 
     def event(self, text: str) -> None:
@@ -235,17 +237,9 @@ class RunDir:
         self._folder.event(text)
 
     @property
-    def status(self) -> dict[str, Any]:
-        """Content of status.json."""
-        return reader.read_status(self.path)
-
-    @property
     def is_complete(self) -> bool:
-        """Whether the run has been trained to its end, and has what it came to.
-
-        A run whose last checkpoint is damaged, or gone while an earlier one is there, is to be trained on.
-        """
-        epoch, folder = reader.last_epoch(self.path), self.path / "checkpoints"
+        """Whether the run was trained to its end and its last checkpoint, if it has any, is intact."""
+        epoch, folder = reader.last_epoch(self.status), self.path / "checkpoints"
         if epoch is not None and checkpoints.epochs(folder):
             try:
                 checkpoints.fingerprint(folder, epoch)
@@ -254,7 +248,11 @@ class RunDir:
         return epoch is not None
 
     def record(self, epoch: int, metrics: Mapping[str, Any]) -> None:
-        """Append the metrics of an epoch, the first of which is 1; a value may have a leading seed axis.
+        """Append the metrics of an epoch.
+
+        Args:
+            epoch: number of finished epochs, from 1 on.
+            metrics: numbers or arrays by name, [] or [S, ...].
 
         Raises:
             Diverged: a metric is not finite.
@@ -279,7 +277,11 @@ class RunDir:
             self._folder.note(f"no TensorBoard from epoch {epoch} on: {error}")
 
     def save(self, epoch: int, tree: Any) -> None:
-        """Write the checkpoint after `epoch` epochs; `tree` is a pytree of arrays, without typed keys.
+        """Write a checkpoint.
+
+        Args:
+            epoch: number of finished epochs.
+            tree: a pytree of arrays, without typed keys.
 
         Raises:
             StorageError: the disk is full or broken.
@@ -294,7 +296,9 @@ class RunDir:
         self._write_status("running")
 
     def load(self, template: Any) -> checkpoints.Checkpoint | None:
-        """The newest intact checkpoint, or None; metrics beyond it are cut, and the user is told of damage.
+        """The newest intact checkpoint, or None.  Metrics of later epochs are removed.
+
+        A note names a damaged newer checkpoint, which is renamed.
 
         Raises:
             InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
@@ -315,7 +319,7 @@ class RunDir:
         return found
 
     def _set_aside(self, epoch: int) -> None:
-        """Rename a damaged checkpoint, so that it never counts as one of the two that are kept."""
+        """Rename a damaged checkpoint, so that it does not count among the two that are kept."""
         folder = self.path / "checkpoints"
         target = folder / f"{epoch}.damaged-{datetime.datetime.now():%Y%m%d%H%M%S%f}"
         with self._folder.writing(f"checkpoints/{target.name}"):
@@ -341,3 +345,4 @@ class RunDir:
             **more,
         }
         self._folder.write_json("status.json", status)
+        self.status = status

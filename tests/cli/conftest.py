@@ -11,7 +11,7 @@ import pytest
 from hmrl_cli import report, runner
 from hmrl_cli.cli import main as cli
 from hmrl_cli.config import presets
-from hmrl_cli.runner import startup
+from hmrl_cli.runner import startup, train
 
 PRESET = """
 # A tiny size.
@@ -33,7 +33,7 @@ class Fakes:
         self.calls = []
         self.fails = None
 
-    def check(self, resolved, note):
+    def check(self, resolved, note, skills):
         self.calls.append(("check", resolved))
         return {"parameters": 123, "list": [1, 2.5]}
 
@@ -50,10 +50,16 @@ class Fakes:
             raise self.fails
         return {"success": 0.5}
 
-    def evaluate(self, path, **kwargs):
+    def evaluate(self, run, **kwargs):
         self.calls.append(("evaluate", kwargs))
         curve = {"iqm": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}
-        return {"schema": 1, "run": str(path), "steps": [0, 1], "return": curve, "fraction": {"iqm": None}}
+        return {
+            "schema": 1,
+            "run": str(run.path),
+            "steps": [0, 1],
+            "return": curve,
+            "fraction": {"iqm": None},
+        }
 
     def describe_family(self, name, split, tasks):
         return {"name": name, "split": split, "dense": {"flat": -1.0}}
@@ -66,8 +72,8 @@ class Fakes:
     def write(self, paths, out):
         return out
 
-    def render_run(self, path, **kwargs):
-        return kwargs["out"] or path / "render.html"
+    def render_run(self, run, **kwargs):
+        return kwargs["out"] or run.path / "render.html"
 
     def render_family(self, name, **kwargs):
         self.calls.append(("render", kwargs))
@@ -82,8 +88,6 @@ def fakes(tmp_path, monkeypatch):
     (tmp_path / "presets" / "room" / "tiny.toml").write_text(PRESET.strip())
     monkeypatch.setattr(presets, "folder", lambda: tmp_path / "presets")
     monkeypatch.setattr(startup, "prepare", lambda: "")
-    for step in ("train", "check"):
-        monkeypatch.setattr(f"hmrl_cli.runner.train.{step}", getattr(fakes, step))
     for wing, deeds in (
         (runner, ("evaluate", "describe", "render")),
         (report, ("page", "comparison")),
@@ -91,6 +95,8 @@ def fakes(tmp_path, monkeypatch):
         for deed in deeds:
             monkeypatch.setitem(sys.modules, f"{wing.__name__}.{deed}", fakes)
             monkeypatch.setattr(wing, deed, fakes, raising=False)
+    for step in ("train", "check"):
+        monkeypatch.setattr(train, step, getattr(fakes, step))
     return fakes
 
 

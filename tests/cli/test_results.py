@@ -19,7 +19,7 @@ def test_eval(hmrl, fakes):
     plain = hmrl("eval", *runs)
     assert plain.out.splitlines() == runs
     assert "2.00 [1.50, 2.50]" in plain.err
-    fakes.evaluate = lambda path, **kwargs: {"schema": 1, "run": str(path), "accuracy": [0.75]}
+    fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), "accuracy": [0.75]}
     assert "accuracy  [0.75]" in hmrl("eval", runs[0]).err
 
 

@@ -9,13 +9,14 @@ from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import evaluate
 from hmrl_cli.runner.progress import Silent
+from hmrl_cli.storage import reader
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
 
 def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path):
     for name in ("maml", "maesn"):
-        evaluate.evaluate(runs / name, split="test", progress=Silent())
+        evaluate.evaluate(reader.read(runs / name), split="test", progress=Silent())
     compared = compare([runs / "maml", runs / "maesn"])
     rows = compared["rows"]
     assert {(row["run"], row["split"]) for row in rows} >= {("maml", "test"), ("maesn", "test")}
@@ -47,6 +48,6 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         compare([runs / "maml"])
     assert str(caught.value).endswith(" --reward sparse")
     (tmp_path / "4").rename(newest)
-    evaluate.evaluate(runs / "maesn", split="test", num_tasks=2, progress=Silent())
+    evaluate.evaluate(reader.read(runs / "maesn"), split="test", num_tasks=2, progress=Silent())
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         compare([runs / "maml", runs / "maesn"])

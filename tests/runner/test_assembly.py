@@ -44,8 +44,8 @@ def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     hidden = ("algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
     start = resolve("ppo", 'hierarchy.use="start"', *hidden, skills=runs / "diayn_ppo")
     parts = assembly.assemble(start.experiment, skills.experiment)
-    assert parts.held == 1 and parts.act_on(None).horizon == 6
-    trained = open_trained(runs / "diayn_ppo", "sparse", Silent())
+    assert parts.steps_per_decision == 1 and parts.act_on(None).horizon == 6
+    trained = open_trained(reader.read(runs / "diayn_ppo"), "sparse", Silent())
     frozen = jax.tree.map(lambda x: x[0], trained.parts.make_learner(None).freeze(trained.state))
     state = jax.jit(lambda key: training._begin(start.experiment, parts, key, frozen))(jax.random.key(0))
     library, obs = parts.skill_learner.skills(frozen), jnp.array([0.3, -0.2])
@@ -55,7 +55,7 @@ def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     of_skills = [library.policy(frozen, obs, z).sample(jax.random.key(1)) for z in library.examples]
     assert min(np.abs(first - skill).max() for skill in of_skills) < 1e-5
     train(tmp_path / "run", start)
-    result = evaluate.evaluate(tmp_path / "run", num_tasks=2, adapt_steps=0, progress=Silent())
+    result = evaluate.evaluate(reader.read(tmp_path / "run"), num_tasks=2, adapt_steps=0, progress=Silent())
     assert np.shape(result["per_task"]["return"]) == (1, 2, 1)
 
 

@@ -11,8 +11,8 @@ from hmrl_cli.errors import ConfigError, Interrupted, RunDirError
 from hmrl_cli.runner import diagnose, evaluate, signals
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
-from hmrl_cli.storage import checkpoints
-from hmrl_cli.storage.locks import held
+from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage.locks import locked
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -31,7 +31,7 @@ def test_what_cannot_be_drawn_is_noted(tmp_path):
 
 def test_exploration_is_shown_directly_and_through_skills(runs):
     for name, seeds in (("maml", 2), ("hmrl", 3)):
-        numbers, picture = diagnose.explore(runs / name, Silent(), draws=3, episodes=2)
+        numbers, picture = diagnose.explore(reader.read(runs / name), Silent(), draws=3, episodes=2)
         assert set(numbers) == {"end_spread", "share_of_draws"}
         assert all(len(per_seed) == seeds for per_seed in numbers.values())
         assert min(numbers["end_spread"]) > 0 and 0 <= min(numbers["share_of_draws"]) <= 1
@@ -39,8 +39,8 @@ def test_exploration_is_shown_directly_and_through_skills(runs):
 
 
 def test_skills_are_not_diagnosed_while_they_are_trained(runs):
-    with held(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
-        evaluate.evaluate(runs / "diayn", progress=Silent())
+    with locked(runs / "diayn"), pytest.raises(RunDirError, match="to read it: once that has ended"):
+        evaluate.evaluate(reader.read(runs / "diayn"), progress=Silent())
 
 
 def test_skills_are_diagnosed_and_drawn(runs):
@@ -52,12 +52,12 @@ def test_skills_are_diagnosed_and_drawn(runs):
     assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
     page = (runs / "diayn" / "skills.html").read_text()
     assert "diayn: skills" in page and page.count('"label":"skill ') == 4
-    result = evaluate.evaluate(runs / "diayn", progress=Silent())
+    result = evaluate.evaluate(reader.read(runs / "diayn"), progress=Silent())
     assert result["accuracy"] == numbers["accuracy"]
 
 
 def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
-    trained = open_trained(runs / "diayn", "sparse", Silent())
+    trained = open_trained(reader.read(runs / "diayn"), "sparse", Silent())
     with pytest.raises(Interrupted, match="checkpoint of epoch 4 is safe"):
         diagnose.diagnose(tmp_path, trained, False, stop=lambda: signal.SIGTERM)
     while signals.goes_on():

@@ -15,6 +15,7 @@ from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import assembly, describe, evaluate, render
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.schema import Evaluation
+from hmrl_cli.storage import reader
 from hmrl_cli.types import Adaptation
 from tests.trainings import resolve
 
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains 
 
 
 def test_an_evaluation_tells_everything_the_contract_asks(runs):
-    result = evaluate.evaluate(runs / "maesn", split="hidden", reward="sparse", progress=Silent())
+    result = evaluate.evaluate(
+        reader.read(runs / "maesn"), split="hidden", reward="sparse", progress=Silent()
+    )
     assert result == json.loads((runs / "maesn" / "eval" / "hidden-sparse.json").read_text())
     assert {
         "schema",
@@ -40,7 +43,7 @@ def test_an_evaluation_tells_everything_the_contract_asks(runs):
     assert len(result["per_task"]["flat"]) == len(result["per_task"]["feasible"]) == 3
     assert result["steps"] == [0, 1] and len(result["return"]["low"]) == 2
     assert np.shape(result["per_task"]["return"]) == np.shape(result["per_task"]["success"]) == (2, 3, 2)
-    again = evaluate.evaluate(runs / "maesn", split="hidden", reward="sparse", progress=Silent())
+    again = evaluate.evaluate(reader.read(runs / "maesn"), split="hidden", reward="sparse", progress=Silent())
     assert again == result
 
 
@@ -52,7 +55,7 @@ def test_a_family_without_a_controller_is_evaluated_reported_and_watched(runs, t
             plugins.load("families", "point"), "make", lambda x: original(x)._replace(controller=None)
         )
         shutil.copytree(runs / "maml", tmp_path / "maml")
-        result = evaluate.evaluate(tmp_path / "maml", progress=Silent())
+        result = evaluate.evaluate(reader.read(tmp_path / "maml"), progress=Silent())
         assert result["feasible"] is result["fraction"] is result["per_task"]["feasible"] is None
         assert len(result["per_task"]["flat"]) == result["num_tasks"] and np.isfinite(result["flat"])
         rows = compare([tmp_path / "maml"])["rows"]
@@ -70,7 +73,9 @@ def test_a_family_without_a_controller_is_evaluated_reported_and_watched(runs, t
 def test_an_evaluation_may_adapt_in_another_way(runs):
     rule = ["evaluation.rule=refit", "evaluation.fallback=0.5", "evaluation.imitation_steps=2"]
     rule.append("evaluation.late_fallback=0.5")
-    result = evaluate.evaluate(runs / "maesn", num_tasks=2, adapt_steps=2, sets=rule, progress=Silent())
+    result = evaluate.evaluate(
+        reader.read(runs / "maesn"), num_tasks=2, adapt_steps=2, sets=rule, progress=Silent()
+    )
     told = {"rule": "refit", "imitation_steps": 2, "late_fallback": 0.5, "fallback": 0.5, "latent_std": 1.0}
     assert told | {"tune_after": None, "step_decay": None} == {
         name: result["adaptation"][name] for name in (*told, "tune_after", "step_decay")
@@ -80,21 +85,23 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
     assert result["env_steps"] == [0, episodes * horizon, 2 * episodes * horizon]
     assert np.isfinite(result["per_task"]["return"]).all()
     with pytest.raises(ConfigError, match=r"of a trained run, only evaluation\.\* can be set"):
-        evaluate.evaluate(runs / "maesn", sets=["family.horizon=3"], progress=Silent())
+        evaluate.evaluate(reader.read(runs / "maesn"), sets=["family.horizon=3"], progress=Silent())
     with pytest.raises(ConfigError, match=r"evaluation\.episodes: found 1; must be 2 or more"):
-        evaluate.evaluate(runs / "maesn", episodes=1, progress=Silent())
+        evaluate.evaluate(reader.read(runs / "maesn"), episodes=1, progress=Silent())
     with pytest.raises(ConfigError, match=r"imitation_steps: found 0; must be more with maml, which has no"):
-        evaluate.evaluate(runs / "maml", sets=["evaluation.rule=refit"], progress=Silent())
+        evaluate.evaluate(reader.read(runs / "maml"), sets=["evaluation.rule=refit"], progress=Silent())
     with pytest.raises(ConfigError, match=r"latent_std: found 3\.0, but maml has no latent; must be 1\.0"):
-        evaluate.evaluate(runs / "maml", sets=["evaluation.latent_std=3.0"], progress=Silent())
+        evaluate.evaluate(reader.read(runs / "maml"), sets=["evaluation.latent_std=3.0"], progress=Silent())
     with pytest.raises(ConfigError, match="diayn: is a run of skills, which do not adapt"):
-        evaluate.evaluate(runs / "diayn", episodes=2, progress=Silent())
+        evaluate.evaluate(reader.read(runs / "diayn"), episodes=2, progress=Silent())
     with pytest.raises(ConfigError, match=r"evaluation\.num_tasks: found 2, but skills do not adapt"):
-        evaluate.evaluate(runs / "diayn", sets=["evaluation.num_tasks=2"], progress=Silent())
+        evaluate.evaluate(reader.read(runs / "diayn"), sets=["evaluation.num_tasks=2"], progress=Silent())
     with pytest.raises(ConfigError, match="deterministic: found true, but the updates of maml are made of"):
-        evaluate.evaluate(runs / "maml", sets=["evaluation.deterministic=true"], progress=Silent())
+        evaluate.evaluate(
+            reader.read(runs / "maml"), sets=["evaluation.deterministic=true"], progress=Silent()
+        )
     with pytest.raises(ConfigError, match="speed"):
-        evaluate.evaluate(runs / "maesn", speed=2, progress=Silent())
+        evaluate.evaluate(reader.read(runs / "maesn"), speed=2, progress=Silent())
 
 
 @pytest.mark.parametrize(("name", "counted"), [("maml", 5), ("rl2", 1), ("ppo", 0)])
@@ -112,7 +119,9 @@ def test_what_has_no_inner_loop_adapts_in_no_other_way():
 
 def test_the_users_tasks_are_met(runs, tmp_path):
     np.savez(tmp_path / "mine.npz", tasks=np.array([[0.3, 0.1], [0.0, -0.2]]))
-    result = evaluate.evaluate(runs / "maml", tasks_file=tmp_path / "mine.npz", progress=Silent())
+    result = evaluate.evaluate(
+        reader.read(runs / "maml"), tasks_file=tmp_path / "mine.npz", progress=Silent()
+    )
     assert result["split"] == "tasks-mine" and np.shape(result["per_task"]["return"])[1] == 2
     described = describe.describe_family("point", "test", tmp_path / "mine.npz")
     assert described["num_tasks"] == 2 and described["action"] == {"kind": "continuous", "size": 2}
@@ -126,7 +135,9 @@ def test_a_result_that_is_not_finite_is_not_written(monkeypatch, runs):
     bad[1, 2, 0] = np.nan
     monkeypatch.setattr(adaptation, "adaptation_curves", lambda *_: Adaptation(bad, bad, bad))
     with pytest.raises(Diverged, match=r"returns\[1, 2, 0\] is not finite, and was not written"):
-        evaluate.evaluate(runs / "maml", split="train", reward="dense", num_tasks=3, progress=Silent())
+        evaluate.evaluate(
+            reader.read(runs / "maml"), split="train", reward="dense", num_tasks=3, progress=Silent()
+        )
     assert not (runs / "maml" / "eval" / "train-dense.json").exists()
 
 
@@ -136,7 +147,7 @@ def test_nothing_is_computed_that_cannot_be_written(monkeypatch, runs):
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != locked)  # root may write anywhere
     monkeypatch.setattr(assembly, "assemble", None)
     with pytest.raises(StorageError, match="eval: cannot be written to"):
-        evaluate.evaluate(runs / "maml", progress=Silent())
+        evaluate.evaluate(reader.read(runs / "maml"), progress=Silent())
 
 
 def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_for(monkeypatch, runs):
@@ -145,4 +156,4 @@ def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_f
         evaluate, "diagnose", lambda path, trained, deterministic, **_: {"mode": deterministic}
     )
     for sets, mode in (((), False), (["evaluation.deterministic=true"], True)):
-        assert evaluate.evaluate(runs / "diayn", sets=sets, progress=Silent())["mode"] is mode
+        assert evaluate.evaluate(reader.read(runs / "diayn"), sets=sets, progress=Silent())["mode"] is mode

@@ -41,7 +41,7 @@ def test_skills_come_back_bit_for_bit(made):
     from hmrl_cli.runner.progress import Silent
     from hmrl_cli.runner.trained import open_trained
 
-    trained = open_trained(made / "skills", "sparse", Silent())
+    trained = open_trained(reader.read(made / "skills"), "sparse", Silent())
     learner = trained.parts.make_learner(None)
     for seed in (0, 1):
         library = hmrl_cli.load_skills(made / "skills.safetensors", seed)
@@ -86,7 +86,7 @@ def test_a_policy_over_skills_acts_as_its_run_does(made):
     from hmrl_cli.runner.trained import open_trained
 
     policy = hmrl_cli.load_policy(made / "hmrl.safetensors", seed=1)
-    trained = open_trained(made / "hmrl", "sparse", Silent())
+    trained = open_trained(reader.read(made / "hmrl"), "sparse", Silent())
     state, skills = jax.tree.map(lambda x: x[1], (trained.state, trained.skills))
     learner = trained.parts.make_learner(skills)
     task, obs = jnp.zeros(trained.parts.family.task_size), jnp.zeros(trained.parts.family.obs_size)

@@ -12,6 +12,7 @@ from hmrl_cli.report import viewer
 from hmrl_cli.report.viewer.episodes import _episode
 from hmrl_cli.runner import render
 from hmrl_cli.runner.progress import Silent
+from hmrl_cli.storage import reader
 from hmrl_cli.types import Scene
 from tests import toys
 
@@ -41,7 +42,7 @@ def test_a_decision_is_held():
         return jax.random.normal(key, (2,))
 
     actor = render.Actor(decide, lambda key, state, decision: decision, every=3)
-    film = render.film(jax.random.key(0), seen(toys.walker(horizon=6)), TASK, actor)
+    film = render.record_episode(jax.random.key(0), seen(toys.walker(horizon=6)), TASK, actor)
     moves = np.diff(film.poses[:, 0, :2], axis=0)
     np.testing.assert_allclose(moves[:3], moves[:1].repeat(3, axis=0), atol=1e-6)
     np.testing.assert_allclose(moves[3:], moves[3:4].repeat(3, axis=0), atol=1e-6)
@@ -51,7 +52,7 @@ def test_a_decision_is_held():
 def test_an_episode_that_ends_early_ends_in_its_document():
     family = seen(toys.walker(horizon=8, ends=True))
     film = jax.tree.map(
-        np.asarray, render.film(jax.random.key(0), family, TASK, render.controller(family, TASK))
+        np.asarray, render.record_episode(jax.random.key(0), family, TASK, render.controller(family, TASK))
     )
     document = _episode(film, "one")
     assert document["done"] == [False] * (document["frames"] - 1) + [True] and document["frames"] < 9
@@ -68,7 +69,9 @@ def test_an_episode_that_ends_early_ends_in_its_document():
 
 def test_the_first_frame_is_the_reset():
     family = point.make(point.Config(horizon=5))
-    film = render.film(jax.random.key(0), family, jnp.array([0.3, 0.4]), render.controller(family, TASK))
+    film = render.record_episode(
+        jax.random.key(0), family, jnp.array([0.3, 0.4]), render.controller(family, TASK)
+    )
     assert film.poses.shape == (6, 1, 7) and film.reward[0] == 0
     np.testing.assert_array_equal(film.poses[0, 0, :2], [0.0, 0.0])
 
@@ -87,7 +90,7 @@ def test_a_run_can_be_watched(runs, monkeypatch):
     monkeypatch.setattr(viewer, "page", lambda document: documents.append(document) or "page")
     settings = {"split": "test", "reward": "sparse", "num_tasks": 2, "out": None, "progress": Silent()}
     for name in ("diayn", "maesn", "hmrl"):
-        assert render.render_run(runs / name, **settings) == runs / name / "render.html"
+        assert render.render_run(reader.read(runs / name), **settings) == runs / name / "render.html"
     labels = [[episode["label"] for episode in document["episodes"]] for document in documents]
     assert labels[0] == ["skill 0", "skill 1", "skill 2", "skill 3"]
     moments = ("before adaptation", "after 1 update")

@@ -156,7 +156,7 @@ def test_a_learner_from_scratch_explores_through_skills(runs, tmp_path):
     train(tmp_path / "run", resolved)
     assert reader.read(tmp_path / "run").experiment.bonus.name == "icm"
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])["bonus"] > 0
-    result = evaluate.evaluate(tmp_path / "run", num_tasks=2, adapt_steps=2, progress=Silent())
+    result = evaluate.evaluate(reader.read(tmp_path / "run"), num_tasks=2, adapt_steps=2, progress=Silent())
     assert np.shape(result["per_task"]["return"]) == (1, 2, 3)
 
 

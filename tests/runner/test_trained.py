@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from hmrl_cli import config
-from hmrl_cli.runner import assembly, evaluate
+from hmrl_cli.cli import main as cli
+from hmrl_cli.report import page
+from hmrl_cli.runner import assembly, evaluate, render
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
-from hmrl_cli.runner.trained import skills_experiment
 from hmrl_cli.storage import reader
-from tests.trainings import resolve
+from tests.storage.runs import opened
+from tests.trainings import SMALL, resolve
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -24,16 +26,20 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
     hidden = runs / "diayn-moved"
     (runs / "diayn").rename(hidden)
     try:
-        result = evaluate.evaluate(hmrl, num_tasks=2, episodes=3, adapt_steps=2, progress=Silent())
+        result = evaluate.evaluate(
+            reader.read(hmrl), num_tasks=2, episodes=3, adapt_steps=2, progress=Silent()
+        )
     finally:
         hidden.rename(runs / "diayn")
     assert np.shape(result["per_task"]["return"]) == (3, 2, 3)
     parts = assembly.assemble(reader.read(hmrl).experiment, config.load(hmrl / "skills.toml"))
     shapes = assembly.state_shapes(reader.read(hmrl).experiment, parts)
-    _, skills = reader.read_checkpoint(hmrl, shapes).tree
+    _, skills = reader.read_checkpoint(reader.read(hmrl), shapes).tree
     trained = reader.read(runs / "diayn").experiment
     source = assembly.assemble(trained)
-    state, _ = reader.read_checkpoint(runs / "diayn", assembly.state_shapes(trained, source)).tree
+    state, _ = reader.read_checkpoint(
+        reader.read(runs / "diayn"), assembly.state_shapes(trained, source)
+    ).tree
     for own, original in zip(
         jax.tree.leaves(skills), jax.tree.leaves(source.make_learner(None).freeze(state)), strict=True
     ):
@@ -43,10 +49,46 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
 def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
     def loaded(*seeds):
         resolved = resolve("maesn", "hierarchy.steps_per_skill=2", *seeds, skills=runs / "diayn")
-        skills_from = skills_experiment(resolved.experiment)
-        parts = assembly.assemble(resolved.experiment, skills_from)
-        return jax.tree.leaves(training._load_skills(resolved.experiment, skills_from, parts, None))
+        skills = reader.open_skills(resolved.experiment)
+        parts = assembly.assemble(resolved.experiment, skills.experiment)
+        return jax.tree.leaves(training._load_skills(resolved.experiment, skills, parts))
 
     for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
         np.testing.assert_array_equal(both[1], alone[0])
         assert both.ndim == 1 or not np.array_equal(both[0], both[1]) or not both.any()
+
+
+def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
+    """Each file that says what a run is; of the skills that a new run acts through as well."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, []))
+    monkeypatch.setattr(render, "page", lambda *arguments: "")
+    monkeypatch.setattr(page, "curves_svg", lambda paths: "")
+    for name in ("diayn", "hmrl"):
+        shutil.copytree(runs / name, name, ignore=shutil.ignore_patterns("eval", "*.html"))
+    np.savez("path.npz", obs=np.zeros((3, 2), np.float32))
+    lines = (*SMALL, "hierarchy.steps_per_skill=2", "training.epochs=1")
+    small = [word for line in lines for word in ("--set", line)]
+    train = ["meta-train", "point/smoke", "--num-seeds", "3", *small, "--skills"]
+    budget = ["--num-tasks", "2", "--episodes", "3", "--adapt-steps", "2"]
+    for run, command in (
+        ("hmrl", ["eval", "hmrl", *budget]),
+        ("diayn", ["eval", "diayn"]),  # diagnoses the skills
+        ("hmrl", ["compare", "hmrl"]),
+        ("hmrl", ["report", "hmrl"]),
+        ("hmrl", ["show", "hmrl"]),
+        ("hmrl", ["render", "hmrl", "--num-tasks", "1"]),
+        ("diayn", ["imitate", "diayn", "path.npz"]),
+        ("hmrl", ["export", "hmrl", "-o", "policy.safetensors"]),
+        ("diayn", ["export", "diayn", "-o", "out.safetensors"]),
+        ("diayn", [*train, "diayn"]),
+        ("point-smoke-seed0", [*train, "diayn", "--resume"]),
+    ):
+        with opened() as counts:
+            assert cli.run(command) == 0, command
+        files = ("config.toml", "skills.toml", "status.json")
+        often = {file: n for file, n in counts.items() if file[1] in files and n > 1}
+        assert counts[run, "config.toml"] == 1 and not often, (command, often)
+    with opened() as counts:
+        assert cli.run([*train, "out.safetensors", "--dry-run"]) == 0
+    assert counts["", "out.json"] == 1

@@ -1,6 +1,10 @@
 """What tests of a run's directory share: a tree to save, a training without JAX, ways to fail."""
 
+import collections
+import contextlib
 import os
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +57,28 @@ def finished_skills(preset, path, sets=(), complete=True):
         if complete:
             run.complete({})
     return str(path)
+
+
+_opened = []
+
+
+def _count(event, arguments):
+    if event == "open" and _opened and isinstance(arguments[0], str | Path):
+        path = Path(arguments[0])
+        _opened[-1][path.parent.name, path.name] += 1
+
+
+sys.addaudithook(_count)  # there is no way to remove one
+
+
+@contextlib.contextmanager
+def opened():
+    """How often each file is opened meanwhile, by the names of its folder and of itself."""
+    _opened.append(collections.Counter())
+    try:
+        yield _opened[-1]
+    finally:
+        _opened.pop()
 
 
 def failing(number):

@@ -31,7 +31,7 @@ def test_checkpoints_are_byte_exact(resolved, tmp_path):
         found = run.load(template)
         assert (found.epoch, found.note) == (3, "")
         same(found.tree, TREE)
-    same(reader.read_checkpoint(tmp_path / "r", template).tree, TREE)
+    same(reader.read_checkpoint(reader.read(tmp_path / "r"), template).tree, TREE)
 
 
 def test_jax_arrays_are_saved_from_the_device(tmp_path):
@@ -81,7 +81,7 @@ def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
         trained(run, 3)
     flip(path / "checkpoints" / "3" / "manifest.json")
     told = []
-    with RunDir.resume(path, resolved, tell=told.append) as run:
+    with RunDir.resume(path, resolved, note=told.append) as run:
         found = run.load(TREE)
         assert found.epoch == run.epoch == 2
         assert told == [found.note]

@@ -50,13 +50,13 @@ def test_without_locks_and_forcing_of_folders_a_run_goes_on(resolved, tmp_path, 
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(fcntl, "flock", failing(number))
-    with open_run(resolved, tmp_path / "r", resume=False, tell=told.append) as run:
+    with open_run(resolved, tmp_path / "r", resume=False, note=told.append) as run:
         trained(run, 3)
         assert reader.read(tmp_path / "r").status["state"] == "running"  # it cannot be told
         run.complete({})
     assert len(told) == 2 and "has no locks" in told[0] and "forcing of folders" in told[1]
     assert (tmp_path / "r" / "events.log").read_text().count("has no") == 2
-    same(reader.read_checkpoint(tmp_path / "r", TREE).tree, TREE)
+    same(reader.read_checkpoint(reader.read(tmp_path / "r"), TREE).tree, TREE)
 
 
 @pytest.mark.parametrize("call", ["flock", "fsync"])

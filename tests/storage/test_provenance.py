@@ -33,10 +33,10 @@ def test_another_environment_is_noted(resolved, tmp_path, monkeypatch):
     path = tmp_path / "r"
     RunDir.create(path, resolved).close()
     told = []
-    RunDir.resume(path, resolved, tell=told.append).close()
+    RunDir.resume(path, resolved, note=told.append).close()
     assert told == []
     monkeypatch.setattr(os, "cpu_count", lambda: 640)
-    RunDir.resume(path, resolved, tell=told.append).close()
+    RunDir.resume(path, resolved, note=told.append).close()
     assert "-> 640" in told[0]
 
 

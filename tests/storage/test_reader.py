@@ -21,12 +21,12 @@ def test_skills_are_checked(preset, tmp_path):
     def refusal(skills):
         experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills}).experiment
         with pytest.raises(InputError) as caught:
-            reader.check_skills(experiment)
+            reader.open_skills(experiment)
         return message(caught)
 
     good = finished_skills(preset, tmp_path / "good")
     experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": good}).experiment
-    reader.check_skills(experiment)
+    reader.open_skills(experiment)
     assert "is no directory" in refusal("nowhere")
     assert "config.toml" in refusal(str(tmp_path))
     assert "must be complete" in refusal(finished_skills(preset, tmp_path / "half", complete=False))
@@ -43,10 +43,10 @@ def test_a_run_of_before_there_was_a_setting_is_read_and_resumed(resolved, tmp_p
     (path / "config.toml").write_text("".join(x for x in text.splitlines(True) if "latent_std" not in x))
     with RunDir.resume(path, resolved) as run:
         trained(run, 2)
-    assert reader.read_checkpoint(path, TREE).epoch == 2
+    assert reader.read_checkpoint(reader.read(path), TREE).epoch == 2
     (path / "config.toml").write_text(text.replace("seed = 0", "seed = 1"))
     with pytest.raises(InputError, match="another configuration"):
-        reader.read_checkpoint(path, TREE)
+        reader.read_checkpoint(reader.read(path), TREE)
 
 
 def test_the_record_of_the_skills_is_checked(preset, tmp_path):
@@ -54,13 +54,13 @@ def test_the_record_of_the_skills_is_checked(preset, tmp_path):
     resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
     RunDir.create(tmp_path / "r", resolved).close()
     file = tmp_path / "r" / "skills.toml"
-    assert reader.read_skills(tmp_path / "r") == reader.read(tmp_path / "skills").experiment
+    assert reader.read_skills(reader.read(tmp_path / "r")) == reader.read(tmp_path / "skills").experiment
     file.write_text(file.read_text().replace("seed = 0", "seed = 1"))
     with pytest.raises(InputError, match="is not of the skills that this run began with"):
-        reader.read_skills(tmp_path / "r")
+        reader.read_skills(reader.read(tmp_path / "r"))
     file.unlink()
     with pytest.raises(InputError, match=r"skills.toml"):
-        reader.read_skills(tmp_path / "r")
+        reader.read_skills(reader.read(tmp_path / "r"))
 
 
 def test_damaged_skills_give_no_older_ones(preset, tmp_path, monkeypatch):
@@ -72,10 +72,10 @@ def test_damaged_skills_give_no_older_ones(preset, tmp_path, monkeypatch):
         assert run.is_complete
     skills = str(tmp_path / "skills")
     meta = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
-    reader.check_skills(meta.experiment)
+    reader.open_skills(meta.experiment)
     whole = checkpoints.fingerprint(tmp_path / "skills" / "checkpoints")
     flip(tmp_path / "skills" / "checkpoints" / "4" / "manifest.json")
-    for act in (lambda: reader.check_skills(meta.experiment), lambda: RunDir.create(tmp_path / "r", meta)):
+    for act in (lambda: reader.open_skills(meta.experiment), lambda: RunDir.create(tmp_path / "r", meta)):
         with pytest.raises(
             InputError, match=r"checkpoint 4 is damaged.*\nto restore it: .* --resume"
         ) as caught:
@@ -88,7 +88,7 @@ def test_damaged_skills_give_no_older_ones(preset, tmp_path, monkeypatch):
         trained(run, 4)
         run.complete({})
     assert checkpoints.fingerprint(tmp_path / "skills" / "checkpoints") == whole
-    reader.check_skills(meta.experiment)
+    reader.open_skills(meta.experiment)
 
 
 def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(resolved, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def run(tmp_path, monkeypatch):
         run.record(1, {"loss": 1.0})
         run.save(1, {"w": np.float32([1])})
         run.complete({"metrics": {"loss": 1.0}})
-    found = provenance.collect(resolved, [])
+    found = provenance.collect(resolved, [], reader.open_skills(resolved.experiment))
     monkeypatch.setattr(provenance, "collect", lambda *arguments: found)
     return tmp_path / "r", resolved
 
@@ -180,7 +180,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(run, put, monkeypatch):
         (path / name).unlink()
         put(path.__class__(name))
         if name not in ("metrics.jsonl", "events.log"):
-            assert name in refused(lambda: reader.read_skills(path)), name
+            assert name in refused(lambda: reader.read_skills(reader.read(path))), name
         with pytest.raises(HmrlError) as caught:
             RunDir.resume(path, resolved)
         assert caught.value.exit_code in (65, 73), name

@@ -85,7 +85,7 @@ def train(resolved, run, resume, shows, stop):
     run.save(epoch, tree)
     return {"sum": float(tree["w"].sum())}
 
-deed.train, deed.check = train, lambda resolved, note: {}
+deed.train, deed.check = train, lambda resolved, note, skills: {}
 startup.prepare = lambda: ""
 cli.main()
 """

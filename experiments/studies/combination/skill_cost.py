@@ -18,6 +18,7 @@ from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import assembly, startup
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.storage import reader
 
 EPISODES = 16  # of each skill
 HORIZON = 100
@@ -26,7 +27,7 @@ FAR = 1000.0  # m
 
 def measure(run: Path) -> dict[str, Any]:
     """Means over seeds, skills and episodes; of returns, those that reach the ring, and for each skill."""
-    trained = open_trained(run, "sparse", Silent())
+    trained = open_trained(reader.read(run), "sparse", Silent())
     settings = trained.experiment.family
     family = assembly.make_family(settings.model_copy(update={"reward": "sparse", "horizon": HORIZON}))
 

@@ -23,6 +23,7 @@ from hmrl_cli.runner import assembly, startup
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.schema import Evaluation
+from hmrl_cli.storage import reader
 
 EPISODES, TASKS, FEW = 400, 4, (5, 20)
 BASELINES = ("least squares", "linear_baseline")
@@ -37,7 +38,7 @@ def main(out: Path, runs: list[Path]) -> None:
 
 def correlations(run: Path) -> dict[str, Any]:
     """Of one run: for each number of episodes and baseline the mean, and each seed's and task's."""
-    trained = open_trained(run, "dense", Silent())
+    trained = open_trained(reader.read(run), "dense", Silent())
     play = jax.jit(jax.vmap(partial(played, trained.parts)))
     keys = assembly.seed_keys(trained.experiment).evaluate
     obs, returns = map(np.asarray, play(keys, trained.state, trained.skills))  # [S, tasks, N, T, ...]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hmrl_cli.runner import diagnose, startup
 from hmrl_cli.runner.progress import Silent
+from hmrl_cli.storage import reader
 
 
 def main(out: Path, runs: list[Path]) -> None:
@@ -20,7 +21,7 @@ def main(out: Path, runs: list[Path]) -> None:
     startup.prepare()
     out.mkdir(parents=True, exist_ok=True)
     for run in runs:
-        numbers, picture = diagnose.explore(run, Silent())
+        numbers, picture = diagnose.explore(reader.read(run), Silent())
         (out / f"{run.name}.json").write_text(json.dumps(numbers) + "\n")
         (out / f"{run.name}.svg").write_text(picture + "\n")
         print(run.name, numbers)
