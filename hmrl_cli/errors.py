@@ -76,13 +76,13 @@ class Diverged(HmrlError):
     def __init__(self, what: str, epoch: int | None = None) -> None:
         """Of what is not finite, as in "params/policy/kernel", and the epoch; None: after training."""
         if epoch is None:
-            outcome = ", and was not written\nto try again: other settings, or another --seed"
+            consequence = ", and was not written\nto try again: other settings, or another --seed"
         else:
-            outcome = (
+            consequence = (
                 f" in epoch {epoch}; the last finite checkpoint is kept\n"
                 "to try again: a smaller learning rate or another --seed"
             )
-        super().__init__(f"diverged: {what} is not finite{outcome}")
+        super().__init__(f"diverged: {what} is not finite{consequence}")
 
 
 def limit_reached(error: BaseException) -> str:

@@ -112,12 +112,12 @@ def make(config: Config, family: TaskFamily) -> Bonus:
     Raises ValueError for a feature that the family does not have.
     """
     size = feature_size(family, "bonus.observe", config.observe)
-    told, actions = config.feature_size, family.action.size
-    answer = actions if isinstance(family.action, Discrete) else 2 * actions
+    encoded, actions = config.feature_size, family.action.size
+    prediction = actions if isinstance(family.action, Discrete) else 2 * actions
     parts = {
-        "encoder": networks.mlp(size, config.hidden, told),
-        "inverse": networks.mlp(2 * told, config.hidden, answer),
-        "forward": networks.mlp(told + actions, config.hidden, told),
+        "encoder": networks.mlp(size, config.hidden, encoded),
+        "inverse": networks.mlp(2 * encoded, config.hidden, prediction),
+        "forward": networks.mlp(encoded + actions, config.hidden, encoded),
     }
     icm = ICM(config, family, parts, size)
     return Bonus(config.weight, icm.init, icm.reward, icm.learn)

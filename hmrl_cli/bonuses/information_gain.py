@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.bonuses import _shared
-from hmrl_cli.compute.devices import one_at_a_time
+from hmrl_cli.compute.devices import sequential_on_cpu
 from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import networks
@@ -79,7 +79,7 @@ class InformationGain(NamedTuple):
         """D / 2 log(1 + phi^T Sigma phi / noise^2) [...]."""
         phi = self.features(state, steps)
         flat = phi.reshape(-1, phi.shape[-1]).T
-        half = one_at_a_time(functools.partial(jax.scipy.linalg.solve_triangular, trans=1))(
+        half = sequential_on_cpu(functools.partial(jax.scipy.linalg.solve_triangular, trans=1))(
             state.root, flat
         )  # R^-T phi
         variance = jnp.sum(half**2, axis=0).reshape(phi.shape[:-1])
@@ -91,14 +91,14 @@ class InformationGain(NamedTuple):
         valid = steps.valid[..., None]
         phi = self.features(state, steps)
         change = self._change(steps)
-        weights = one_at_a_time(jax.scipy.linalg.solve_triangular)(state.root, state.moment)
+        weights = sequential_on_cpu(jax.scipy.linalg.solve_triangular)(state.root, state.moment)
         missed = jnp.sum((change - phi @ weights) ** 2, axis=-1)
 
         # By a QR decomposition of the root: a sum of precisions would lose, in float32, what is rarely seen.
         data = jnp.concatenate([phi, change], axis=-1) * valid / self.config.noise
         prior = jnp.concatenate([state.root, state.moment], axis=-1)
         both = jnp.concatenate([prior, data.reshape(-1, data.shape[-1])])
-        triangle = one_at_a_time(functools.partial(jnp.linalg.qr, mode="r"))(both)[:count]
+        triangle = sequential_on_cpu(functools.partial(jnp.linalg.qr, mode="r"))(both)[:count]
         metrics = {"model_error": jnp.sqrt(masked_mean(missed, steps.valid))}
         return state._replace(root=triangle[:, :count], moment=triangle[:, count:]), metrics
 

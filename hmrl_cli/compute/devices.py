@@ -40,15 +40,15 @@ def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int 
     mesh = mesh_for(jax.tree.leaves(each)[0].shape[0])
     if mesh is None or jax.sharding.get_abstract_mesh().manual_axes:
         return over_rows(shared, *each)
-    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*mesh.axis_names)
+    replicated, sharded = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*mesh.axis_names)
     spread = jax.shard_map(
         lambda *args: _pack(over_rows(*args)),
         mesh=mesh,
-        in_specs=(everywhere, *[apart] * len(each)),
-        out_specs=apart,
+        in_specs=(replicated, *[sharded] * len(each)),
+        out_specs=sharded,
         check_vma=False,
     )
-    gathered = jax.sharding.NamedSharding(mesh, everywhere)
+    gathered = jax.sharding.NamedSharding(mesh, replicated)
     packed = jax.lax.with_sharding_constraint(spread(shared, *each), gathered)
     return _unpack(packed, jax.eval_shape(over_rows, shared, *each))
 
@@ -70,15 +70,15 @@ def in_shares(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
         flat, back = ravel_pytree(tree)
         return back(jax.lax.pmean(flat, name))
 
-    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(name)
-    specs = (everywhere, *[apart] * len(each))
+    replicated, sharded = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(name)
+    specs = (replicated, *[sharded] * len(each))
     spread = jax.shard_map(
-        functools.partial(run, mean), mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False
+        functools.partial(run, mean), mesh=mesh, in_specs=specs, out_specs=replicated, check_vma=False
     )
     return spread(shared, *each)
 
 
-def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+def sequential_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of LAPACK's that a processor applies to one batch element at a time.
 
     jaxlib hands the elements of a batch to the threads that its devices run on and waits for them: for ever,

@@ -22,7 +22,7 @@ class Streams(NamedTuple):
     evaluate: Key
 
 
-class Report(NamedTuple):
+class EpochResult(NamedTuple):
     """What the host learns of an epoch."""
 
     epoch: int  # finished epochs
@@ -65,10 +65,10 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
     mesh = devices.mesh_for(num_seeds)
     if mesh is None or mesh.size < len(jax.devices()):
         return jax.jit(epoch, donate_argnums=1)
-    apart = jax.sharding.PartitionSpec(*mesh.axis_names)
-    where = jax.sharding.NamedSharding(mesh, apart)
-    spread = jax.shard_map(epoch, mesh=mesh, in_specs=apart, out_specs=apart, check_vma=False)
-    return jax.jit(spread, in_shardings=where, out_shardings=where, donate_argnums=1)
+    sharded = jax.sharding.PartitionSpec(*mesh.axis_names)
+    sharding = jax.sharding.NamedSharding(mesh, sharded)
+    spread = jax.shard_map(epoch, mesh=mesh, in_specs=sharded, out_specs=sharded, check_vma=False)
+    return jax.jit(spread, in_shardings=sharding, out_shardings=sharding, donate_argnums=1)
 
 
 def fit(
@@ -79,7 +79,7 @@ def fit(
     *,
     start: int,
     num_epochs: int,
-    after_epoch: Callable[[Report], None],
+    after_epoch: Callable[[EpochResult], None],
 ) -> State:
     """Run epochs start .. num_epochs - 1; `after_epoch` stops them by raising.
 
@@ -91,5 +91,5 @@ def fit(
         state, metrics, finite = epoch(now, state, skills)
         host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
         is_finite = bool(np.asarray(finite).all())
-        after_epoch(Report(number + 1, state, host_metrics, is_finite, time.perf_counter() - began))
+        after_epoch(EpochResult(number + 1, state, host_metrics, is_finite, time.perf_counter() - began))
     return state

@@ -140,7 +140,7 @@ def _xml(gear: float, scenery: str) -> str:
         for geom in root.iter("geom"):
             if geom.get("name") in SOLID:
                 geom.set("contype", str(int(geom.get("contype", "0")) | SCENERY))
-        _physics.furnish(root, scenery)
+        _physics.add_scenery(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 
 

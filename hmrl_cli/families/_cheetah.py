@@ -121,7 +121,7 @@ def _xml(scenery: str, backend: str) -> str:
     for geom in root.findall(".//body/geom"):
         name = geom.get("name")
         geom.set("contype", str(FLOOR * (name in SOLID) + OBSTACLE * (name in LEGS)))
-    _physics.furnish(root, scenery)
+    _physics.add_scenery(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 
 

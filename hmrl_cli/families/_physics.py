@@ -166,7 +166,7 @@ def _shapes(model: Any) -> tuple[Shape, ...]:
     )
 
 
-def furnish(root: ElementTree.Element, scenery: str) -> None:
+def add_scenery(root: ElementTree.Element, scenery: str) -> None:
     """Add MJCF of geoms that stand in the world to a model."""
     world = root.find("worldbody")
     assert world is not None

@@ -44,7 +44,7 @@ class Body(NamedTuple):
 
     physics: Any  # state of the Brax pipeline
     time: Array  # [] s since the reset: the phase of a scripted gait
-    memory: Any  # what its job remembers of the episode, () for nothing
+    carry: Any  # what its job remembers of the episode, () for nothing
     intact: Array  # [] bool  the simulation has not exploded
 
 
@@ -59,30 +59,30 @@ class Walker(NamedTuple):
     dt: float  # s, of a control step
 
 
-class Outcome(NamedTuple):
+class StepResult(NamedTuple):
     """How one step went."""
 
     reward: Array  # []
     success: Array  # [] bool
-    memory: Any = ()
+    carry: Any = ()
 
 
-class Job(NamedTuple):
+class TaskSpec(NamedTuple):
     """What is asked of a walker."""
 
     sample: Callable[[Key, Split], Task]
     task_size: int
-    # observation before and after, clipped action, task, memory -> Outcome
-    judge: Callable[[Array, Array, Array, Task, Any], Outcome]
+    # observation before and after, clipped action, task, carry -> StepResult
+    score: Callable[[Array, Array, Array, Task, Any], StepResult]
     controller: Callable[[EnvState, Task], Array]
     goals: Callable[[EnvState, Task], Array]  # as Scene.goals
-    memory: Callable[[Task], Any] = lambda task: ()  # after a reset
+    init_carry: Callable[[Task], Any] = lambda task: ()  # after a reset
     origin: Callable[[Task], Array | float] = lambda task: 0.0  # x of the start in the world, m
     is_task: Callable[[Task], Array] | None = None  # as TaskFamily.is_task
 
 
-def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
-    """Return the family of a walker with a job.
+def walker_family(name: str, horizon: int, walker: Walker, spec: TaskSpec) -> TaskFamily:
+    """Return the family of a walker with a spec.
 
     A step that ends with the walker fallen ends the episode and is no success.  Places are observed from
     where the episode starts.  A simulation that explodes is observed as it last was from then on, is never a
@@ -92,42 +92,42 @@ def employ(name: str, horizon: int, walker: Walker, job: Job) -> TaskFamily:
     no = jnp.zeros((), bool)
 
     def observe(state: Any, task: Task) -> Array:
-        return jnp.concatenate([state.q, state.qd]).at[0].add(-job.origin(task))
+        return jnp.concatenate([state.q, state.qd]).at[0].add(-spec.origin(task))
 
     def reset(key: Key, task: Task) -> EnvState:
         q_key, qd_key = jax.random.split(key)
         noise = jax.random.uniform(q_key, physics.init_q.shape, minval=-RESET_NOISE, maxval=RESET_NOISE)
         qd = RESET_NOISE * jax.random.normal(qd_key, (physics.qd_size,))
-        q = walker.normalize(physics.init_q + noise).at[0].add(job.origin(task))
+        q = walker.normalize(physics.init_q + noise).at[0].add(spec.origin(task))
         state = physics.init(q, qd)
-        body = Body(state, jnp.zeros(()), job.memory(task), ~no)
+        body = Body(state, jnp.zeros(()), spec.init_carry(task), ~no)
         return EnvState(body, observe(state, task), jnp.zeros(()), no, no, no)
 
     def step(state: EnvState, action: Array, task: Task) -> EnvState:
         action = jnp.clip(action, -1.0, 1.0)
         moved = physics.step(state.body.physics, lambda _: action)
-        sound = intact(state.body.physics, moved, range(walker.position), walker.dt) & state.body.intact
-        obs = jnp.where(sound, observe(moved, task), state.obs)
-        outcome = job.judge(state.obs, obs, action, task, state.body.memory)
-        standing = sound & walker.healthy(obs) if walker.healthy else sound
-        body = Body(moved, state.body.time + walker.dt, outcome.memory, sound)
-        done = ~standing if walker.healthy else no
-        return EnvState(body, obs, outcome.reward, outcome.success & standing, state.reached, done)
+        is_intact = intact(state.body.physics, moved, range(walker.position), walker.dt) & state.body.intact
+        obs = jnp.where(is_intact, observe(moved, task), state.obs)
+        result = spec.score(state.obs, obs, action, task, state.body.carry)
+        healthy = is_intact & walker.healthy(obs) if walker.healthy else is_intact
+        body = Body(moved, state.body.time + walker.dt, result.carry, is_intact)
+        done = ~healthy if walker.healthy else no
+        return EnvState(body, obs, result.reward, result.success & healthy, state.reached, done)
 
     return TaskFamily(
         name=name,
-        sample=job.sample,
+        sample=spec.sample,
         reset=reset,
         step=step,
-        controller=job.controller,
+        controller=spec.controller,
         features=walker.features,
         obs_size=len(physics.init_q) + physics.qd_size,
-        task_size=job.task_size,
+        task_size=spec.task_size,
         action=Continuous(physics.num_motors),
         horizon=horizon,
         terminates=walker.healthy is not None,
         scene=Scene(
-            physics.shapes, lambda state: physics.poses(state.body.physics), job.goals, walker.dt, flat=False
+            physics.shapes, lambda state: physics.poses(state.body.physics), spec.goals, walker.dt, flat=False
         ),
-        is_task=job.is_task,
+        is_task=spec.is_task,
     )

@@ -9,7 +9,7 @@ import pydantic
 
 from hmrl_cli.families import _ant, _speed
 from hmrl_cli.families._goals import disc, uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import Split, TaskFamily
 
@@ -33,20 +33,20 @@ def make(config: Config) -> TaskFamily:
     ant falls, unless `ends_when_fallen` is false.  Success: at or beyond `sparse_distance`.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         way = _unit(task)
         speed = jnp.dot(way, obs[:2] - before[:2]) / config.dt
         reward, success = _speed.direction_reward(speed, jnp.dot(way, obs[:2]), config)
-        return Outcome(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
+        return StepResult(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
 
-    job = Job(
+    spec = TaskSpec(
         sample=_sample,
         task_size=1,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.trot(state, _unit(task), jnp.ones(()), config.gear),
         goals=lambda state, task: disc(config.sparse_distance * _unit(task), 0.5),
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)
 
 
 def _sample(key: Key, split: Split) -> Task:

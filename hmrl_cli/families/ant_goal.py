@@ -8,7 +8,7 @@ import pydantic
 
 from hmrl_cli.families import _ant, _ring
 from hmrl_cli.families._goals import disc, half_circle
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
 
@@ -34,16 +34,16 @@ def make(config: Config) -> TaskFamily:
     Success: inside the disc.  Start: brax's standing pose with brax's noise.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         offset = obs[:2] - task
         cost = _ring.goal_cost(offset, task, 1, config) + config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(ALIVE - cost, _ring.in_disc(offset, config))
+        return StepResult(ALIVE - cost, _ring.in_disc(offset, config))
 
-    job = Job(
+    spec = TaskSpec(
         sample=lambda key, split: half_circle(key, split, config.goal_radius),
         task_size=2,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.walk_to(state, task, config.gear),
         goals=lambda state, task: disc(task, config.sparse_radius),
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)

@@ -9,7 +9,7 @@ import pydantic
 
 from hmrl_cli.families import _ant
 from hmrl_cli.families._goals import disc, uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
 
@@ -80,27 +80,27 @@ def make(config: Config) -> TaskFamily:
     """
     layout = LAYOUTS[config.layout]
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         distance = jnp.linalg.norm(obs[:2] - task)
         inside = distance <= config.sparse_radius
         outside = 1.0 - distance / FAR if config.reward == "dense" else 0.0
         cost = config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(jnp.where(inside, 1.0, outside) - cost, inside)
+        return StepResult(jnp.where(inside, 1.0, outside) - cost, inside)
 
     def sample(key: Key, split: Split) -> Task:
         (x_from, x_to), (y_from, y_to) = layout.hidden if split == "hidden" else layout.goals
         return uniform(key, split, (2,), low=jnp.array([x_from, y_from]), high=jnp.array([x_to, y_to]))
 
-    job = Job(
+    spec = TaskSpec(
         sample=sample,
         task_size=2,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.walk_to(state, _way(state, task, layout), config.gear),
         goals=lambda state, task: disc(task, config.sparse_radius),
         is_task=lambda goal: _inside(goal, layout.room),
     )
     walker = _ant.ant(config, scenery="".join(_scenery(layout)))
-    return employ(config.name, config.horizon, walker, job)
+    return walker_family(config.name, config.horizon, walker, spec)
 
 
 def _inside(place: Array, rectangle: Rectangle) -> Array:

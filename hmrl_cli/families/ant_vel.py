@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant, _speed
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
 
@@ -34,17 +34,17 @@ def make(config: Config) -> TaskFamily:
     """
     alive = ALIVE + (1.0 if config.reward == "dense" else 0.0)
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> StepResult:
         speed = (obs[0] - before[0]) / config.dt
         reward, success, kept = _speed.speed_reward(speed, task, kept, config, config.dt)
-        return Outcome(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
+        return StepResult(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
-    job = Job(
+    spec = TaskSpec(
         sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.run_at(state, task[0], config.gear),
-        memory=lambda task: jnp.int32(0),  # steps for which the speed was kept
+        init_carry=lambda task: jnp.int32(0),  # steps for which the speed was kept
         goals=_speed.moving_goal(0.5),
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)

@@ -9,7 +9,7 @@ import pydantic
 
 from hmrl_cli.families import _ant
 from hmrl_cli.families._goals import disc, uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import Reward, Split, TaskFamily
 
@@ -40,7 +40,7 @@ def make(config: Config) -> TaskFamily:
     Success: all five are visited.  DIAYN's own route is the task 2, 2, 2, -2, -2, -2, -2, 2, 2, 2.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, visited: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, visited: Any) -> StepResult:
         place = _next(task, visited)
         distance, distance_before = (jnp.linalg.norm(place - x[:2]) for x in (obs, before))
         under_way = visited < len(ROUTE)
@@ -49,17 +49,17 @@ def make(config: Config) -> TaskFamily:
         reward = jnp.where(hit, 1.0, progress if config.reward == "dense" else 0.0)
         visited = visited + hit
         reward -= config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(reward, visited == len(ROUTE), visited)
+        return StepResult(reward, visited == len(ROUTE), visited)
 
-    job = Job(
+    spec = TaskSpec(
         sample=_sample,
         task_size=2 * len(ROUTE),
-        judge=judge,
-        controller=lambda state, task: _ant.walk_to(state, _next(task, state.body.memory), config.gear),
-        goals=lambda state, task: disc(_next(task, state.body.memory), config.sparse_radius),
-        memory=lambda task: jnp.int32(0),  # how many have been visited
+        score=score,
+        controller=lambda state, task: _ant.walk_to(state, _next(task, state.body.carry), config.gear),
+        goals=lambda state, task: disc(_next(task, state.body.carry), config.sparse_radius),
+        init_carry=lambda task: jnp.int32(0),  # how many have been visited
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)
 
 
 def _next(task: Task, visited: Array) -> Array:

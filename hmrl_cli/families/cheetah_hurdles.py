@@ -8,7 +8,7 @@ import pydantic
 
 from hmrl_cli.families import _cheetah
 from hmrl_cli.families._goals import uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import Reward, TaskFamily
 
@@ -45,26 +45,26 @@ def make(config: Config) -> TaskFamily:
     Success: `hurdles_to_clear` are passed.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, passed: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, passed: Any) -> StepResult:
         behind = (obs[0] - task[0] - BEHIND) / SPACING
         now = jnp.maximum(passed, jnp.clip(jnp.floor(behind) + 1.0, 0.0, HURDLES))
         onward = (obs[0] - before[0]) / SPACING if config.reward == "dense" else 0.0
         reward = jnp.where(now > passed, 1.0, onward) - config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(reward, now >= config.hurdles_to_clear, now)
+        return StepResult(reward, now >= config.hurdles_to_clear, now)
 
     goal = SPACING * (config.hurdles_to_clear - 1) + BEHIND
-    job = Job(
+    spec = TaskSpec(
         sample=_sample,
         task_size=1,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _cheetah.run(state, _cheetah.LEAP),
         goals=lambda state, task: jnp.array([[goal, 0.0, 0.0, 0.25]]),
-        memory=lambda task: jnp.zeros(()),  # hurdles passed
+        init_carry=lambda task: jnp.zeros(()),  # hurdles passed
         origin=lambda task: -task[0],
         is_task=lambda task: task[0] >= BEHIND,  # nearer, the body would start in the hurdle
     )
     walker = _cheetah.cheetah(config, "".join(_hurdle(SPACING * i) for i in range(HURDLES)))
-    return employ(config.name, config.horizon, walker, job)
+    return walker_family(config.name, config.horizon, walker, spec)
 
 
 def _sample(key: Key, split: Split) -> Task:

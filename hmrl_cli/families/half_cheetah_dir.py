@@ -9,7 +9,7 @@ import pydantic
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _cheetah, _speed
 from hmrl_cli.families._goals import split_key
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import EnvState, Split, TaskFamily
 
@@ -48,16 +48,16 @@ def make(config: Config) -> TaskFamily:
             )
         return jax.random.rademacher(split_key(key, split), (1,), jnp.float32)
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         speed = task[0] * (obs[0] - before[0]) / config.dt
         reward, success = _speed.direction_reward(speed, task[0] * obs[0], config)
-        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
+        return StepResult(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
 
     def goals(state: EnvState, task: Task) -> Array:
         return jnp.array([[config.sparse_distance, 0.0, 0.0, 0.5]]).at[0, 0].multiply(task[0])
 
-    job = Job(sample=sample, task_size=1, judge=judge, controller=_run, goals=goals, is_task=_is_task)
-    return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
+    spec = TaskSpec(sample=sample, task_size=1, score=score, controller=_run, goals=goals, is_task=_is_task)
+    return walker_family(config.name, config.horizon, _cheetah.cheetah(config), spec)
 
 
 def _run(state: EnvState, task: Task) -> Array:

@@ -171,13 +171,13 @@ def make(config: Config) -> TaskFamily:
             state.body.physics,
             lambda now: jnp.append(force - gripper_drag * now.qd[:3], -BLOCK_DRAG * now.qd[3:]),
         )
-        sound = _physics.intact(state.body.physics, moved, PLACES, config.dt) & state.body.intact
-        obs, goal = jnp.where(sound, _observe(moved), state.obs), task[1:3]
+        is_intact = _physics.intact(state.body.physics, moved, PLACES, config.dt) & state.body.intact
+        obs, goal = jnp.where(is_intact, _observe(moved), state.obs), task[1:3]
         distance = jnp.linalg.norm(_block(obs, task) - goal)
         inside = distance <= config.sparse_radius
         cost = distance if config.reward == "dense" else jnp.where(inside, distance, jnp.linalg.norm(goal))
-        body = Body(moved, sound)
-        return EnvState(body, obs, -REWARD_SCALE * cost, inside & sound, state.reached, state.done)
+        body = Body(moved, is_intact)
+        return EnvState(body, obs, -REWARD_SCALE * cost, inside & is_intact, state.reached, state.done)
 
     return TaskFamily(
         name=config.name,

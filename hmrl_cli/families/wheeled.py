@@ -116,12 +116,12 @@ def make(config: Config) -> TaskFamily:
         moved = physics.step(
             state.body.physics, lambda now: _traction(now.q, now.qd, torques, physics.substep_dt, config)
         )
-        sound = _physics.intact(state.body.physics, moved, range(2), config.dt) & state.body.intact
-        body = Body(moved, state.body.wheels + config.dt * _wheel_rates(moved.q, moved.qd, config), sound)
-        obs = jnp.where(sound, _observe(body, config), state.obs)
+        is_intact = _physics.intact(state.body.physics, moved, range(2), config.dt) & state.body.intact
+        body = Body(moved, state.body.wheels + config.dt * _wheel_rates(moved.q, moved.qd, config), is_intact)
+        obs = jnp.where(is_intact, _observe(body, config), state.obs)
         offset = obs[:2] - task
         cost = _ring.goal_cost(offset, task, 2, config) + config.control_cost * jnp.sum(jnp.square(torques))
-        success = _ring.in_disc(offset, config) & sound
+        success = _ring.in_disc(offset, config) & is_intact
         return EnvState(body, obs, -cost, success, state.reached, state.done)
 
     return TaskFamily(

@@ -9,7 +9,7 @@ from hmrl_cli.lazy import jnp
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
-NOTCH = 1.5
+FACTOR = 1.5
 LIMITS = (1e-5, 1e-2)
 
 
@@ -31,5 +31,5 @@ def adapted(rate: Array, kl: Array, target: float | None) -> Array:
     """
     if target is None:
         return rate
-    notch = jnp.where(kl > 2 * target, 1 / NOTCH, jnp.where(kl < target / 2, NOTCH, 1.0))
-    return jnp.clip(rate * notch, *LIMITS)
+    factor = jnp.where(kl > 2 * target, 1 / FACTOR, jnp.where(kl < target / 2, FACTOR, 1.0))
+    return jnp.clip(rate * factor, *LIMITS)

@@ -31,17 +31,17 @@ class Network(NamedTuple):
 
 
 class Recurrent(NamedTuple):
-    """A network with a memory [..., M], which is 0 before the first step of a sequence.
+    """A network with a hidden state [..., M], which is 0 before the first step of a sequence.
 
     `apply(params, (x, valid))` reads whole sequences, x [..., T, F] and valid [..., T]; a step where valid is
-    0 leaves the memory as it was.
+    0 leaves the hidden state as it was.
     """
 
     init: Callable[[Key], Params]
     apply: Callable[..., Any]
-    remember: Callable[[Params, Array, Array], Array]  # memory, x [..., F] -> the memory with x
-    read: Callable[[Params, Array, Array], Any]  # the memory with x, x [..., F] -> what `apply` gives for it
-    memory_size: int
+    step: Callable[[Params, Array, Array], Array]  # hidden state, x [..., F] -> the next hidden state
+    output: Callable[[Params, Array, Array], Any]  # next hidden state, x [..., F] -> the head's output
+    hidden_size: int
 
     def of_sequences(self) -> Network:
         """The same as a function of whole sequences."""
@@ -168,35 +168,35 @@ def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
     return Network(init, apply)
 
 
-def recurrent(input_size: int, memory_size: int, head: Network) -> Recurrent:
-    """A gated recurrent unit (Cho et al. 2014), read by a head that sees [..., memory_size + input_size].
+def recurrent(input_size: int, hidden_size: int, head: Network) -> Recurrent:
+    """A gated recurrent unit (Cho et al. 2014), read by a head that sees [..., hidden_size + input_size].
 
-    The head sees the input beside the memory, so that the memory need not carry what is in sight.
+    The head sees the input beside the hidden state, so the hidden state need not carry the input.
     """
-    cell = nn.GRUCell(memory_size)
+    cell = nn.GRUCell(hidden_size)
 
     def init(key: Key) -> Params:
         cell_key, head_key = jax.random.split(key)
-        cell_params = cell.init(cell_key, jnp.zeros(memory_size), jnp.zeros(input_size))["params"]
+        cell_params = cell.init(cell_key, jnp.zeros(hidden_size), jnp.zeros(input_size))["params"]
         return {"cell": cell_params, "head": head.init(head_key)}
 
-    def remember(params: Params, memory: Array, x: Array) -> Array:
-        return cell.apply({"params": params["cell"]}, memory, x)[0]
+    def step(params: Params, hidden: Array, x: Array) -> Array:
+        return cell.apply({"params": params["cell"]}, hidden, x)[0]
 
-    def read(params: Params, memory: Array, x: Array) -> Any:
-        return head.apply(params["head"], jnp.concatenate([memory, x], axis=-1))
+    def output(params: Params, hidden: Array, x: Array) -> Any:
+        return head.apply(params["head"], jnp.concatenate([hidden, x], axis=-1))
 
     def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
         x, valid = sequence
 
-        def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-            memory = jnp.where(now[1][..., None] > 0, remember(params, memory, now[0]), memory)
-            return memory, memory
+        def scan_step(hidden: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            hidden = jnp.where(now[1][..., None] > 0, step(params, hidden, now[0]), hidden)
+            return hidden, hidden
 
-        first = jnp.zeros((*valid.shape[:-1], memory_size))
+        first = jnp.zeros((*valid.shape[:-1], hidden_size))
         over_time = (jnp.moveaxis(x, -2, 0), jnp.moveaxis(valid, -1, 0))
-        _, memories = jax.lax.scan(step, first, over_time)
+        _, states = jax.lax.scan(scan_step, first, over_time)
         # the head is outside the recurrence: one large product instead of T small ones
-        return read(params, jnp.moveaxis(memories, 0, -2), x)
+        return output(params, jnp.moveaxis(states, 0, -2), x)
 
-    return Recurrent(init, apply, remember, read, memory_size)
+    return Recurrent(init, apply, step, output, hidden_size)

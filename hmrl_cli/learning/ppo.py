@@ -109,7 +109,7 @@ class PPO(NamedTuple):
 
         The number of steps N * T must be a multiple of the number of minibatches.
         """
-        sample = self._judge(state.critic, batch)
+        sample = self._with_advantages(state.critic, batch)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), sample)
         return self.learn(key, state, flat)
 
@@ -123,15 +123,15 @@ class PPO(NamedTuple):
         )
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, before each of its steps
         rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
-        told = jnp.any(rows.advantage != 0)
+        informative = jnp.any(rows.advantage != 0)
         moved, kl = jax.tree.map(
-            lambda new, old: jnp.where(told, new, old),
+            lambda new, old: jnp.where(informative, new, old),
             (moved._replace(learning_rate=rate), kl),
             (state._replace(critic=moved.critic), jnp.zeros_like(kl)),
         )
         return moved, jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": moved.learning_rate}
 
-    def _judge(self, critic: Params, batch: Batch) -> Sample:
+    def _with_advantages(self, critic: Params, batch: Batch) -> Sample:
         """Advantages, whitened over the batch, and what the critic should have said."""
         value = self.critic.apply(critic, batch.critic_obs) * batch.valid[..., None]
         reward = batch.reward * batch.valid[..., None]
@@ -174,9 +174,14 @@ class PPO(NamedTuple):
         error = self.critic.apply(params[1], some.critic_obs) - some.target
         critic_loss = 0.5 * jnp.sum(weight[..., None] * error**2)
         loss = critic_loss - gain - self.config.entropy_coefficient * entropy
-        beyond = jnp.sum(weight * (jnp.abs(ratio - 1.0) > self.config.clip))
+        clipped_share = jnp.sum(weight * (jnp.abs(ratio - 1.0) > self.config.clip))
         kl = jnp.sum(weight * (ratio - 1.0 - log_ratio))  # never negative, and of little variance
-        return loss, {"critic_loss": critic_loss, "action_entropy": entropy, "clipped": beyond, "kl": kl}
+        return loss, {
+            "critic_loss": critic_loss,
+            "action_entropy": entropy,
+            "clipped": clipped_share,
+            "kl": kl,
+        }
 
     def _optimizer(self) -> optax.GradientTransformation:
         return optax.chain(

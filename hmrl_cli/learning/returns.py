@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from hmrl_cli.compute.devices import one_at_a_time
+from hmrl_cli.compute.devices import sequential_on_cpu
 from hmrl_cli.lazy import jax, jnp
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
     y = returns.reshape(-1) - mean
     weighted = x * weight[:, None]
     gram, moment = weighted.T @ x, weighted.T @ y
-    solve = one_at_a_time(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
+    solve = sequential_on_cpu(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
 
     of_obs = jnp.arange(x.shape[1]) < 2 * o.shape[1]
 

@@ -72,24 +72,24 @@ class SoftActorCritic(NamedTuple):
     def update(self, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
         """One gradient step on critics, policy and, where it is automatic, the temperature."""
         target_key, policy_key = jax.random.split(key)
-        goal = self.goal(target_key, state, batch)
-        critic_loss, gradient = jax.value_and_grad(self.critic_loss)(state.critic, batch, goal)
+        target = self.critic_target(target_key, state, batch)
+        critic_loss, gradient = jax.value_and_grad(self.critic_loss)(state.critic, batch, target)
         state, metrics = self.descend(policy_key, state, batch, gradient)
         return state, {"critic_loss": critic_loss} | metrics
 
-    def goal(self, key: Key, state: State, batch: Batch) -> Array:
+    def critic_target(self, key: Key, state: State, batch: Batch) -> Array:
         """What the critics are drawn to [B]: the reward and the discounted soft value; it has no gradient."""
         next_value, _ = self._soft_value(key, state.policy, state.target, self._alpha(state), batch.next_obs)
         return jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
 
-    def critic_loss(self, critic: Params, batch: Batch, goal: Array) -> Array:
+    def critic_loss(self, critic: Params, batch: Batch, target: Array) -> Array:
         """Half the squared distance from the goal [B], of both critics together: mean over the batch []."""
         if isinstance(self.action, Discrete):
             q = self.critic.apply(critic, batch.obs)
             q = jnp.sum(q * jax.nn.one_hot(batch.action, self.action.size), axis=-1)
         else:
             q = self.critic.apply(critic, batch.obs, batch.action)
-        return 0.5 * jnp.mean(jnp.sum((q - goal) ** 2, axis=0))
+        return 0.5 * jnp.mean(jnp.sum((q - target) ** 2, axis=0))
 
     def descend(self, key: Key, state: State, batch: Batch, gradient: Params) -> tuple[State, Metrics]:
         """The rest of an update, given the gradient of the critics' loss.

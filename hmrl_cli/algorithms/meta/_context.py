@@ -47,11 +47,11 @@ def posterior(known: Evidence, context_size: int) -> Gaussian:
 def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:
     """The family with rewards [2]: its own, and what the encoder sees in its place."""
 
-    def told(state: EnvState) -> EnvState:
+    def with_both(state: EnvState) -> EnvState:
         signal = state.reward if context_reward == "reward" else state.success.astype(jnp.float32)
         return state._replace(reward=jnp.stack([state.reward, signal]))
 
     def step(state: EnvState, action: Array, task: Task) -> EnvState:
-        return told(family.step(state._replace(reward=state.reward[0]), action, task))
+        return with_both(family.step(state._replace(reward=state.reward[0]), action, task))
 
-    return family._replace(reset=lambda key, task: told(family.reset(key, task)), step=step)
+    return family._replace(reset=lambda key, task: with_both(family.reset(key, task)), step=step)

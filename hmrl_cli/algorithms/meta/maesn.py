@@ -44,8 +44,8 @@ class Config(meta_gradient.Config):
     def unused(self) -> dict[str, str]:
         """Beside those of every such learner, settings of steps that move what this one holds."""
         of_policy, of_latent = ("inner_lr", "inner_surrogate"), ("mean_step_size", "log_std_step_size")
-        held = {"latent": of_policy, "policy": of_latent, "both": ()}[self.adapts]
-        return super().unused() | dict.fromkeys(held, f"algorithm.adapts is {self.adapts}")
+        unmoved = {"latent": of_policy, "policy": of_latent, "both": ()}[self.adapts]
+        return super().unused() | dict.fromkeys(unmoved, f"algorithm.adapts is {self.adapts}")
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:

@@ -137,18 +137,18 @@ class Pearl(NamedTuple):
             Learned(self.agent.init(agent_key), encoder, self._optimizer().init(encoder)),
             jax.vmap(lambda k: self.family.sample(k, "train"))(task_keys),
             replay=buffers(self.config.buffer_capacity),
-            recent=buffers(self.config.recent_meetings * steps_per_meeting(self.config, self.family)),
+            recent=buffers(self.config.recent_meetings * steps_per_task(self.config, self.family)),
             updates=jnp.int32(0),
         )
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
         """Meet some of the training tasks, then learn from what is known of all that were ever met."""
-        row_key, meet_key, learn_key = jax.random.split(key, 3)
+        row_key, collect_key, learn_key = jax.random.split(key, 3)
         count = self.config.tasks_per_update
         rows = jax.random.choice(row_key, self.config.num_train_tasks, (count,), replace=False)
-        keys = jax.random.split(meet_key, count)
-        meet = jax.vmap(self._meet, in_axes=(0, None, 0, None, None))
-        _, curves, (fresh, valid) = meet(
+        keys = jax.random.split(collect_key, count)
+        collect = jax.vmap(self._collect, in_axes=(0, None, 0, None, None))
+        _, curves, (fresh, valid) = collect(
             keys, state.learned, state.tasks[rows], self.config.inner_steps, self.config.episodes_per_task
         )
         fresh, valid = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[4:]), (fresh, valid))
@@ -163,18 +163,18 @@ class Pearl(NamedTuple):
             return self._learn(jax.random.fold_in(learn_key, t), state._replace(learned=learned))
 
         learned, metrics = jax.lax.scan(gradient_step, state.learned, jnp.arange(self.config.gradient_steps))
-        met = {
+        collected = {
             "return_before": curves.returned[:, 0].mean(),
             "return_after": curves.returned[:, -1].mean(),
             "success_after": curves.success[:, -1].mean(),
             "reached_after": curves.reached[:, -1].mean(),
         }
         state = state._replace(learned=learned, updates=state.updates + 1)
-        return state, met | jax.tree.map(jnp.mean, metrics)
+        return state, collected | jax.tree.map(jnp.mean, metrics)
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Meet a task that was never trained on: z comes from N(0, I) at first."""
-        latent, curve, _ = self._meet(
+        latent, curve, _ = self._collect(
             key, state.learned, task, budget.adapt_steps, budget.episodes, budget.deterministic
         )
         return AdaptState(state.learned.agent.policy, latent), curve
@@ -202,11 +202,13 @@ class Pearl(NamedTuple):
             some: transitions of the same tasks to learn from, leaves [M, B, ...].
         """
         critic, encoder = moving
-        z_key, goal_key = jax.random.split(key)
+        z_key, target_key = jax.random.split(key)
         everything = jnp.ones_like(context.reward)
         latent = jax.vmap(self.latents, in_axes=(None, 0, 0))(encoder, context, everything)
         batch = self._conditioned(some, latent.sample(z_key))
-        loss = self.agent.critic_loss(critic, batch, self.agent.goal(goal_key, state.learned.agent, batch))
+        loss = self.agent.critic_loss(
+            critic, batch, self.agent.critic_target(target_key, state.learned.agent, batch)
+        )
         divergence = prior_divergence(latent).mean()
         metrics = {"critic_loss": loss, "latent_kl": divergence}
         grown = jnp.minimum(1.0, (state.updates + 1) / (self.config.kl_warmup + 1))
@@ -230,8 +232,8 @@ class Pearl(NamedTuple):
         """Contexts [M, C, ...] and replayed steps [M, B, ...] of M tasks, any that were met before."""
         row_key, context_key, some_key = jax.random.split(key, 3)
         number = self.config.tasks_per_gradient_step
-        met = jnp.where(state.recent.size > 0, 0.0, -jnp.inf)
-        rows = jax.random.categorical(row_key, met, shape=(number,))
+        logits = jnp.where(state.recent.size > 0, 0.0, -jnp.inf)
+        rows = jax.random.categorical(row_key, logits, shape=(number,))
         sample = jax.vmap(replay.sample_row, in_axes=(0, None, 0, None))
         context_keys, some_keys = (jax.random.split(key, number) for key in (context_key, some_key))
         return (
@@ -246,7 +248,7 @@ class Pearl(NamedTuple):
         batch = sac.Batch(obs, some.action, some.reward, some.discount, next_obs)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
-    def _meet(
+    def _collect(
         self,
         key: Key,
         learned: Learned,
@@ -308,7 +310,7 @@ class Pearl(NamedTuple):
         return optax.adam(self.config.encoder_learning_rate)
 
 
-def steps_per_meeting(config: Config, family: TaskFamily) -> int:
+def steps_per_task(config: Config, family: TaskFamily) -> int:
     """Steps of all phases of one task in one update."""
     return (config.inner_steps + 1) * config.episodes_per_task * family.horizon
 
@@ -318,14 +320,14 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
 
     Raises ValueError for a buffer too small.
     """
-    steps = steps_per_meeting(config, family)
+    steps = steps_per_task(config, family)
     replay.must_hold(config.buffer_capacity, steps)
-    told = 2 * family.obs_size + family.action.size + 1
+    input_size = 2 * family.obs_size + family.action.size + 1
     learner = Pearl(
         config,
         with_signal(family, config.context_reward),
         sac.make(family.obs_size + config.latent_size, family.action, config.sac),
-        networks.mlp(told, config.encoder_hidden, 2 * config.latent_size),
+        networks.mlp(input_size, config.encoder_hidden, 2 * config.latent_size),
     )
     return MetaLearner(
         learner.init, learner.step, config.tasks_per_update * steps, learner.adapt, learner.behaviour

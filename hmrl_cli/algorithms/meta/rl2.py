@@ -1,6 +1,6 @@
 """RL^2: a recurrent policy that PPO trains to learn a task within a trial (Duan et al. 2016, 1611.02779).
 
-A trial is several episodes of one task.  The policy's memory is empty at its start and carried over from one
+A trial is several episodes of one task.  The policy's carry is empty at its start and carried over from one
 episode to the next; beside the observation the policy sees its last action, and the reward and the end that
 came of it.  What is maximised is the return of the whole trial, so that first episodes may be spent on what
 makes later ones better (also Wang et al. 2016, 1611.05763).
@@ -37,7 +37,9 @@ class Config(AlgorithmConfig):
     name: Literal["rl2"] = "rl2"
     trials_per_update: int = Field(64, gt=0, le=100_000, description="parallel trials, each of its own task")
     episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes of a trial, in training")
-    memory_size: int = Field(64, gt=0, le=65_536, description="units of the policy's memory and the critic's")
+    memory_size: int = Field(
+        64, gt=0, le=65_536, description="units of each hidden state, the policy's and the critic's"
+    )
     ppo: PPOConfig = Field(PPOConfig(), description="the learner; a minibatch is of whole trials")
 
     @pydantic.model_validator(mode="after")
@@ -57,7 +59,7 @@ class State(NamedTuple):
     observed: Moments  # of an observation and the reward after it [obs_size + 1]
 
 
-class Memory(NamedTuple):
+class Carry(NamedTuple):
     """What a step leaves to the next, of this episode or the one after; all 0 at the start of a trial."""
 
     hidden: Array  # [memory_size]
@@ -69,7 +71,7 @@ class Memory(NamedTuple):
 class Trial(NamedTuple):
     """Episodes of one task, leaves [E, ...] and of their steps [E, T, ...]."""
 
-    before: Memory  # [E, ...]  at the start of each episode
+    before: Carry  # [E, ...]  at the start of each episode
     seen: Array  # [E, T, F]  what the networks saw
     steps: Transition
     final: EnvState  # [E, ...]
@@ -95,37 +97,39 @@ class RL2(NamedTuple):
         run = partial(self.trial, num_episodes=self.config.episodes_per_trial)
         keys = jax.random.split(trial_key, count)
         trials = jax.vmap(run, in_axes=(0, None, 0))(keys, self.params(state), tasks)
-        agent, learned = self.agent.learn(learn_key, state.agent, self.judge(state.agent.critic, trials))
+        agent, learned = self.agent.learn(
+            learn_key, state.agent, self.with_advantages(state.agent.critic, trials)
+        )
         steps = trials.steps
         seen = jnp.concatenate([steps.obs, steps.reward[..., None]], axis=-1)
-        record = outcome(trials)
+        episodes = curve(trials)
         metrics = {
-            "return_first": record.returned[0],
-            "return_last": record.returned[-1],
-            "success_last": record.success[-1],
-            "reached_last": record.reached[-1],
+            "return_first": episodes.returned[0],
+            "return_last": episodes.returned[-1],
+            "success_last": episodes.success[-1],
+            "reached_last": episodes.reached[-1],
         }
         return State(agent, moments.absorb(state.observed, seen, steps.valid)), metrics | learned
 
     def trial(
         self, key: Key, params: Params, task: Task, num_episodes: int, deterministic: bool = False
     ) -> Trial:
-        """Run the episodes of a trial, one after the other, with the memory of those before."""
+        """Run the episodes of a trial, one after the other, with the carry of those before."""
         act = partial(take, deterministic=deterministic)
 
-        def episode(memory: Memory, count: Array) -> tuple[Memory, Trial]:
+        def episode(carry: Carry, count: Array) -> tuple[Carry, Trial]:
             reset_key, act_key = jax.random.split(jax.random.fold_in(key, count))
 
-            def step(now: tuple[EnvState, Memory], t: Array) -> Any:
+            def step(now: tuple[EnvState, Carry], t: Array) -> Any:
                 return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *now, first=t == 0)
 
-            start = (self.family.reset(reset_key, task), memory)
+            start = (self.family.reset(reset_key, task), carry)
             (final, after), (seen, steps) = jax.lax.scan(step, start, jnp.arange(self.family.horizon))
-            return after, Trial(memory, seen, steps, final)
+            return after, Trial(carry, seen, steps, final)
 
         return jax.lax.scan(episode, self._empty(), jnp.arange(num_episodes))[1]
 
-    def judge(self, critic: Params, trials: Trial) -> ppo.Sample:
+    def with_advantages(self, critic: Params, trials: Trial) -> ppo.Sample:
         """Trials as sequences for the learner, leaves [N, E * T, ...]; the critic is told the time."""
         seen, steps = jax.tree.map(
             lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), (trials.seen, trials.steps)
@@ -149,28 +153,28 @@ class RL2(NamedTuple):
         """Adapt by remembering: N trials of K + 1 episodes, and column k is the k-th episode of a trial.
 
         A column stands for k episodes of experience, where that of a gradient-based learner stands for k N:
-        the N trials know nothing of each other.  What is returned has the memory with which one of them
+        the N trials know nothing of each other.  What is returned has the carry with which one of them
         began its last episode.
         """
         params = self.params(state)
         run = partial(self.trial, num_episodes=budget.adapt_steps + 1, deterministic=budget.deterministic)
         trials = jax.vmap(run, in_axes=(0, None, None))(jax.random.split(key, budget.episodes), params, task)
-        memory = jax.tree.map(lambda x: x[0, -1], trials.before)
-        return AdaptState(params, memory), outcome(trials)
+        carry = jax.tree.map(lambda x: x[0, -1], trials.before)
+        return AdaptState(params, carry), curve(trials)
 
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """How an adapted policy acts in one episode, its memory frozen as it was when that episode began.
+        """How an adapted policy acts in one episode, its carry frozen as it was when that episode began.
 
-        (key, obs) hands no memory on, so every step is taken as if it were the first: what earlier episodes
+        (key, obs) hands no carry on, so every step is taken as if it were the first: what earlier episodes
         have shown is used, what this one shows is not.  It falls short of what `adapt` measures, where the
-        memory goes on.
+        carry goes on.
         """
-        params, memory = adapted
+        params, carry = adapted
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            pi = self._look(params, memory, obs, first=jnp.bool_(True))[2]
+            pi = self._forward(params, carry, obs, first=jnp.bool_(True))[2]
             return take(pi, key, deterministic=deterministic)
 
         return act
@@ -179,34 +183,34 @@ class RL2(NamedTuple):
         """What acting takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
 
-    def _empty(self) -> Memory:
+    def _empty(self) -> Carry:
         zero = jnp.zeros(())
-        return Memory(jnp.zeros(self.policy.memory_size), jnp.zeros(self.family.action.size), zero, zero)
+        return Carry(jnp.zeros(self.policy.hidden_size), jnp.zeros(self.family.action.size), zero, zero)
 
-    def _look(self, params: Params, memory: Memory, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
+    def _forward(self, params: Params, carry: Carry, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
         """Return what the networks see [F], the hidden state with it, and the distribution of the action."""
-        known = moments.normalize(params["observed"], jnp.append(obs, memory.reward))
-        flags = jnp.stack([jnp.float32(first), memory.ended])
-        seen = jnp.concatenate([known, memory.action, flags])
-        hidden = self.policy.remember(params["policy"], memory.hidden, seen)
-        return seen, hidden, self.policy.read(params["policy"], hidden, seen)
+        known = moments.normalize(params["observed"], jnp.append(obs, carry.reward))
+        flags = jnp.stack([jnp.float32(first), carry.ended])
+        seen = jnp.concatenate([known, carry.action, flags])
+        hidden = self.policy.step(params["policy"], carry.hidden, seen)
+        return seen, hidden, self.policy.output(params["policy"], hidden, seen)
 
     def _one_step(
-        self, key: Key, params: Params, task: Task, act: Any, state: EnvState, memory: Memory, *, first: Array
-    ) -> tuple[tuple[EnvState, Memory], tuple[Array, Transition]]:
-        """One step of an episode; the memory is left alone once the episode has ended."""
-        seen, hidden, pi = self._look(params, memory, state.obs, first)
+        self, key: Key, params: Params, task: Task, act: Any, state: EnvState, carry: Carry, *, first: Array
+    ) -> tuple[tuple[EnvState, Carry], tuple[Array, Transition]]:
+        """One step of an episode; the carry is left alone once the episode has ended."""
+        seen, hidden, pi = self._forward(params, carry, state.obs, first)
         action, log_prob = act(pi, key)
         new = advance(self.family, state, action, task)
         discount, valid = 1.0 - new.done, 1.0 - state.done
         code = networks.action_code(self.family.action, action)
-        after = Memory(hidden, code, new.reward, jnp.float32(new.done))
-        memory = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), memory, after)
+        after = Carry(hidden, code, new.reward, jnp.float32(new.done))
+        carry = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), carry, after)
         taken = Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
-        return (new, memory), (seen, taken)
+        return (new, carry), (seen, taken)
 
 
-def outcome(trials: Trial) -> Adaptation:
+def curve(trials: Trial) -> Adaptation:
     """How the episodes of N trials went, in their order: means [E] over the trials, leaves [N, E, ...]."""
     return Adaptation(
         trials.steps.reward.sum(axis=-1).mean(axis=0),
@@ -230,14 +234,14 @@ def advantages(reward: Array, value: Array, valid: Array, discount: float, lam: 
     """
 
     def backward(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        held = jnp.where(now[1] > 0, now[0], after)
-        return held, held
+        next_value = jnp.where(now[1] > 0, now[0], after)
+        return next_value, next_value
 
     end = jnp.zeros(())
-    _, held = jax.lax.scan(backward, end, (value, valid), reverse=True)
+    _, next_value = jax.lax.scan(backward, end, (value, valid), reverse=True)
     counts = valid > 0
     gamma, smooth = (jnp.where(counts, factor, 1.0) for factor in (discount, lam))
-    return returns.gae(reward * valid, gamma, held, end, smooth)
+    return returns.gae(reward * valid, gamma, next_value, end, smooth)
 
 
 def learner_of(config: Config, family: TaskFamily) -> RL2:
@@ -245,7 +249,7 @@ def learner_of(config: Config, family: TaskFamily) -> RL2:
     action, settings, width = family.action, config.ppo, config.memory_size
     size = family.obs_size + 1 + action.size + 2  # observation, reward, action, two flags
     policy = networks.recurrent(size, width, ppo.make_policy(width + size, action, settings))
-    # the critic has a memory of its own, so that its errors leave the policy's alone
+    # the critic has a carry of its own, so that its errors leave the policy's alone
     critic = networks.recurrent(size + 1, width, networks.mlp(width + size + 1, settings.hidden, 1, "tanh"))
     agent = ppo.PPO(policy.of_sequences(), critic.of_sequences(), settings)
     return RL2(config, family, policy, agent)

@@ -31,11 +31,11 @@ class Config(AlgorithmConfig):
     episodes_per_update: int = Field(32, gt=0, le=100_000, description="parallel episodes per update")
 
     @pydantic.model_validator(mode="after")
-    def _every_task_is_met(self) -> Self:
+    def _every_task_has_an_episode(self) -> Self:
         if self.num_tasks > self.episodes_per_update:
             raise ValueError(
                 f"episodes_per_update: found {self.episodes_per_update}; "
-                f"must be at least num_tasks, {self.num_tasks}, so that every task is met"
+                f"must be at least num_tasks, {self.num_tasks}, so that every task has an episode"
             )
         return self
 
@@ -53,12 +53,12 @@ def episodes(key: Key, act: Act, family: TaskFamily, tasks: Array, count: int) -
     )
 
 
-def intrinsic(family: TaskFamily, state: State, steps: Transition) -> tuple[Array, Metrics]:
+def weighted_bonus(family: TaskFamily, state: State, steps: Transition) -> tuple[Array, Metrics]:
     """The weighted bonus [...] of the steps, and its mean as a metric; nothing without a bonus."""
     if family.bonus is None:
         return jnp.zeros_like(steps.reward), {}
-    worth = family.bonus.reward(state, steps)
-    return family.bonus.weight * worth, {"bonus": masked_mean(worth, steps.valid)}
+    bonus = family.bonus.reward(state, steps)
+    return family.bonus.weight * bonus, {"bonus": masked_mean(bonus, steps.valid)}
 
 
 def init_bonus(key: Key, family: TaskFamily) -> State:
@@ -71,7 +71,7 @@ def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -
     return (state, {}) if family.bonus is None else family.bonus.learn(key, state, steps)
 
 
-def measuring(
+def without_adaptation(
     acting: Acting, params: Callable[[State], Any], family: TaskFamily
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`adapt` and `behaviour` of a learner that does not adapt: it is measured K + 1 times.

@@ -66,9 +66,9 @@ class FromScratch(NamedTuple):
             episode_key, act, self.family, state.tasks, self.config.episodes_per_update
         )
         returned, success, reached = outcome(steps.reward, final)
-        worth, bonus_metrics = _shared.intrinsic(self.family, state.bonus, steps)
+        bonus_reward, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         agent, learned = self.agent.update(
-            learn_key, state.agent, self._batch(state.observed, steps, steps.reward + worth)
+            learn_key, state.agent, self._batch(state.observed, steps, steps.reward + bonus_reward)
         )
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
@@ -137,5 +137,5 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     ppo.must_divide(config.ppo, steps)
     agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
     learner = FromScratch(config, family, agent)
-    adapt, behaviour = _shared.measuring(learner.acting, learner.params, family)
+    adapt, behaviour = _shared.without_adaptation(learner.acting, learner.params, family)
     return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start, learns_from="none")

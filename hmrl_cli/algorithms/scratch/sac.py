@@ -80,7 +80,7 @@ class FromScratch(NamedTuple):
             self.config.episodes_per_update,
         )
         returned, success, reached = outcome(steps.reward, final)
-        _, bonus_metrics = _shared.intrinsic(self.family, state.bonus, steps)
+        _, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
         buffer = replay.add(state.buffer, flat, flat.valid)
@@ -88,8 +88,8 @@ class FromScratch(NamedTuple):
         def gradient_step(agent: sac.State, t: Array) -> tuple[sac.State, Metrics]:
             sample_key, update_key = jax.random.split(jax.random.fold_in(learn_key, t))
             some: Transition = replay.sample(sample_key, buffer, self.config.batch_size)
-            worth, _ = _shared.intrinsic(self.family, bonus, some)
-            batch = sac.Batch(some.obs, some.action, some.reward + worth, some.discount, some.next_obs)
+            bonus_reward, _ = _shared.weighted_bonus(self.family, bonus, some)
+            batch = sac.Batch(some.obs, some.action, some.reward + bonus_reward, some.discount, some.next_obs)
             return self.agent.update(update_key, agent, batch)
 
         agent, learned = jax.lax.scan(gradient_step, state.agent, jnp.arange(self.config.gradient_steps))
@@ -118,5 +118,5 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     steps = config.episodes_per_update * family.horizon
     replay.must_hold(config.buffer_capacity, steps)
     learner = FromScratch(config, family, sac.make(family.obs_size, family.action, config.sac))
-    adapt, behaviour = _shared.measuring(learner.acting, lambda state: state.agent.policy, family)
+    adapt, behaviour = _shared.without_adaptation(learner.acting, lambda state: state.agent.policy, family)
     return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learns_from="none")
