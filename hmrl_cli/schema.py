@@ -77,11 +77,8 @@ class Training(Strict):
     )
 
 
-SCHEDULE = (
-    "step_decay",
-    "step_hold",
-    "step_floor",
-)  # settings of an algorithm that an evaluation may replace
+# Settings of an algorithm that an evaluation may replace.
+SCHEDULE = ("step_decay", "step_hold", "step_floor")
 BY_RULE = ("rule", *SCHEDULE, "imitation_steps", "least_gain", "fallback", "late_fallback")
 
 

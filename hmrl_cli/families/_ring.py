@@ -1,4 +1,4 @@
-"""Goals on a ring of 2 m around a body: what MAESN's wheeled robot and ant share.
+"""Goals on a half circle of 2 m, which MAESN's wheeled robot and ant share.
 
 Gupta et al. 2018, 1802.07245, section 6 and appendix.
 """
@@ -18,21 +18,33 @@ if TYPE_CHECKING:
 
 
 class RingConfig(Strict):
-    """The settings that the ring families share."""
+    """Settings of the families with goals on a half circle."""
 
-    reward: Reward = pydantic.Field("dense", description="dense, or flat outside the disc around the goal")
+    reward: Reward = pydantic.Field(
+        "dense", description="dense, or constant outside the disc around the goal"
+    )
     goal_radius: float = pydantic.Field(
         2.0, gt=0, le=100, description="distance of the goals from the start, m"
     )
     sparse_radius: float = pydantic.Field(
-        0.8, gt=0, le=100, description="success, and all of the sparse signal, is this near to the goal, m"
+        0.8,
+        gt=0,
+        le=100,
+        description="radius of the disc of success, outside of which the sparse reward is constant, m",
     )
 
 
 def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Array:
-    """Return the norm of the given order of position - goal [2]: the negative of the goal reward.
+    """Return the cost [] of the distance from the goal; the reward contains its negative.
 
-    Outside the disc the sparse cost is that of the start: flat, not zero.
+    The dense cost is the distance.  Outside the disc, the sparse cost is the distance from the start to the
+    goal.
+
+    Args:
+        offset: position - goal [2], m.
+        task: goal [2], m.
+        order: of the norm.
+        config: settings.
     """
     cost = jnp.linalg.norm(offset, ord=order)
     if config.reward == "dense":
@@ -41,5 +53,5 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
 
 
 def in_disc(offset: Array, config: RingConfig) -> Array:
-    """Return whether position - goal [2] lies inside the sparse disc."""
+    """Return whether position - goal [2] lies inside the disc of success [] bool."""
     return jnp.linalg.norm(offset) <= config.sparse_radius
