@@ -1,4 +1,4 @@
-"""An ant of directions: MAML's (Finn et al. 2017, 1703.03400, section 5.3), for any on a half circle."""
+"""MAML's ant of directions (Finn et al. 2017, 1703.03400, section 5.3), extended to a half circle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hmrl_cli.types import Split, TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
-ALIVE = 0.05  # MAML's bonus for not having fallen
+ALIVE = 0.05  # MAML's reward for every step before a fall
 
 
 class Config(_ant.AntConfig, _speed.DirectionConfig):
@@ -28,9 +28,10 @@ class Config(_ant.AntConfig, _speed.DirectionConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [1] the angle of the direction d, rad.
 
-    Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p; sparse r has the speed along d
-    only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi, 2 pi).  Ends early when the
-    ant falls, unless `ends_when_fallen` is false.  Success: at or beyond `sparse_distance`.
+    Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p and a = clip(action).  In the
+    sparse r the speed counts only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi,
+    2 pi).  A fall ends the episode, unless `ends_when_fallen` is false.  Success: d . p' >=
+    `sparse_distance`.
     """
 
     def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:

@@ -24,18 +24,18 @@ class Config(_cheetah.CheetahConfig, _speed.DirectionConfig):
         "half_cheetah_dir", description="MAML's half-cheetah of directions"
     )
     directions: Literal["both", "forward"] = pydantic.Field(
-        "both", description="of train and test: ahead and back, or ahead alone, which leaves back for hidden"
+        "both", description="of train and test: both, or forward alone, with backward as the hidden task"
     )
 
 
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] direction d.
 
-    d is -1 or 1.  Dense r = d (x' - x) / dt - 0.05 sum a^2, a = clip(action); sparse r has the speed only
-    from d x' >= `sparse_distance` on.  Never an early end.  Success: at or beyond `sparse_distance`.
+    d is -1 or 1.  Dense r = d (x' - x) / dt - 0.05 sum a^2, with a = clip(action).  In the sparse r the speed
+    counts only from d x' >= `sparse_distance` on.  No early end.  Success: d x' >= `sparse_distance`.
 
-    There are two tasks, so train and test have both in common; with `directions` "forward" they are 1, and
-    the hidden one is -1.
+    With `directions` "both", train and test share both tasks, and there is no hidden task.  With "forward",
+    the task of train and test is 1 and the hidden task is -1.
     """
 
     def sample(key: Key, split: Split) -> Task:

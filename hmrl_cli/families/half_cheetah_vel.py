@@ -28,9 +28,9 @@ class Config(_cheetah.CheetahConfig, _speed.SpeedConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] speed v*, m/s.
 
-    v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, a = clip(action); sparse r has
-    max(tolerance - |v - v*|, 0) in place of -|v - v*|.  v* ~ U(0, 2), hidden U(2, 3).  Never an early end.
-    Success: within `tolerance` of the speed in every step of the last second.
+    v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, with a = clip(action).  Sparse
+    r = max(tolerance - |v - v*|, 0) - 0.05 sum a^2.  v* ~ U(0, 2), hidden U(2, 3).  No early end.  Success:
+    |v - v*| <= tolerance in every step of the last second.
     """
 
     def score(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> StepResult:
@@ -43,7 +43,7 @@ def make(config: Config) -> TaskFamily:
         task_size=1,
         score=score,
         controller=lambda state, task: _cheetah.keep_pace(state, task[0]),
-        init_carry=lambda task: jnp.int32(0),  # steps for which the speed was kept
+        init_carry=lambda task: jnp.int32(0),  # number of steps within the tolerance
         goals=_speed.moving_goal(0.3),
     )
     return walker_family(config.name, config.horizon, _cheetah.cheetah(config), spec)

@@ -25,15 +25,15 @@ class Config(Strict):
         20, gt=0, le=10_000, description="steps of an episode: PEARL has 20, VariBAD and HyperX 100"
     )
     sparse_radius: float = pydantic.Field(
-        0.2, gt=0, le=1, description="success, and all of the sparse reward, is this near to the goal"
+        0.2, gt=0, le=1, description="radius around the goal of success and of the sparse reward"
     )
 
 
 def make(config: Config) -> TaskFamily:
-    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0), never an early end.
+    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
 
-    Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius`, else 0.
-    The hidden goals are those of the lower half circle.  Success: within `sparse_radius` of the goal.
+    Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius` of the goal, else 0.  Hidden
+    goals lie on the lower half circle.  No early end.  Success: ||s' - g|| <= `sparse_radius`.
     """
 
     def reward(offset: Array) -> Array:
