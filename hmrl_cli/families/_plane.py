@@ -25,8 +25,7 @@ def family(
 ) -> TaskFamily:
     """Build a family of goals for a point that starts at the origin.
 
-    The observation is the position s [2], the action a [2], the task the goal g [2].  The dynamics are
-    s' = s + 0.1 clip(a, -1, 1).
+    Observation: position s [2].  Task: goal g [2].  Dynamics: s' = s + 0.1 clip(a, -1, 1).
 
     Args:
         name: of the family.
@@ -47,14 +46,11 @@ def family(
         state = observe(jnp.zeros(2), task)
         return state._replace(reward=jnp.zeros(()), done=jnp.zeros((), bool))
 
-    def step(state: EnvState, action: Array, task: Task) -> EnvState:
-        return observe(state.obs + STEP * jnp.clip(action, -1.0, 1.0), task)
-
     return TaskFamily(
         name=name,
         sample=sample,
         reset=reset,
-        step=step,
+        step=lambda state, action, task: observe(state.obs + STEP * jnp.clip(action, -1.0, 1.0), task),
         controller=lambda state, task: jnp.clip((task - state.obs) / STEP, -1.0, 1.0),
         features={"identity": lambda obs: obs, "xy": lambda obs: obs},
         obs_size=2,
