@@ -158,8 +158,8 @@ U = {
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [26], action [3], task [16].
 
-    The observation is q [3] of the gripper, x and y of five blocks [10], and qd [13], with q = (x, y, angle)
-    and the angle in [-pi, pi).  The action gives the force along x and y, N, and the torque, N m: 2
+    The observation is q [3] of the gripper, x and y of five blocks [10], and qd [13].  q is (x, y, angle)
+    with the angle in [-pi, pi).  The action gives the force along x and y, N, and the torque, N m: 2
     clip(action).  The task is the block k that matters, its goal x, y, and the joint coordinates at the
     start.  Those are the gripper's x, y, angle and (x - 0.2 (b + 1), y) of the blocks b = 0 .. 4.
 

@@ -28,7 +28,7 @@ def check(target: float | None, steps: int, name: str) -> None:
     """
     if target is not None and steps < 2:
         raise ValueError(
-            f"{name}: found {steps}; must be at least 2, for target_kl is of all but the last step"
+            f"{name}: found {steps}; must be at least 2, because the KL is measured before the last step"
         )
 
 

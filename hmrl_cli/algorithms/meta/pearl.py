@@ -1,9 +1,9 @@
 """PEARL: tasks inferred from context, by a latent that conditions soft actor-critic (Rakelly et al. 2019).
 
-1903.08254.  An encoder maps every transition (o, a, r, o') of a task to one Gaussian factor of q(z|c), so the
-order of the context does not matter.  The critics' loss and KL(q(z|c) || N(0, I)) train the encoder.  The
-policy's loss does not.  On a new task the learner explores by posterior sampling.  Every episode acts on one
-z, which comes from the prior at first and then from the posterior given all earlier episodes.
+1903.08254.  An encoder maps every transition (o, a, r, o') of a task to one Gaussian factor of q(z|c).  So
+the order of the context does not matter.  The critics' loss and KL(q(z|c) || N(0, I)) train the encoder.
+The policy's loss does not.  On a new task the learner explores by posterior sampling.  Every episode acts on
+one z, which comes from the prior at first and then from the posterior given all earlier episodes.
 
 Four choices extend the paper or differ from it:
 
