@@ -251,8 +251,8 @@ def whitened(advantage: Array, returned: Array, valid: Array) -> Array:
         valid: [N, T] 1 where the step counts.
     """
     count = jnp.maximum(valid.sum(axis=0), 1.0)
-    apart = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
-    spread = jnp.sqrt(masked_mean(apart**2, valid))
+    deviation = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
+    spread = jnp.sqrt(masked_mean(deviation**2, valid))
     noise = ROUNDING * masked_mean(jnp.abs(returned), valid)
     # a single episode cannot be compared with others
     return jnp.where((spread > noise) | (len(returned) == 1), returns.whiten(advantage, valid, noise), 0.0)

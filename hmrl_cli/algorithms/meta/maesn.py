@@ -47,7 +47,7 @@ class Config(meta_gradient.Config):
     kl_weight: float = Field(0.1, ge=0, description="weight of KL(latent || N(0, I)) before adaptation")
 
     def unused(self) -> dict[str, str]:
-        """Also the step sizes of whatever the inner step does not adapt."""
+        """Settings without effect, among them the step sizes of what the inner step does not adapt."""
         of_policy, of_latent = ("inner_lr", "inner_surrogate"), ("mean_step_size", "log_std_step_size")
         unmoved = {"latent": of_policy, "policy": of_latent, "both": ()}[self.adapts]
         return super().unused() | dict.fromkeys(unmoved, f"algorithm.adapts is {self.adapts}")
