@@ -44,7 +44,7 @@ class Config(Strict):
     )
     epochs: int = Field(4, gt=0, le=1000, description="passes over each batch of episodes")
     minibatches: int = Field(8, gt=0, le=10_000, description="gradient steps in one pass")
-    discount: float = Field(0.97, ge=0, le=1, description="gamma")
+    discount: float = Field(0.97, ge=0, le=1, description="gamma, the discount of one step")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantage estimate")
     clip: float = Field(
         0.2, gt=0, lt=1, description="epsilon: the ratio of new to old pi(a|s) is clipped to 1 +- epsilon"

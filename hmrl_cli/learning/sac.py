@@ -26,7 +26,7 @@ class Config(Strict):
     learning_rate: float = Field(
         3e-4, gt=0, lt=1, description="learning rate of policy, critics and temperature (Adam)"
     )
-    discount: float = Field(0.99, ge=0, le=1, description="gamma")
+    discount: float = Field(0.99, ge=0, le=1, description="gamma, the discount of one step")
     target_rate: float = Field(0.005, gt=0, le=1, description="Polyak step of the target critics")
     entropy_coefficient: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         0.1,
