@@ -49,12 +49,15 @@ class Hierarchy(Strict):
 
     skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
     use: Literal["act", "start"] = pydantic.Field(
-        default="act", description="act through the skills, or start as the best one and learn on from there"
+        default="act",
+        description="act through the skills, or start from the best skill and learn with raw actions",
     )
     steps_per_skill: int = pydantic.Field(
-        default=10, gt=0, le=10_000, description="environment steps one skill runs"
+        default=10, gt=0, le=10_000, description="environment steps for which a chosen skill runs"
     )
-    stochastic: bool = pydantic.Field(default=True, description="sample the actions of a skill")
+    stochastic: bool = pydantic.Field(
+        default=True, description="whether skills sample their actions or take the most likely ones"
+    )
 
     def unused(self) -> dict[str, str]:
         """A policy that starts from a skill does not act through skills."""

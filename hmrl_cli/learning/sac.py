@@ -80,7 +80,7 @@ class SoftActorCritic(NamedTuple):
         return state, {"critic_loss": critic_loss} | metrics
 
     def critic_target(self, key: Key, state: State, batch: Batch) -> Array:
-        """Target [B] of the critics: reward plus discounted soft value, without a gradient (eq. 5 and 6)."""
+        """Target [B] of the critics: reward plus discounted soft value, without a gradient (eq. 2 and 3)."""
         next_value, _ = self._soft_value(key, state.policy, state.target, self._alpha(state), batch.next_obs)
         return jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
 
