@@ -1,4 +1,4 @@
-"""Episodes as a viewer plays them: what is kept of each frame, and the page of several episodes."""
+"""The frames of an episode, as the viewer draws them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 class Film(NamedTuple):
     """One episode, from the reset to the last step: F = horizon + 1 frames."""
 
-    poses: Array  # [F, num_bodies, 7]
-    goals: Array  # [F, num_goals, 4]
+    poses: Array  # [F, num_bodies, 7]  as `Scene.poses`
+    goals: Array  # [F, num_goals, 4]  as `Scene.goals`
     reward: Array  # [F]
     success: Array  # [F] bool
     done: Array  # [F] bool
 
 
 def frame(family: TaskFamily, state: EnvState, task: Task) -> Film:
-    """One frame, leaves without [F]."""
+    """The frame of one state, with leaves as in `Film` but without the axis F."""
     scene = family.scene
     return Film(scene.poses(state), scene.goals(state, task), state.reward, state.success, state.done)

@@ -211,7 +211,7 @@ class _Recorder:
         self.steps_per_seed = parts.steps_per_update * training.updates_per_epoch
         self.last: dict[str, Any] = {}
 
-    def __call__(self, report: epochs.Report) -> None:
+    def __call__(self, report: epochs.EpochResult) -> None:
         if not report.finite:
             bad = non_finite_leaves(report.state) or non_finite_leaves(report.metrics)
             raise Diverged(", ".join(bad[:3]), report.epoch)
