@@ -1,7 +1,7 @@
-"""What can go wrong for a user, and the exit code of each.
+"""Errors that a user can cause or repair, each with its exit code.
 
-A message is one or two lines: the field or file, what was found, what would be right and, where it
-helps, the command to run next.
+A message has one or two lines.  It names the field or file, what was found and what would be right.  Where it
+helps, the message also names the command to run next.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 
 
 class HmrlError(Exception):
-    """Something the user can put right; every other exception is a bug."""
+    """An error that the user can repair; every other exception is a bug."""
 
     exit_code = 1
 
 
 class ConfigError(HmrlError):
-    """The command line, a preset or `--set` asks for something that does not exist or fit."""
+    """The command line, a preset or `--set` names something unknown, or combines what does not fit."""
 
     exit_code = 2
 
@@ -60,7 +60,12 @@ class Interrupted(HmrlError):
     exit_code = 75
 
     def __init__(self, epoch: int, signal_number: int) -> None:
-        """Of the checkpointed epoch, 0 before the first, and the signal; that of Ctrl-C exits with 130."""
+        """Build the message.
+
+        Args:
+            epoch: of the checkpoint; 0 before the first epoch.
+            signal_number: of the signal; SIGINT (Ctrl-C) changes the exit code to 130.
+        """
         name = signal.Signals(signal_number).name
         kept = f"; the checkpoint of epoch {epoch} is safe" if epoch else " before the first epoch"
         super().__init__(f"interrupted by {name}{kept}\nto continue: the same command with --resume")
@@ -74,22 +79,27 @@ class Diverged(HmrlError):
     exit_code = 76
 
     def __init__(self, what: str, epoch: int | None = None) -> None:
-        """Of what is not finite, as in "params/policy/kernel", and the epoch; None: after training."""
+        """Build the message.
+
+        Args:
+            what: is not finite, such as "params/policy/kernel".
+            epoch: of training; None after training.
+        """
         if epoch is None:
-            outcome = ", and was not written\nto try again: other settings, or another --seed"
+            consequence = ", and was not written\nto try again: other settings, or another --seed"
         else:
-            outcome = (
+            consequence = (
                 f" in epoch {epoch}; the last finite checkpoint is kept\n"
                 "to try again: a smaller learning rate or another --seed"
             )
-        super().__init__(f"diverged: {what} is not finite{outcome}")
+        super().__init__(f"diverged: {what} is not finite{consequence}")
 
 
 def limit_reached(error: BaseException) -> str:
-    """What the machine ran out of, also where another error came of that; "" where it was nothing.
+    """The resource that ran out, if that caused the error; "" for any other error.
 
-    A full disk is an `OSError` or a `StorageError`.  Some libraries call it RESOURCE_EXHAUSTED as well as
-    jax does its memory, which is why the type is looked at.
+    The resource is memory or threads.  A full disk is an `OSError` or a `StorageError` instead.  Some
+    libraries report a full disk as RESOURCE_EXHAUSTED too, so the function checks the type of the error.
     """
     for cause in _causes(error, set()):
         text = one_line(cause).removeprefix("RESOURCE_EXHAUSTED: ")[:150]
@@ -102,7 +112,7 @@ def limit_reached(error: BaseException) -> str:
 
 
 def _causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    """An error, and those that it came of."""
+    """An error and its causes, each once."""
     if error is None or id(error) in seen:
         return
     seen.add(id(error))
@@ -113,7 +123,7 @@ def _causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseExcepti
 
 @contextlib.contextmanager
 def telling_limits() -> Iterator[None]:
-    """A limit of the machine is a `MachineLimit`, which names what to ask less of."""
+    """Turn an exhausted resource into a `MachineLimit`, whose message says what to reduce."""
     try:
         yield
     except HmrlError:
@@ -128,13 +138,13 @@ def telling_limits() -> Iterator[None]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word closest to `word`, or nothing."""
+    """`; did you mean 'x'?` with the known word closest to `word`; "" if none is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """`value` as a message shows it: quoted, on one line, not longer than `limit`."""
+    """The `repr` of a value, cut to `limit` characters."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python converts
@@ -143,7 +153,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def one_line(text: object) -> str:
-    """`text` with every run of white space as one space."""
+    """`text` with each run of white space replaced by one space."""
     return " ".join(str(text).split())
 
 
@@ -154,5 +164,5 @@ _UNPRINTABLE |= {code: "�" for code in (0x200E, 0x200F, 0x2028, 0x2029, *range
 
 
 def printable(text: str) -> str:
-    """`text` with everything replaced that a terminal would obey instead of show."""
+    """`text` with control characters replaced, which a terminal would obey instead of show."""
     return text.translate(_UNPRINTABLE)

@@ -1,4 +1,4 @@
-"""Files that a user names: each thing that can be wrong with one is told in words of its own."""
+"""Checks of files that a user names, with one message for each kind of error."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ _KINDS: dict[str, Callable[[int], bool]] = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 _MARKS = {
-    "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # before UTF-16, whose mark begins that of UTF-32
+    "UTF-32": (
+        codecs.BOM_UTF32_LE,
+        codecs.BOM_UTF32_BE,
+    ),  # first, because the mark of UTF-32 LE begins with that of UTF-16 LE
     "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
 
 
 def why_no_file(path: Path) -> str:
-    """Why there is nothing to read from, as in "is a directory"; "" for a regular file.
+    """Why a path is no regular file, such as "is a directory"; "" for a regular file.
 
-    A pipe or a device is not opened: it could be waited for, or read, for ever.
+    The function does not open the path, because reading from a pipe or a device could block forever.
     """
     try:
         mode = path.stat().st_mode
@@ -31,17 +34,17 @@ def why_no_file(path: Path) -> str:
         return "is a link to nothing" if path.is_symlink() else "does not exist"
     except OSError as error:
         return f"cannot be looked at: {error.strerror}"
-    except ValueError:  # with a NUL in it
+    except ValueError:  # the path contains NUL
         return "is no path"
     kinds = (f"is {name}" for name, is_one in _KINDS.items() if is_one(mode))
     return next(kinds, "") if not stat.S_ISREG(mode) else ""
 
 
 def read_text(path: Path) -> str:
-    """The text of a configuration in UTF-8, with or without a byte order mark.
+    """The text of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        ValueError: why it is none, as in "is UTF-16; must be UTF-8".
+        ValueError: says why the file cannot be used, such as "is UTF-16; must be UTF-8".
     """
     return decoded(read_bytes(path))
 

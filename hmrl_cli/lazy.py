@@ -1,11 +1,11 @@
-"""Numerical libraries, imported when they are first used.
+"""Numerical libraries, imported at the first use of one of their attributes.
 
-Every module of the package takes jax and its companions from here.  So help, listings and the
-validation of a configuration, which never touch an array, start at once, and a task family or an
-algorithm can keep its configuration and its code in one file.
+Every module of the package takes jax and its companions from here.  Help, listings and the validation of a
+configuration never touch an array, so they start without importing jax.  A plugin can keep its configuration
+and its code in one file.
 
-Settings of jax that change what numbers a program computes are pinned with the import: neither a variable
-of the environment nor a configuration file decides them.
+The import pins the settings of jax that change computed numbers.  Neither an environment variable nor a
+configuration file can change these settings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-KEYS = "threefry2x32"  # the generator of every key
+KEYS = "threefry2x32"  # the random generator of every key
 PINNED: dict[str, Any] = {
     "jax_default_prng_impl": KEYS,
     "jax_threefry_partitionable": True,
@@ -26,7 +26,7 @@ PINNED: dict[str, Any] = {
     "jax_enable_x64": False,
     "jax_numpy_dtype_promotion": "standard",
     "jax_numpy_rank_promotion": "allow",
-    # these change no number: with them, nothing runs
+    # other values of these change no number but prevent programs from running
     "jax_disable_jit": False,
     "jax_transfer_guard": "allow",
     "jax_raise_persistent_cache_errors": False,
@@ -39,11 +39,11 @@ PINNED: dict[str, Any] = {
 
 
 def pin() -> None:
-    """Set jax as this package needs it, in the whole process."""
+    """Set jax's settings to `PINNED` in the whole process."""
     from jax import config
 
     for name, value in PINNED.items():
-        if getattr(config, name, value) != value:  # another version may lack one
+        if getattr(config, name, value) != value:  # another version of jax may lack the setting
             config.update(name, value)
 
 
@@ -56,7 +56,7 @@ def _load(name: str) -> ModuleType:
 
 
 class _LazyModule(ModuleType):
-    """Stands for a module and imports it at the first look at one of its attributes."""
+    """Stands for a module and imports it at the first access to one of its attributes."""
 
     def __getattr__(self, attribute: str) -> Any:
         value = getattr(_load(self.__name__), attribute)
@@ -79,7 +79,7 @@ else:
 
 
 def root_key(seed: Any) -> Any:
-    """The key that all draws of a seed [] come from, by the generator that this package always uses."""
+    """The key from which all random draws of a seed [] derive, with the generator `KEYS`."""
     return jax.random.key(seed, impl=KEYS)
 
 

@@ -1,4 +1,7 @@
-"""Files that another version, or anybody, may have written: read, or refused by an error that names them."""
+"""Reading of files that another version or another program may have written.
+
+A file is read, or refused with an error that names the file.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,21 @@ import pydantic
 from hmrl_cli.errors import InputError, StorageError, one_line, shown
 from hmrl_cli.inputs import why_no_file
 
-MAX_DEPTH = 64  # of tables in tables; no document of this package has more than 8
+MAX_DEPTH = 64  # levels of nesting; no document of this package has more than 8
 MAX_BYTES = 2**28  # of a JSON document
 
 
 class Form(pydantic.BaseModel):
-    """Base of what is looked at of a document; a newer version of the same schema may write more."""
+    """Base of the checked part of a document; a newer version may write further keys."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="allow")
 
 
 def open_file(path: Path) -> BinaryIO:
-    """A regular file, open for reading; a pipe is refused, and not waited for.
+    """A regular file, open for reading.  A pipe is refused without waiting for its writer.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        OSError: the path cannot be opened, or is no regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -40,10 +43,10 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_bytes(path: Path, limit: int = -1) -> bytes:
-    """The content of a regular file, `limit` bytes of it where that is not negative.
+    """The content of a regular file, or its first `limit` bytes if `limit` is not negative.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
         StorageError: the disk is broken.
     """
     try:
@@ -55,20 +58,24 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds.
+    """The JSON object in a file.
 
     Raises:
-        InputError: it cannot be read, or holds something else; see `parse_json`.
+        InputError: the file cannot be read, or `parse_json` refuses its content.
         StorageError: the disk is broken.
     """
     return parse_json(read_bytes(path, MAX_BYTES + 1), str(path))
 
 
 def parse_json(data: bytes, source: str) -> dict[str, Any]:
-    """A JSON object of finite numbers, nested at most `MAX_DEPTH` deep; `source` is what a message names.
+    """A JSON object with finite numbers and at most `MAX_DEPTH` levels of nesting.
+
+    Args:
+        data: UTF-8 text.
+        source: the name of the data in messages.
 
     Raises:
-        InputError: it is something else.
+        InputError: the data is something else.
     """
     if len(data) > MAX_BYTES:
         raise InputError(f"{source}: holds more than {MAX_BYTES:,} bytes; must be smaller")
@@ -97,7 +104,7 @@ def _finite(text: str) -> float:
 
 
 def is_deep(value: Any) -> bool:
-    """Whether tables and lists stand in one another more than `MAX_DEPTH` deep; does not recurse itself."""
+    """Whether mappings and lists are nested deeper than `MAX_DEPTH`, found without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [
@@ -112,7 +119,13 @@ def is_deep(value: Any) -> bool:
 
 
 def check(value: Mapping[str, Any], form: type[Form], schema: int, source: str) -> None:
-    """Refuse a document of another schema, or of other types than its form has.
+    """Refuse a document with another schema number, or with types that differ from its form.
+
+    Args:
+        value: the document.
+        form: the keys and types to check.
+        schema: the expected number under "schema"; a document without the key passes.
+        source: the name of the document in messages.
 
     Raises:
         InputError: names the source and the key.

@@ -1,4 +1,4 @@
-"""What a configuration is made of, beside the settings that each plugin has of its own."""
+"""The parts of a configuration that belong to no plugin, and the base classes of plugin settings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # normal numbers of si
 
 
 class Strict(pydantic.BaseModel):
-    """Base of every configuration class: frozen, strict, no unknown fields, numbers of single precision."""
+    """Base of every configuration class: frozen, strict, without unknown fields, float32 numbers."""
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    # what a run had before a setting existed, where that is another value than the default
+    # setting -> its value in runs older than the setting, if that differs from the default
     before: ClassVar[Mapping[str, Any]] = {}
     # settings of a family that decide about its tasks, and not about what its skills act in
     of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward"})
@@ -26,24 +26,24 @@ class Strict(pydantic.BaseModel):
     @pydantic.field_validator("*")
     @classmethod
     def _single_precision(cls, value: Any) -> Any:
-        """Arrays are of single precision, where other numbers would become infinite, or 0."""
+        """Refuse numbers that become infinite or 0 in float32 arrays."""
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and number and not SMALLEST <= abs(number) <= LARGEST:
                 raise ValueError(f"must be 0 or from {SMALLEST:.1e} to {LARGEST:.1e} in size")
         return value
 
     def unused(self) -> dict[str, str]:
-        """Settings that do nothing beside the others here: name -> why, as in "but outer is clipped"."""
+        """Settings that have no effect beside the others: name -> reason, as in "but outer is clipped"."""
         return {}
 
 
 class AlgorithmConfig(Strict):
-    """Base of every algorithm's settings, and what the rest of the package has to know of it."""
+    """Base of every algorithm's settings, with what the package must know about the algorithm."""
 
-    command: ClassVar[str]  # which trains it
-    takes_bonus: ClassVar[bool] = False  # whether it can learn from an exploration bonus
-    inner_loop: ClassVar[bool] = False  # whether it has updates that [evaluation] may replace
-    has_latent: ClassVar[bool] = False  # whether these updates can move a latent
+    command: ClassVar[str]  # the command that trains it
+    takes_bonus: ClassVar[bool] = False  # whether it supports an exploration bonus
+    inner_loop: ClassVar[bool] = False  # whether it has inner updates, which [evaluation] may replace
+    has_latent: ClassVar[bool] = False  # whether inner updates can adapt a latent
     searches: ClassVar[bool] = False  # whether it adapts by searching skills, and in no other way
 
 
@@ -52,21 +52,24 @@ class Hierarchy(Strict):
 
     skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
     use: Literal["act", "start"] = pydantic.Field(
-        default="act", description="act through the skills, or start as the best one and learn on from there"
+        default="act",
+        description="act through the skills, or start from the best skill and learn with raw actions",
     )
     steps_per_skill: int = pydantic.Field(
-        default=10, gt=0, le=10_000, description="environment steps one skill runs"
+        default=10, gt=0, le=10_000, description="environment steps for which a chosen skill runs"
     )
-    stochastic: bool = pydantic.Field(default=True, description="sample the actions of a skill")
+    stochastic: bool = pydantic.Field(
+        default=True, description="whether skills sample their actions or take the most likely ones"
+    )
 
     def unused(self) -> dict[str, str]:
-        """A policy that starts as a skill acts by itself."""
+        """A policy that starts from a skill does not act through skills."""
         acts = self.use == "act"
         return {} if acts else dict.fromkeys(("steps_per_skill", "stochastic"), "hierarchy.use is start")
 
 
 class Training(Strict):
-    """How long to train, and from which seeds."""
+    """Length of training, and seeds."""
 
     epochs: int = pydantic.Field(gt=0, le=10_000_000, description="epochs; metrics are written once in each")
     updates_per_epoch: int = pydantic.Field(default=1, gt=0, le=1_000_000, description="updates in one epoch")
@@ -76,11 +79,12 @@ class Training(Strict):
         default=1, gt=0, le=4096, description="seeds trained side by side in one program"
     )
     action_repeat: int = pydantic.Field(
-        default=1, gt=0, le=10_000, description="environment steps an action is held"
+        default=1, gt=0, le=10_000, description="environment steps for which each action repeats"
     )
 
 
-SCHEDULE = ("step_decay", "step_hold", "step_floor")  # of an algorithm, and of an evaluation in its place
+# Settings of an algorithm that an evaluation may replace.
+SCHEDULE = ("step_decay", "step_hold", "step_floor")
 BY_RULE = (
     "rule",
     "relabel",
@@ -250,11 +254,11 @@ class Evaluation(Strict):
 
 
 class Experiment(Strict):
-    """Everything a run depends on; equal experiments give equal runs."""
+    """All settings of a run; equal experiments give equal runs."""
 
-    family: Any  # the Config of its module
-    algorithm: Any  # likewise
-    bonus: Any = None  # likewise
+    family: Any  # the plugin's Config
+    algorithm: Any  # the plugin's Config
+    bonus: Any = None  # the plugin's Config, or None
     hierarchy: Hierarchy | None = None
     training: Training
     evaluation: Evaluation

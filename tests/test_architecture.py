@@ -48,7 +48,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "runner.progress": "cli/test_train.py",
     "runner.describe": "runner/test_evaluate.py",
     # seen in a picture or a page
-    "environment.film": "runner/test_render.py",
+    "environment.frames": "runner/test_render.py",
     "report.viewer.__init__": "report/test_viewer.py",
     "report.viewer.episodes": "runner/test_render.py",
     "report.page": "report/test_comparison.py",

@@ -23,7 +23,7 @@ PAGES = [README, CONTRIBUTING, *GUIDE.values()]
 USE = {"skills", "meta-training", "evaluation", "families", "bonuses", "presets", "runs", "python"}
 TOPICS = USE | {"extending", "glossary"}
 COMMAND = typer.main.get_command(main.app)
-MAX_WORDS = 30  # of a sentence
+MAX_WORDS = 25  # of a sentence
 MAX_CELL = 120  # characters of a table's cell
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
@@ -205,6 +205,13 @@ def test_a_long_sentence_is_seen(tmp_path):
         "# Title\n\nShort. " + "a [b](c) `d e f` " * 11 + "end.\n\n| " + "cell " * 40 + "|\n- item\n- item"
     )
     assert [len(sentence.split()) for sentence in sentences(page) if sentence] == [1, 34, 2, 2]
+
+
+def test_the_glossary_defines_each_term_once_and_every_number_of_an_evaluation():
+    terms = re.findall(r"^- \*\*(.+?)\*\*: ", GUIDE["glossary"].read_text(), re.MULTILINE)
+    assert len({*terms}) == len(terms)
+    numbers = {row[0].strip("`").capitalize() for row in table_of(GUIDE["evaluation"], "Number | Meaning")}
+    assert {number for number in numbers if "_" not in number} <= {*terms}
 
 
 @each_page

@@ -1,9 +1,9 @@
-"""Exploration bonuses: how a family comes to carry one, and what the bonuses share.
+"""What the exploration bonuses share, and how a family gets one.
 
     ppo(bonus(ant_maze, rnd))        sac(bonus(lift(ant_maze, skills), counts))
 
-`bonus` takes a family and gives a family, as `lift` and `repeat` do.  It comes last, so that the bonus is
-made for the steps and the actions that the learner meets.
+`environment.composition.bonus` maps a family to a family, as `lift` and `repeat` do.  It is applied last, so
+that the bonus sees the steps and the actions of the learner.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Config(Strict):
     """Settings that every bonus has."""
 
-    weight: float = Field(0.1, ge=0, le=1000, description="factor of the bonus beside the family's reward")
+    weight: float = Field(0.1, ge=0, le=1000, description="factor of the bonus, which is added to the reward")
     observe: str = Field("identity", description="feature of the observation that the bonus sees")
 
 
@@ -34,22 +34,23 @@ class NetworkConfig(Config):
     """Settings of a bonus that trains networks."""
 
     hidden: networks.Hidden = Field((64, 64), strict=False, description="units per hidden layer")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of the bonus's networks (Adam)")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="learning rate of the bonus's networks (Adam)")
     gradient_steps: int = Field(16, gt=0, le=100_000, description="gradient steps per update")
     batch_size: int = Field(256, gt=0, le=1_000_000, description="steps per gradient step")
 
 
-def scaled(scale: Moments, surprise: Array) -> Array:
-    """A surprise [...] by its running root mean square, so that weights mean alike whatever its units.
+def scaled(scale: Moments, error: Array) -> Array:
+    """A prediction error [...] divided by its running root mean square.
 
-    `scale` is of vectors [1].
+    So `bonus.weight` has the same meaning for any unit of the error.  `scale` holds the moments [1] of the
+    error.
     """
-    return surprise / jnp.sqrt(scale.mean[0] ** 2 + scale.variance[0] + 1e-12)
+    return error / jnp.sqrt(scale.mean[0] ** 2 + scale.variance[0] + 1e-12)
 
 
-def rescale(scale: Moments, surprise: Array, valid: Array) -> Moments:
-    """The scale with the surprise [...] of new steps taken in."""
-    return moments.absorb(scale, surprise[..., None], valid)
+def rescale(scale: Moments, error: Array, valid: Array) -> Moments:
+    """The moments of the error after the errors [...] of new steps."""
+    return moments.absorb(scale, error[..., None], valid)
 
 
 def fit(
@@ -60,27 +61,27 @@ def fit(
     optimizer: Any,
     steps: Transition,
 ) -> tuple[Params, Any, Metrics]:
-    """Gradient steps (Adam) on batches of the steps, drawn evenly.
+    """Gradient steps (Adam) on batches of steps, drawn uniformly.
 
     Args:
         key: draws the batches.
-        config: how many, how large, how fast.
-        loss: of parameters and steps [B]; leaves out those that are not valid.
-        params: at the start.
-        optimizer: state of `optax.adam` for them.
+        config: number and size of the batches, and the learning rate.
+        loss: of parameters and a batch [B]; must ignore steps with valid = 0.
+        params: initial parameters.
+        optimizer: state of `optax.adam` for `params`.
         steps: leaves [..., leaf].
 
     Returns:
-        parameters, optimizer and mean metrics.
+        parameters, optimizer state, and metrics averaged over the gradient steps.
     """
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[steps.valid.ndim :]), steps)
     count = flat.valid.shape[0]
 
-    def step(now: tuple[Params, Any], t: Array) -> tuple[tuple[Params, Any], Metrics]:
-        params, optimizer = now
+    def step(carry: tuple[Params, Any], t: Array) -> tuple[tuple[Params, Any], Metrics]:
+        params, optimizer = carry
         rows = jax.random.randint(jax.random.fold_in(key, t), (config.batch_size,), 0, count)
-        some = jax.tree.map(lambda x: x[rows], flat)
-        (_, metrics), grads = jax.value_and_grad(loss, has_aux=True)(params, some)
+        batch = jax.tree.map(lambda x: x[rows], flat)
+        (_, metrics), grads = jax.value_and_grad(loss, has_aux=True)(params, batch)
         updates, optimizer = optax.adam(config.learning_rate).update(grads, optimizer)
         return (optax.apply_updates(params, updates), optimizer), metrics
 

@@ -1,9 +1,8 @@
 """Visit counts: 1 / sqrt(n) of a discrete code of the state (Tang et al. 2017, 1611.04717).
 
-The code is a cell of a grid over a feature, or SimHash: the signs of random projections.  A constant is
-appended before they are taken, so that a code tells how far a state lies from the origin as well as in
-which direction.  n counts the visit that is asked about
-too: a state that was not learned of before is worth 1.
+The code is a cell of a grid over a feature, or SimHash: the signs of random projections of the feature.  A
+constant is appended to the feature, so that SimHash also separates states along one ray from the origin.  The
+count n includes the visit that is rewarded, so a new state earns 1.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from hmrl_cli.types import Bonus, TaskFamily, Transition
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics
 
-MIN_SIDE = 3  # bits of a grid in each direction
+MIN_SIDE = 3  # least bits of a grid's code for each dimension of the feature
 
 
 class Config(_shared.Config):
@@ -29,17 +28,19 @@ class Config(_shared.Config):
 
     name: Literal["counts"] = "counts"
     observe: str = Field("xy", description="feature of the observation whose values are counted")
-    code: Literal["grid", "simhash"] = Field("grid", description="what counts as the same state")
+    code: Literal["grid", "simhash"] = Field(
+        "grid", description="states with the same code are counted as one state"
+    )
     cell: float = Field(
-        0.25, gt=0, description="side of a grid's cell, or what SimHash takes for 1, in the feature's units"
+        0.25, gt=0, description="side of a grid's cell, or the unit of SimHash, in the feature's units"
     )
     bits: int = Field(16, ge=1, le=24, description="binary logarithm of the size of the table of counts")
 
 
 class State(NamedTuple):
-    """Everything that the bonus carries on."""
+    """State of the bonus."""
 
-    projection: Array  # [D + 1, bits]  of SimHash; a grid does not look at it
+    projection: Array  # [D + 1, bits]  of SimHash; a grid does not use it
     table: Array  # [2 ** bits] int32  visits of every code
 
 
@@ -48,17 +49,18 @@ class Counts(NamedTuple):
 
     config: Config
     family: TaskFamily
-    size: int  # D, of the feature
+    size: int  # D, the size of the feature
 
     def init(self, key: Key) -> State:
-        """No visits."""
+        """A table without visits."""
         projection = jax.random.normal(key, (self.size + 1, self.config.bits))
         return State(projection, jnp.zeros(2**self.config.bits, jnp.int32))
 
     def code(self, state: State, obs: Array) -> Array:
-        """Index into the table [...] of observations [..., obs_size].
+        """Index [...] into the table, for observations [..., obs_size].
 
-        Cells of a grid share an index only if they are a whole 2^(bits // D) cells apart.
+        Two cells of a grid share an index only if their distance along each axis is a multiple of
+        2^(bits // D) cells.
         """
         x = self.family.features[self.config.observe](obs) / self.config.cell
         if self.config.code == "simhash":
@@ -66,7 +68,7 @@ class Counts(NamedTuple):
             signs = (x @ state.projection > 0).astype(jnp.int32)
             return jnp.sum(signs << jnp.arange(self.config.bits), axis=-1)
         bits = self.config.bits // self.size
-        # clipped only to stay an integer
+        # clipped so that the conversion to int32 is exact
         cell = jnp.clip(jnp.floor(x), -(2.0**24), 2.0**24).astype(jnp.int32) % 2**bits
         return jnp.sum(cell << bits * jnp.arange(self.size), axis=-1)
 
@@ -76,7 +78,7 @@ class Counts(NamedTuple):
         return 1.0 / jnp.sqrt(visits.astype(jnp.float32))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
-        """Count the states that the steps led to."""
+        """Count the states after the steps, s'."""
         table = state.table.at[self.code(state, steps.next_obs)].add(steps.valid.astype(jnp.int32))
         first = state.table[self.code(state, steps.next_obs)] == 0
         metrics = {
@@ -89,7 +91,8 @@ class Counts(NamedTuple):
 def make(config: Config, family: TaskFamily) -> Bonus:
     """The bonus for a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, or that is too large for a grid.
+    Raises:
+        ValueError: the family lacks the feature, or the feature is too large for a grid.
     """
     size = feature_size(family, "bonus.observe", config.observe)
     if config.code == "grid" and config.bits // size < MIN_SIDE:

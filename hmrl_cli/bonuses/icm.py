@@ -1,9 +1,9 @@
 """Curiosity: the error of a forward model in learned features (Pathak et al. 2017, 1705.05363).
 
-Features phi are trained to tell the action from phi(s) and phi(s'), and by nothing else, so they need not
-keep what no action has to do with; in the paper (eq. 7) the forward error shapes them as well.  The error
-1/2 |phi'(phi(s), a) - phi(s')|^2 is divided by its running root mean square, because the scale of phi is
-free.
+An inverse model predicts the action from phi(s) and phi(s').  Only its loss trains the features phi, so phi
+may ignore what no action affects.  In the paper (eq. 7) the forward error trains phi too.  The bonus is the
+error 1/2 |phi'(phi(s), a) - phi(s')|^2 of the forward model.  The error is divided by its running root mean
+square, because the scale of phi is arbitrary.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Config(_shared.NetworkConfig):
 
 
 class State(NamedTuple):
-    """Everything that the bonus carries on."""
+    """State of the bonus."""
 
     params: Params  # of "encoder", "inverse" and "forward"
     optimizer: Any
-    observed: Moments  # of the family's feature
+    observed: Moments  # of the observed feature
     scale: Moments  # of the forward error
 
 
@@ -58,12 +58,12 @@ class ICM(NamedTuple):
         return State(params, optimizer, moments.initial(self.size), moments.initial(1))
 
     def encode(self, state: State, params: Params, obs: Array) -> Array:
-        """phi [..., feature_size] of observations [..., obs_size]."""
+        """phi [..., feature_size] for observations [..., obs_size]."""
         x = moments.normalize(state.observed, self.family.features[self.config.observe](obs))
         return self.parts["encoder"].apply(params["encoder"], x)
 
     def invert(self, params: Params, before: Array, after: Array) -> Policy:
-        """q(a | phi(s), phi(s'))."""
+        """The inverse model q(a | phi(s), phi(s'))."""
         out = self.parts["inverse"].apply(params["inverse"], jnp.concatenate([before, after], axis=-1))
         if isinstance(self.family.action, Discrete):
             return Categorical(out)
@@ -71,35 +71,35 @@ class ICM(NamedTuple):
         return Gaussian(mean, jnp.clip(log_std, -3.0, 2.0))
 
     def error(self, params: Params, before: Array, action: Array, after: Array) -> Array:
-        """1/2 |phi'(phi(s), a) - phi(s')|^2 [...]."""
+        """The forward error 1/2 |phi'(phi(s), a) - phi(s')|^2 [...]."""
         x = jnp.concatenate([before, networks.action_code(self.family.action, action)], axis=-1)
         return 0.5 * jnp.sum((self.parts["forward"].apply(params["forward"], x) - after) ** 2, axis=-1)
 
-    def surprise(self, state: State, steps: Transition) -> Array:
-        """The forward model's error [...]."""
+    def forward_error(self, state: State, steps: Transition) -> Array:
+        """The forward error of steps [...]."""
         before, after = (self.encode(state, state.params, obs) for obs in (steps.obs, steps.next_obs))
         return self.error(state.params, before, steps.action, after)
 
     def reward(self, state: State, steps: Transition) -> Array:
-        """The forward model's error, scaled [...]."""
-        return _shared.scaled(state.scale, self.surprise(state, steps))
+        """The scaled forward error [...]."""
+        return _shared.scaled(state.scale, self.forward_error(state, steps))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
-        """Learn features, inverse and forward model together."""
+        """Train features, inverse and forward model together."""
         feature = self.family.features[self.config.observe](steps.next_obs)
         state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
-        surprise = self.surprise(state, steps)
-        state = state._replace(scale=_shared.rescale(state.scale, surprise, steps.valid))
+        error = self.forward_error(state, steps)
+        state = state._replace(scale=_shared.rescale(state.scale, error, steps.valid))
 
-        def loss(params: Params, some: Transition) -> tuple[Array, Metrics]:
-            before, after = (self.encode(state, params, obs) for obs in (some.obs, some.next_obs))
-            action = some.action
+        def loss(params: Params, batch: Transition) -> tuple[Array, Metrics]:
+            before, after = (self.encode(state, params, obs) for obs in (batch.obs, batch.next_obs))
+            action = batch.action
             if not isinstance(self.family.action, Discrete):
                 action = networks.action_code(self.family.action, action)
-            inverse = -masked_mean(self.invert(params, before, after).log_prob(action), some.valid)
+            inverse = -masked_mean(self.invert(params, before, after).log_prob(action), batch.valid)
             fixed = jax.lax.stop_gradient((before, after))
-            forward = masked_mean(self.error(params, fixed[0], some.action, fixed[1]), some.valid)
-            # no parameter sees both, and Adam makes up for a factor: there is nothing to weigh
+            forward = masked_mean(self.error(params, fixed[0], batch.action, fixed[1]), batch.valid)
+            # the losses share no parameter and Adam is scale-free, so a weight would change nothing
             return inverse + forward, {"inverse_loss": inverse, "forward_loss": forward}
 
         params, optimizer, metrics = _shared.fit(key, self.config, loss, state.params, state.optimizer, steps)
@@ -109,15 +109,16 @@ class ICM(NamedTuple):
 def make(config: Config, family: TaskFamily) -> Bonus:
     """The bonus for a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have.
+    Raises:
+        ValueError: the family lacks the feature.
     """
     size = feature_size(family, "bonus.observe", config.observe)
-    told, actions = config.feature_size, family.action.size
-    answer = actions if isinstance(family.action, Discrete) else 2 * actions
+    encoded, actions = config.feature_size, family.action.size
+    prediction = actions if isinstance(family.action, Discrete) else 2 * actions
     parts = {
-        "encoder": networks.mlp(size, config.hidden, told),
-        "inverse": networks.mlp(2 * told, config.hidden, answer),
-        "forward": networks.mlp(told + actions, config.hidden, told),
+        "encoder": networks.mlp(size, config.hidden, encoded),
+        "inverse": networks.mlp(2 * encoded, config.hidden, prediction),
+        "forward": networks.mlp(encoded + actions, config.hidden, encoded),
     }
     icm = ICM(config, family, parts, size)
     return Bonus(config.weight, icm.init, icm.reward, icm.learn)

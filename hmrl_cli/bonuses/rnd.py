@@ -1,10 +1,14 @@
 """Random network distillation: the error in predicting a random network (Burda et al. 2018, 1810.12894).
 
-Observations are normalised by running moments.  The error is divided by its running root mean square, where
-the paper divides by the standard deviation of intrinsic returns.  A learner judges the sum of reward and
-bonus by one critic with one discount, where the authors have a value head and a discount for each (sec. 2.3),
-and its bonus ends with the episode, where theirs goes on.  The biases of the random network are random
-too: without them it would be linear along every ray, and what is learned near the origin would hold far away.
+Observations are normalised by running moments.  There are three differences from the paper:
+
+* The error is divided by its running root mean square.  The paper divides by the standard deviation of the
+  intrinsic returns.
+* One critic with one discount estimates the sum of reward and bonus.  The paper has two (sec. 2.3).
+* The bonus ends with the episode.  In the paper intrinsic returns continue across episodes.
+
+The biases of the random network are random too.  Without biases the network would be linear along every ray,
+and a prediction learned near the origin would hold far away.
 """
 
 from __future__ import annotations
@@ -29,13 +33,13 @@ class Config(_shared.NetworkConfig):
     """Settings of random network distillation."""
 
     name: Literal["rnd"] = "rnd"
-    output_size: int = Field(32, gt=0, le=65_536, description="numbers that the random network gives")
+    output_size: int = Field(32, gt=0, le=65_536, description="size of the random network's output")
 
 
 class State(NamedTuple):
-    """Everything that the bonus carries on."""
+    """State of the bonus."""
 
-    target: Params  # never moves
+    target: Params  # the random network; never trained
     predictor: Params
     optimizer: Any
     observed: Moments  # of the feature
@@ -51,7 +55,7 @@ class RND(NamedTuple):
     size: int  # of the feature
 
     def init(self, key: Key) -> State:
-        """A target, and a predictor that knows nothing of it."""
+        """A random target and an untrained predictor."""
         target_key, bias_key, predictor_key = jax.random.split(key, 3)
         predictor = self.network.init(predictor_key)
         return State(
@@ -69,18 +73,18 @@ class RND(NamedTuple):
         return jnp.mean(difference**2, axis=-1)
 
     def reward(self, state: State, steps: Transition) -> Array:
-        """The error at s', scaled [...]."""
+        """The scaled error [...] at s'."""
         return _shared.scaled(state.scale, self.error(state, state.predictor, steps.next_obs))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
-        """Take the states in that the steps led to, and predict the target better there."""
+        """Train the predictor on the states after the steps, s'."""
         feature = self.family.features[self.config.observe](steps.next_obs)
         state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
-        surprise = self.error(state, state.predictor, steps.next_obs)
-        state = state._replace(scale=_shared.rescale(state.scale, surprise, steps.valid))
+        error = self.error(state, state.predictor, steps.next_obs)
+        state = state._replace(scale=_shared.rescale(state.scale, error, steps.valid))
 
-        def loss(predictor: Params, some: Transition) -> tuple[Array, Metrics]:
-            mean = masked_mean(self.error(state, predictor, some.next_obs), some.valid)
+        def loss(predictor: Params, batch: Transition) -> tuple[Array, Metrics]:
+            mean = masked_mean(self.error(state, predictor, batch.next_obs), batch.valid)
             return mean, {"predictor_loss": mean}
 
         predictor, optimizer, metrics = _shared.fit(
@@ -102,7 +106,8 @@ def _with_random_biases(key: Key, params: Params) -> Params:
 def make(config: Config, family: TaskFamily) -> Bonus:
     """The bonus for a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have.
+    Raises:
+        ValueError: the family lacks the feature.
     """
     size = feature_size(family, "bonus.observe", config.observe)
     rnd = RND(config, family, networks.mlp(size, config.hidden, config.output_size), size)

@@ -1,1 +1,1 @@
-"""Programs and devices: epochs, sharing of work, finiteness."""
+"""Compiled epochs, sharding over devices, and checks for finite numbers."""

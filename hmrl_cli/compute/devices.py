@@ -1,7 +1,7 @@
-"""Work that is shared among devices: the cores of a processor, or several GPUs.
+"""Sharding of one seed's rows (episodes or tasks) over devices: CPU cores or GPUs.
 
-Seeds are spread by `epochs.make_epoch`.  Inside of a seed, rows (episodes, tasks) either run side by side and
-come back to every device, or stay where they are and only means of what was made of them are exchanged.
+`side_by_side` runs each row on one device and copies the results to all devices.  `in_shares` leaves the
+results where they are, and the devices exchange only means.  `epochs.make_epoch` spreads whole seeds.
 """
 
 from __future__ import annotations
@@ -18,18 +18,26 @@ if TYPE_CHECKING:
 
 
 def mesh_for(rows: int) -> Any:
-    """A mesh of as many devices as divide `rows` evenly; None if that is one."""
+    """A mesh of gcd(devices, rows) devices, so that each has equally many rows; None for one device."""
     count = math.gcd(len(jax.devices()), rows)
     return jax.sharding.Mesh(np.array(jax.devices()[:count]), ("rows",)) if count > 1 else None
 
 
 def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int = 0) -> Any:
-    """`run(shared, *one)` for every row of `each`, leaves [N, ...], spread evenly over the devices.
+    """`run(shared, *row)` for each of N rows, spread evenly over the devices.
 
-    A physics step of a few dozen bodies is too small to be shared among the cores of a processor, episodes
-    are not: each core runs some of them.  What comes back, leaves [N, ...], is on every device, so that what
-    follows runs as it would on one.  A device runs `at_once` rows at a time; 0: all that it has.  Where the
-    devices already have seeds of their own, each runs all rows of those.
+    A physics step of a few dozen bodies is too small to split over CPU cores, so each core runs whole rows.
+    Every device gets all results, and the program continues as on one device.  If the devices already hold
+    different seeds, each runs all rows of its own seeds.
+
+    Args:
+        run: a function of one row.
+        shared: the same for all rows.
+        each: pytrees with leaves [N, ...].
+        at_once: rows that a device runs at a time; 0 runs all of its rows.
+
+    Returns:
+        results, leaves [N, ...].
     """
 
     def over_rows(shared: Any, *each: Any) -> Any:
@@ -40,24 +48,29 @@ def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int 
     mesh = mesh_for(jax.tree.leaves(each)[0].shape[0])
     if mesh is None or jax.sharding.get_abstract_mesh().manual_axes:
         return over_rows(shared, *each)
-    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*mesh.axis_names)
+    replicated, sharded = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(*mesh.axis_names)
     spread = jax.shard_map(
         lambda *args: _pack(over_rows(*args)),
         mesh=mesh,
-        in_specs=(everywhere, *[apart] * len(each)),
-        out_specs=apart,
+        in_specs=(replicated, *[sharded] * len(each)),
+        out_specs=sharded,
         check_vma=False,
     )
-    gathered = jax.sharding.NamedSharding(mesh, everywhere)
+    gathered = jax.sharding.NamedSharding(mesh, replicated)
     packed = jax.lax.with_sharding_constraint(spread(shared, *each), gathered)
     return _unpack(packed, jax.eval_shape(over_rows, shared, *each))
 
 
 def in_shares(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
-    """`run(mean, shared, *share)`, every device with its share of the rows of `each`, leaves [N, ...].
+    """`run(mean, shared, *share)` on every device, with the device's share of N rows.
 
-    `mean(tree)` averages over the devices.  What `run` returns must be the same on all of them: made from
-    `shared` and from means, which have to follow from one another (see `_pack`).
+    `run` must return the same on all devices, so it may return only functions of `shared` and of means.  Each
+    mean must depend on the mean before it (see `_pack`).
+
+    Args:
+        run: its argument `mean(tree)` averages a tree over the devices.
+        shared: the same on all devices.
+        each: pytrees with leaves [N, ...].
     """
     mesh = mesh_for(jax.tree.leaves(each)[0].shape[0])
     if mesh is None or jax.sharding.get_abstract_mesh().manual_axes:
@@ -70,31 +83,31 @@ def in_shares(run: Callable[..., Any], shared: Any, *each: Any) -> Any:
         flat, back = ravel_pytree(tree)
         return back(jax.lax.pmean(flat, name))
 
-    everywhere, apart = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(name)
-    specs = (everywhere, *[apart] * len(each))
+    replicated, sharded = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(name)
+    specs = (replicated, *[sharded] * len(each))
     spread = jax.shard_map(
-        functools.partial(run, mean), mesh=mesh, in_specs=specs, out_specs=everywhere, check_vma=False
+        functools.partial(run, mean), mesh=mesh, in_specs=specs, out_specs=replicated, check_vma=False
     )
     return spread(shared, *each)
 
 
-def one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of LAPACK's that a processor applies to one batch element at a time.
+def sequential_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A LAPACK function whose `vmap` is a loop on CPUs.
 
-    jaxlib hands the elements of a batch to the threads that its devices run on and waits for them: for ever,
-    where every thread runs a device.
+    jaxlib hands the elements of a batch to the threads on which its devices run, and waits for them.  If
+    every thread runs a device, jaxlib waits forever.
     """
     if jax.default_backend() != "cpu":
         return function
-    # all that is bound to a partial function stays with it
+    # the lambda hides arguments bound by functools.partial from sequential_vmap
     return jax.custom_batching.sequential_vmap(lambda *args: function(*args))
 
 
 def _pack(tree: Any) -> Array:
-    """Leaves [N, ...] of four bytes a number, or bool, as one array [N, K] uint32.
+    """Leaves [N, ...] of bools or 4-byte numbers as one array [N, K] uint32.
 
-    A processor's devices share a few threads, and each that waits for the others to send holds one.  One
-    array is sent at a time, and nobody waits for a thread; of several, all threads may come to wait.
+    CPU devices share a few threads.  A device that waits for data of the other devices occupies one thread.
+    With one array in flight at a time there are enough threads.  With several arrays, all threads may wait.
     """
 
     def bits(x: Array) -> Array:
@@ -105,7 +118,7 @@ def _pack(tree: Any) -> Array:
 
 
 def _unpack(packed: Array, like: Any) -> Any:
-    """What `_pack` was given, of shapes and dtypes `like`."""
+    """The inverse of `_pack`, for leaves with the shapes and dtypes of `like`."""
     leaves, structure = jax.tree.flatten(like)
     ends = np.cumsum([math.prod(x.shape[1:]) for x in leaves])[:-1].tolist()
 

@@ -15,38 +15,39 @@ if TYPE_CHECKING:
 
 
 class Streams(NamedTuple):
-    """Independent keys of one seed; what one stream draws never moves another."""
+    """Independent keys of one seed.  Draws from one stream do not affect another stream."""
 
     init: Key
     train: Key
     evaluate: Key
 
 
-class Report(NamedTuple):
-    """What the host learns of an epoch."""
+class EpochResult(NamedTuple):
+    """What an epoch returns to the host, for S seeds."""
 
-    epoch: int  # finished epochs
+    epoch: int  # number of finished epochs
     state: State  # leaves [S, ...], valid until the next epoch starts
     metrics: dict[str, Any]  # name -> numpy [S], means over the epoch's updates
-    finite: bool
-    seconds: float
+    finite: bool  # whether all numbers of state and metrics are
+    seconds: float  # wall time, s
 
 
 def streams(seeds: Any) -> Streams:
-    """The keys of every seed, leaves [S]."""
+    """The streams of all seeds [S], leaves [S]."""
     roots = jax.vmap(root_key)(jnp.asarray(seeds, jnp.uint32))
     return Streams(*(jax.vmap(lambda root, i=i: jax.random.fold_in(root, i))(roots) for i in range(3)))
 
 
 def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num_seeds: int = 1) -> Any:
-    """An epoch of all seeds in one program that donates its state.
+    """An epoch of all seeds as one compiled program that donates its state.
 
-    Seeds share nothing: where their number is a multiple of the devices', each has as many, and they never
-    wait for one another.  Otherwise all are on each device, for `step` to share out its work.
+    Seeds share nothing.  If the number of devices divides the number of seeds, each device trains as many
+    seeds and never waits for the others.  Otherwise every device has all seeds, and `step` may shard its
+    work.
 
     Args:
         step: (key, state, skills) -> (state, metrics) of one seed.
-        num_updates: steps per epoch.
+        num_updates: calls of `step` in one epoch.
         num_seeds: S.
 
     Returns:
@@ -55,8 +56,8 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
 
     def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
         def update(state: State, t: Any) -> tuple[State, Metrics]:
-            now = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-            return jax.vmap(step)(now, state, skills)
+            step_keys = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
+            return jax.vmap(step)(step_keys, state, skills)
 
         state, metrics = jax.lax.scan(update, state, jnp.arange(num_updates))
         metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
@@ -65,10 +66,10 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
     mesh = devices.mesh_for(num_seeds)
     if mesh is None or mesh.size < len(jax.devices()):
         return jax.jit(epoch, donate_argnums=1)
-    apart = jax.sharding.PartitionSpec(*mesh.axis_names)
-    where = jax.sharding.NamedSharding(mesh, apart)
-    spread = jax.shard_map(epoch, mesh=mesh, in_specs=apart, out_specs=apart, check_vma=False)
-    return jax.jit(spread, in_shardings=where, out_shardings=where, donate_argnums=1)
+    sharded = jax.sharding.PartitionSpec(*mesh.axis_names)
+    sharding = jax.sharding.NamedSharding(mesh, sharded)
+    spread = jax.shard_map(epoch, mesh=mesh, in_specs=sharded, out_specs=sharded, check_vma=False)
+    return jax.jit(spread, in_shardings=sharding, out_shardings=sharding, donate_argnums=1)
 
 
 def fit(
@@ -79,17 +80,18 @@ def fit(
     *,
     start: int,
     num_epochs: int,
-    after_epoch: Callable[[Report], None],
+    after_epoch: Callable[[EpochResult], None],
 ) -> State:
-    """Run epochs start .. num_epochs - 1; `after_epoch` stops them by raising.
+    """Run the epochs start .. num_epochs - 1 and return the last state.
 
-    The key of an epoch depends on its number alone, so a resumed run continues exactly.
+    `after_epoch` receives each result.  It ends the training by raising.  The key of an epoch depends only on
+    the epoch's number, so a resumed run continues exactly.
     """
     for number in range(start, num_epochs):
-        began = time.perf_counter()
-        now = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
-        state, metrics, finite = epoch(now, state, skills)
+        start_time = time.perf_counter()
+        epoch_keys = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
+        state, metrics, finite = epoch(epoch_keys, state, skills)
         host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
         is_finite = bool(np.asarray(finite).all())
-        after_epoch(Report(number + 1, state, host_metrics, is_finite, time.perf_counter() - began))
+        after_epoch(EpochResult(number + 1, state, host_metrics, is_finite, time.perf_counter() - start_time))
     return state

@@ -1,4 +1,4 @@
-"""Whether numbers are finite, and which are not."""
+"""Checks for finite numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from hmrl_cli.lazy import jax, jnp, np
 
 
 def check_finite(**results: Any) -> None:
-    """Raise Diverged with the name of a result, [seed, ...], that is not finite, and where."""
+    """Raise Diverged for a result [seed, ...] with a number that is not finite.
+
+    The message has the name of the result and the index of the number.
+    """
     for name, value in results.items():
         bad = np.argwhere(~np.isfinite(value))
         if len(bad):

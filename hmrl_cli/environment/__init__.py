@@ -1,1 +1,1 @@
-"""Episodes: rollouts, compositions of families, features and films."""
+"""Episodes: rollouts, compositions of families, features and frames."""

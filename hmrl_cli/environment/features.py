@@ -1,4 +1,4 @@
-"""Features of a family, as settings name them."""
+"""The features of a family that settings name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 
 
 def feature_size(family: TaskFamily, setting: str, feature: str) -> int:
-    """Size of a feature that a setting (its dotted path) names.
+    """Size of the feature that a setting names.
 
-    Raises ValueError where the family lacks it.
+    Args:
+        family: plain or lifted.
+        setting: dotted path of the setting, for the message.
+        feature: name of the feature.
+
+    Raises:
+        ValueError: the family lacks the feature.
     """
     if feature not in family.features:
         known = ", ".join(sorted(family.features))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hmrl_cli.environment.film import Film, frame
+from hmrl_cli.environment.frames import Frames, frame
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import take
@@ -26,7 +26,7 @@ class SkillEpisodes(NamedTuple):
     obs: Array  # [M, N, T + 1, obs_size]  from the reset on
     log_prob: Array  # [M, N, T]  of sampled actions
     valid: Array  # [M, N, T]  0 after an early end
-    film: Film  # leaves [M, N, T + 1, ...]
+    frames: Frames  # leaves [M, N, T + 1, ...]
 
 
 def run_skills(
@@ -51,9 +51,9 @@ def run_skills(
             return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done, shot)
 
         _, steps = jax.lax.scan(step, start, jnp.arange(family.horizon))
-        first, rest = (start.obs, frame(family, start, task)), (steps.obs, steps.film)
+        first, rest = (start.obs, frame(family, start, task)), (steps.obs, steps.frames)
         obs, shots = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
-        return steps._replace(obs=obs, film=shots)
+        return steps._replace(obs=obs, frames=shots)
 
     keys = jax.random.split(key, (len(library.examples), num_episodes))
     return jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, library.examples)
@@ -68,11 +68,11 @@ def skill_diagnostics(
     *,
     num_episodes: int,
     deterministic: bool = False,
-) -> tuple[dict[str, Array], Array, Film]:
+) -> tuple[dict[str, Array], Array, Frames]:
     """What the skills of one seed do, for the M examples of the library.
 
     Returns:
-        numbers, paths [M, N, T + 1, 2], and a film of each skill's first episode, leaves [M, T + 1, ...].
+        numbers, paths [M, N, T + 1, 2], and frames of each skill's first episode, leaves [M, T + 1, ...].
 
     The numbers:
 
@@ -88,7 +88,7 @@ def skill_diagnostics(
       which a family clips, so that it may exceed log 2 per dimension.
     """
     library = learner.skills(learner.freeze(state))
-    obs, log_prob, valid, films = run_skills(key, family, library, task, num_episodes, deterministic)
+    obs, log_prob, valid, frames = run_skills(key, family, library, task, num_episodes, deterministic)
     count = valid.sum()
     log_q = learner.discriminate(state, obs)  # [M, N, T, M]
     own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
@@ -110,7 +110,7 @@ def skill_diagnostics(
             "action_entropy": -jnp.sum(log_prob * valid) / count,
         },
         paths,
-        jax.tree.map(lambda x: x[:, 0], films),
+        jax.tree.map(lambda x: x[:, 0], frames),
     )
 
 

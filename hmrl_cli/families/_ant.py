@@ -1,4 +1,4 @@
-"""Brax's ant, and the scripted trot that takes it anywhere."""
+"""Brax's ant, and its scripted gaits."""
 
 from __future__ import annotations
 
@@ -15,65 +15,70 @@ from hmrl_cli.lazy import jax, jnp
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState
 
-Q_SIZE = 15  # x, y, z, quaternion, then hip and ankle of four legs
+Q_SIZE = 15  # x, y, z, quaternion, then hip and ankle angles of four legs
 HEALTHY = (0.2, 1.0)  # heights of the torso, m
-LEG_ANGLES = (0.25 * math.pi, 0.75 * math.pi, 1.25 * math.pi, 1.75 * math.pi)  # of legs 1 .. 4
-ANKLE_SIGNS = (1.0, -1.0, -1.0, 1.0)  # of the joint angle that lowers the foot
-SCENERY = 2  # the contact bit of what stands in the world; the floor's is 1
+LEG_ANGLES = (
+    0.25 * math.pi,
+    0.75 * math.pi,
+    1.25 * math.pi,
+    1.75 * math.pi,
+)  # rad, directions of legs 1 .. 4 from the torso
+ANKLE_SIGNS = (1.0, -1.0, -1.0, 1.0)  # sign of the ankle angle that lowers the foot
+SCENERY = 2  # contact bit of the scenery; the floor has bit 1
 SOLID = ("torso_geom", "left_foot_geom", "right_foot_geom", "third_foot_geom", "fourth_foot_geom")
-MOTOR_JOINTS = (6, 7, 0, 1, 2, 3, 4, 5)  # the joint of each motor in brax's ant.xml
+MOTOR_JOINTS = (6, 7, 0, 1, 2, 3, 4, 5)  # joint of each motor in brax's ant.xml
 
 
 class AntConfig(WalkerConfig):
-    """The settings that every ant has."""
+    """Settings of every ant."""
 
-    # 1024 ants under random bang-bang torques stay finite; at .05 / 5 spring explodes.
+    # s.  1024 ants under random bang-bang torques stay finite; at .05 / 5 spring diverges.
     longest_substep: ClassVar[float] = 0.05 / 6
 
     substeps: int = pydantic.Field(6, gt=0, le=100, description="physics steps in a control step")
-    gear: float = pydantic.Field(150.0, gt=0, le=1000, description="torque of an action of 1")
+    gear: float = pydantic.Field(150.0, gt=0, le=1000, description="torque of an action of 1, N m")
     control_cost: float = pydantic.Field(0.005, ge=0, le=10, description="weight of the squared action")
     ends_when_fallen: bool = pydantic.Field(
         True,
-        description="a torso below .2 m or above 1 m ends the episode, as in MAESN; METRA's goes on",
+        description="whether a torso below .2 m or above 1 m ends the episode; true in MAESN, false in METRA",
     )
 
 
 class Gait(NamedTuple):
-    """The numbers of a scripted gait."""
+    """Parameters of a scripted gait."""
 
     frequency: Any  # rad/s
-    hip: Any  # [2] rad, of the cosine and sine of the phase, as lift and reach
+    hip: Any  # [2] rad, coefficients of cosine and sine of the phase
     crouch: Any  # rad
     lean: Any  # rad
-    lift: Any  # [2]
-    reach: Any  # [2]
+    lift: Any  # [2] rad, likewise
+    reach: Any  # [2] rad, likewise
     stiffness: Any  # N m / rad
     damping: Any  # N m s / rad
-    phases: Any  # [3] rad, of legs 2, 3 and 4 against leg 1
+    phases: Any  # [3] rad, of legs 2, 3 and 4 relative to leg 1
 
 
-# Found once by the cross-entropy method, for goals all around the ant: in the default setting, and, for weak
-# motors, at 100 Hz for 2 s.
+# Found once by the cross-entropy method, for goals in all directions: with the default settings, and for weak
+# motors at 100 Hz for 2 s.
 DIAGONAL = (math.pi, 0.0, math.pi)
 PACED = (3.32, 0.131, 3.21)
 TROTS = {
     150.0: Gait(9.71, (0.525, -0.29), 0.689, -0.204, (-0.144, 0.22), (-0.314, 0.272), 246.0, 12.1, DIAGONAL),
     30.0: Gait(6.36, (-0.027, -1.04), 1.05, 0.005, (-0.081, 0.846), (-0.391, 0.873), 252.0, 11.8, PACED),
-}  # by the gear they were found for
+}  # by the gear that each was found for
 
 
 class Run(NamedTuple):
-    """The numbers of the scripted run: a gait for every speed."""
+    """Parameters of the scripted run: a gait that is linear in the pace."""
 
     rest: Gait  # at a pace of 0
     slope: Gait  # per m/s of pace
-    pace: float  # m/s, for a wanted speed of 1 m/s
-    catch_up: float  # 1/s, pace for every metre behind
-    aim: float  # how hard it steers back to the line y = 0
+    pace: float  # pace for a wanted speed of 1 m/s, m/s
+    catch_up: float  # pace for each metre behind the wanted position, 1/s
+    aim: float  # gain of the steering back to the line y = 0
 
 
-# Found once by the cross-entropy method, in the default setting, for speeds from .2 to 3.2 m/s.
+# Found once by the cross-entropy method, with the default settings, for speeds from .2 to 3.2 m/s.
 RUN = Run(
     rest=Gait(
         frequency=6.7,
@@ -105,14 +110,15 @@ MAX_PACE = 4.5  # m/s
 
 
 def ant(config: AntConfig, scenery: str = "") -> Walker:
-    """Return brax's ant: obs [29] = q [15], qd [14], action [8] motors.
+    """Return brax's ant: obs [29] = q [15], qd [14]; action [8] of motors.
 
-    With `ends_when_fallen` it has fallen below .2 m or above 1 m, which ends its episode and is no success.
-    `scenery` is MJCF of geoms that stand in the world; torso and feet collide with those whose conaffinity is
-    SCENERY.
+    With `ends_when_fallen`, a torso below .2 m or above 1 m has fallen.  A fall ends the episode without
+    success.  Brax's ant.xml has the armature and the damping of MAESN's joints.  The backends mjx and
+    generalized use both; spring and positional have no such terms.
 
-    The armature and the damping of MAESN's joints are in brax's ant.xml; the backends mjx and generalized
-    use them, spring and positional have no such terms.
+    Args:
+        config: settings of the body.
+        scenery: MJCF of fixed geoms; torso and feet collide with those of conaffinity SCENERY.
     """
     physics = _physics.load(
         _xml(config.gear, scenery), backend=config.backend, dt=config.dt, substeps=config.substeps
@@ -132,7 +138,7 @@ def _stands(obs: Array) -> Array:
 
 
 def _xml(gear: float, scenery: str) -> str:
-    """Return brax's ant with motors of the given gear, and the scenery around it."""
+    """Return MJCF of brax's ant with motors of the given gear, and the scenery."""
     root = ElementTree.fromstring(_physics.brax_model("ant"))
     for motor in root.iter("motor"):
         motor.set("gear", str(gear))
@@ -140,18 +146,21 @@ def _xml(gear: float, scenery: str) -> str:
         for geom in root.iter("geom"):
             if geom.get("name") in SOLID:
                 geom.set("contype", str(int(geom.get("contype", "0")) | SCENERY))
-        _physics.furnish(root, scenery)
+        _physics.add_scenery(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def walk_to(state: EnvState, place: Array, gear: float) -> Array:
-    """Trot to a place [2] and stand still there."""
+    """Return the action that trots to a place [2], m, and stands still there."""
     way = place - state.obs[:2]
     return trot(state, way, jnp.clip((jnp.linalg.norm(way) - 0.15) / 0.35, 0.0, 1.0), gear)
 
 
 def trot(state: EnvState, way: Array, stride: Array, gear: float) -> Array:
-    """Trot along `way` [2], of any length, with a stride of 0 to 1; the torso may face anywhere."""
+    """Return the action of a trot along the direction `way` [2], for any heading of the torso.
+
+    `stride` [] from 0 to 1 scales the steps.
+    """
     gait = TROTS[min(TROTS, key=lambda known: abs(known - gear))]
     hip, lift, reach = (stride * jnp.array(swing) for swing in (gait.hip, gait.lift, gait.reach))
     gait = gait._replace(hip=hip, lean=stride * gait.lean, lift=lift, reach=reach)
@@ -159,7 +168,7 @@ def trot(state: EnvState, way: Array, stride: Array, gear: float) -> Array:
 
 
 def run_at(state: EnvState, speed: Array, gear: float) -> Array:
-    """Run along x, at a mean speed from the start on of `speed`, m/s."""
+    """Return the action of a run along x whose mean speed since the start is `speed`, m/s."""
     behind = jnp.clip(speed * state.body.time - state.obs[0], -1.0, 1.0)
     pace = jnp.clip(RUN.pace * speed + RUN.catch_up * behind, 0.0, MAX_PACE)
     gait = jax.tree.map(lambda rest, slope: rest + pace * slope, RUN.rest, RUN.slope)
@@ -168,10 +177,10 @@ def run_at(state: EnvState, speed: Array, gear: float) -> Array:
 
 
 def _move_legs(state: EnvState, way: Array, gait: Gait, gear: float) -> Array:
-    """Move the legs so that the ant goes along `way` [2].
+    """Return the action of a gait along the direction `way` [2].
 
-    Each leg is told the direction of the way relative to its own: hips swing with its sine, ankles with its
-    cosine, and both follow their targets with a proportional-derivative law.
+    Each leg has an angle between the leg and `way`.  The leg's hip swings with the sine of this angle, its
+    ankle with the cosine.  A proportional-derivative controller follows the joint targets.
     """
     obs = state.obs
     w, x, y, z = obs[3:7]
@@ -183,6 +192,6 @@ def _move_legs(state: EnvState, way: Array, gait: Gait, gear: float) -> Array:
     hip = aside * (jnp.array(gait.hip) @ swing)
     ankle = gait.crouch + gait.lean * ahead
     ankle += jnp.array(gait.lift) @ swing + ahead * (jnp.array(gait.reach) @ swing)
-    target = jnp.stack([hip, jnp.array(ANKLE_SIGNS) * ankle], axis=1).reshape(8)  # [8], as the joints of q
+    target = jnp.stack([hip, jnp.array(ANKLE_SIGNS) * ankle], axis=1).reshape(8)  # [8], in the order of q
     torque = gait.stiffness * (target - obs[7:15]) - gait.damping * obs[21:29]
     return jnp.clip(torque / gear, -1.0, 1.0)[jnp.array(MOTOR_JOINTS)]

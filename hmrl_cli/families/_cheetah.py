@@ -1,4 +1,4 @@
-"""Brax's half-cheetah, made cheap, and the scripted gaits that it runs with."""
+"""Brax's half-cheetah with cheaper physics, and its scripted gaits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState
 
 Q_SIZE = 9  # x, z, pitch, then thigh, shin and foot of the back leg and of the front leg
-# N m at an action of 1, as brax's own half-cheetah has under spring and positional; mjx has the model's.
+# N m at an action of 1, as in brax's half-cheetah under spring and positional; mjx uses the model's gears.
 GEARS = (120, 90, 60, 120, 100, 100)
-SOLID = ("torso", "head", "bthigh", "bfoot", "fthigh", "ffoot")  # what the floor holds up
-LEGS = ("bshin", "bfoot", "fshin", "ffoot")  # what scenery with the conaffinity of OBSTACLE stops
+SOLID = ("torso", "head", "bthigh", "bfoot", "fthigh", "ffoot")  # geoms that collide with the floor
+LEGS = ("bshin", "bfoot", "fshin", "ffoot")  # geoms that collide with scenery of conaffinity OBSTACLE
 FLOOR, OBSTACLE = 1, 2  # MuJoCo's collision bits
-# Brax's own numbers, 20000, 10000 and 0.8, are unstable at fewer than 16 substeps.  Softer joints and moments
-# of inertia of 1 kg m^2 for every link (a scale of 1) stay finite at 4 and are three times as fast.
+# Brax's own values 20000, 10000 and 0.8 are unstable at fewer than 16 substeps.  These softer joints are
+# stable at 4 substeps and three times as fast.  A scale of 1 gives every link moments of inertia of 1 kg m^2.
 SPRINGS = {
     "constraint_stiffness": "4000",
     "constraint_limit_stiffness": "2000",
@@ -30,31 +30,31 @@ SPRINGS = {
 
 
 class CheetahConfig(WalkerConfig):
-    """The settings that every half-cheetah has."""
+    """Settings of every half-cheetah."""
 
-    # 1024 cheetahs under random bang-bang torques stay finite for 1000 steps; at .05 / 3 spring explodes.
-    # FORWARD and LEAP get about as far at .05 / 16.
+    # s.  1024 cheetahs under random bang-bang torques stay finite for 1000 steps; at .05 / 3 spring diverges.
+    # At .05 / 16, FORWARD and LEAP run about as far.
     longest_substep: ClassVar[float] = 0.05 / 4
 
-    # Not generalized: the gaits throw the body 2.6 m high, and it is four times as slow as mjx.  They were
-    # found under spring; under positional they are slower, under mjx they stumble.
+    # Not generalized: there the gaits throw the body 2.6 m high, at a quarter of the speed of mjx.  The gaits
+    # were found under spring.  They are slower under positional and stumble under mjx.
     backend: Literal["spring", "mjx", "positional"] = pydantic.Field("spring", description="Brax pipeline")
     substeps: int = pydantic.Field(4, gt=0, le=100, description="physics steps in a control step")
     control_cost: float = pydantic.Field(0.05, ge=0, le=10, description="weight of the squared action")
 
 
 class Gait(NamedTuple):
-    """The numbers of a scripted gait; the six joints are in the order of q."""
+    """Parameters of a scripted gait; the six joints are in the order of q."""
 
     frequency: float  # rad/s
     rest: tuple[float, ...]  # rad, around which the joints swing
-    cosine: tuple[float, ...]  # rad, of the phase
-    sine: tuple[float, ...]
-    stiffness: float  # 1/rad, in shares of the greatest torque
-    damping: float  # s/rad
+    cosine: tuple[float, ...]  # rad, coefficients of the cosine of the phase
+    sine: tuple[float, ...]  # rad, of the sine
+    stiffness: float  # 1/rad, as a share of the greatest torque
+    damping: float  # s/rad, likewise
 
 
-# Found once by the cross-entropy method, in the default setting: small even steps for all speeds, ...
+# Found once by the cross-entropy method, with the default settings.  Small even steps for all speeds:
 STEADY = Gait(
     frequency=27.4,
     rest=(0.249, -0.564, 0.417, -0.0795, -0.144, 0.267),
@@ -63,7 +63,7 @@ STEADY = Gait(
     stiffness=1.41,
     damping=0.0655,
 )
-# ... as fast as possible ahead, and back.
+# As fast as possible forward and backward:
 FORWARD = Gait(
     frequency=28.8,
     rest=(0.238, -0.401, 0.0673, 0.456, -0.203, -0.0633),
@@ -80,8 +80,7 @@ BACKWARD = Gait(
     stiffness=1.26,
     damping=0.0556,
 )
-
-# High and fast, over hurdles that stand anywhere.
+# High and fast, over hurdles at any distance:
 LEAP = Gait(
     frequency=28.3,
     rest=(0.418, -0.229, 0.113, 0.573, 0.189, 0.196),
@@ -93,9 +92,9 @@ LEAP = Gait(
 
 
 def cheetah(config: CheetahConfig, scenery: str = "") -> Walker:
-    """Return brax's half-cheetah: obs [18] = q [9], qd [9], action [6] motors; it cannot fall.
+    """Return brax's half-cheetah: obs [18] = q [9], qd [9]; action [6] of motors.
 
-    `scenery` is MJCF of things that stand in the world.
+    No state of a half-cheetah counts as a fall.  `scenery` is MJCF of fixed geoms.
     """
     physics = _physics.load(
         _xml(scenery, config.backend), backend=config.backend, dt=config.dt, substeps=config.substeps
@@ -111,7 +110,7 @@ def cheetah(config: CheetahConfig, scenery: str = "") -> Walker:
 
 
 def _xml(scenery: str, backend: str) -> str:
-    """Return brax's half-cheetah with the numbers above, and the scenery around it."""
+    """Return MJCF of brax's half-cheetah with the constants above, and the scenery."""
     root = ElementTree.fromstring(_physics.brax_model("half_cheetah"))
     if backend != "mjx":
         for motor, gear in zip(root.findall("actuator/motor"), GEARS, strict=True):
@@ -121,12 +120,12 @@ def _xml(scenery: str, backend: str) -> str:
     for geom in root.findall(".//body/geom"):
         name = geom.get("name")
         geom.set("contype", str(FLOOR * (name in SOLID) + OBSTACLE * (name in LEGS)))
-    _physics.furnish(root, scenery)
+    _physics.add_scenery(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def run(state: EnvState, gait: Gait, stride: float | Array = 1.0) -> Array:
-    """Swing the joints along their sinusoids, as wide as `stride` says."""
+    """Return the action that swings the joints along their sinusoids, scaled by `stride`."""
     phase = gait.frequency * state.body.time
     swing = jnp.cos(phase) * jnp.array(gait.cosine) + jnp.sin(phase) * jnp.array(gait.sine)
     target = jnp.array(gait.rest) + stride * swing
@@ -135,6 +134,6 @@ def run(state: EnvState, gait: Gait, stride: float | Array = 1.0) -> Array:
 
 
 def keep_pace(state: EnvState, speed: Array) -> Array:
-    """Run at a speed, m/s, and catch up with where the body would be at that speed."""
+    """Return the action of a run whose mean speed since the start is `speed`, m/s."""
     behind = speed * state.body.time - state.obs[0]
     return run(state, STEADY, jnp.clip(0.135 * speed + 0.251 * behind, 0.0, 2.0))

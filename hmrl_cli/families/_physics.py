@@ -1,7 +1,7 @@
-"""Brax behind a few functions, imported without a word.
+"""Brax behind a few functions, imported without output.
 
-Importing brax prints about warp, loading a model warns, and some models make MuJoCo write a log file
-into the working directory: all of it is kept away from the user here, and nowhere else.
+The import of brax prints about warp, and loading a model warns.  Some models make MuJoCo write a log file
+into the working directory.  This module suppresses all three.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ KINDS: dict[int, Literal["sphere", "capsule", "cylinder", "box"]] = {
     3: "capsule",
     5: "cylinder",
     6: "box",
-}  # of MuJoCo's geoms; the floor, a plane, is the viewer's own
-SIZES = {"sphere": 1, "capsule": 2, "cylinder": 2, "box": 3}
-# Random torques move no body of this package faster than 17 m/s, and no joint faster than 86 rad/s.
+}  # by MuJoCo's number of a geom type; the viewer draws its own floor in place of planes
+SIZES = {"sphere": 1, "capsule": 2, "cylinder": 2, "box": 3}  # how many numbers give the size
+# Above these speeds a simulation counts as exploded.  Random torques reach at most 17 m/s and 86 rad/s.
 FASTEST = 100.0  # m/s
 FASTEST_TURN = 1000.0  # rad/s
 
 
 class Physics(NamedTuple):
-    """A body under one backend; a physics state has the fields q [q_size] and qd [qd_size]."""
+    """A body under one backend.  A physics state has the fields q [q_size] and qd [qd_size]."""
 
     init: Callable[[Array, Array], Any]  # q, qd -> physics state
-    # state, control(state) [num_motors] -> state one control step on
+    # physics state, control(physics state) [num_motors] -> physics state after one control step
     step: Callable[[Any, Callable[[Any], Array]], Any]
-    init_q: Array  # [q_size]
+    init_q: Array  # [q_size]  of the model
     qd_size: int
     num_motors: int
     substep_dt: float  # s
-    shapes: tuple[Shape, ...]  # what it looks like
+    shapes: tuple[Shape, ...]  # for the viewer
     poses: Callable[[Any], Array]  # physics state -> [num_links, 7], as Scene.poses
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what brax and MuJoCo say while they are imported or load a model."""
+    """Suppress the output of brax and MuJoCo while they are imported or load a model."""
     with _old_names(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message="Brax System", category=UserWarning)
         import mujoco
@@ -65,7 +65,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _old_names() -> Iterator[None]:
-    """Let brax use the deprecated names of mjx and jaxopt that it is built on."""
+    """Suppress warnings about the deprecated names of mjx and jaxopt that brax uses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
@@ -83,9 +83,15 @@ def brax_model(name: str) -> str:
 
 
 def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
-    """Load an MJCF text; one `step` is `substeps` substeps of dt / substeps seconds.
+    """Load a model into a physics backend.
 
-    `control` is asked before every substep, so that a force that depends on the state stays stable.
+    Every substep calls `control` anew, so that forces that depend on the state stay stable.
+
+    Args:
+        xml: MJCF text.
+        backend: name of a Brax pipeline.
+        dt: control step, s.
+        substeps: physics steps in a control step, each of dt / substeps seconds.
     """
     with quiet():
         mjcf = importlib.import_module("brax.io.mjcf")
@@ -118,7 +124,13 @@ def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
 
 
 def check_drag(rate: float, dt: float, substeps: int) -> None:
-    """Raise ValueError where a drag, in 1/s of the speed that it takes, would make a body explode."""
+    """Raise ValueError for a drag that is unstable under explicit integration.
+
+    Args:
+        rate: drag over inertia, 1/s.
+        dt: control step, s.
+        substeps: physics steps in a control step.
+    """
     if rate * dt / substeps >= 2.0:
         least = math.floor(rate * dt / 2.0) + 1
         raise ValueError(
@@ -128,18 +140,22 @@ def check_drag(rate: float, dt: float, substeps: int) -> None:
 
 
 def intact(before: Any, after: Any, places: Sequence[int], dt: float) -> Array:
-    """Return whether a simulation has not exploded in the step between two physics states.
+    """Return whether the simulation stayed finite and below the speed limits in one step [] bool.
 
-    `places` are the coordinates that are lengths, in q and in qd alike; the others are angles.
+    Args:
+        before: physics state.
+        after: physics state one control step later.
+        places: indices of the coordinates of q and qd that are lengths; the others are angles.
+        dt: control step, s.
     """
     lengths = jnp.array(places)
     speeds = jnp.stack([after.qd[lengths], (after.q - before.q)[lengths] / dt])
-    sound = jnp.all(jnp.isfinite(after.q)) & jnp.all(jnp.abs(after.qd) < FASTEST_TURN)
-    return sound & jnp.all(jnp.abs(speeds) < FASTEST)
+    within = jnp.all(jnp.isfinite(after.q)) & jnp.all(jnp.abs(after.qd) < FASTEST_TURN)
+    return within & jnp.all(jnp.abs(speeds) < FASTEST)
 
 
 def _mjx_solver() -> dict[str, Any]:
-    """Return the solver that brax's own environments use with mjx: one Newton step, explicit damping."""
+    """Return the solver options of brax's own environments for mjx: one Newton step, explicit damping."""
     import mujoco
 
     return {
@@ -151,7 +167,7 @@ def _mjx_solver() -> dict[str, Any]:
 
 
 def _shapes(model: Any) -> tuple[Shape, ...]:
-    """Return the geoms of a MuJoCo model; a link of brax is a body of the model, less the world."""
+    """Return the geoms of a MuJoCo model.  Link i of brax is body i + 1, because body 0 is the world."""
     return tuple(
         Shape(
             kind=KINDS[kind],
@@ -166,8 +182,8 @@ def _shapes(model: Any) -> tuple[Shape, ...]:
     )
 
 
-def furnish(root: ElementTree.Element, scenery: str) -> None:
-    """Add MJCF of geoms that stand in the world to a model."""
+def add_scenery(root: ElementTree.Element, scenery: str) -> None:
+    """Add fixed geoms, in MJCF, to the world of a model."""
     world = root.find("worldbody")
     assert world is not None
     world.extend(ElementTree.fromstring(f"<scenery>{scenery}</scenery>"))
@@ -179,10 +195,10 @@ def wrap_angle(angle: Array) -> Array:
 
 
 def features(q_size: int, position: int = 2) -> Mapping[str, Callable[[Array], Array]]:
-    """Name the parts of an observation (q [q_size], qd) that starts with `position` coordinates.
+    """Return the features of an observation (q [q_size], qd) that begins with `position` coordinates.
 
-    `xy` is the place in the plane that the body moves in, so for a body in the x-z plane it is (x, z).
-    `speed` is that along x, which such a body runs at.
+    `xy` is the position in the plane of motion.  For a body in the x-z plane it is (x, z).
+    A body in the x-z plane also has `speed`, its velocity along x.
     """
     along = {"speed": lambda obs: obs[..., q_size : q_size + 1]} if position == 1 else {}
     return {

@@ -1,4 +1,4 @@
-"""A massless point in the plane: what the two kinematic families share."""
+"""A massless point in the plane, which `point` and `sparse_point` share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hmrl_cli.types import Continuous, EnvState, Scene, Shape, Split, TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
-STEP = 0.1  # how far an action of 1 moves the point, in each coordinate
+STEP = 0.1  # displacement by an action of 1, in each coordinate
 
 
 def family(
@@ -25,9 +25,15 @@ def family(
 ) -> TaskFamily:
     """Build a family of goals for a point that starts at the origin.
 
-    The observation is the position [2], the task the goal [2]; s' = s + 0.1 clip(a, -1, 1).  `reward`
-    maps the offset s' - g [2] to the reward of the step; `ended` maps it to the early end, None is never.
-    Success: the point is within `success_radius` of the goal.
+    Observation: position s [2].  Task: goal g [2].  Dynamics: s' = s + 0.1 clip(a, -1, 1).
+
+    Args:
+        name: of the family.
+        sample: draws a goal.
+        reward: offset s' - g [2] -> reward [] of the step.
+        ended: offset s' - g [2] -> whether the episode ends early [] bool; None never ends it.
+        success_radius: success is |s' - g| <= success_radius.
+        horizon: steps of an episode.
     """
 
     def observe(position: Array, task: Task) -> EnvState:
@@ -40,29 +46,28 @@ def family(
         state = observe(jnp.zeros(2), task)
         return state._replace(reward=jnp.zeros(()), done=jnp.zeros((), bool))
 
-    def step(state: EnvState, action: Array, task: Task) -> EnvState:
-        return observe(state.obs + STEP * jnp.clip(action, -1.0, 1.0), task)
-
-    def controller(state: EnvState, task: Task) -> Array:
-        return jnp.clip((task - state.obs) / STEP, -1.0, 1.0)
-
     return TaskFamily(
         name=name,
         sample=sample,
         reset=reset,
-        step=step,
-        controller=controller,
+        step=lambda state, action, task: observe(state.obs + STEP * jnp.clip(action, -1.0, 1.0), task),
+        controller=lambda state, task: jnp.clip((task - state.obs) / STEP, -1.0, 1.0),
         features={"identity": lambda obs: obs, "xy": lambda obs: obs},
         obs_size=2,
         task_size=2,
         action=Continuous(2),
         horizon=horizon,
         terminates=ended is not None,
-        scene=Scene(
-            shapes=(Shape("sphere", (0.02,), 0, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.2, 0.4, 0.8)),),
-            poses=lambda state: jnp.concatenate([state.obs, jnp.array([0.0, 1.0, 0.0, 0.0, 0.0])])[None],
-            goals=lambda state, task: jnp.concatenate([task, jnp.array([0.0, success_radius])])[None],
-            dt=STEP,  # of no unit: a speed of 1 is one unit of length a second
-            flat=True,
-        ),
+        scene=_scene(success_radius),
+    )
+
+
+def _scene(success_radius: float) -> Scene:
+    """Return the view of a point and its goal."""
+    return Scene(
+        shapes=(Shape("sphere", (0.02,), 0, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.2, 0.4, 0.8)),),
+        poses=lambda state: jnp.concatenate([state.obs, jnp.array([0.0, 1.0, 0.0, 0.0, 0.0])])[None],
+        goals=lambda state, task: jnp.concatenate([task, jnp.array([0.0, success_radius])])[None],
+        dt=STEP,  # s; the unit of length is arbitrary
+        flat=True,
     )

@@ -1,4 +1,4 @@
-"""Goals on a ring of 2 m around a body: what MAESN's wheeled robot and ant share.
+"""Goals around the start, which MAESN's wheeled robot and ant share.
 
 Gupta et al. 2018, 1802.07245, section 6 and appendix.
 """
@@ -22,12 +22,14 @@ MARGIN = 1.1  # of the nearest goal of an arena: where doing nothing ends moves 
 
 
 class RingConfig(Strict):
-    """The settings that the ring families share."""
+    """Settings of the families with goals around the start."""
 
     of_tasks: ClassVar[frozenset[str]] = frozenset(
         {"horizon", "reward", "control_cost", "goals", "goal_radius", "sector", "sparse_radius"}
     )
-    reward: Reward = pydantic.Field("dense", description="dense, or flat outside the disc around the goal")
+    reward: Reward = pydantic.Field(
+        "dense", description="dense, or constant outside the disc around the goal"
+    )
     goals: Literal["ring", "arena"] = pydantic.Field(
         "ring",
         description="goals at their radius, or anywhere within it where doing nothing does not succeed",
@@ -42,7 +44,10 @@ class RingConfig(Strict):
         description="share of the circle for training and test goals; hidden ones have the rest",
     )
     sparse_radius: float = pydantic.Field(
-        0.8, gt=0, le=100, description="success, and all of the sparse signal, is this near to the goal, m"
+        0.8,
+        gt=0,
+        le=100,
+        description="radius of the disc of success, outside of which the sparse reward is constant, m",
     )
 
     @pydantic.model_validator(mode="after")
@@ -65,9 +70,16 @@ def sample_goal(key: Key, split: Split, config: RingConfig) -> Task:
 
 
 def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Array:
-    """Return the norm of the given order of position - goal [2]: the negative of the goal reward.
+    """Return the cost [] of the distance from the goal; the reward contains its negative.
 
-    Outside the disc the sparse cost is that of the start: flat, not zero.
+    The dense cost is the distance.  Outside the disc, the sparse cost is the distance from the start to the
+    goal.
+
+    Args:
+        offset: position - goal [2], m.
+        task: goal [2], m.
+        order: of the norm.
+        config: settings.
     """
     cost = jnp.linalg.norm(offset, ord=order)
     if config.reward == "dense":
@@ -76,5 +88,5 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
 
 
 def in_disc(offset: Array, config: RingConfig) -> Array:
-    """Return whether position - goal [2] lies inside the sparse disc."""
+    """Return whether position - goal [2] lies inside the disc of success [] bool."""
     return jnp.linalg.norm(offset) <= config.sparse_radius

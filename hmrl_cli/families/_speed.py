@@ -1,7 +1,7 @@
-"""Running at a speed or in a direction: the rewards that MAML's ant and half-cheetah share.
+"""Rewards for a speed or a direction, which the ants and half-cheetahs share.
 
-Finn et al. 2017, 1703.03400, section 5.3; the sparse direction is that of HyperX (Zintgraf et al. 2021,
-2010.01062).
+The dense rewards are MAML's (Finn et al. 2017, 1703.03400, section 5.3).  The sparse reward of a direction is
+HyperX's (Zintgraf et al. 2021, 2010.01062).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, EnvState, Key, Task
 
 
-KEPT = 1.0  # s, for which a speed is to be kept
+KEPT = 1.0  # s for which success requires the wanted speed
 
 
 class SpeedConfig(Strict):
-    """The settings of a family of speeds."""
+    """Settings of a family of speeds."""
 
     of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "tolerance"})
     reward: Reward = pydantic.Field("dense", description="dense, or only near the wanted speed")
@@ -33,23 +33,26 @@ class SpeedConfig(Strict):
         0.5,
         gt=0,
         le=10,
-        description="all of the sparse reward, and success, which takes 1 s, is this near to the speed, m/s",
+        description="greatest error of the speed for success, and for the sparse reward, m/s",
     )
 
 
 class DirectionConfig(Strict):
-    """The settings of a family of directions."""
+    """Settings of a family of directions."""
 
     of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "sparse_distance"})
-    reward: Reward = pydantic.Field("dense", description="dense, or only far out in the direction")
+    reward: Reward = pydantic.Field("dense", description="dense, or only from `sparse_distance` on")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
     sparse_distance: float = pydantic.Field(
-        5.0, gt=0, le=1000, description="success, and the sparse reward for the speed, begin this far out, m"
+        5.0,
+        gt=0,
+        le=1000,
+        description="distance along the direction from which success and the sparse reward begin, m",
     )
 
 
 def sample(key: Key, split: Split, fastest: float) -> Task:
-    """Draw a speed [1] from U(0, fastest), for the hidden split from the m/s above, m/s."""
+    """Draw a speed [1] from U(0, fastest), m/s; U(fastest, fastest + 1) for the hidden split."""
     low, high = (fastest, fastest + 1.0) if split == "hidden" else (0.0, fastest)
     return uniform(key, split, (1,), low=low, high=high)
 
@@ -57,16 +60,16 @@ def sample(key: Key, split: Split, fastest: float) -> Task:
 def speed_reward(
     speed: Array, task: Task, kept: Array, config: SpeedConfig, dt: float
 ) -> tuple[Array, Array, Array]:
-    """Return the reward for a speed, whether it is a success, and for how many steps the speed was kept.
+    """Return the reward [] for a speed v, the success [] bool, and the new value of `kept`.
 
-    Dense r = -|v - v*|.  Sparse r = max(tolerance - |v - v*|, 0): the dense one, moved up to be 0 on the edge
-    of the band.  Success: |v - v*| <= tolerance in every step of the last second, or of the whole episode
-    where it is shorter.  Chance passes through the band now and then; it does not stay there.
+    Dense r = -|v - v*|.  Sparse r = max(tolerance - |v - v*|, 0).  Success: |v - v*| <= tolerance in every
+    step of the last second, or of the whole episode if the episode is shorter.  One step is not enough,
+    because random actions pass through the wanted speed now and then.
 
     Args:
-        speed: in this step [], m/s.
-        task: the wanted speed [1], m/s.
-        kept: for how many steps the speed was kept until now [].
+        speed: v in this step [], m/s.
+        task: the wanted speed v* [1], m/s.
+        kept: number of steps before this one [] since the error last exceeded the tolerance.
         config: the family's settings.
         dt: of a step, s.
     """
@@ -77,16 +80,25 @@ def speed_reward(
 
 
 def direction_reward(speed: Array, distance: Array, config: DirectionConfig) -> tuple[Array, Array]:
-    """Return the reward for the speed along the direction, at a distance from the start along it.
+    """Return the reward [] and the success [] bool.
 
-    Dense r = v.  Sparse r = v, from `sparse_distance` on, which is also what counts as a success.
+    Dense r = v.  Sparse r = v from `sparse_distance` on, and 0 before.  Success: at or beyond
+    `sparse_distance`.
+
+    Args:
+        speed: v along the direction [], m/s.
+        distance: from the start along the direction [], m.
+        config: the family's settings.
     """
     far = distance >= config.sparse_distance
     return (speed if config.reward == "dense" else jnp.where(far, speed, 0.0)), far
 
 
 def moving_goal(width: float) -> Callable[[EnvState, Task], Array]:
-    """Return the scene's goal [1, 4]: where a body at the wanted speed would be."""
+    """Return the goals of a scene: the position of a body at the wanted speed [1, 4].
+
+    The goal is drawn with a radius of `width`, m.
+    """
 
     def goals(state: EnvState, task: Task) -> Array:
         return jnp.stack([task[0] * state.body.time, jnp.zeros(()), jnp.zeros(()), jnp.float32(width)])[None]

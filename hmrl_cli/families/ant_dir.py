@@ -1,4 +1,4 @@
-"""An ant of directions: MAML's (Finn et al. 2017, 1703.03400, section 5.3), for any on a half circle."""
+"""MAML's ant of directions (Finn et al. 2017, 1703.03400, section 5.3), extended to a half circle."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pydantic
 
 from hmrl_cli.families import _ant, _speed
 from hmrl_cli.families._goals import disc, uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import Split, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
-ALIVE = 0.05  # MAML's bonus for not having fallen
+ALIVE = 0.05  # MAML's reward for every step before a fall
 
 
 class Config(_ant.AntConfig, _speed.DirectionConfig):
@@ -28,25 +28,26 @@ class Config(_ant.AntConfig, _speed.DirectionConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [1] the angle of the direction d, rad.
 
-    Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p; sparse r has the speed along d
-    only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi, 2 pi).  Ends early when the
-    ant falls, unless `ends_when_fallen` is false.  Success: at or beyond `sparse_distance`.
+    Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p and a = clip(action).  In the
+    sparse r the speed counts only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi,
+    2 pi).  A fall ends the episode, unless `ends_when_fallen` is false.  Success: d . p' >=
+    `sparse_distance`.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         way = _unit(task)
         speed = jnp.dot(way, obs[:2] - before[:2]) / config.dt
         reward, success = _speed.direction_reward(speed, jnp.dot(way, obs[:2]), config)
-        return Outcome(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
+        return StepResult(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
 
-    job = Job(
+    spec = TaskSpec(
         sample=_sample,
         task_size=1,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.trot(state, _unit(task), jnp.ones(()), config.gear),
         goals=lambda state, task: disc(config.sparse_distance * _unit(task), 0.5),
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)
 
 
 def _sample(key: Key, split: Split) -> Task:

@@ -1,4 +1,4 @@
-"""MAESN's ant (Gupta et al. 2018, 1802.07245): walk to a goal on a ring of 2 m."""
+"""MAESN's ant (Gupta et al. 2018, 1802.07245): walk to a goal on a half circle of 2 m."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pydantic
 
 from hmrl_cli.families import _ant, _ring
 from hmrl_cli.families._goals import disc
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Task
 
-ALIVE = 4.05  # keeps the reward of a living ant positive
+ALIVE = 4.05  # reward of every step before a fall; keeps the sum positive
 
 
 class Config(_ant.AntConfig, _ring.RingConfig):
@@ -28,22 +28,22 @@ class Config(_ant.AntConfig, _ring.RingConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] = q [15], qd [14] of brax's ant, action [8] motors, task [2] goal, m.
 
-    Dense r = 4.05 - |c - g|_1 - 0.005 sum a^2, with the torso at c and a = clip(action); sparse r has |g|_1
-    in place of |c - g|_1 outside the disc.  MAESN's contact cost is 0, because no Brax backend reports the
-    contact forces it is made of.  Ends early when the ant falls, unless `ends_when_fallen` is false.
-    Success: inside the disc.  Start: brax's standing pose with brax's noise.
+    Dense r = 4.05 - |c - g|_1 - 0.005 sum a^2, with the torso at c and a = clip(action).  Outside the disc
+    the sparse r has |g|_1 in place of |c - g|_1.  MAESN's contact cost is left out, because no Brax backend
+    reports contact forces.  A fall ends the episode, unless `ends_when_fallen` is false.  Success: inside
+    the disc of `sparse_radius`.  Start: brax's standing pose with brax's noise.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         offset = obs[:2] - task
         cost = _ring.goal_cost(offset, task, 1, config) + config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(ALIVE - cost, _ring.in_disc(offset, config))
+        return StepResult(ALIVE - cost, _ring.in_disc(offset, config))
 
-    job = Job(
+    spec = TaskSpec(
         sample=lambda key, split: _ring.sample_goal(key, split, config),
         task_size=2,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.walk_to(state, task, config.gear),
         goals=lambda state, task: disc(task, config.sparse_radius),
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)

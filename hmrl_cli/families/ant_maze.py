@@ -1,4 +1,4 @@
-"""An ant in a small maze, its goal behind a wall: the straight way to it is the wrong one."""
+"""An ant in a small maze.  A wall blocks the straight way to the goal."""
 
 from __future__ import annotations
 
@@ -9,32 +9,30 @@ import pydantic
 
 from hmrl_cli.families import _ant
 from hmrl_cli.families._goals import disc, uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import EnvState, Reward, Split, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
-FAR = 12.0  # m: no place of a maze is farther from its goal
-WALL = 0.1  # half the thickness of a wall, m
-HEIGHT = 0.8  # of a wall, m
+FAR = 12.0  # m; no place of a maze is farther from a goal
+WALL = 0.1  # m, half the thickness of a wall
+HEIGHT = 0.8  # m, of a wall
 
 Place = tuple[float, float]  # x, y; m
 Rectangle = tuple[Place, Place]  # x from, to; y from, to; m
 
 
 class Layout(NamedTuple):
-    """A maze: a room with walls in it; the ant starts at the origin, looking along x."""
+    """A maze: a room with walls.  The ant starts at the origin and faces along x."""
 
     room: Rectangle
     walls: tuple[Rectangle, ...]
     goals: Rectangle
-    hidden: Rectangle
-    doors: tuple[
-        tuple[Place, Place], ...
-    ]  # to be passed on the way to a goal: the place, and the heading there
-    symmetric: bool  # under half a turn, which then leads from `goals` to `hidden`
+    hidden: Rectangle  # goals of the hidden split
+    doors: tuple[tuple[Place, Place], ...]  # place and heading of each, in order on the way to a goal
+    symmetric: bool  # whether half a turn maps the maze to itself and `goals` to `hidden`
 
 
 LAYOUTS = {
@@ -66,7 +64,7 @@ class Config(_ant.AntConfig):
     reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
     horizon: int = pydantic.Field(250, gt=0, le=10_000, description="steps of an episode")
     sparse_radius: float = pydantic.Field(
-        0.8, gt=0, le=100, description="success, and all of the sparse reward, is this near to the goal, m"
+        0.8, gt=0, le=100, description="radius around the goal of success and of the sparse reward, m"
     )
     control_cost: float = pydantic.Field(0.0, ge=0, le=10, description="weight of the squared action")
 
@@ -74,34 +72,34 @@ class Config(_ant.AntConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [2] goal x, y in m.
 
-    Sparse r = 1 inside the disc around the goal g, else 0.  Dense r = 1 inside it, else 1 - ||p - g|| / 12
-    for the torso at p: it lures straight at the wall.  Ends early when the ant falls, unless
-    `ends_when_fallen` is false.  Success: inside the disc.  Torso and feet collide with the walls.  Hidden
-    goals lie in another part of the maze.
+    Sparse r = 1 inside the disc of `sparse_radius` around the goal g, else 0.  Dense r = 1 inside the disc,
+    else 1 - ||p - g|| / 12 for the torso at p.  The dense reward leads straight at the wall.  Both have the
+    control cost subtracted.  A fall ends the episode, unless `ends_when_fallen` is false.  Success: inside
+    the disc.  Torso and feet collide with the walls.  Hidden goals lie in another part of the maze.
     """
     layout = LAYOUTS[config.layout]
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         distance = jnp.linalg.norm(obs[:2] - task)
         inside = distance <= config.sparse_radius
         outside = 1.0 - distance / FAR if config.reward == "dense" else 0.0
         cost = config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(jnp.where(inside, 1.0, outside) - cost, inside)
+        return StepResult(jnp.where(inside, 1.0, outside) - cost, inside)
 
     def sample(key: Key, split: Split) -> Task:
         (x_from, x_to), (y_from, y_to) = layout.hidden if split == "hidden" else layout.goals
         return uniform(key, split, (2,), low=jnp.array([x_from, y_from]), high=jnp.array([x_to, y_to]))
 
-    job = Job(
+    spec = TaskSpec(
         sample=sample,
         task_size=2,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.walk_to(state, _way(state, task, layout), config.gear),
         goals=lambda state, task: disc(task, config.sparse_radius),
         is_task=lambda goal: _inside(goal, layout.room),
     )
     walker = _ant.ant(config, scenery="".join(_scenery(layout)))
-    return employ(config.name, config.horizon, walker, job)
+    return walker_family(config.name, config.horizon, walker, spec)
 
 
 def _inside(place: Array, rectangle: Rectangle) -> Array:
@@ -110,7 +108,7 @@ def _inside(place: Array, rectangle: Rectangle) -> Array:
 
 
 def _way(state: EnvState, goal: Task, layout: Layout) -> Array:
-    """Return the place [2] to walk to: the next door, or the goal once the last door is passed."""
+    """Return the place [2] to walk to: the next door, or the goal after the last door."""
     turn = jnp.where(goal[0] < 0.0, -1.0, 1.0) if layout.symmetric else 1.0
     place = turn * state.obs[:2]
     passed = jnp.array(
@@ -124,7 +122,10 @@ def _way(state: EnvState, goal: Task, layout: Layout) -> Array:
 
 
 def _scenery(layout: Layout) -> Iterator[str]:
-    """MJCF of the walls.  Those around the room collide as planes, which cost less than boxes."""
+    """Yield MJCF of the walls.
+
+    The ant collides with invisible planes in place of the outer walls, because planes cost less than boxes.
+    """
     (west, east), (south, north) = layout.room
     for x, y, normal in ((west, 0, "1 0"), (east, 0, "-1 0"), (0, south, "0 1"), (0, north, "0 -1")):
         place = f'pos="{x} {y} 0" zaxis="{normal} 0"'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _ant, _speed
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Task
 
 MAX_SPEED = 3.0  # m/s, of training; hidden speeds lie up to 1 m/s above
-ALIVE = 0.05  # MAML's bonus for not having fallen; the dense reward has 1 more
+ALIVE = 0.05  # MAML's reward for every step before a fall; the dense reward adds 1
 
 
 class Config(_ant.AntConfig, _speed.SpeedConfig):
@@ -27,24 +27,24 @@ class Config(_ant.AntConfig, _speed.SpeedConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [1] speed v* along x, m/s.
 
-    v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2; sparse r has 0.05 +
-    max(tolerance - |v - v*|, 0) in place of 1.05 - |v - v*|.  v* ~ U(0, 3), hidden U(3, 4).  Ends early
-    when the ant falls, unless `ends_when_fallen` is false.  Success: within `tolerance` of the speed in every
-    step of the last second.
+    v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2, with a = clip(action).  Sparse
+    r = 0.05 + max(tolerance - |v - v*|, 0) - 0.005 sum a^2.  v* ~ U(0, 3), hidden U(3, 4).  A fall ends the
+    episode, unless `ends_when_fallen` is false.  Success: |v - v*| <= tolerance in every step of the last
+    second.
     """
     alive = ALIVE + (1.0 if config.reward == "dense" else 0.0)
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> StepResult:
         speed = (obs[0] - before[0]) / config.dt
         reward, success, kept = _speed.speed_reward(speed, task, kept, config, config.dt)
-        return Outcome(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
+        return StepResult(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
-    job = Job(
+    spec = TaskSpec(
         sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _ant.run_at(state, task[0], config.gear),
-        memory=lambda task: jnp.int32(0),  # steps for which the speed was kept
+        init_carry=lambda task: jnp.int32(0),  # number of steps within the tolerance
         goals=_speed.moving_goal(0.5),
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)

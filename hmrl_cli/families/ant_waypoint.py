@@ -1,4 +1,4 @@
-"""DIAYN's ant with waypoints (Eysenbach et al. 2018, 1802.06070, section 4.2.2): five, in their order."""
+"""DIAYN's ant with five waypoints in order (Eysenbach et al. 2018, 1802.06070, section 4.2.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pydantic
 
 from hmrl_cli.families import _ant
 from hmrl_cli.families._goals import disc, uniform
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import Reward, Split, TaskFamily
 
@@ -27,7 +27,7 @@ class Config(_ant.AntConfig):
     reward: Reward = pydantic.Field("dense", description="dense, or only for a waypoint")
     horizon: int = pydantic.Field(500, gt=0, le=10_000, description="steps of an episode")
     sparse_radius: float = pydantic.Field(
-        0.5, gt=0, le=100, description="a waypoint counts as visited this near to it, m"
+        0.5, gt=0, le=100, description="distance at which a waypoint counts as visited, m"
     )
     control_cost: float = pydantic.Field(0.0, ge=0, le=10, description="weight of the squared action")
 
@@ -35,13 +35,15 @@ class Config(_ant.AntConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] and action [8] of brax's ant, task [10] five waypoints x, y in m.
 
-    Sparse r = 1 on visiting the next waypoint, else 0, so at most 5 in an episode.  Dense r = 1 on visiting
-    it, else how much nearer to it the step has led, m.  The route is DIAYN's square, turned by any angle; the
-    hidden ones go round the other way.  Ends early when the ant falls, unless `ends_when_fallen` is false.
-    Success: all five are visited.  DIAYN's own route is the task 2, 2, 2, -2, -2, -2, -2, 2, 2, 2.
+    Sparse r = 1 for a visit of the next waypoint, else 0, so an episode earns at most 5.  Dense r = 1 for a
+    visit, else the decrease of the distance to the next waypoint, m.  Both have the control cost subtracted.
+
+    A route is DIAYN's square at a random angle.  Hidden routes go round in the other direction.  DIAYN's own
+    route is the task 2, 2, 2, -2, -2, -2, -2, 2, 2, 2.  A fall ends the episode, unless `ends_when_fallen` is
+    false.  Success: all five waypoints are visited.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, visited: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, visited: Any) -> StepResult:
         place = _next(task, visited)
         distance, distance_before = (jnp.linalg.norm(place - x[:2]) for x in (obs, before))
         under_way = visited < len(ROUTE)
@@ -50,21 +52,21 @@ def make(config: Config) -> TaskFamily:
         reward = jnp.where(hit, 1.0, progress if config.reward == "dense" else 0.0)
         visited = visited + hit
         reward -= config.control_cost * jnp.sum(jnp.square(action))
-        return Outcome(reward, visited == len(ROUTE), visited)
+        return StepResult(reward, visited == len(ROUTE), visited)
 
-    job = Job(
+    spec = TaskSpec(
         sample=_sample,
         task_size=2 * len(ROUTE),
-        judge=judge,
-        controller=lambda state, task: _ant.walk_to(state, _next(task, state.body.memory), config.gear),
-        goals=lambda state, task: disc(_next(task, state.body.memory), config.sparse_radius),
-        memory=lambda task: jnp.int32(0),  # how many have been visited
+        score=score,
+        controller=lambda state, task: _ant.walk_to(state, _next(task, state.body.carry), config.gear),
+        goals=lambda state, task: disc(_next(task, state.body.carry), config.sparse_radius),
+        init_carry=lambda task: jnp.int32(0),  # number of visited waypoints
     )
-    return employ(config.name, config.horizon, _ant.ant(config), job)
+    return walker_family(config.name, config.horizon, _ant.ant(config), spec)
 
 
 def _next(task: Task, visited: Array) -> Array:
-    """Return the waypoint [2] to go to; the last one, once all are visited."""
+    """Return the next waypoint [2], or the last one after all visits."""
     return task.reshape(len(ROUTE), 2)[jnp.minimum(visited, len(ROUTE) - 1)]
 
 

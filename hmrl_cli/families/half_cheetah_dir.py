@@ -9,7 +9,7 @@ import pydantic
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _cheetah, _speed
 from hmrl_cli.families._goals import split_key
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import EnvState, Split, TaskFamily
 
@@ -24,18 +24,18 @@ class Config(_cheetah.CheetahConfig, _speed.DirectionConfig):
         "half_cheetah_dir", description="MAML's half-cheetah of directions"
     )
     directions: Literal["both", "forward"] = pydantic.Field(
-        "both", description="of train and test: ahead and back, or ahead alone, which leaves back for hidden"
+        "both", description="of train and test: both, or forward alone, with backward as the hidden task"
     )
 
 
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] direction d.
 
-    d is -1 or 1.  Dense r = d (x' - x) / dt - 0.05 sum a^2, a = clip(action); sparse r has the speed only
-    from d x' >= `sparse_distance` on.  Never an early end.  Success: at or beyond `sparse_distance`.
+    d is -1 or 1.  Dense r = d (x' - x) / dt - 0.05 sum a^2, with a = clip(action).  In the sparse r the speed
+    counts only from d x' >= `sparse_distance` on.  No early end.  Success: d x' >= `sparse_distance`.
 
-    There are two tasks, so train and test have both in common; with `directions` "forward" they are 1, and
-    the hidden one is -1.
+    With `directions` "both", train and test share both tasks, and there is no hidden task.  With "forward",
+    the task of train and test is 1 and the hidden task is -1.
     """
 
     def sample(key: Key, split: Split) -> Task:
@@ -48,16 +48,16 @@ def make(config: Config) -> TaskFamily:
             )
         return jax.random.rademacher(split_key(key, split), (1,), jnp.float32)
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, memory: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         speed = task[0] * (obs[0] - before[0]) / config.dt
         reward, success = _speed.direction_reward(speed, task[0] * obs[0], config)
-        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
+        return StepResult(reward - config.control_cost * jnp.sum(jnp.square(action)), success)
 
     def goals(state: EnvState, task: Task) -> Array:
         return jnp.array([[config.sparse_distance, 0.0, 0.0, 0.5]]).at[0, 0].multiply(task[0])
 
-    job = Job(sample=sample, task_size=1, judge=judge, controller=_run, goals=goals, is_task=_is_task)
-    return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
+    spec = TaskSpec(sample=sample, task_size=1, score=score, controller=_run, goals=goals, is_task=_is_task)
+    return walker_family(config.name, config.horizon, _cheetah.cheetah(config), spec)
 
 
 def _run(state: EnvState, task: Task) -> Array:

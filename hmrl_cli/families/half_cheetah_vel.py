@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from hmrl_cli.families import _cheetah, _speed
-from hmrl_cli.families._walkers import Job, Outcome, employ
+from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
 from hmrl_cli.lazy import jnp
 from hmrl_cli.types import TaskFamily
 
@@ -28,22 +28,22 @@ class Config(_cheetah.CheetahConfig, _speed.SpeedConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] speed v*, m/s.
 
-    v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, a = clip(action); sparse r has
-    max(tolerance - |v - v*|, 0) in place of -|v - v*|.  v* ~ U(0, 2), hidden U(2, 3).  Never an early end.
-    Success: within `tolerance` of the speed in every step of the last second.
+    v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, with a = clip(action).  Sparse
+    r = max(tolerance - |v - v*|, 0) - 0.05 sum a^2.  v* ~ U(0, 2), hidden U(2, 3).  No early end.  Success:
+    |v - v*| <= tolerance in every step of the last second.
     """
 
-    def judge(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> Outcome:
+    def score(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> StepResult:
         speed = (obs[0] - before[0]) / config.dt
         reward, success, kept = _speed.speed_reward(speed, task, kept, config, config.dt)
-        return Outcome(reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
+        return StepResult(reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
-    job = Job(
+    spec = TaskSpec(
         sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
         task_size=1,
-        judge=judge,
+        score=score,
         controller=lambda state, task: _cheetah.keep_pace(state, task[0]),
-        memory=lambda task: jnp.int32(0),  # steps for which the speed was kept
+        init_carry=lambda task: jnp.int32(0),  # number of steps within the tolerance
         goals=_speed.moving_goal(0.3),
     )
-    return employ(config.name, config.horizon, _cheetah.cheetah(config), job)
+    return walker_family(config.name, config.horizon, _cheetah.cheetah(config), spec)

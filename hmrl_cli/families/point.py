@@ -1,4 +1,4 @@
-"""2-D navigation of MAML (Finn et al. 2017, 1703.03400, section 5.3.1)."""
+"""MAML's 2-D navigation (Finn et al. 2017, 1703.03400, section 5.3.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GOAL_RANGE = 0.5  # training goals ~ U[-.5, .5]^2
 HIDDEN_RANGE = 1.0  # hidden goals lie in [-1, 1]^2 but not in the training square
-END_RANGE = 0.01  # the episode ends this near to the goal, in both coordinates
+END_RANGE = 0.01  # distance from the goal, in each coordinate, below which the episode ends
 
 
 class Config(Strict):
@@ -28,18 +28,17 @@ class Config(Strict):
     reward: Reward = pydantic.Field("dense", description="dense, or only near the goal")
     horizon: int = pydantic.Field(100, gt=0, le=10_000, description="steps of an episode")
     sparse_radius: float = pydantic.Field(
-        0.1, gt=0, le=1, description="success, and all of the sparse reward, is this near to the goal"
+        0.1, gt=0, le=1, description="radius around the goal of success and of the sparse reward"
     )
 
 
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
 
-    Dense r = -||s' - g||, as MAML's.  Sparse r = max(radius - ||s' - g||, 0): the dense reward, moved up to
-    be 0 on the edge of the disc.
-    Under the dense reward the episode ends early at |s' - g| < .01 in both coordinates, which ends the cost;
-    under the sparse one an end would cost all that staying there earns, so there is none.
-    Success: within `sparse_radius` of the goal.
+    Dense r = -||s' - g||, as in MAML.  Sparse r = max(`sparse_radius` - ||s' - g||, 0).  Under the dense
+    reward the episode ends early if |s' - g| < .01 in both coordinates.  Under the sparse reward it does
+    not, because an early end would forfeit the rewards of staying at the goal.  Success: ||s' - g|| <=
+    `sparse_radius`.
     """
 
     def reward(offset: Array) -> Array:
@@ -59,7 +58,7 @@ def make(config: Config) -> TaskFamily:
 def _sample(key: Key, split: Split) -> Task:
     if split != "hidden":
         return uniform(key, split, (2,), low=-GOAL_RANGE, high=GOAL_RANGE)
-    # Four equal rectangles, one per quarter turn, tile the frame: no rejection, uniform in area.
+    # Four equal rectangles, one per quarter turn, tile the frame, so a draw is uniform without rejection.
     turn_key, goal_key = jax.random.split(key)
     x, y = uniform(goal_key, split, (2,), low=jnp.array([GOAL_RANGE, -GOAL_RANGE]), high=HIDDEN_RANGE)
     turns = jnp.stack([jnp.stack([x, y]), jnp.stack([-y, x]), jnp.stack([-x, -y]), jnp.stack([y, -x])])

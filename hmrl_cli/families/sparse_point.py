@@ -26,7 +26,7 @@ class Config(Strict):
         20, gt=0, le=10_000, description="steps of an episode: PEARL has 20, VariBAD and HyperX 100"
     )
     sparse_radius: float = pydantic.Field(
-        0.2, gt=0, le=1, description="success, and all of the sparse reward, is this near to the goal"
+        0.2, gt=0, le=1, description="radius around the goal of success and of the sparse reward"
     )
     sector: float = pydantic.Field(
         0.5,
@@ -37,11 +37,11 @@ class Config(Strict):
 
 
 def make(config: Config) -> TaskFamily:
-    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0), never an early end.
+    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
 
-    Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius`, else 0.
-    Training and test goals lie on a sector of the unit circle, hidden ones on the rest.  Success: within
-    `sparse_radius` of the goal.
+    Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius` of the goal, else 0.  Train and
+    test goals lie on a sector of the unit circle, hidden goals on the rest.  No early end.  Success:
+    ||s' - g|| <= `sparse_radius`.
     """
 
     def reward(offset: Array) -> Array:

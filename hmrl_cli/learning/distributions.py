@@ -1,4 +1,7 @@
-"""Action and latent distributions; the last axis is the event, every axis before it is batch."""
+"""Distributions of actions and latents.
+
+The last axis is the event axis.  All axes before it are batch axes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Gaussian(NamedTuple):
         return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)
 
     def log_prob(self, value: Array) -> Array:
-        """Log density of value [..., A], summed over the event: [...]."""
+        """Log density [...] of a value [..., A]."""
         z = (value - self.mean) * jnp.exp(-self.log_std)
         return -0.5 * jnp.sum(z**2 + 2 * self.log_std + math.log(2 * math.pi), axis=-1)
 
@@ -47,7 +50,7 @@ class Gaussian(NamedTuple):
 
 
 class SquashedGaussian(NamedTuple):
-    """tanh of independent normal variables, the policy of soft actor-critic (Haarnoja et al. 2018)."""
+    """tanh of independent normal variables: the policy of soft actor-critic (Haarnoja et al. 2018)."""
 
     mean: Array  # [..., A]  before the tanh
     log_std: Array  # [..., A]
@@ -56,7 +59,7 @@ class SquashedGaussian(NamedTuple):
         """A reparametrised draw in (-1, 1) [..., A] and its log density [...]."""
         normal = Gaussian(self.mean, self.log_std)
         u = normal.sample(key)
-        # log(1 - tanh(u)^2), written so that it is exact for large |u|
+        # log(1 - tanh(u)^2) in a form that stays exact for large |u|
         log_slope = 2 * (math.log(2) - u - jax.nn.softplus(-2 * u))
         return jnp.tanh(u), normal.log_prob(u) - jnp.sum(log_slope, axis=-1)
 
@@ -65,12 +68,12 @@ class SquashedGaussian(NamedTuple):
         return jnp.tanh(Gaussian(self.mean, self.log_std).sample(key))
 
     def mode(self) -> Array:
-        """tanh of the mean [..., A], the action of a deterministic skill."""
+        """tanh of the mean [..., A]: the action of a deterministic policy."""
         return jnp.tanh(self.mean)
 
 
 class Categorical(NamedTuple):
-    """A choice among A alternatives."""
+    """A choice among A actions."""
 
     logits: Array  # [..., A]
 
@@ -84,16 +87,16 @@ class Categorical(NamedTuple):
         return value, self.log_prob(value)
 
     def mode(self) -> Array:
-        """The most likely alternative [...] int32."""
+        """The most likely action [...] int32."""
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     def log_probs(self) -> Array:
-        """Log probability of every alternative [..., A]."""
+        """Log probability of every action [..., A]."""
         return jax.nn.log_softmax(self.logits)
 
     def log_prob(self, value: Array) -> Array:
-        """Log probability of value [...] int32: [...]."""
-        # a one-hot product, not a gather: its derivatives stay dense and cheap
+        """Log probability [...] of actions [...] int32."""
+        # a one-hot product instead of a gather: its derivatives are dense and cheap
         return jnp.sum(self.log_probs() * jax.nn.one_hot(value, self.logits.shape[-1]), axis=-1)
 
     def entropy(self) -> Array:
@@ -107,10 +110,13 @@ class Categorical(NamedTuple):
         return jnp.sum(jnp.exp(log_probs) * (log_probs - other.log_probs()), axis=-1)
 
 
-Policy = Gaussian | Categorical  # what a meta-learner's network says
+Policy = Gaussian | Categorical  # what the policy network of a meta-learner returns
 
 
 def take(pi: Distribution, key: Key, *, deterministic: bool) -> tuple[Array, Array]:
-    """A draw, or if `deterministic` the most likely value; and the log density of a draw [...]."""
+    """An action and the log probability [...] of a sampled action.
+
+    The action is sampled, or the most likely one with `deterministic`.
+    """
     drawn, log_prob = pi.sample_with_log_prob(key)
     return pi.mode() if deterministic else drawn, log_prob

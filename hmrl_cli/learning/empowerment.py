@@ -1,8 +1,9 @@
-"""Empowerment: how much what one does decides about where one ends (Klyubin et al. 2005).
+"""Empowerment: how much an agent's choice decides which state it reaches (Klyubin et al. 2005).
 
-It is the capacity max over p(a) of I(A; S') of the channel p(s'|a) from actions, sequences of them, or
-skills to the states they lead to.  `capacity` is exact where states can be counted; `lower_bound` is what a
-discriminator proves of a set of skills, with any q(z|s') (Barber and Agakov 2003).  All values are in nats.
+Empowerment is a channel capacity: the maximum of I(A; S') over p(a).  The channel p(s'|a) leads from inputs
+to the states they reach.  An input is an action, a sequence of actions or a skill.  `capacity` is exact for a
+finite number of states.  `lower_bound` needs only a discriminator q(z|s') (Barber and Agakov 2003).  All
+values are in nats.
 """
 
 from __future__ import annotations
@@ -16,28 +17,28 @@ if TYPE_CHECKING:
 
 
 class Capacity(NamedTuple):
-    """The capacity of a channel, between two bounds that hold at every iteration."""
+    """A lower and an upper bound of the capacity, which hold after every iteration."""
 
-    value: Array  # []  I(A; S') under `source`, never above the capacity
-    upper: Array  # []  never below it
+    value: Array  # []  I(A; S') under `source`: the lower bound
+    upper: Array  # []  the upper bound
     source: Array  # [A]  p(a)
 
 
 def divergences(channel: Array, source: Array) -> Array:
     """KL(p(s'|a) || p(s')) of each input [A], for a channel [A, S] and a source p(a) [A].
 
-    Their mean under the source is I(A; S').
+    The mean of these divergences under the source is I(A; S').
     """
     reached = source @ channel
-    # 0 log 0 = 0; a state that an input leads to is reached, unless the source never takes that input
+    # 0 log 0 = 0; `reached` is 0 for a state only if the source never takes an input that leads there
     ratio = jnp.where(channel > 0, channel / jnp.maximum(reached, 1e-30), 1.0)
     return jnp.sum(channel * jnp.log(ratio), axis=-1)
 
 
 def capacity(channel: Array, tolerance: float = 1e-5, max_iterations: int = 100_000) -> Capacity:
-    """Capacity of a channel p(s'|a) [A, S] by Blahut and Arimoto's iteration (Blahut 1972).
+    """Capacity of a channel p(s'|a) [A, S] by the Blahut-Arimoto iteration (Blahut 1972).
 
-    It ends when value and upper are less than `tolerance` nats apart, or after max_iterations.
+    The iteration ends when the two bounds differ by at most `tolerance` nats, or after `max_iterations`.
     """
     channel = jnp.asarray(channel, jnp.float32)
 
@@ -59,11 +60,13 @@ def capacity(channel: Array, tolerance: float = 1e-5, max_iterations: int = 100_
 
 
 def of_states(transitions: Array, steps: int) -> Array:
-    """n-step empowerment of every state [S]: capacity from open-loop action sequences to the state reached.
+    """n-step empowerment of every state [S], in nats.
+
+    The inputs of the channel are open-loop sequences of n actions, its outputs the states after them.
 
     Args:
-        transitions: [A, S, S] p(s'|s, a), indexed a, s, s'.
-        steps: n; all A^n sequences are enumerated.
+        transitions: p(s'|s, a) [A, S, S], indexed a, s, s'.
+        steps: n; the function enumerates all A^n sequences.
     """
     sequences = jnp.asarray(transitions, jnp.float32)
     for _ in range(steps - 1):
@@ -72,13 +75,15 @@ def of_states(transitions: Array, steps: int) -> Array:
 
 
 def lower_bound(log_q: Array, log_p: Array | float, valid: Array) -> Array:
-    """E[log q(z|s') - log p(z)] [], which no q brings above I(Z; S') (VIC: Gregor et al. 2016, 1611.07507).
+    """E[log q(z|s') - log p(z)] []: a lower bound of I(Z; S') for any q (Gregor et al. 2016, 1611.07507).
+
+    Every episode has the same weight.  Otherwise skills with longer episodes would have a larger share of the
+    states than of p(z), and the result would be no bound.
 
     Args:
-        log_q: [..., T] of the skills that led to the states of each episode, drawn from p(z).
-        log_p: [..., T] of these skills, or of all alike.
-        valid: [..., T] 1 where the state counts.  Every episode weighs the same: skills that last longer
-            would else have a larger share of the states than of p(z), and there would be no bound.
+        log_q: log q(z|s') [..., T] of the episode's skill z ~ p(z), at each state of the episode.
+        log_p: log p(z) [..., T] of the same skills, or one number for all.
+        valid: [..., T] 1 where the state counts.
     """
     steps = jnp.maximum(valid.sum(axis=-1), 1.0)
     return jnp.mean(jnp.sum((log_q - log_p) * valid, axis=-1) / steps)

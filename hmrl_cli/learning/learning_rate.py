@@ -1,4 +1,7 @@
-"""A learning rate that follows how far its updates go, as RL frameworks for many environments have it."""
+"""A learning rate that adapts to the KL divergence of each update.
+
+RL frameworks with thousands of parallel environments use this rule, with the same factor and limits.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,38 @@ from hmrl_cli.lazy import jnp
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
-NOTCH = 1.5
-LIMITS = (1e-5, 1e-2)
+FACTOR = 1.5  # of one change of the rate
+LIMITS = (1e-5, 1e-2)  # lowest and highest rate
 
 
 def check(target: float | None, steps: int, name: str) -> None:
-    """Raise ValueError where a target is set and nothing is moved when the divergence is last looked at."""
+    """Raise ValueError for a target with fewer than two gradient steps.
+
+    The divergence is measured before each step, so a single step would always measure 0.
+
+    Args:
+        target: nats, or None for a constant rate.
+        steps: gradient steps of one update.
+        name: the setting that the message names.
+    """
     if target is not None and steps < 2:
         raise ValueError(
-            f"{name}: found {steps}; must be at least 2, for target_kl is of all but the last step"
+            f"{name}: found {steps}; must be at least 2, because the KL is measured before the last step"
         )
 
 
 def adapted(rate: Array, kl: Array, target: float | None) -> Array:
-    """The next learning rate: lower after an update of more than twice `target`, higher below half of it.
+    """The next learning rate [].
+
+    The rate falls by `FACTOR` after a divergence above twice the target.  It rises by `FACTOR` after a
+    divergence below half the target.
 
     Args:
-        rate: [], of the update.
-        kl: [], nats that the update moved the policy.
-        target: nats that it was to move; none: the rate stays.
+        rate: [] of the last update.
+        kl: [] nats between the policies before and after that update.
+        target: nats; None keeps the rate.
     """
     if target is None:
         return rate
-    notch = jnp.where(kl > 2 * target, 1 / NOTCH, jnp.where(kl < target / 2, NOTCH, 1.0))
-    return jnp.clip(rate * notch, *LIMITS)
+    factor = jnp.where(kl > 2 * target, 1 / FACTOR, jnp.where(kl < target / 2, FACTOR, 1.0))
+    return jnp.clip(rate * factor, *LIMITS)

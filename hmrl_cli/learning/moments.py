@@ -1,4 +1,4 @@
-"""Running mean and variance, by which observations and bonuses are normalised."""
+"""Running mean and variance, used to normalise observations and bonuses."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from hmrl_cli.lazy import jnp
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
-LIMIT = 10.0  # of what was normalised
+LIMIT = 10.0  # standard deviations, at which a normalised number is clipped
 
 
 class Moments(NamedTuple):
     """Running mean and variance of vectors."""
 
-    seen: Array  # []  vectors, of a device
+    seen: Array  # []  how many vectors were absorbed
     mean: Array  # [size]
     variance: Array  # [size]
 
 
 def initial(size: int) -> Moments:
-    """Mean 0 and variance 1, which the first vectors replace."""
+    """Mean 0 and variance 1 with almost no weight, so that the first vectors replace them."""
     return Moments(jnp.float32(1e-4), jnp.zeros(size), jnp.ones(size))
 
 
-FLOOR = 1e-6  # of a variance
+FLOOR = 1e-6  # added to a variance
 
 
 def scale(moments: Moments, floor: float = FLOOR) -> tuple[Array, Array]:
-    """What `normalize` takes away, and what it divides by: [size] both."""
+    """Mean [size] and standard deviation [size] by which `normalize` shifts and scales."""
     return moments.mean, jnp.sqrt(moments.variance + floor)
 
 
 def normalize(moments: Moments, x: Array, floor: float = FLOOR) -> Array:
-    """x [..., size] by the moments, at most `LIMIT` standard deviations from 0.
+    """x [..., size] minus the mean, divided by the standard deviation and clipped to +-`LIMIT`.
 
-    `floor` is added to the variance, in the units of x squared: what varies by less is hardly seen.
+    `floor` is added to the variance, so that tiny variations are not amplified.  Its unit is that of x^2.
     """
     mean, std = scale(moments, floor)
     return jnp.clip((x - mean) / std, -LIMIT, LIMIT)
@@ -46,9 +46,13 @@ def normalize(moments: Moments, x: Array, floor: float = FLOOR) -> Array:
 def absorb(
     moments: Moments, x: Array, valid: Array, over_devices: Callable[[Any], Any] = lambda tree: tree
 ) -> Moments:
-    """The moments with the vectors x [..., size] for which valid [...] is 1 taken in (Chan et al. 1979).
+    """The moments after new vectors, merged by the parallel algorithm of Chan et al. (1979).
 
-    `over_devices` is the mean over devices that each have a share of the vectors; none: there is one.
+    Args:
+        moments: before.
+        x: [..., size].
+        valid: [...] 1 where the vector counts.
+        over_devices: mean over the devices among which the vectors are split; by default there is one device.
     """
     weight = valid[..., None]
     axes = tuple(range(valid.ndim))

@@ -1,6 +1,7 @@
-"""Networks behind `init(key) -> params` and `apply(params, ...)`, params a plain nested dict.
+"""Networks as pairs `init(key) -> params` and `apply(params, ...)`.
 
-The only module that knows flax.  `apply` takes any number of leading batch axes.
+Parameters are a plain nested dict.  `apply` takes any number of leading batch axes.  No other module imports
+flax.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ class Network(NamedTuple):
 
 
 class Recurrent(NamedTuple):
-    """A network with a memory [..., M], which is 0 before the first step of a sequence.
+    """A network with a hidden state [..., M], which is 0 before the first step of a sequence.
 
-    `apply(params, (x, valid))` reads whole sequences, x [..., T, F] and valid [..., T]; a step where valid is
-    0 leaves the memory as it was.
+    `apply(params, (x, valid))` maps whole sequences x [..., T, F] to outputs [..., T, ...].  A step with
+    valid [..., T] = 0 leaves the hidden state unchanged.
     """
 
     init: Callable[[Key], Params]
     apply: Callable[..., Any]
-    remember: Callable[[Params, Array, Array], Array]  # memory, x [..., F] -> the memory with x
-    read: Callable[[Params, Array, Array], Any]  # the memory with x, x [..., F] -> what `apply` gives for it
-    memory_size: int
+    step: Callable[[Params, Array, Array], Array]  # hidden state, x [..., F] -> the next hidden state
+    output: Callable[[Params, Array, Array], Any]  # next hidden state, x [..., F] -> the head's output
+    hidden_size: int
 
     def of_sequences(self) -> Network:
-        """The same as a function of whole sequences."""
+        """The network as a function of whole sequences."""
         return Network(self.init, self.apply)
 
 
@@ -57,8 +58,8 @@ def mlp(
 ) -> Network:
     """Fully connected network [..., input_size] -> [..., output_size].
 
-    `output_scale` multiplies the initial weights of the last layer: a small one starts a policy
-    close to its bias in every state.
+    `output_scale` multiplies the initial weights of the last layer.  With a small scale, the initial output
+    is close to 0 for every input.
     """
     nonlinearity = {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
     last_init = nn.initializers.variance_scaling(output_scale**2, "fan_in", "truncated_normal")
@@ -71,7 +72,7 @@ def mlp(
         return module.init(key, jnp.zeros(input_size))["params"]
 
     def apply(params: Params, x: Array) -> Any:
-        # products of matrices with one axis of rows: derivatives of others are slow on a processor
+        # one row axis: derivatives of products with more batch axes are slow on a CPU
         rows = x.reshape(-1, x.shape[-1])
         out: Any = module.apply({"params": params}, rows)
         return out.reshape(*x.shape[:-1], output_size)
@@ -89,13 +90,13 @@ def policy(
     init_std: float = 1.0,
     output_scale: float = 1.0,
 ) -> Network:
-    """pi(a | o, z) of the meta-learners: `apply(params, obs, latent)` -> Gaussian or Categorical.
+    """pi(a | o, z) of meta-learners and PPO: `apply(params, obs, latent)` -> Gaussian or Categorical.
 
-    Continuous actions have a learned standard deviation that does not depend on the state (Finn et
-    al. 2017, app. A.2), and an initial mean near 0 where `output_scale` is small.  `latent` [...,
-    latent_size] is None where latent_size is 0.
+    The standard deviation of continuous actions is learned and does not depend on the state (Finn et al.
+    2017, app. A.2).  Their initial mean is near 0 if `output_scale` is small.  `latent` has the shape [...,
+    latent_size], and is None if latent_size is 0.
     """
-    # logits near zero at the start choose evenly among the skills
+    # initial logits near 0 make the initial choice of skills uniform
     scale = output_scale if isinstance(action, Continuous) else 0.01
     net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
 
@@ -115,7 +116,10 @@ def policy(
 
 
 def normalizing(policy: Network, obs_size: int) -> Network:
-    """A policy that sees observations by their moments, `params["observed"]`, which no gradient moves."""
+    """A policy of normalised observations.
+
+    The moments are in `params["observed"]`.  No gradient changes them.
+    """
 
     def init(key: Key) -> Params:
         return {"policy": policy.init(key), "observed": moments.initial(obs_size)}
@@ -128,14 +132,20 @@ def normalizing(policy: Network, obs_size: int) -> Network:
 
 
 def action_code(action: Action, value: Array) -> Array:
-    """What a network sees of an action [..., action.size]: as the family clips it, or one-hot."""
+    """An action as network input [..., action.size].
+
+    A continuous action is clipped to [-1, 1] as the family does.  A discrete action is one-hot.
+    """
     if isinstance(action, Discrete):
         return jax.nn.one_hot(value, action.size)
     return jnp.clip(value, -1.0, 1.0)
 
 
 def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
-    """Policy of soft actor-critic: `apply(params, obs)` -> SquashedGaussian or Categorical."""
+    """Policy of soft actor-critic: `apply(params, obs)` -> SquashedGaussian or Categorical.
+
+    The standard deviation depends on the state.
+    """
     discrete = isinstance(action, Discrete)
     net = mlp(obs_size, hidden, action.size if discrete else 2 * action.size, output_scale=0.01)
 
@@ -152,7 +162,8 @@ def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
 def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
     """Two independent soft Q functions.
 
-    Continuous: `apply(params, obs, action)` -> [2, ...].  Discrete: `apply(params, obs)` -> [2, ..., A].
+    For continuous actions `apply(params, obs, action)` returns [2, ...].  For discrete actions
+    `apply(params, obs)` returns the values of all actions [2, ..., A].
     """
     discrete = isinstance(action, Discrete)
     net = mlp(obs_size, hidden, action.size) if discrete else mlp(obs_size + action.size, hidden, 1)
@@ -168,35 +179,35 @@ def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
     return Network(init, apply)
 
 
-def recurrent(input_size: int, memory_size: int, head: Network) -> Recurrent:
-    """A gated recurrent unit (Cho et al. 2014), read by a head that sees [..., memory_size + input_size].
+def recurrent(input_size: int, hidden_size: int, head: Network) -> Recurrent:
+    """A gated recurrent unit (Cho et al. 2014) and a head [..., hidden_size + input_size] -> output.
 
-    The head sees the input beside the memory, so that the memory need not carry what is in sight.
+    The head sees the hidden state and the current input, so the hidden state need not repeat the input.
     """
-    cell = nn.GRUCell(memory_size)
+    cell = nn.GRUCell(hidden_size)
 
     def init(key: Key) -> Params:
         cell_key, head_key = jax.random.split(key)
-        cell_params = cell.init(cell_key, jnp.zeros(memory_size), jnp.zeros(input_size))["params"]
+        cell_params = cell.init(cell_key, jnp.zeros(hidden_size), jnp.zeros(input_size))["params"]
         return {"cell": cell_params, "head": head.init(head_key)}
 
-    def remember(params: Params, memory: Array, x: Array) -> Array:
-        return cell.apply({"params": params["cell"]}, memory, x)[0]
+    def step(params: Params, hidden: Array, x: Array) -> Array:
+        return cell.apply({"params": params["cell"]}, hidden, x)[0]
 
-    def read(params: Params, memory: Array, x: Array) -> Any:
-        return head.apply(params["head"], jnp.concatenate([memory, x], axis=-1))
+    def output(params: Params, hidden: Array, x: Array) -> Any:
+        return head.apply(params["head"], jnp.concatenate([hidden, x], axis=-1))
 
     def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
         x, valid = sequence
 
-        def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-            memory = jnp.where(now[1][..., None] > 0, remember(params, memory, now[0]), memory)
-            return memory, memory
+        def scan_step(hidden: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            hidden = jnp.where(now[1][..., None] > 0, step(params, hidden, now[0]), hidden)
+            return hidden, hidden
 
-        first = jnp.zeros((*valid.shape[:-1], memory_size))
+        first = jnp.zeros((*valid.shape[:-1], hidden_size))
         over_time = (jnp.moveaxis(x, -2, 0), jnp.moveaxis(valid, -1, 0))
-        _, memories = jax.lax.scan(step, first, over_time)
-        # the head is outside the recurrence: one large product instead of T small ones
-        return read(params, jnp.moveaxis(memories, 0, -2), x)
+        _, states = jax.lax.scan(scan_step, first, over_time)
+        # the head is outside the scan: one large product instead of T small ones
+        return output(params, jnp.moveaxis(states, 0, -2), x)
 
-    return Recurrent(init, apply, remember, read, memory_size)
+    return Recurrent(init, apply, step, output, hidden_size)

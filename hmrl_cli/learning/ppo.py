@@ -1,8 +1,8 @@
 """Proximal policy optimisation on whole episodes (Schulman et al. 2017, 1707.06347).
 
-The critic is told the time, so the horizon is an end like any other: no value is assumed beyond it.  A reward
-may be a vector with a price for each part; the critic then knows the parts (successor features, Barreto et
-al. 2017), and the policy follows the sum.
+The critic sees the time.  The value after the last step of an episode is 0, without a bootstrap beyond the
+horizon.  A reward may be a vector with one weight (`price`) for each component.  The critic then predicts the
+components separately (successor features, Barreto et al. 2017).  The policy maximises their weighted sum.
 """
 
 from __future__ import annotations
@@ -23,28 +23,36 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
-ROUNDING = 1e-4  # of the mean return: what sums of many steps in float32 leave of equal returns
-OUTPUT_SCALE = 0.01  # a policy that begins near 0 in every state meets what lies on either side of it
+ROUNDING = 1e-4  # share of the mean return below which float32 cannot tell two returns apart
+OUTPUT_SCALE = 0.01  # the mean action starts near 0 in every state, so exploration covers both signs
 
 
 class Config(Strict):
     """Settings of the learner."""
 
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer, tanh")
-    init_std: float = Field(0.6, gt=0, le=10, description="of continuous actions at the start")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of policy and critic (Adam), at the start")
+    init_std: float = Field(
+        0.6, gt=0, le=10, description="standard deviation of continuous actions at the start"
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0, lt=1, description="learning rate of policy and critic (Adam) at the start"
+    )
     target_kl: float | None = Field(
         None,
         gt=0,
-        description="mean KL over the last pass, that the learning rate adapts to; none: it stays",
+        description="nats of KL in the last pass that the learning rate adapts to; none: a constant rate",
     )
     epochs: int = Field(4, gt=0, le=1000, description="passes over each batch of episodes")
-    minibatches: int = Field(8, gt=0, le=10_000, description="gradient steps of a pass")
-    discount: float = Field(0.97, ge=0, le=1, description="gamma")
+    minibatches: int = Field(8, gt=0, le=10_000, description="gradient steps in one pass")
+    discount: float = Field(0.97, ge=0, le=1, description="gamma, the discount of one step")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of the advantage estimate")
-    clip: float = Field(0.2, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
+    clip: float = Field(
+        0.2, gt=0, lt=1, description="epsilon: the ratio of new to old pi(a|s) is clipped to 1 +- epsilon"
+    )
     entropy_coefficient: float = Field(1e-3, ge=0, le=10, description="weight of the policy's entropy")
-    max_gradient_norm: float = Field(1.0, gt=0, description="longer gradients are shortened to this")
+    max_gradient_norm: float = Field(
+        1.0, gt=0, description="greatest norm of a gradient; longer ones are scaled down"
+    )
 
     @model_validator(mode="after")
     def _moves_before_its_last_step(self) -> Self:
@@ -52,7 +60,7 @@ class Config(Strict):
         return self
 
     def unused(self) -> dict[str, str]:
-        """The first step starts where the policy is: its ratios are 1, which nothing clips."""
+        """A single gradient step has ratios of 1, so nothing is clipped."""
         return {"clip": "there is 1 gradient step"} if self.epochs * self.minibatches == 1 else {}
 
 
@@ -66,27 +74,30 @@ class State(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Steps of whole episodes [N, T]; observations already hold what the networks are conditioned on."""
+    """Steps of N whole episodes of T steps.
+
+    Observations already contain what the networks are conditioned on, such as a skill.
+    """
 
     obs: Array  # [N, T, obs_size]
     critic_obs: Array  # [N, T, critic_size]
     action: Array  # [N, T, action_size], or [N, T] int32
-    log_prob: Array  # [N, T]  when it was taken
+    log_prob: Array  # [N, T]  under the policy that took the action
     reward: Array  # [N, T, C]
-    price: Array  # [N, C]  what each part of the reward is worth in the episode
+    price: Array  # [N, C]  weight of each component of the reward, in the episode
     discount: Array  # [N, T]  0 where the episode ended early, else 1
     valid: Array  # [N, T]  1 where the step counts
 
 
 class Sample(NamedTuple):
-    """What a gradient step sees of the rows it draws: of steps [B], or of whole sequences [B, T]."""
+    """Data of a gradient step: of steps [B], or of whole sequences [B, T]."""
 
-    obs: Any  # what the policy's network takes
-    critic_obs: Any  # what the critic's network takes
+    obs: Any  # input of the policy network
+    critic_obs: Any  # input of the critic network
     action: Array
     log_prob: Array
     advantage: Array  # whitened
-    target: Array  # [..., C]
+    target: Array  # [..., C]  of the critic
     valid: Array
 
 
@@ -105,78 +116,86 @@ class PPO(NamedTuple):
         return State(policy, critic, optimizer, jnp.float32(self.config.learning_rate))
 
     def update(self, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
-        """Learn from episodes that this very policy has just acted in.
+        """Learn from episodes of the current policy.
 
         The number of steps N * T must be a multiple of the number of minibatches.
         """
-        sample = self._judge(state.critic, batch)
+        sample = self._with_advantages(state.critic, batch)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), sample)
         return self.learn(key, state, flat)
 
     def learn(self, key: Key, state: State, rows: Sample) -> tuple[State, Metrics]:
-        """Pass over rows [R, ...] that were judged; R must be a multiple of the number of minibatches.
+        """Learn from rows [R, ...] with advantages; R must be a multiple of the number of minibatches.
 
-        Where no advantage is left, the critic alone moves: for entropy alone, the policy would widen forever.
+        If all advantages are 0, only the critic changes.  Otherwise the entropy term would widen the policy
+        forever.
         """
         moved, metrics = in_minibatches(
             key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
         )
-        kl = metrics.pop("kl")[-1].mean()  # of the last pass, before each of its steps
+        kl = metrics.pop("kl")[-1].mean()  # of the last pass, measured before each of its steps
         rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
-        told = jnp.any(rows.advantage != 0)
+        informative = jnp.any(rows.advantage != 0)
         moved, kl = jax.tree.map(
-            lambda new, old: jnp.where(told, new, old),
+            lambda new, old: jnp.where(informative, new, old),
             (moved._replace(learning_rate=rate), kl),
             (state._replace(critic=moved.critic), jnp.zeros_like(kl)),
         )
         return moved, jax.tree.map(jnp.mean, metrics) | {"kl": kl, "learning_rate": moved.learning_rate}
 
-    def _judge(self, critic: Params, batch: Batch) -> Sample:
-        """Advantages, whitened over the batch, and what the critic should have said."""
+    def _with_advantages(self, critic: Params, batch: Batch) -> Sample:
+        """The steps [N, T] with whitened advantages and targets of the critic."""
         value = self.critic.apply(critic, batch.critic_obs) * batch.valid[..., None]
         reward = batch.reward * batch.valid[..., None]
         discount = self.config.discount * batch.discount
 
-        def of_part(reward: Array, discount: Array, value: Array) -> Array:
+        def of_component(reward: Array, discount: Array, value: Array) -> Array:
             return returns.gae(reward, discount, value, jnp.zeros(()), self.config.gae_lambda)
 
-        of_episode = jax.vmap(of_part, in_axes=(-1, None, -1), out_axes=-1)
-        parts = jax.vmap(of_episode)(reward, discount, value)
-        advantage, earned = (jnp.sum(x * batch.price[:, None], axis=-1) for x in (parts, reward))
+        of_episode = jax.vmap(of_component, in_axes=(-1, None, -1), out_axes=-1)
+        components = jax.vmap(of_episode)(reward, discount, value)
+        advantage, earned = (jnp.sum(x * batch.price[:, None], axis=-1) for x in (components, reward))
         return Sample(
             batch.obs,
             batch.critic_obs,
             batch.action,
             batch.log_prob,
             whitened(advantage, jax.vmap(returns.discounted)(earned, discount), batch.valid),
-            parts + value,
+            components + value,
             batch.valid,
         )
 
-    def _step(self, state: State, some: Sample) -> tuple[State, Metrics]:
-        """One gradient step on some of the rows."""
+    def _step(self, state: State, minibatch: Sample) -> tuple[State, Metrics]:
+        """One gradient step on a minibatch."""
         params = (state.policy, state.critic)
-        (_, metrics), grads = jax.value_and_grad(self._loss, has_aux=True)(params, some)
+        (_, metrics), grads = jax.value_and_grad(self._loss, has_aux=True)(params, minibatch)
         updates, optimizer = self._optimizer().update(grads, state.optimizer, params)
         updates = jax.tree.map(lambda x: -state.learning_rate * x, updates)
         policy, critic = optax.apply_updates(params, updates)
         return State(policy, critic, optimizer, state.learning_rate), metrics
 
-    def _loss(self, params: tuple[Params, Params], some: Sample) -> tuple[Array, Metrics]:
-        """The clipped surrogate (eq. 7), less the entropy, plus half the critic's squared error."""
-        weight = some.valid / jnp.maximum(some.valid.sum(), 1.0)
-        pi: Policy = self.policy.apply(params[0], some.obs)
-        log_ratio = pi.log_prob(some.action) - some.log_prob
+    def _loss(self, params: tuple[Params, Params], minibatch: Sample) -> tuple[Array, Metrics]:
+        """Negative clipped surrogate (eq. 7), minus the entropy term, plus the critic's loss."""
+        weight = minibatch.valid / jnp.maximum(minibatch.valid.sum(), 1.0)
+        pi: Policy = self.policy.apply(params[0], minibatch.obs)
+        log_ratio = pi.log_prob(minibatch.action) - minibatch.log_prob
         ratio = jnp.exp(log_ratio)
         clipped = jnp.clip(ratio, 1.0 - self.config.clip, 1.0 + self.config.clip)
-        gain = jnp.sum(weight * jnp.minimum(ratio * some.advantage, clipped * some.advantage))
+        gain = jnp.sum(weight * jnp.minimum(ratio * minibatch.advantage, clipped * minibatch.advantage))
         entropy = jnp.sum(weight * pi.entropy())
-        error = self.critic.apply(params[1], some.critic_obs) - some.target
+        error = self.critic.apply(params[1], minibatch.critic_obs) - minibatch.target
         critic_loss = 0.5 * jnp.sum(weight[..., None] * error**2)
         loss = critic_loss - gain - self.config.entropy_coefficient * entropy
-        beyond = jnp.sum(weight * (jnp.abs(ratio - 1.0) > self.config.clip))
-        kl = jnp.sum(weight * (ratio - 1.0 - log_ratio))  # never negative, and of little variance
-        return loss, {"critic_loss": critic_loss, "action_entropy": entropy, "clipped": beyond, "kl": kl}
+        clipped_share = jnp.sum(weight * (jnp.abs(ratio - 1.0) > self.config.clip))
+        kl = jnp.sum(
+            weight * (ratio - 1.0 - log_ratio)
+        )  # an estimate that is never negative and has a low variance
+        return loss, {
+            "critic_loss": critic_loss,
+            "action_entropy": entropy,
+            "clipped": clipped_share,
+            "kl": kl,
+        }
 
     def _optimizer(self) -> optax.GradientTransformation:
         return optax.chain(
@@ -194,17 +213,26 @@ def in_minibatches(
     passes: int,
     count: int,
 ) -> tuple[Any, Metrics]:
-    """Carry `step(state, some rows)` through shuffled rows, leaves [R, ...], in `count` parts of equal size.
+    """Apply `step(state, minibatch)` to shuffled minibatches of equal size.
 
-    Returns the last state and the metrics of every step [passes, count].
+    Args:
+        key: draws the order of each pass.
+        step: returns the next state and metrics.
+        state: before the first step.
+        rows: leaves [R, ...].
+        passes: over all rows.
+        count: minibatches in one pass; divides R.
+
+    Returns:
+        the last state, and the metrics of every step [passes, count].
     """
     total = jax.tree.leaves(rows)[0].shape[0]
 
     def one_pass(state: Any, t: Array) -> tuple[Any, Metrics]:
         order = jax.random.permutation(jax.random.fold_in(key, t), total).reshape(count, -1)
 
-        def one_step(state: Any, some: Array) -> tuple[Any, Metrics]:
-            return step(state, jax.tree.map(lambda x: x[some], rows))
+        def one_step(state: Any, indices: Array) -> tuple[Any, Metrics]:
+            return step(state, jax.tree.map(lambda x: x[indices], rows))
 
         return jax.lax.scan(one_step, state, order)
 
@@ -212,27 +240,32 @@ def in_minibatches(
 
 
 def whitened(advantage: Array, returned: Array, valid: Array) -> Array:
-    """Advantages [N, T] of zero mean and unit variance; 0 at steps that do not count.
+    """Advantages [N, T] with zero mean and unit variance, and 0 where valid [N, T] is 0.
 
-    Where all N returns [N, T] are alike, no action was better than another.  What is left is the critic's
-    error and the rounding of sums, and becomes 0: whitened, it would move the policy as far as any signal.
+    If all N returns are equal at each step, no action was better than another.  All advantages then become 0.
+    They consist of the critic's error and of rounding, and whitening would amplify them to a full update.
+
+    Args:
+        advantage: [N, T].
+        returned: [N, T] the discounted return from each step on.
+        valid: [N, T] 1 where the step counts.
     """
     count = jnp.maximum(valid.sum(axis=0), 1.0)
-    apart = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
-    spread = jnp.sqrt(masked_mean(apart**2, valid))
+    deviation = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
+    spread = jnp.sqrt(masked_mean(deviation**2, valid))
     noise = ROUNDING * masked_mean(jnp.abs(returned), valid)
-    # one episode has no other to be compared with
+    # a single episode cannot be compared with others
     return jnp.where((spread > noise) | (len(returned) == 1), returns.whiten(advantage, valid, noise), 0.0)
 
 
 def with_time(x: Array) -> Array:
-    """What is seen at the steps of episodes [N, T, F], and when: as a share of the episode [N, T, F + 1]."""
+    """Inputs x [N, T, F] with the time as a share of the episode appended [N, T, F + 1]."""
     time = jnp.arange(x.shape[1], dtype=jnp.float32) / x.shape[1]
     return jnp.concatenate([x, jnp.broadcast_to(time[None, :, None], (*x.shape[:2], 1))], axis=-1)
 
 
 def must_divide(config: Config, steps: int) -> None:
-    """Raise ValueError where the steps of an update make no whole minibatches."""
+    """Raise ValueError if the minibatches do not divide the steps of an update."""
     if steps % config.minibatches:
         raise ValueError(
             f"algorithm.ppo.minibatches: found {config.minibatches}; "
@@ -241,13 +274,13 @@ def must_divide(config: Config, steps: int) -> None:
 
 
 def make(obs_size: int, critic_size: int, action: Action, config: Config, num_rewards: int = 1) -> PPO:
-    """PPO for a policy that sees [obs_size], a critic that sees [critic_size], and a reward in parts."""
+    """PPO for policy inputs [obs_size], critic inputs [critic_size] and rewards [num_rewards]."""
     critic = networks.mlp(critic_size, config.hidden, num_rewards, "tanh")
     return PPO(make_policy(obs_size, action, config), critic, config)
 
 
 def make_policy(obs_size: int, action: Action, config: Config) -> networks.Network:
-    """The policy of what is seen [obs_size]."""
+    """The policy network for inputs [obs_size]."""
     return networks.policy(
         obs_size,
         action,

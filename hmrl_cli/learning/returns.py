@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from hmrl_cli.compute.devices import one_at_a_time
+from hmrl_cli.compute.devices import sequential_on_cpu
 from hmrl_cli.lazy import jax, jnp
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-MIN_RIDGE = 1e-5  # of the baseline, for what float32 can solve
+MIN_RIDGE = 1e-5  # least ridge of the baseline: float32 solves the normal equations with it
 
 
 def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: Array | float) -> Array:
@@ -23,10 +23,10 @@ def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: Arr
 
     Args:
         reward: [T].
-        discount: [T] gamma, and 0 where the episode ended.
+        discount: [T] gamma, or 0 at a step that ended the episode.
         value: [T] V(s_t).
         bootstrap: [] V(s_T).
-        lam: 1 gives the return minus the value, 0 the one-step error; one number, or one per step [T].
+        lam: one number or one per step [T].  1 gives the return minus the value, 0 the one-step error.
 
     Returns:
         advantages [T].
@@ -42,7 +42,7 @@ def gae(reward: Array, discount: Array, value: Array, bootstrap: Array, lam: Arr
 
 
 def discounted(reward: Array, discount: Array) -> Array:
-    """Discounted return from each step on [T], for reward and discount [T]."""
+    """Discounted return [T] from each step on, for reward [T] and discount [T]."""
     zeros = jnp.zeros_like(reward)
     return gae(reward, discount, zeros, zeros[0], 1.0)
 
@@ -50,11 +50,13 @@ def discounted(reward: Array, discount: Array) -> Array:
 def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
     """Ridge regression of the returns of one task's episodes (Duan et al. 2016, sec. 5).
 
-    Features are [o, o^2, t/100, (t/100)^2, (t/100)^3, 1].  They are standardised before the ridge is
-    added, so that float32 can solve the normal equations whatever the units of the observation.  The ridge is
-    p sigma^2 / (n beta^2) for p features and n steps (Hoerl, Kennard & Baldwin 1975), with noise and signal
-    as a fit with p / n tells them apart: where there are few steps for each feature, least squares would
-    follow the noise and leave no advantages.  Time, three features of many steps, has none.
+    The features are [o, o^2, t/100, (t/100)^2, (t/100)^3, 1].  They are standardised, so that float32 solves
+    the normal equations for any units of the observation.
+
+    The ridge is p sigma^2 / (n beta^2) for p features and n steps (Hoerl, Kennard and Baldwin 1975).  A first
+    fit with ridge p / n estimates the noise sigma^2 and the signal beta^2.  Without a ridge, a fit with few
+    steps per feature would follow the noise and leave no advantages.  The three features of time have no such
+    ridge.
 
     Args:
         obs: [N, T, obs_size].
@@ -64,48 +66,60 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
     Returns:
         predictions [N, T].
     """
-    o = jnp.clip(obs, -10.0, 10.0).reshape(-1, obs.shape[-1])  # rows are the steps of all episodes
-    t = jnp.tile(jnp.arange(obs.shape[1]) / 100.0, obs.shape[0])[:, None]
-    features = jnp.concatenate([o, o**2, t, t**2, t**3], axis=1)
     weight = valid.reshape(-1) / jnp.maximum(valid.sum(), 1.0)
-    centre = weight @ features
-    centred = features - centre
-    centred -= weight @ centred  # what the rounding of a large mean has left
-    scale = jnp.sqrt(weight @ centred**2)
-    # a feature that varies by no more than its rounding says nothing that the constant does not
-    varies = scale > 1e-5 * (jnp.abs(centre) + 1e-1)
-    x = jnp.where(varies, centred / jnp.where(varies, scale, 1.0), 0.0)
+    x, varies = _standardised_features(obs, weight)
     mean = weight @ returns.reshape(-1)
     y = returns.reshape(-1) - mean
     weighted = x * weight[:, None]
     gram, moment = weighted.T @ x, weighted.T @ y
-    solve = one_at_a_time(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
+    solve = sequential_on_cpu(functools.partial(jax.scipy.linalg.solve, assume_a="pos"))
 
-    of_obs = jnp.arange(x.shape[1]) < 2 * o.shape[1]
+    of_obs = jnp.arange(x.shape[1]) < 2 * obs.shape[-1]
 
     def fit(ridge: Array) -> Array:
         return solve(gram + jnp.diag(MIN_RIDGE + ridge * of_obs), moment)
 
     per_step = varies.sum() / jnp.maximum(valid.sum(), 1.0)
-    cautious = fit(jnp.maximum(per_step, 1e-3))
-    noise, total = weight @ (y - x @ cautious) ** 2, weight @ y**2
-    # bounded: where the cautious fit explains nothing, hardly more than time is fitted
+    first_fit = fit(jnp.maximum(per_step, 1e-3))
+    noise, total = weight @ (y - x @ first_fit) ** 2, weight @ y**2
+    # bounded above: if the first fit explains nothing, little more than time is fitted
     coefficients = fit(per_step * noise / jnp.maximum(total - noise, 1e-3 * total + 1e-20))
-    # where features all but depend on each other, rounding can outweigh a small ridge
-    coefficients = jnp.where(jnp.isfinite(coefficients).all(), coefficients, cautious)
+    # with nearly collinear features, rounding can outweigh a small ridge
+    coefficients = jnp.where(jnp.isfinite(coefficients).all(), coefficients, first_fit)
     return (mean + x @ coefficients).reshape(returns.shape)
 
 
+def _standardised_features(obs: Array, weight: Array) -> tuple[Array, Array]:
+    """Features of the steps but the constant [N T, F], standardised, and which of them vary [F].
+
+    Features that do not vary become 0.
+
+    Args:
+        obs: [N, T, obs_size].
+        weight: [N T] of each step, with sum 1.
+    """
+    o = jnp.clip(obs, -10.0, 10.0).reshape(-1, obs.shape[-1])  # [N T, obs_size]
+    t = jnp.tile(jnp.arange(obs.shape[1]) / 100.0, obs.shape[0])[:, None]
+    features = jnp.concatenate([o, o**2, t, t**2, t**3], axis=1)
+    centre = weight @ features
+    centred = features - centre
+    centred -= weight @ centred  # removes the rounding error of a large mean
+    scale = jnp.sqrt(weight @ centred**2)
+    # a feature that varies by no more than its rounding error counts as constant
+    varies = scale > 1e-5 * (jnp.abs(centre) + 1e-1)
+    return jnp.where(varies, centred / jnp.where(varies, scale, 1.0), 0.0), varies
+
+
 def masked_mean(x: Array, valid: Array) -> Array:
-    """Mean [] over the entries that count, 0 where none does."""
+    """Mean [] over the entries with valid = 1, or 0 without such entries."""
     return jnp.sum(x * valid) / jnp.maximum(valid.sum(), 1.0)
 
 
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:
-    """Zero mean and unit variance over the entries that count; the others become 0.
+    """x with zero mean and unit variance over the entries with valid = 1; other entries become 0.
 
-    Where the standard deviation is below `noise`, it is divided by that: differences that mean nothing, such
-    as the baseline's misfit of equal returns, are not blown up to a signal.
+    The divisor is at least `noise`.  So differences without meaning, such as the baseline's error on equal
+    returns, are not amplified.
     """
     count = jnp.maximum(valid.sum(), 1.0)
     centred = (x - jnp.sum(x * valid) / count) * valid

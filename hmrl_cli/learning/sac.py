@@ -1,6 +1,6 @@
 """Soft actor-critic with twin critics (Haarnoja et al. 2018, 1812.05905).
 
-For continuous actions, and for discrete ones, where the policy's expectation is taken exactly
+Actions are continuous or discrete.  For discrete actions the expectation over the policy is exact
 (Christodoulou 2019, 1910.07207).
 """
 
@@ -23,8 +23,10 @@ class Config(Strict):
     """Settings of the learner."""
 
     hidden: networks.Hidden = Field((256, 256), strict=False, description="units per hidden layer")
-    learning_rate: float = Field(3e-4, gt=0, lt=1, description="of policy, critics and temperature (Adam)")
-    discount: float = Field(0.99, ge=0, le=1, description="gamma")
+    learning_rate: float = Field(
+        3e-4, gt=0, lt=1, description="learning rate of policy, critics and temperature (Adam)"
+    )
+    discount: float = Field(0.99, ge=0, le=1, description="gamma, the discount of one step")
     target_rate: float = Field(0.005, gt=0, le=1, description="Polyak step of the target critics")
     entropy_coefficient: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         0.1,
@@ -43,7 +45,7 @@ class State(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Transitions [B]; `obs` already holds what the policy is conditioned on."""
+    """Transitions [B]; `obs` already contains what the policy is conditioned on, such as a skill."""
 
     obs: Array  # [B, obs_size]
     action: Array  # [B, action_size], or [B] int32
@@ -61,40 +63,40 @@ class SoftActorCritic(NamedTuple):
     config: Config
 
     def init(self, key: Key) -> State:
-        """Fresh parameters; the target critics start equal to the critics."""
+        """Fresh parameters; the target critics equal the critics."""
         policy_key, critic_key = jax.random.split(key)
         policy, critic = self.policy.init(policy_key), self.critic.init(critic_key)
-        log_alpha = jnp.float32(0.0)  # alpha = 1 where it is automatic, unused where it is fixed
+        log_alpha = jnp.float32(0.0)  # alpha = 1; not used with a fixed alpha
         opt = optax.adam(self.config.learning_rate)
         optimizers = (opt.init(policy), opt.init(critic), opt.init(log_alpha))
         return State(policy, critic, jax.tree.map(jnp.copy, critic), log_alpha, optimizers)
 
     def update(self, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
-        """One gradient step on critics, policy and, where it is automatic, the temperature."""
+        """One gradient step of the critics, the policy and an automatic temperature."""
         target_key, policy_key = jax.random.split(key)
-        goal = self.goal(target_key, state, batch)
-        critic_loss, gradient = jax.value_and_grad(self.critic_loss)(state.critic, batch, goal)
+        target = self.critic_target(target_key, state, batch)
+        critic_loss, gradient = jax.value_and_grad(self.critic_loss)(state.critic, batch, target)
         state, metrics = self.descend(policy_key, state, batch, gradient)
         return state, {"critic_loss": critic_loss} | metrics
 
-    def goal(self, key: Key, state: State, batch: Batch) -> Array:
-        """What the critics are drawn to [B]: the reward and the discounted soft value; it has no gradient."""
+    def critic_target(self, key: Key, state: State, batch: Batch) -> Array:
+        """Target [B] of the critics: reward plus discounted soft value, without a gradient (eq. 2 and 3)."""
         next_value, _ = self._soft_value(key, state.policy, state.target, self._alpha(state), batch.next_obs)
         return jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
 
-    def critic_loss(self, critic: Params, batch: Batch, goal: Array) -> Array:
-        """Half the squared distance from the goal [B], of both critics together: mean over the batch []."""
+    def critic_loss(self, critic: Params, batch: Batch, target: Array) -> Array:
+        """Half the squared error of both critics against the target [B], as a mean over the batch []."""
         if isinstance(self.action, Discrete):
             q = self.critic.apply(critic, batch.obs)
             q = jnp.sum(q * jax.nn.one_hot(batch.action, self.action.size), axis=-1)
         else:
             q = self.critic.apply(critic, batch.obs, batch.action)
-        return 0.5 * jnp.mean(jnp.sum((q - goal) ** 2, axis=0))
+        return 0.5 * jnp.mean(jnp.sum((q - target) ** 2, axis=0))
 
     def descend(self, key: Key, state: State, batch: Batch, gradient: Params) -> tuple[State, Metrics]:
         """The rest of an update, given the gradient of the critics' loss.
 
-        The critics step, the policy follows the new critics, then the temperature and the target critics.
+        The order is critics, policy under the new critics, temperature, target critics.
         """
         opt = optax.adam(self.config.learning_rate)
         policy_opt, critic_opt, alpha_opt = state.optimizers
@@ -134,7 +136,10 @@ class SoftActorCritic(NamedTuple):
     def _soft_value(
         self, key: Key, policy: Params, critic: Params, alpha: Array, obs: Array
     ) -> tuple[Array, Array]:
-        """E[min Q - alpha log pi] [B] under the policy, and its entropy, exact or of one sample [B]."""
+        """Soft value E[min Q - alpha log pi] [B] and entropy [B] of the policy.
+
+        Both are exact for discrete actions, and estimates from one sample for continuous ones.
+        """
         pi = self.policy.apply(policy, obs)
         if isinstance(self.action, Discrete):
             log_probs = pi.log_probs()
@@ -146,7 +151,7 @@ class SoftActorCritic(NamedTuple):
 
 
 def make(obs_size: int, action: Action, config: Config) -> SoftActorCritic:
-    """Soft actor-critic for observations [obs_size] and the given actions."""
+    """Soft actor-critic for observations [obs_size] and actions of the given kind."""
     return SoftActorCritic(
         networks.soft_policy(obs_size, action, config.hidden),
         networks.twin_critic(obs_size, action, config.hidden),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli import config
-from hmrl_cli.environment.film import Film, frame
+from hmrl_cli.environment.frames import Frames, frame
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.skills import run_skills
@@ -35,7 +35,7 @@ class Actor(NamedTuple):
     every: int  # environment steps of one decision
 
 
-def record_episode(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Film:
+def record_episode(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Frames:
     """All states of one episode, leaves [horizon + 1, ...]; the family is neither lifted nor repeated."""
     reset_key, act_key = jax.random.split(key)
     start = family.reset(reset_key, task)
@@ -131,20 +131,20 @@ def render_run(
     return out
 
 
-def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Film, list[str]]:
+def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Frames, list[str]]:
     """One episode of every skill, leaves [num_skills, ...]; and labels."""
     parts = trained.parts
     learner, family = parts.make_learner(None), parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
     deterministic = trained.experiment.evaluation.deterministic
     run = functools.partial(run_skills, num_episodes=1, deterministic=deterministic)
-    frames = jax.jit(lambda key: run(key, family, library, task).film)(key)
+    frames = jax.jit(lambda key: run(key, family, library, task).frames)(key)
     return jax.tree.map(lambda x: x[:, 0], frames), [
         f"skill {skill}" for skill in range(len(library.examples))
     ]
 
 
-def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Film, list[str]]:
+def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Frames, list[str]]:
     """Two episodes of every task, before and after adaptation, leaves [2 num_tasks, ...]; and labels."""
     parts = trained.parts
     budget = adaptation.calibrated(trained.experiment.evaluation, parts.family)
@@ -154,10 +154,10 @@ def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -
     moments = (0, budget.adapt_steps) if budget.adapt_steps else (0,)
     how = {"deterministic": True} if budget.deterministic else {}  # which not every learner knows
 
-    def one(key: Key, task: Task) -> Film:
+    def one(key: Key, task: Task) -> Frames:
         adapt_key, *record_keys = jax.random.split(key, 3)
 
-        def after(record_key: Key, num_steps: int) -> Film:
+        def after(record_key: Key, num_steps: int) -> Frames:
             adapted, _ = learner.adapt(
                 adapt_key, state, task, budget.model_copy(update={"adapt_steps": num_steps})
             )

@@ -223,7 +223,7 @@ class _Recorder:
         self.steps_per_seed = parts.steps_per_update * training.updates_per_epoch
         self.last: dict[str, Any] = {}
 
-    def __call__(self, result: epochs.Report) -> None:
+    def __call__(self, result: epochs.EpochResult) -> None:
         if not result.finite:
             bad = non_finite_leaves(result.state) or non_finite_leaves(result.metrics)
             raise Diverged(", ".join(bad[:3]), result.epoch)

@@ -51,8 +51,8 @@ def diagnose(directions):
 
 
 def test_skills_that_part_are_seen_to_part():
-    numbers, paths, films = diagnose(DIRECTIONS)
-    assert paths.shape == (4, 3, 11, 2) and films.reward.shape == (4, 11)
+    numbers, paths, frames = diagnose(DIRECTIONS)
+    assert paths.shape == (4, 3, 11, 2) and frames.reward.shape == (4, 11)
     assert numbers["accuracy"] == 1
     np.testing.assert_allclose(numbers["mutual_information"], np.log(4), rtol=0.02)
     np.testing.assert_allclose(numbers["effective_skills"], 4, rtol=0.02)

@@ -35,7 +35,7 @@ def visit(family, places):
     for place in places:
         state = advance(family, at(state, place), jnp.zeros(8), DIAYN)
         rewards.append(float(state.reward))
-        visited.append(int(state.body.memory))
+        visited.append(int(state.body.carry))
     return rewards, visited, state
 
 

@@ -127,12 +127,12 @@ def test_a_reward_in_parts_is_worth_its_priced_sum():
     parts = jax.random.normal(jax.random.key(1), (64, 4, 2))
     price = jax.random.normal(jax.random.key(2), (64, 2))
     batch = bandit(jax.random.key(3), agent.init(jax.random.key(0)), agent, lambda action: action[..., 0])
-    both = agent._judge(critic, batch._replace(reward=parts, price=price))
+    both = agent._with_advantages(critic, batch._replace(reward=parts, price=price))
     assert both.target.shape == (64, 4, 2)
     single = ppo.make(1, 1, Continuous(2), CONFIG)
     critic = jax.tree.map(jnp.zeros_like, single.init(jax.random.key(0)).critic)
     total = jnp.sum(parts * price[:, None], axis=-1, keepdims=True)
-    one = single._judge(critic, batch._replace(reward=total))
+    one = single._with_advantages(critic, batch._replace(reward=total))
     np.testing.assert_allclose(both.advantage, one.advantage, atol=1e-5)
 
 

@@ -1,1 +1,1 @@
-"""Learners of tasks; one file each."""
+"""Meta-learners, one file each."""

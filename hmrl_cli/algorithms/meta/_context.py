@@ -1,4 +1,4 @@
-"""The steps that PEARL infers a task from, and what they say of it (Rakelly et al. 2019)."""
+"""PEARL's context: stored steps, and the posterior of z that they imply (Rakelly et al. 2019)."""
 
 from __future__ import annotations
 
@@ -13,45 +13,51 @@ if TYPE_CHECKING:
 
 
 class Stored(NamedTuple):
-    """What is kept of a step."""
+    """A step in PEARL's buffers."""
 
     obs: Array  # [obs_size]
     action: Array  # [action_size], or [] int32
-    reward: Array  # []  what the critics learn from
-    signal: Array  # []  what the encoder sees of it
+    reward: Array  # []  that the critics learn from
+    signal: Array  # []  that the encoder sees in place of the reward
     discount: Array  # []  0 where the episode ended early, else 1
     next_obs: Array  # [obs_size]
 
 
 class Evidence(NamedTuple):
-    """What the transitions of a context say of z: the sums that a product of Gaussian factors needs."""
+    """Sufficient statistics of a product of Gaussian factors of z, one factor for each transition."""
 
-    transitions: Array  # []  how many
+    transitions: Array  # []  number of factors
     precision: Array  # [L]  sum of 1 / sigma^2
     weighted: Array  # [L]  sum of mu / sigma^2
 
 
 def evidence(factors: Gaussian, valid: Array) -> Evidence:
-    """What factors [C, L] say of z, without those for which valid [C] is 0."""
+    """Evidence of the factors [C, L] with valid [C] = 1."""
     precision = valid[:, None] * jnp.exp(-2 * factors.log_std)
     return Evidence(valid.sum(), precision.sum(axis=0), (precision * factors.mean).sum(axis=0))
 
 
 def posterior(known: Evidence, context_size: int) -> Gaussian:
-    """q(z|c) [L]: the product of the factors and N(0, I) (eq. 2), the factors of a full context at most."""
+    """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2).
+
+    More than `context_size` factors count as much as `context_size` average ones.
+    """
     power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
     precision = 1.0 + power * known.precision
     return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
 
 
 def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:
-    """The family with rewards [2]: its own, and what the encoder sees in its place."""
+    """The family with rewards [2]: the reward, and the signal that the encoder sees.
 
-    def told(state: EnvState) -> EnvState:
+    The signal is the reward again, or 1 where the goal is reached at this step and 0 elsewhere.
+    """
+
+    def with_both(state: EnvState) -> EnvState:
         signal = state.reward if context_reward == "reward" else state.success.astype(jnp.float32)
         return state._replace(reward=jnp.stack([state.reward, signal]))
 
     def step(state: EnvState, action: Array, task: Task) -> EnvState:
-        return told(family.step(state._replace(reward=state.reward[0]), action, task))
+        return with_both(family.step(state._replace(reward=state.reward[0]), action, task))
 
-    return family._replace(reset=lambda key, task: told(family.reset(key, task)), step=step)
+    return family._replace(reset=lambda key, task: with_both(family.reset(key, task)), step=step)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Config(meta_gradient.Config):
-    """Settings of MAESN; the inner step moves the task's latent distribution, the paper's nothing else."""
+    """Settings of MAESN.
+
+    By default the inner step adapts only the task's latent distribution, as in the paper.
+    """
 
     command: ClassVar[str] = "meta-train"
     has_latent: ClassVar[bool] = True
@@ -25,7 +28,7 @@ class Config(meta_gradient.Config):
     name: Literal["maesn"] = "maesn"
     num_train_tasks: int = Field(100, gt=0, le=1_000_000, description="training tasks, each with a latent")
     inner_steps: int = Field(
-        1, ge=0, le=100, description="inner updates while training; 0 is its LatentSpace baseline"
+        1, ge=0, le=100, description="inner updates while training; 0 is the baseline LatentSpace"
     )
     step_decay: float = Field(
         0.5, gt=0, le=1, description="factor on the step size after each inner update from `step_hold` on"
@@ -35,17 +38,19 @@ class Config(meta_gradient.Config):
     )
     learn_step_size: bool = Field(True, description="whether the outer step moves the step sizes")
     latent_size: int = Field(2, gt=0, le=1000, description="dimensions of the exploration latent")
-    mean_step_size: float = Field(0.5, gt=0, description="s_mu at the start")
-    log_std_step_size: float = Field(0.5, gt=0, description="s_sigma at the start")
-    adapts: Literal["latent", "policy", "both"] = Field("latent", description="what the inner step moves")
-    inner_lr: float = Field(0.1, gt=0, description="step size of the policy at the start, where it moves")
-    kl_weight: float = Field(0.1, ge=0, description="w_KL, on the latents before adaptation")
+    mean_step_size: float = Field(0.5, gt=0, description="initial step size of the latent's mean")
+    log_std_step_size: float = Field(
+        0.5, gt=0, description="initial step size of the latent's log standard deviation"
+    )
+    adapts: Literal["latent", "policy", "both"] = Field("latent", description="what the inner step adapts")
+    inner_lr: float = Field(0.1, gt=0, description="initial step size of the policy, if the policy adapts")
+    kl_weight: float = Field(0.1, ge=0, description="weight of KL(latent || N(0, I)) before adaptation")
 
     def unused(self) -> dict[str, str]:
-        """Beside those of every such learner, settings of steps that move what this one holds."""
+        """Settings without effect, among them the step sizes of what the inner step does not adapt."""
         of_policy, of_latent = ("inner_lr", "inner_surrogate"), ("mean_step_size", "log_std_step_size")
-        held = {"latent": of_policy, "policy": of_latent, "both": ()}[self.adapts]
-        return super().unused() | dict.fromkeys(held, f"algorithm.adapts is {self.adapts}")
+        unmoved = {"latent": of_policy, "policy": of_latent, "both": ()}[self.adapts]
+        return super().unused() | dict.fromkeys(unmoved, f"algorithm.adapts is {self.adapts}")
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:

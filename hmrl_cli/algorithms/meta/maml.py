@@ -1,4 +1,4 @@
-"""MAML: parameters from which a policy-gradient step goes far (Finn et al. 2017, 1703.03400)."""
+"""MAML: parameters that few policy-gradient steps adapt to a task (Finn et al. 2017, 1703.03400)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Config(meta_gradient.Config):
-    """Settings of MAML; the inner step moves the policy's parameters."""
+    """Settings of MAML; the inner step adapts the parameters of the policy."""
 
     command: ClassVar[str] = "meta-train"
     name: Literal["maml"] = "maml"
-    inner_lr: float = Field(0.1, gt=0, description="inner step size, where it starts if it is learned")
+    inner_lr: float = Field(0.1, gt=0, description="inner step size; its initial value if it is learned")
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:

@@ -1,22 +1,21 @@
 """PEARL: tasks inferred from context, by a latent that conditions soft actor-critic (Rakelly et al. 2019).
 
-1903.08254.  An encoder reads every transition (o, a, r, o') of a task as one Gaussian factor of q(z|c), so
-that the order of the context does not matter.  It learns from the critics' loss and from
-KL(q(z|c) || N(0, I)); the policy's loss does not reach it.  A new task is met by posterior sampling: an
-episode acts on one z, drawn from the prior at first and then from what all episodes so far say.
+1903.08254.  An encoder maps every transition (o, a, r, o') of a task to one Gaussian factor of q(z|c).  So
+the order of the context does not matter.  The critics' loss and KL(q(z|c) || N(0, I)) train the encoder.
+The policy's loss does not.  On a new task the learner explores by posterior sampling.  Every episode acts on
+one z, which comes from the prior at first and then from the posterior given all earlier episodes.
 
-Four choices where the paper leaves room or is not followed to the letter:
+Four choices extend the paper or differ from it:
 
-* N(0, I) is itself a factor of q(z|c), so that an empty context is the prior.
-* A context of more than `context_size` transitions counts as much as one of `context_size`: each factor is
-  raised to the power that evenly leaving out the surplus would give on average.
-* Critics may learn from the dense reward while the encoder sees what a test gives, the sparse one.  A family
-  has one reward at a time, but it tells after each step
-  whether the goal is met, and a sparse reward differs from 0 just there.  With `context_reward = "success"`
-  the encoder sees this in place of the reward: whichever reward the family has, the context is alike.
-* With `kl_warmup` the divergence starts without weight.  While contexts hardly tell tasks apart, what z saves
-  the critics is worth less than the full divergence costs: z may stay void, all episodes go where the mean
-  goal is, and no context ever tells more.
+* N(0, I) is itself a factor of q(z|c), so an empty context gives the prior.
+* A context of more than `context_size` transitions counts as much as one of `context_size`.  Each factor is
+  raised to the power context_size / transitions, as if a random subset of the context were used.
+* With `context_reward = "success"` the encoder sees whether the goal is met, in place of the reward.  Then
+  the critics can learn from the dense reward and the context still looks as it does at test time, under the
+  sparse reward.
+* With `kl_warmup` the weight of the KL divergence grows from 0.  Early contexts hardly distinguish tasks, and
+  the full divergence then costs more than z saves the critics.  So z may stay uninformative: all episodes go
+  to the mean goal, and no context ever becomes informative.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
-LOG_STD = (-5.0, 10.0)  # of a factor: from a precision that settles z to one that says nothing
+LOG_STD = (-5.0, 10.0)  # limits for a factor: nearly certain .. uninformative
 
 
 class Config(AlgorithmConfig):
@@ -53,35 +52,45 @@ class Config(AlgorithmConfig):
     num_train_tasks: int = Field(
         100, gt=0, le=100_000, description="training tasks, each with replay buffers"
     )
-    tasks_per_update: int = Field(10, gt=0, le=10_000, description="tasks met per update")
+    tasks_per_update: int = Field(
+        10, gt=0, le=10_000, description="training tasks that collect episodes per update"
+    )
     episodes_per_task: int = Field(4, gt=0, le=10_000, description="episodes per task and phase")
     inner_steps: int = Field(
-        1, gt=0, le=100, description="phases with z from the posterior, after one with z from the prior"
+        1,
+        gt=0,
+        le=100,
+        description="phases with z from the posterior, after a first phase with z from the prior",
     )
     gradient_steps: int = Field(100, gt=0, le=100_000, description="gradient steps per update")
     tasks_per_gradient_step: int = Field(16, gt=0, le=10_000, description="tasks in one gradient step")
     batch_size: int = Field(64, gt=0, le=1_000_000, description="transitions of each task per gradient step")
     buffer_capacity: int = Field(
-        10_000, gt=0, le=10_000_000, description="transitions kept for replay, of each training task"
+        10_000, gt=0, le=10_000_000, description="transitions in the replay buffer of each training task"
     )
     recent_meetings: int = Field(
-        4, gt=0, le=10_000, description="a task's contexts come from its steps in so many updates that met it"
+        4,
+        gt=0,
+        le=10_000,
+        description="contexts come from the last so many updates in which the task collected episodes",
     )
     latent_size: int = Field(5, gt=0, le=1000, description="dimensions of z")
-    context_size: int = Field(100, gt=0, le=100_000, description="transitions that a full context counts for")
+    context_size: int = Field(
+        100, gt=0, le=100_000, description="transitions of a full context; a larger one counts as much"
+    )
     context_reward: Literal["reward", "success"] = Field(
-        "reward", description="what the encoder sees of a step: its reward, or whether the goal is met"
+        "reward", description="what the encoder sees of a step: the reward, or whether the goal is met"
     )
     kl_lambda: float = Field(
         0.1, ge=0, description="weight of KL(q(z|c) || N(0, I)) beside the critics' loss"
     )
     kl_warmup: int = Field(0, ge=0, le=10_000_000, description="updates over which kl_lambda grows from 0")
     encoder_hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer")
-    encoder_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the encoder (Adam)")
-    sac: SACConfig = Field(SACConfig(), description="the learner that z conditions")
+    encoder_learning_rate: float = Field(3e-4, gt=0, lt=1, description="learning rate of the encoder (Adam)")
+    sac: SACConfig = Field(SACConfig(), description="settings of SAC, which z conditions")
 
     def unused(self) -> dict[str, str]:
-        """A divergence without weight has nothing to grow to."""
+        """Without a weight of the divergence, the warm-up has no effect."""
         return {} if self.kl_lambda else {"kl_warmup": "algorithm.kl_lambda is 0"}
 
     @pydantic.model_validator(mode="after")
@@ -95,7 +104,7 @@ class Config(AlgorithmConfig):
 
 
 class Learned(NamedTuple):
-    """What gradient steps move."""
+    """The part of the state that gradient steps change."""
 
     agent: sac.State
     encoder: Params
@@ -103,20 +112,20 @@ class Learned(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that training carries on."""
+    """Training state of one seed."""
 
     learned: Learned
     tasks: Array  # [num_train_tasks, task_size]
     replay: replay.Buffer  # of Stored, leaves [num_train_tasks, ...]
-    recent: replay.Buffer  # likewise: the last meetings with each task, from which contexts come
-    updates: Array  # [] int32  made so far
+    recent: replay.Buffer  # likewise, of the last updates with each task: contexts come from here
+    updates: Array  # [] int32  number of updates so far
 
 
 class Pearl(NamedTuple):
     """The learner, bound to its family."""
 
     config: Config
-    family: TaskFamily  # with a signal beside its reward
+    family: TaskFamily  # with rewards [2]: reward and signal
     agent: sac.SoftActorCritic  # its observations are [obs, z]
     encoder: networks.Network
 
@@ -137,44 +146,44 @@ class Pearl(NamedTuple):
             Learned(self.agent.init(agent_key), encoder, self._optimizer().init(encoder)),
             jax.vmap(lambda k: self.family.sample(k, "train"))(task_keys),
             replay=buffers(self.config.buffer_capacity),
-            recent=buffers(self.config.recent_meetings * steps_per_meeting(self.config, self.family)),
+            recent=buffers(self.config.recent_meetings * steps_per_task(self.config, self.family)),
             updates=jnp.int32(0),
         )
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """Meet some of the training tasks, then learn from what is known of all that were ever met."""
-        row_key, meet_key, learn_key = jax.random.split(key, 3)
+        """Collect episodes of some training tasks, then learn from the buffers of all tasks with episodes."""
+        row_key, collect_key, learn_key = jax.random.split(key, 3)
         count = self.config.tasks_per_update
         rows = jax.random.choice(row_key, self.config.num_train_tasks, (count,), replace=False)
-        keys = jax.random.split(meet_key, count)
-        meet = jax.vmap(self._meet, in_axes=(0, None, 0, None, None))
-        _, curves, (fresh, valid) = meet(
+        keys = jax.random.split(collect_key, count)
+        collect = jax.vmap(self._collect, in_axes=(0, None, 0, None, None))
+        _, curves, (fresh, valid) = collect(
             keys, state.learned, state.tasks[rows], self.config.inner_steps, self.config.episodes_per_task
         )
         fresh, valid = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[4:]), (fresh, valid))
 
-        def keep(buffers: replay.Buffer) -> replay.Buffer:
-            some = jax.vmap(replay.add)(jax.tree.map(lambda x: x[rows], buffers), fresh, valid)
-            return jax.tree.map(lambda old, new: old.at[rows].set(new), buffers, some)
+        def stored(buffers: replay.Buffer) -> replay.Buffer:
+            changed = jax.vmap(replay.add)(jax.tree.map(lambda x: x[rows], buffers), fresh, valid)
+            return jax.tree.map(lambda old, new: old.at[rows].set(new), buffers, changed)
 
-        state = state._replace(replay=keep(state.replay), recent=keep(state.recent))
+        state = state._replace(replay=stored(state.replay), recent=stored(state.recent))
 
         def gradient_step(learned: Learned, t: Array) -> tuple[Learned, Metrics]:
             return self._learn(jax.random.fold_in(learn_key, t), state._replace(learned=learned))
 
         learned, metrics = jax.lax.scan(gradient_step, state.learned, jnp.arange(self.config.gradient_steps))
-        met = {
+        collected = {
             "return_before": curves.returned[:, 0].mean(),
             "return_after": curves.returned[:, -1].mean(),
             "success_after": curves.success[:, -1].mean(),
             "reached_after": curves.reached[:, -1].mean(),
         }
         state = state._replace(learned=learned, updates=state.updates + 1)
-        return state, met | jax.tree.map(jnp.mean, metrics)
+        return state, collected | jax.tree.map(jnp.mean, metrics)
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Meet a task that was never trained on: z comes from N(0, I) at first."""
-        latent, curve, _ = self._meet(
+        """Adapt to a new task in K + 1 phases of N episodes; z comes from N(0, I) at first."""
+        latent, curve, _ = self._collect(
             key, state.learned, task, budget.adapt_steps, budget.episodes, budget.deterministic
         )
         return AdaptState(state.learned.agent.policy, latent), curve
@@ -182,44 +191,46 @@ class Pearl(NamedTuple):
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """How an episode acts: on one z, drawn from the key."""
+        """The policy of one episode, given a z drawn with the key."""
         return self._acting(adapted.params, adapted.latent.sample(key), deterministic)
 
     def latents(self, encoder: Params, context: Stored, valid: Array) -> Gaussian:
-        """q(z|c) [L] of a context, leaves [C, ...], without the steps for which valid [C] is 0."""
+        """q(z|c) [L] of the context's steps, leaves [C, ...], with valid [C] = 1."""
         return posterior(self._evidence(encoder, context, valid), self.config.context_size)
 
     def critic_loss(
-        self, key: Key, moving: tuple[Params, Params], state: State, context: Stored, some: Stored
+        self, key: Key, trained: tuple[Params, Params], state: State, context: Stored, replayed: Stored
     ) -> tuple[Array, tuple[sac.Batch, Metrics]]:
-        """The loss of the critics and the encoder, over M tasks; the conditioned batch and metrics beside it.
+        """Loss [] of the critics and the encoder over M tasks, with the conditioned batch and metrics.
 
         Args:
-            key: draws one z for each task, and the actions that follow.
-            moving: parameters of the critics and of the encoder.
-            state: for the critics' goal and the weight of the divergence.
+            key: draws one z for each task, and the next actions.
+            trained: parameters of the critics and of the encoder.
+            state: gives the critics' target and the weight of the divergence.
             context: transitions, leaves [M, C, ...].
-            some: transitions of the same tasks to learn from, leaves [M, B, ...].
+            replayed: transitions of the same tasks to learn from, leaves [M, B, ...].
         """
-        critic, encoder = moving
-        z_key, goal_key = jax.random.split(key)
+        critic, encoder = trained
+        z_key, target_key = jax.random.split(key)
         everything = jnp.ones_like(context.reward)
         latent = jax.vmap(self.latents, in_axes=(None, 0, 0))(encoder, context, everything)
-        batch = self._conditioned(some, latent.sample(z_key))
-        loss = self.agent.critic_loss(critic, batch, self.agent.goal(goal_key, state.learned.agent, batch))
+        batch = self._conditioned(replayed, latent.sample(z_key))
+        loss = self.agent.critic_loss(
+            critic, batch, self.agent.critic_target(target_key, state.learned.agent, batch)
+        )
         divergence = prior_divergence(latent).mean()
         metrics = {"critic_loss": loss, "latent_kl": divergence}
         grown = jnp.minimum(1.0, (state.updates + 1) / (self.config.kl_warmup + 1))
         return loss + self.config.kl_lambda * grown * divergence, (batch, metrics)
 
     def _learn(self, key: Key, state: State) -> tuple[Learned, Metrics]:
-        """One gradient step on critics and encoder, then on the policy, whose z has no gradient."""
+        """One gradient step of critics and encoder, then of the policy, without a gradient through z."""
         data_key, loss_key, policy_key = jax.random.split(key, 3)
         agent, encoder, optimizer = state.learned
-        context, some = self._draw(data_key, state)
+        context, replayed = self._draw(data_key, state)
         differentiate = jax.value_and_grad(self.critic_loss, argnums=1, has_aux=True)
         (_, (batch, metrics)), gradient = differentiate(
-            loss_key, (agent.critic, encoder), state, context, some
+            loss_key, (agent.critic, encoder), state, context, replayed
         )
         updates, optimizer = self._optimizer().update(gradient[1], optimizer)
         encoder = optax.apply_updates(encoder, updates)
@@ -227,26 +238,26 @@ class Pearl(NamedTuple):
         return Learned(agent, encoder, optimizer), metrics | more
 
     def _draw(self, key: Key, state: State) -> tuple[Stored, Stored]:
-        """Contexts [M, C, ...] and replayed steps [M, B, ...] of M tasks, any that were met before."""
-        row_key, context_key, some_key = jax.random.split(key, 3)
+        """Contexts [M, C, ...] and replayed steps [M, B, ...] of M random tasks with episodes."""
+        row_key, context_key, replay_key = jax.random.split(key, 3)
         number = self.config.tasks_per_gradient_step
-        met = jnp.where(state.recent.size > 0, 0.0, -jnp.inf)
-        rows = jax.random.categorical(row_key, met, shape=(number,))
+        logits = jnp.where(state.recent.size > 0, 0.0, -jnp.inf)
+        rows = jax.random.categorical(row_key, logits, shape=(number,))
         sample = jax.vmap(replay.sample_row, in_axes=(0, None, 0, None))
-        context_keys, some_keys = (jax.random.split(key, number) for key in (context_key, some_key))
+        context_keys, replay_keys = (jax.random.split(key, number) for key in (context_key, replay_key))
         return (
             sample(context_keys, state.recent, rows, self.config.context_size),
-            sample(some_keys, state.replay, rows, self.config.batch_size),
+            sample(replay_keys, state.replay, rows, self.config.batch_size),
         )
 
-    def _conditioned(self, some: Stored, latents: Array) -> sac.Batch:
-        """Transitions [M, B, ...] of tasks with latents [M, L], as soft actor-critic sees them."""
-        z = jnp.repeat(latents[:, None], some.reward.shape[1], axis=1)
-        obs, next_obs = (jnp.concatenate([x, z], axis=-1) for x in (some.obs, some.next_obs))
-        batch = sac.Batch(obs, some.action, some.reward, some.discount, next_obs)
+    def _conditioned(self, replayed: Stored, latents: Array) -> sac.Batch:
+        """Transitions [M, B, ...] as rows [M B, ...], with the task's latent [M, L] in the observations."""
+        z = jnp.repeat(latents[:, None], replayed.reward.shape[1], axis=1)
+        obs, next_obs = (jnp.concatenate([x, z], axis=-1) for x in (replayed.obs, replayed.next_obs))
+        batch = sac.Batch(obs, replayed.action, replayed.reward, replayed.discount, next_obs)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
-    def _meet(
+    def _collect(
         self,
         key: Key,
         learned: Learned,
@@ -255,10 +266,11 @@ class Pearl(NamedTuple):
         num_episodes: int,
         deterministic: bool = False,
     ) -> tuple[Gaussian, Adaptation, tuple[Stored, Array]]:
-        """Meet a task in K + 1 phases of N episodes, each with z from what the phases before it say.
+        """Run K + 1 phases of N episodes of a task, with z from the posterior given all earlier phases.
 
-        Returns what z was drawn from in the last phase [L], how it went, leaves [K + 1], and the steps with
-        their validity, leaves [K + 1, N, T, ...].
+        Returns:
+            q(z|c) [L] of the last phase, the adaptation curve [K + 1], and the steps with their validity,
+            leaves [K + 1, N, T, ...].
         """
         policy, encoder = learned.agent.policy, learned.encoder
 
@@ -268,35 +280,35 @@ class Pearl(NamedTuple):
             stored = Stored(steps.obs, steps.action, reward, signal, steps.discount, steps.next_obs)
             return stored, steps.valid, final
 
-        def phase(now: tuple[Evidence, Gaussian], count: Array) -> Any:
-            known = now[0]
+        def phase(carry: tuple[Evidence, Gaussian], count: Array) -> Any:
+            known, _ = carry
             z_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
             latent = posterior(known, self.config.context_size)
             z = jax.vmap(latent.sample)(jax.random.split(z_key, num_episodes))
             steps, valid, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), z)
-            record = outcome(steps.reward, final)
+            point = outcome(steps.reward, final)
             flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
             new = self._evidence(encoder, flat, valid.reshape(-1))
-            return (jax.tree.map(jnp.add, known, new), latent), (record, (steps, valid))
+            return (jax.tree.map(jnp.add, known, new), latent), (point, (steps, valid))
 
         nothing = Evidence(jnp.float32(0), *[jnp.zeros(self.config.latent_size)] * 2)
         start = (nothing, posterior(nothing, self.config.context_size))
-        (_, acted), (records, steps) = jax.lax.scan(phase, start, jnp.arange(num_steps + 1))
-        return acted, records, steps
+        (_, last_latent), (curve, steps) = jax.lax.scan(phase, start, jnp.arange(num_steps + 1))
+        return last_latent, curve, steps
 
     def _evidence(self, encoder: Params, context: Stored, valid: Array) -> Evidence:
-        """What transitions, leaves [C, ...], say of z, without those for which valid [C] is 0."""
+        """Evidence about z of the transitions, leaves [C, ...], with valid [C] = 1."""
         action = networks.action_code(self.family.action, context.action)
         parts = [context.obs, action, context.signal[:, None], context.next_obs]
         mean, log_std = jnp.split(self.encoder.apply(encoder, jnp.concatenate(parts, axis=-1)), 2, axis=-1)
-        # a full context weighs about as much as the prior at the start
+        # initially a full context has about the precision of the prior
         log_std = jnp.clip(log_std + 0.5 * math.log(self.config.context_size), *LOG_STD)
         return evidence(Gaussian(mean, log_std), valid)
 
     def _acting(
         self, policy: Params, z: Array, deterministic: bool
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """Return (key, obs) -> action, log pi(action | obs, z): a sampled action, or the most likely one."""
+        """Return (key, obs) -> action, log pi(action | obs, z); `deterministic`: the most likely action."""
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
             pi: SquashedGaussian | Categorical = self.agent.policy.apply(policy, jnp.concatenate([obs, z]))
@@ -308,24 +320,25 @@ class Pearl(NamedTuple):
         return optax.adam(self.config.encoder_learning_rate)
 
 
-def steps_per_meeting(config: Config, family: TaskFamily) -> int:
-    """Steps of all phases of one task in one update."""
+def steps_per_task(config: Config, family: TaskFamily) -> int:
+    """Steps that one task collects in one update: those of all its phases."""
     return (config.inner_steps + 1) * config.episodes_per_task * family.horizon
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:
     """PEARL on a family, plain or lifted.
 
-    Raises ValueError for a buffer too small.
+    Raises:
+        ValueError: the buffer is smaller than one update of a task.
     """
-    steps = steps_per_meeting(config, family)
+    steps = steps_per_task(config, family)
     replay.must_hold(config.buffer_capacity, steps)
-    told = 2 * family.obs_size + family.action.size + 1
+    input_size = 2 * family.obs_size + family.action.size + 1
     learner = Pearl(
         config,
         with_signal(family, config.context_reward),
         sac.make(family.obs_size + config.latent_size, family.action, config.sac),
-        networks.mlp(told, config.encoder_hidden, 2 * config.latent_size),
+        networks.mlp(input_size, config.encoder_hidden, 2 * config.latent_size),
     )
     return MetaLearner(
         learner.init, learner.step, config.tasks_per_update * steps, learner.adapt, learner.behaviour

@@ -1,9 +1,9 @@
 """RL^2: a recurrent policy that PPO trains to learn a task within a trial (Duan et al. 2016, 1611.02779).
 
-A trial is several episodes of one task.  The policy's memory is empty at its start and carried over from one
-episode to the next; beside the observation the policy sees its last action, and the reward and the end that
-came of it.  What is maximised is the return of the whole trial, so that first episodes may be spent on what
-makes later ones better (also Wang et al. 2016, 1611.05763).
+A trial is several episodes of one task.  The policy's hidden state is 0 at the start of a trial and carries
+over from episode to episode.  Beside the observation, the policy sees its last action, the reward of that
+action, and whether the action ended the episode.  PPO maximises the return of the whole trial.  So early
+episodes may explore for the sake of later ones (also Wang et al. 2016, 1611.05763).
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ class Config(AlgorithmConfig):
 
     command: ClassVar[str] = "meta-train"
     name: Literal["rl2"] = "rl2"
-    trials_per_update: int = Field(64, gt=0, le=100_000, description="parallel trials, each of its own task")
-    episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes of a trial, in training")
-    memory_size: int = Field(64, gt=0, le=65_536, description="units of the policy's memory and the critic's")
-    ppo: PPOConfig = Field(PPOConfig(), description="the learner; a minibatch is of whole trials")
+    trials_per_update: int = Field(64, gt=0, le=100_000, description="parallel trials, each of a new task")
+    episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes of a training trial")
+    memory_size: int = Field(
+        64, gt=0, le=65_536, description="units of the policy's hidden state, and of the critic's"
+    )
+    ppo: PPOConfig = Field(PPOConfig(), description="settings of PPO; a minibatch holds whole trials")
 
     @pydantic.model_validator(mode="after")
     def _minibatches_are_of_whole_trials(self) -> Self:
@@ -51,28 +53,28 @@ class Config(AlgorithmConfig):
 
 
 class State(NamedTuple):
-    """Everything that training carries on."""
+    """Training state of one seed."""
 
     agent: ppo.State
-    observed: Moments  # of an observation and the reward after it [obs_size + 1]
+    observed: Moments  # of observation and reward [obs_size + 1]
 
 
-class Memory(NamedTuple):
-    """What a step leaves to the next, of this episode or the one after; all 0 at the start of a trial."""
+class Carry(NamedTuple):
+    """What one step passes to the next, also across episodes; all 0 at the start of a trial."""
 
     hidden: Array  # [memory_size]
-    action: Array  # [action.size]  the last one, or its one-hot code
-    reward: Array  # []  that came of it
-    ended: Array  # []  1 where the episode ended early with it
+    action: Array  # [action.size]  the last action, one-hot if discrete
+    reward: Array  # []  of the last action
+    ended: Array  # []  1 if the last action ended the episode early
 
 
 class Trial(NamedTuple):
-    """Episodes of one task, leaves [E, ...] and of their steps [E, T, ...]."""
+    """The E episodes of a trial, with T steps each."""
 
-    before: Memory  # [E, ...]  at the start of each episode
-    seen: Array  # [E, T, F]  what the networks saw
-    steps: Transition
-    final: EnvState  # [E, ...]
+    before: Carry  # [E, ...]  at the start of each episode
+    seen: Array  # [E, T, F]  input of the networks
+    steps: Transition  # [E, T, ...]
+    final: EnvState  # [E, ...]  after the last step
 
 
 class RL2(NamedTuple):
@@ -88,45 +90,47 @@ class RL2(NamedTuple):
         return State(self.agent.init(key), moments.initial(self.family.obs_size + 1))
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """Run one trial of each of some new tasks, then learn from them and forget them."""
+        """Run one trial of each of the update's new tasks, then learn from the trials on-policy."""
         task_key, trial_key, learn_key = jax.random.split(key, 3)
         count = self.config.trials_per_update
         tasks = jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(task_key, count))
         run = partial(self.trial, num_episodes=self.config.episodes_per_trial)
         keys = jax.random.split(trial_key, count)
         trials = jax.vmap(run, in_axes=(0, None, 0))(keys, self.params(state), tasks)
-        agent, learned = self.agent.learn(learn_key, state.agent, self.judge(state.agent.critic, trials))
+        agent, learned = self.agent.learn(
+            learn_key, state.agent, self.with_advantages(state.agent.critic, trials)
+        )
         steps = trials.steps
         seen = jnp.concatenate([steps.obs, steps.reward[..., None]], axis=-1)
-        record = outcome(trials)
+        episodes = curve(trials)
         metrics = {
-            "return_first": record.returned[0],
-            "return_last": record.returned[-1],
-            "success_last": record.success[-1],
-            "reached_last": record.reached[-1],
+            "return_first": episodes.returned[0],
+            "return_last": episodes.returned[-1],
+            "success_last": episodes.success[-1],
+            "reached_last": episodes.reached[-1],
         }
         return State(agent, moments.absorb(state.observed, seen, steps.valid)), metrics | learned
 
     def trial(
         self, key: Key, params: Params, task: Task, num_episodes: int, deterministic: bool = False
     ) -> Trial:
-        """Run the episodes of a trial, one after the other, with the memory of those before."""
+        """Run the episodes of a trial, each with the carry of the episode before."""
         act = partial(take, deterministic=deterministic)
 
-        def episode(memory: Memory, count: Array) -> tuple[Memory, Trial]:
+        def episode(carry: Carry, count: Array) -> tuple[Carry, Trial]:
             reset_key, act_key = jax.random.split(jax.random.fold_in(key, count))
 
-            def step(now: tuple[EnvState, Memory], t: Array) -> Any:
-                return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *now, first=t == 0)
+            def step(state: tuple[EnvState, Carry], t: Array) -> Any:
+                return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *state, first=t == 0)
 
-            start = (self.family.reset(reset_key, task), memory)
+            start = (self.family.reset(reset_key, task), carry)
             (final, after), (seen, steps) = jax.lax.scan(step, start, jnp.arange(self.family.horizon))
-            return after, Trial(memory, seen, steps, final)
+            return after, Trial(carry, seen, steps, final)
 
         return jax.lax.scan(episode, self._empty(), jnp.arange(num_episodes))[1]
 
-    def judge(self, critic: Params, trials: Trial) -> ppo.Sample:
-        """Trials as sequences for the learner, leaves [N, E * T, ...]; the critic is told the time."""
+    def with_advantages(self, critic: Params, trials: Trial) -> ppo.Sample:
+        """Trials as sequences for PPO, leaves [N, E * T, ...]; the critic also sees the time."""
         seen, steps = jax.tree.map(
             lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), (trials.seen, trials.steps)
         )
@@ -146,68 +150,67 @@ class RL2(NamedTuple):
         )
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Adapt by remembering: N trials of K + 1 episodes, and column k is the k-th episode of a trial.
+        """Adapt through the hidden state: N independent trials of K + 1 episodes.
 
-        A column stands for k episodes of experience, where that of a gradient-based learner stands for k N:
-        the N trials know nothing of each other.  What is returned has the memory with which one of them
-        began its last episode.
+        Entry k of the curve is the mean over the trials' episodes with number k.  It rests on k episodes of
+        experience, while entry k of a gradient-based learner rests on k N.  The returned carry is that of the
+        first trial before its last episode.
         """
         params = self.params(state)
         run = partial(self.trial, num_episodes=budget.adapt_steps + 1, deterministic=budget.deterministic)
         trials = jax.vmap(run, in_axes=(0, None, None))(jax.random.split(key, budget.episodes), params, task)
-        memory = jax.tree.map(lambda x: x[0, -1], trials.before)
-        return AdaptState(params, memory), outcome(trials)
+        carry = jax.tree.map(lambda x: x[0, -1], trials.before)
+        return AdaptState(params, carry), curve(trials)
 
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """How an adapted policy acts in one episode, its memory frozen as it was when that episode began.
+        """The adapted policy of one episode, with the carry fixed at the start of the episode.
 
-        (key, obs) hands no memory on, so every step is taken as if it were the first: what earlier episodes
-        have shown is used, what this one shows is not.  It falls short of what `adapt` measures, where the
-        memory goes on.
+        (key, obs) -> action passes no carry on, so every step acts like the first step of the episode.  The
+        policy uses earlier episodes, but not the current one.  So it earns less than `adapt` measures.
         """
-        params, memory = adapted
+        params, carry = adapted
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            pi = self._look(params, memory, obs, first=jnp.bool_(True))[2]
+            pi = self._forward(params, carry, obs, first=jnp.bool_(True))[2]
             return take(pi, key, deterministic=deterministic)
 
         return act
 
     def params(self, state: State) -> Params:
-        """What acting takes."""
+        """The parameters that `trial` takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
 
-    def _empty(self) -> Memory:
+    def _empty(self) -> Carry:
         zero = jnp.zeros(())
-        return Memory(jnp.zeros(self.policy.memory_size), jnp.zeros(self.family.action.size), zero, zero)
+        return Carry(jnp.zeros(self.policy.hidden_size), jnp.zeros(self.family.action.size), zero, zero)
 
-    def _look(self, params: Params, memory: Memory, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
-        """Return what the networks see [F], the hidden state with it, and the distribution of the action."""
-        known = moments.normalize(params["observed"], jnp.append(obs, memory.reward))
-        flags = jnp.stack([jnp.float32(first), memory.ended])
-        seen = jnp.concatenate([known, memory.action, flags])
-        hidden = self.policy.remember(params["policy"], memory.hidden, seen)
-        return seen, hidden, self.policy.read(params["policy"], hidden, seen)
+    def _forward(self, params: Params, carry: Carry, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
+        """Return the input of the networks [F], the next hidden state and the distribution of the action."""
+        known = moments.normalize(params["observed"], jnp.append(obs, carry.reward))
+        flags = jnp.stack([jnp.float32(first), carry.ended])
+        seen = jnp.concatenate([known, carry.action, flags])
+        hidden = self.policy.step(params["policy"], carry.hidden, seen)
+        return seen, hidden, self.policy.output(params["policy"], hidden, seen)
 
     def _one_step(
-        self, key: Key, params: Params, task: Task, act: Any, state: EnvState, memory: Memory, *, first: Array
-    ) -> tuple[tuple[EnvState, Memory], tuple[Array, Transition]]:
-        """One step of an episode; the memory is left alone once the episode has ended."""
-        seen, hidden, pi = self._look(params, memory, state.obs, first)
+        self, key: Key, params: Params, task: Task, act: Any, state: EnvState, carry: Carry, *, first: Array
+    ) -> tuple[tuple[EnvState, Carry], tuple[Array, Transition]]:
+        """One step of an episode; after an early end the carry stays unchanged."""
+        seen, hidden, pi = self._forward(params, carry, state.obs, first)
         action, log_prob = act(pi, key)
         new = advance(self.family, state, action, task)
         discount, valid = 1.0 - new.done, 1.0 - state.done
         code = networks.action_code(self.family.action, action)
-        after = Memory(hidden, code, new.reward, jnp.float32(new.done))
-        memory = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), memory, after)
+        after = Carry(hidden, code, new.reward, jnp.float32(new.done))
+        carry = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), carry, after)
         taken = Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
-        return (new, memory), (seen, taken)
+        return (new, carry), (seen, taken)
 
 
-def outcome(trials: Trial) -> Adaptation:
-    """How the episodes of N trials went, in their order: means [E] over the trials, leaves [N, E, ...]."""
+def curve(trials: Trial) -> Adaptation:
+    """The adaptation curve of N trials, leaves [N, E, ...]: means [E] over the trials."""
     return Adaptation(
         trials.steps.reward.sum(axis=-1).mean(axis=0),
         trials.final.success.astype(jnp.float32).mean(axis=0),
@@ -216,28 +219,28 @@ def outcome(trials: Trial) -> Adaptation:
 
 
 def advantages(reward: Array, value: Array, valid: Array, discount: float, lam: float) -> Array:
-    """Generalised advantage estimate [T] over a whole trial: the ends of its episodes end nothing.
+    """Generalised advantage estimate [T] over a whole trial, across the ends of its episodes.
 
-    Steps after an early end are none: the last one that counts is followed by the first one of the next
-    episode, and nothing is discounted or smoothed in between.
+    Steps after an early end do not count.  The first step of the next episode follows the last valid step,
+    without a discount for the steps between them.
 
     Args:
-        reward: [T].
-        value: [T] V of what was known at each step; any number at steps that do not count.
+        reward: [T] of all steps of the trial.
+        value: [T] estimated value at each step; any number where valid is 0.
         valid: [T] 1 where the step counts.
         discount: gamma.
         lam: lambda of the estimate.
     """
 
     def backward(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        held = jnp.where(now[1] > 0, now[0], after)
-        return held, held
+        next_value = jnp.where(now[1] > 0, now[0], after)
+        return next_value, next_value
 
     end = jnp.zeros(())
-    _, held = jax.lax.scan(backward, end, (value, valid), reverse=True)
+    _, next_value = jax.lax.scan(backward, end, (value, valid), reverse=True)
     counts = valid > 0
     gamma, smooth = (jnp.where(counts, factor, 1.0) for factor in (discount, lam))
-    return returns.gae(reward * valid, gamma, held, end, smooth)
+    return returns.gae(reward * valid, gamma, next_value, end, smooth)
 
 
 def learner_of(config: Config, family: TaskFamily) -> RL2:
@@ -245,7 +248,7 @@ def learner_of(config: Config, family: TaskFamily) -> RL2:
     action, settings, width = family.action, config.ppo, config.memory_size
     size = family.obs_size + 1 + action.size + 2  # observation, reward, action, two flags
     policy = networks.recurrent(size, width, ppo.make_policy(width + size, action, settings))
-    # the critic has a memory of its own, so that its errors leave the policy's alone
+    # the critic has its own hidden state, so its gradient does not affect the policy's
     critic = networks.recurrent(size + 1, width, networks.mlp(width + size + 1, settings.hidden, 1, "tanh"))
     agent = ppo.PPO(policy.of_sequences(), critic.of_sequences(), settings)
     return RL2(config, family, policy, agent)

@@ -1,1 +1,1 @@
-"""Learners of one task from scratch; one file each."""
+"""Learners of training tasks from scratch, one file each."""

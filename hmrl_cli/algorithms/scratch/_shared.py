@@ -1,4 +1,4 @@
-"""What learners from scratch share: their tasks, their episodes, and how they are measured."""
+"""What the learners from scratch share: training tasks, episodes, the bonus and the evaluation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, State, Task
 
     Act = Callable[[Key, Array], tuple[Array, Array]]
-    Acting = Callable[[Any, bool], Act]  # parameters, whether by the most likely action
+    Acting = Callable[[Any, bool], Act]  # parameters, deterministic -> act
 
 
 class Config(AlgorithmConfig):
@@ -31,11 +31,11 @@ class Config(AlgorithmConfig):
     episodes_per_update: int = Field(32, gt=0, le=100_000, description="parallel episodes per update")
 
     @pydantic.model_validator(mode="after")
-    def _every_task_is_met(self) -> Self:
+    def _every_task_has_an_episode(self) -> Self:
         if self.num_tasks > self.episodes_per_update:
             raise ValueError(
                 f"episodes_per_update: found {self.episodes_per_update}; "
-                f"must be at least num_tasks, {self.num_tasks}, so that every task is met"
+                f"must be at least num_tasks, {self.num_tasks}, so that every task has an episode"
             )
         return self
 
@@ -46,40 +46,48 @@ def draw_tasks(key: Key, family: TaskFamily, num_tasks: int) -> Array:
 
 
 def episodes(key: Key, act: Act, family: TaskFamily, tasks: Array, count: int) -> tuple[Transition, EnvState]:
-    """Run `count` episodes, of the tasks in turn: steps, leaves [count, T, ...], and last states [count]."""
+    """Run `count` episodes, with the tasks in turn.
+
+    Returns the steps, leaves [count, T, ...], and the last states [count].
+    """
     rows = jnp.arange(count) % len(tasks)
     return jax.vmap(unroll, in_axes=(0, None, None, 0))(
         jax.random.split(key, count), act, family, tasks[rows]
     )
 
 
-def intrinsic(family: TaskFamily, state: State, steps: Transition) -> tuple[Array, Metrics]:
-    """The weighted bonus [...] of the steps, and its mean as a metric; nothing without a bonus."""
+def weighted_bonus(family: TaskFamily, state: State, steps: Transition) -> tuple[Array, Metrics]:
+    """Weight times bonus [...] of the steps, and the mean bonus as a metric.
+
+    A family without bonus gives zeros and no metric.
+    """
     if family.bonus is None:
         return jnp.zeros_like(steps.reward), {}
-    worth = family.bonus.reward(state, steps)
-    return family.bonus.weight * worth, {"bonus": masked_mean(worth, steps.valid)}
+    bonus = family.bonus.reward(state, steps)
+    return family.bonus.weight * bonus, {"bonus": masked_mean(bonus, steps.valid)}
 
 
 def init_bonus(key: Key, family: TaskFamily) -> State:
-    """The bonus's state; None without a bonus."""
+    """State of the bonus; None for a family without bonus."""
     return None if family.bonus is None else family.bonus.init(key)
 
 
 def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -> tuple[State, Metrics]:
-    """The bonus's state after new steps, and its metrics."""
+    """State of the bonus after new steps, and its metrics."""
     return (state, {}) if family.bonus is None else family.bonus.learn(key, state, steps)
 
 
-def measuring(
+def without_adaptation(
     acting: Acting, params: Callable[[State], Any], family: TaskFamily
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`adapt` and `behaviour` of a learner that does not adapt: it is measured K + 1 times.
+    """`adapt` and `behaviour` of a learner that does not adapt.
+
+    `adapt` measures the same policy K + 1 times, each time with N new episodes.
 
     Args:
         acting: parameters, deterministic -> (key, obs) -> action, log pi(action).
-        params: state -> the parameters that acting takes.
-        family: whose tasks are met.
+        params: state -> parameters of the policy.
+        family: provides the episodes.
     """
 
     def adapt(key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
@@ -91,8 +99,8 @@ def measuring(
             steps, final = episodes(step_key, act, family, task[None], budget.episodes)
             return None, outcome(steps.reward, final)
 
-        _, records = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
-        return AdaptState(policy, None), records
+        _, curve = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
+        return AdaptState(policy, None), curve
 
     def behaviour(key: Key, adapted: AdaptState, deterministic: bool = False) -> Act:
         return acting(adapted.params, deterministic)

@@ -1,8 +1,9 @@
 """PPO from scratch on a few training tasks, with or without an exploration bonus (Schulman et al. 2017).
 
-Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  With one task, the
-default, every seed learns one hidden goal of its own.  One critic, of one discount, judges the sum of reward
-and bonus; random network distillation's authors have one for each (1810.12894, sec. 2.3).
+The learner is not a meta-learner and does not adapt.  So an evaluation measures the trained policy on new
+tasks.  By default every seed learns one training task of its own.  One critic with one discount estimates the
+sum of reward and bonus.  The authors of random network distillation have one critic for each (1810.12894,
+sec. 2.3).
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ class Config(_shared.Config):
     """Settings of proximal policy optimisation from scratch."""
 
     name: Literal["ppo"] = "ppo"
-    ppo: PPOConfig = Field(PPOConfig(), description="the learner")
+    ppo: PPOConfig = Field(PPOConfig(), description="settings of PPO")
 
 
 class State(NamedTuple):
-    """Everything that training carries on."""
+    """Training state of one seed."""
 
     agent: ppo.State
-    observed: Moments
+    observed: Moments  # of observations [obs_size]
     tasks: Array  # [num_tasks, task_size]
-    bonus: Any  # state of the bonus; None without one
+    bonus: Any  # state of the bonus; None without bonus
 
 
 class FromScratch(NamedTuple):
@@ -49,7 +50,7 @@ class FromScratch(NamedTuple):
     agent: ppo.PPO
 
     def init(self, key: Key) -> State:
-        """Fresh networks, and the tasks."""
+        """Fresh networks, and new training tasks."""
         agent_key, task_key, bonus_key = jax.random.split(key, 3)
         return State(
             self.agent.init(agent_key),
@@ -59,16 +60,16 @@ class FromScratch(NamedTuple):
         )
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """Run one episode in each environment, then learn from them and forget them."""
+        """Run the episodes of one update, then learn from them on-policy."""
         episode_key, learn_key, bonus_key = jax.random.split(key, 3)
         act = self.acting(self.params(state))
         steps, final = _shared.episodes(
             episode_key, act, self.family, state.tasks, self.config.episodes_per_update
         )
         returned, success, reached = outcome(steps.reward, final)
-        worth, bonus_metrics = _shared.intrinsic(self.family, state.bonus, steps)
+        bonus_reward, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         agent, learned = self.agent.update(
-            learn_key, state.agent, self._batch(state.observed, steps, steps.reward + worth)
+            learn_key, state.agent, self._batch(state.observed, steps, steps.reward + bonus_reward)
         )
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
@@ -77,9 +78,16 @@ class FromScratch(NamedTuple):
         return State(agent, observed, state.tasks, bonus), metrics
 
     def start(self, key: Key, state: State, library: SkillLibrary, fold: Callable[[Array], Any]) -> State:
-        """Take over the skill with the highest return on the training tasks (Eysenbach et al. 2019).
+        """Start from the skill with the highest return on the training tasks (Eysenbach et al. 2019).
 
-        Raises ValueError where the skills' network has other layers.
+        Args:
+            key: draws the episodes of the skills.
+            state: as `init` returned it.
+            library: the skills.
+            fold: one skill -> its policy and moments (see `SkillLearner.fold`).
+
+        Raises:
+            ValueError: the skills' policy has other layers.
         """
 
         def returned(key: Key, skill: Array) -> Array:
@@ -92,20 +100,22 @@ class FromScratch(NamedTuple):
 
         keys = jax.random.split(key, len(library.examples))
         best = jnp.asarray(library.examples)[jax.vmap(returned)(keys, library.examples).argmax()]
-        taken = fold(best)
-        shapes = [jax.tree.map(jnp.shape, policy) for policy in (taken["policy"], state.agent.policy)]
+        folded = fold(best)
+        shapes = [jax.tree.map(jnp.shape, policy) for policy in (folded["policy"], state.agent.policy)]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"algorithm.ppo.hidden: found {self.config.ppo.hidden}; must be as in the skills' policy"
             )
-        return state._replace(agent=state.agent._replace(policy=taken["policy"]), observed=taken["observed"])
+        return state._replace(
+            agent=state.agent._replace(policy=folded["policy"]), observed=folded["observed"]
+        )
 
     def params(self, state: State) -> Any:
-        """What acting takes."""
+        """The parameters that `acting` takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
 
     def acting(self, params: Any, deterministic: bool = False) -> _shared.Act:
-        """Return (key, obs) -> action, log pi(action | obs): a sampled action, or the most likely one."""
+        """Return (key, obs) -> action, log pi(action | obs); the most likely action with `deterministic`."""
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
             pi = self.agent.policy.apply(params["policy"], moments.normalize(params["observed"], obs))
@@ -114,7 +124,7 @@ class FromScratch(NamedTuple):
         return act
 
     def _batch(self, observed: Moments, steps: Transition, reward: Array) -> ppo.Batch:
-        """The episodes as the learner sees them; the critic is told the time."""
+        """The episodes as PPO sees them: normalised observations, and the time for the critic."""
         seen = moments.normalize(observed, steps.obs)
         return ppo.Batch(
             obs=seen,
@@ -129,13 +139,14 @@ class FromScratch(NamedTuple):
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:
-    """PPO on a family, plain or lifted, with its bonus if it carries one.
+    """PPO on a family, plain or lifted, with the family's bonus if there is one.
 
-    Raises ValueError for steps that make no whole minibatch.
+    Raises:
+        ValueError: the minibatches do not divide the steps of an update.
     """
     steps = config.episodes_per_update * family.horizon
     ppo.must_divide(config.ppo, steps)
     agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
     learner = FromScratch(config, family, agent)
-    adapt, behaviour = _shared.measuring(learner.acting, learner.params, family)
+    adapt, behaviour = _shared.without_adaptation(learner.acting, learner.params, family)
     return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start, learns_from="none")

@@ -1,8 +1,8 @@
 """SAC from scratch on a few training tasks, with or without an exploration bonus (Haarnoja et al. 2018).
 
-Nothing is meta-learned and nothing adapts: an evaluation measures the policy as it is.  What a replayed step
-is worth is asked of the bonus as it is now, not as it was when the step was taken.  The critics judge the sum
-of reward and bonus, with one discount.
+The learner is not a meta-learner and does not adapt.  So an evaluation measures the trained policy on new
+tasks.  The bonus of a replayed step is computed anew from the current state of the bonus.  The critics
+estimate the sum of reward and bonus with one discount.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Config(_shared.Config):
     gradient_steps: int = Field(100, gt=0, le=100_000, description="gradient steps per update")
     batch_size: int = Field(256, gt=0, le=1_000_000, description="transitions per gradient step")
     buffer_capacity: int = Field(200_000, gt=0, le=100_000_000, description="transitions kept for replay")
-    sac: SACConfig = Field(SACConfig(), description="the learner")
+    sac: SACConfig = Field(SACConfig(), description="settings of SAC")
 
 
 class State(NamedTuple):
-    """Everything that training carries on."""
+    """Training state of one seed."""
 
     agent: sac.State
-    buffer: replay.Buffer  # of Transitions; `log_prob` is not used
+    buffer: replay.Buffer  # of `Transition`; `log_prob` is not used
     tasks: Array  # [num_tasks, task_size]
-    bonus: Any  # state of the bonus; None without one
+    bonus: Any  # state of the bonus; None without bonus
 
 
 class FromScratch(NamedTuple):
@@ -50,7 +50,7 @@ class FromScratch(NamedTuple):
     agent: sac.SoftActorCritic
 
     def init(self, key: Key) -> State:
-        """Fresh networks, the tasks, and an empty buffer."""
+        """Fresh networks, new training tasks and an empty buffer."""
         agent_key, task_key, bonus_key = jax.random.split(key, 3)
         obs, number = jnp.zeros(self.family.obs_size), jnp.float32(0)
         example = Transition(
@@ -70,7 +70,7 @@ class FromScratch(NamedTuple):
         )
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """Run one episode in each environment, then learn from replay."""
+        """Run the episodes of one update, then learn from replayed steps."""
         episode_key, learn_key, bonus_key = jax.random.split(key, 3)
         steps, final = _shared.episodes(
             episode_key,
@@ -80,16 +80,22 @@ class FromScratch(NamedTuple):
             self.config.episodes_per_update,
         )
         returned, success, reached = outcome(steps.reward, final)
-        _, bonus_metrics = _shared.intrinsic(self.family, state.bonus, steps)
+        _, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
         buffer = replay.add(state.buffer, flat, flat.valid)
 
         def gradient_step(agent: sac.State, t: Array) -> tuple[sac.State, Metrics]:
             sample_key, update_key = jax.random.split(jax.random.fold_in(learn_key, t))
-            some: Transition = replay.sample(sample_key, buffer, self.config.batch_size)
-            worth, _ = _shared.intrinsic(self.family, bonus, some)
-            batch = sac.Batch(some.obs, some.action, some.reward + worth, some.discount, some.next_obs)
+            replayed: Transition = replay.sample(sample_key, buffer, self.config.batch_size)
+            bonus_reward, _ = _shared.weighted_bonus(self.family, bonus, replayed)
+            batch = sac.Batch(
+                replayed.obs,
+                replayed.action,
+                replayed.reward + bonus_reward,
+                replayed.discount,
+                replayed.next_obs,
+            )
             return self.agent.update(update_key, agent, batch)
 
         agent, learned = jax.lax.scan(gradient_step, state.agent, jnp.arange(self.config.gradient_steps))
@@ -98,9 +104,9 @@ class FromScratch(NamedTuple):
         return State(agent, buffer, state.tasks, bonus), metrics
 
     def acting(self, policy: Any, deterministic: bool = False) -> _shared.Act:
-        """Return (key, obs) -> action, 0: a sampled action, or the most likely one.
+        """Return (key, obs) -> action, 0; the most likely action with `deterministic`.
 
-        Off-policy, no log-probability is used.
+        An off-policy learner needs no log-probability, so 0 takes its place.
         """
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
@@ -111,12 +117,13 @@ class FromScratch(NamedTuple):
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:
-    """SAC on a family, plain or lifted, with its bonus if it carries one.
+    """SAC on a family, plain or lifted, with the family's bonus if there is one.
 
-    Raises ValueError for a buffer too small.
+    Raises:
+        ValueError: the buffer is smaller than one update.
     """
     steps = config.episodes_per_update * family.horizon
     replay.must_hold(config.buffer_capacity, steps)
     learner = FromScratch(config, family, sac.make(family.obs_size, family.action, config.sac))
-    adapt, behaviour = _shared.measuring(learner.acting, lambda state: state.agent.policy, family)
+    adapt, behaviour = _shared.without_adaptation(learner.acting, lambda state: state.agent.policy, family)
     return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learns_from="none")

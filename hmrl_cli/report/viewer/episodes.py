@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli.environment.film import Film
+from hmrl_cli.environment.frames import Frames
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.report import viewer
 from hmrl_cli.types import TaskFamily
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-def page(title: str, family: TaskFamily, films: Film, labels: Iterable[str]) -> str:
+def page(title: str, family: TaskFamily, frames: Frames, labels: Iterable[str]) -> str:
     """The page that plays episodes, leaves [N, F, ...], under these labels."""
-    films = jax.tree.map(np.asarray, films)
-    episodes = [_episode(jax.tree.map(lambda x, i=i: x[i], films), label) for i, label in enumerate(labels)]
+    frames = jax.tree.map(np.asarray, frames)
+    episodes = [_episode(jax.tree.map(lambda x, i=i: x[i], frames), label) for i, label in enumerate(labels)]
     return viewer.page(
         {
             "schema": 1,
@@ -32,20 +32,20 @@ def page(title: str, family: TaskFamily, films: Film, labels: Iterable[str]) -> 
     )
 
 
-def _episode(film: Film, label: str) -> dict[str, Any]:
+def _episode(frames: Frames, label: str) -> dict[str, Any]:
     """One episode of the viewer's document; an episode that ends early ends there."""
-    last = int(film.done.argmax()) + 1 if film.done.any() else len(film.done)
-    film = jax.tree.map(lambda x: x[:last], film)
+    last = int(frames.done.argmax()) + 1 if frames.done.any() else len(frames.done)
+    frames = jax.tree.map(lambda x: x[:last], frames)
     return {
         "label": label,
         "frames": last,
-        "bodies": film.poses.shape[1],
-        "num_goals": film.goals.shape[1],
-        "poses": _packed(film.poses),
-        "goals": _packed(film.goals),
-        "rewards": film.reward.tolist(),
-        "success": film.success.tolist(),
-        "done": film.done.tolist(),
+        "bodies": frames.poses.shape[1],
+        "num_goals": frames.goals.shape[1],
+        "poses": _packed(frames.poses),
+        "goals": _packed(frames.goals),
+        "rewards": frames.reward.tolist(),
+        "success": frames.success.tolist(),
+        "done": frames.done.tolist(),
     }
 
 

@@ -145,8 +145,8 @@ def test_steps_after_an_early_end_are_not_kept_and_say_nothing():
     bold = agent._replace(
         policy=jax.tree.map(lambda x: x + 0.5, agent.policy)
     )  # walks to the right, past x = 1
-    meet = jax.jit(inner._meet, static_argnums=(3, 4))
-    _, _, (steps, valid) = meet(jax.random.key(1), state.learned._replace(agent=bold), jnp.ones(2), 1, 4)
+    collect = jax.jit(inner._collect, static_argnums=(3, 4))
+    _, _, (steps, valid) = collect(jax.random.key(1), state.learned._replace(agent=bold), jnp.ones(2), 1, 4)
     context, counts = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), (steps, valid))
     assert 0 < counts.sum() < counts.size and (steps.discount == 0).any()
     spoilt = context._replace(signal=jnp.where(counts > 0, context.signal, 7.0))

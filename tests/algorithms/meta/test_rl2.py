@@ -118,7 +118,7 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
 def test_the_training_pass_says_what_was_said_while_acting(family):
     learner = rl2.learner_of(SMALL, family())
     state, trials = drifted()[1:] if family is drifting else met(learner, jax.random.key(2))
-    sample = jax.jit(learner.judge)(state.agent.critic, trials)
+    sample = jax.jit(learner.with_advantages)(state.agent.critic, trials)
     assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
     again = jax.jit(lambda params, x: learner.agent.policy.apply(params, x.obs).log_prob(x.action))(
         state.agent.policy, sample
@@ -131,11 +131,11 @@ def test_a_memory_lasts_for_a_trial():
     learner, state, trials = drifted()
     trials = jax.tree.map(np.asarray, trials)
     assert all((leaf[:, 0] == 0).all() for leaf in jax.tree.leaves(trials.before))
-    hidden, remember = jnp.zeros((8, 8)), jax.jit(learner.policy.remember)
+    hidden, step = jnp.zeros((8, 8)), jax.jit(learner.policy.step)
     for episode in range(2):
         for t in range(12):
             counts = trials.steps.valid[:, episode, t, None] > 0
-            new = remember(state.agent.policy, hidden, trials.seen[:, episode, t])
+            new = step(state.agent.policy, hidden, trials.seen[:, episode, t])
             hidden = jnp.where(counts, new, hidden)
         np.testing.assert_allclose(trials.before.hidden[:, episode + 1], hidden, atol=1e-5)
     steps = trials.steps
@@ -166,7 +166,7 @@ def test_steps_after_an_early_end_change_nothing():
 
     @jax.jit
     def learn(trials):
-        sample = learner.judge(state.agent.critic, trials)
+        sample = learner.with_advantages(state.agent.critic, trials)
         return learner.agent.learn(jax.random.key(3), state.agent, sample)[0]
 
     for one, other in zip(*map(jax.tree.leaves, (learn(trials), learn(wild))), strict=True):
@@ -177,7 +177,7 @@ def test_trials_that_return_alike_say_nothing():
     """Whatever the critic says of them."""
     learner = rl2.learner_of(SMALL, toys.corridor(horizon=2))  # which pays nothing
     state, trials = met(learner, jax.random.key(2), num_episodes=2)
-    judge = jax.jit(learner.judge)
+    judge = jax.jit(learner.with_advantages)
     paying = trials.steps._replace(reward=trials.steps.reward + 3.3)
     for same in (trials, trials._replace(steps=paying)):
         assert (judge(state.agent.critic, same).advantage == 0).all()
