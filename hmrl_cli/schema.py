@@ -153,6 +153,12 @@ class Evaluation(Strict):
     """How the adaptation to held-out tasks is measured."""
 
     num_tasks: int = pydantic.Field(default=40, gt=0, le=1_000_000, description="held-out tasks")
+    split_seed: int = pydantic.Field(
+        default=0,
+        ge=0,
+        le=2**31 - 1,
+        description="which draw of the split's tasks; another one for final numbers",
+    )
     adapt_steps: int = pydantic.Field(default=5, ge=0, le=10_000, description="inner updates")
     episodes: int = pydantic.Field(
         default=20, gt=0, le=1_000_000, description="episodes of one task between two updates"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Split
 
 
-def sample_tasks(family: TaskFamily, split: Split, num_tasks: int) -> Array:
-    """The tasks of a split [num_tasks, task_size]: the same for every run, with keys of their own."""
-    key = jax.random.fold_in(root_key(0), zlib.crc32(split.encode()))
+def sample_tasks(family: TaskFamily, split: Split, num_tasks: int, seed: int = 0) -> Array:
+    """The tasks of a split [num_tasks, task_size]: the same for every run, other ones for another seed."""
+    key = jax.random.fold_in(root_key(seed), zlib.crc32(split.encode()))
     return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
 
 

@@ -34,7 +34,7 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
     family_config = config.family_of(name)
     families = {reward: make_family(family_config, reward) for reward in ("dense", "sparse")}
     family = families["dense"]
-    tasks = tasks_of(family, split, Evaluation().num_tasks, tasks_file)
+    tasks = tasks_of(family, split, Evaluation(), tasks_file)
     return {
         "name": family.name,
         "obs_size": family.obs_size,

@@ -64,7 +64,7 @@ def evaluate(
         return _evaluate_skills(run, reward, progress, deterministic)
     budget = config.with_evaluation(run.experiment, sets, given).evaluation
     name = split_name(split, tasks_file)
-    tasks = tasks_of(make_family(run.experiment.family, reward), split, budget.num_tasks, tasks_file)
+    tasks = tasks_of(make_family(run.experiment.family, reward), split, budget, tasks_file)
     trained = open_trained(run, reward, progress)
     budget = adaptation.calibrated(budget, trained.parts.family)
     document = {

@@ -13,6 +13,7 @@ from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import jax, jnp, np
 
 if TYPE_CHECKING:
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Split, TaskFamily
 
 MAX_TASK = 1e6  # no family's units are that small
@@ -113,15 +114,15 @@ def read_tasks(path: Path, family: TaskFamily) -> Array:
     return tasks
 
 
-def tasks_of(family: TaskFamily, split: Split, num_tasks: int, tasks_file: Path | None) -> Array:
-    """The tasks in `tasks_file` if there is one, otherwise `num_tasks` tasks of the split: [N, task_size].
+def tasks_of(family: TaskFamily, split: Split, budget: Evaluation, tasks_file: Path | None) -> Array:
+    """The tasks in `tasks_file` if there is one, otherwise those of the split in the budget: [N, task_size].
 
     Raises:
         InputError: the file cannot be used.
     """
     if tasks_file is not None:
         return read_tasks(tasks_file, family)
-    return sample_tasks(family, split, num_tasks)
+    return sample_tasks(family, split, budget.num_tasks, budget.split_seed)
 
 
 def split_name(split: Split, tasks_file: Path | None) -> str:
