@@ -147,12 +147,17 @@ def run_row(run: Path, machines: list[dict[str, Any]]) -> dict[str, Any]:
         "command": _command(told["argv"]),
         "seeds": told["seeds"],
         "env_steps": last["env_steps"],
-        "git": told["git"][:8] + ("-dirty" if told["git"].endswith("-dirty") else ""),
+        "git": _commit(told["git"]),
         "machine": machines.index(machine),
         "config": told["config_hash"][:8],
     }
     skills = told.get("skills")
     return row | ({"skills": skills["arrays_sha256"][:8]} if skills else {})
+
+
+def _commit(git: str | None) -> str | None:
+    """A commit in short; None where a run was made outside of a repository."""
+    return git and git[:8] + ("-dirty" if git.endswith("-dirty") else "")
 
 
 def _command(argv: list[str]) -> str:
