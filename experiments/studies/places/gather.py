@@ -1,0 +1,84 @@
+"""Make the study's files of FOLDER, the runs of run.sh.
+
+    PYTHONPATH=experiments/studies python experiments/studies/places/gather.py [FOLDER]
+
+A world's numbers are of its test goals, its hidden goals, and their half-and-half mix.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli.evaluation.statistics import paired_difference
+from hmrl_cli.lazy import np
+from shared import figures, results
+
+HERE = Path(__file__).parent
+ARMS = {"both": "HMRL: both priors", "learned": "learned prior alone", "broad": "skills, no meta-training"}
+PICTURED = {
+    "ring_eighth": "wheeled, an eighth",
+    "ant_eighth": "ant, an eighth",
+    "point_eighth": "point, an eighth",
+    "cheetah": "half-cheetah",
+}
+EPISODES = 4  # of a batch
+SOON = 40  # episodes
+
+
+def success(arrays: results.Arrays, world: str, arm: str, split: str) -> Any:
+    """Success [seed, task, batch]; the mix has the tasks of both splits."""
+    splits = ("test", "hidden") if split == "mix" else (split,)
+    return np.concatenate([arrays[f"{world}/{one}-sparse-{arm}/success"] for one in splits], axis=1)
+
+
+def area(curve: Any, episodes: int | None = None) -> Any:
+    """Mean success [seed, task] after 0, 4, 8, ... episodes, up to so many or all."""
+    return curve[..., : None if episodes is None else episodes // EPISODES + 1].mean(axis=-1)
+
+
+def interval(values: Any) -> list[float]:
+    """Mean and its interval over seeds and tasks [seed, task]."""
+    found = paired_difference(values, np.zeros_like(values), seeds_paired=True)
+    return [found["mean"], found["low"], found["high"]]
+
+
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
+    summary, arrays = results.gather(folder, ("success", "reached", "fraction"))
+    worlds = sorted({key.split("/")[0] for key in arrays if key.endswith("-sparse-both/success")})
+    summary["success"], summary["differences"] = {}, {}
+    for world in worlds:
+        for split in ("test", "hidden", "mix"):
+            curves = {arm: success(arrays, world, arm, split).astype(float) for arm in ARMS}
+            for arm, curve in curves.items():
+                after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (8, 16, SOON)}
+                areas = {"area 40": interval(area(curve, SOON)), "area 100": interval(area(curve))}
+                summary["success"][f"{world}, {split}: {arm}"] = after | areas
+            for other in ("learned", "broad"):
+                found = {}
+                for name, episodes in (("area 40", SOON), ("area 100", None)):
+                    pair = (area(curves[arm], episodes) for arm in ("both", other))
+                    found[name] = list(paired_difference(*pair, seeds_paired=True).values())
+                summary["differences"][f"{world}, {split}: both - {other}"] = found
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Success against episodes, one curve an arm."""
+    panels = []
+    for split in ("test", "hidden"):
+        for world, title in PICTURED.items():
+            if f"{world}/{split}-sparse-both/success" in arrays:
+                panels.append(figures.Panel(f"{title}, {split}", list(_lines(arrays, world, split))))
+    figures.curves(study / "success.svg", panels, "episodes", "success", columns=len(panels) // 2)
+
+
+def _lines(arrays: results.Arrays, world: str, split: str) -> Any:
+    for arm, label in ARMS.items():
+        middle, low, high = arrays[f"{world}/{split}-sparse-{arm}/success_curve"][:, : SOON // EPISODES + 1]
+        yield figures.Line(label, EPISODES * np.arange(len(middle)), middle, low, high)
+
+
+if __name__ == "__main__":
+    results.main(HERE, collect, draw)

@@ -1,0 +1,75 @@
+#!/bin/sh
+# Skills that are places, and three ways to search them for a sparse reward: evenly, by the learned prior, and by both.
+# Goals of a WORLD lie on a part of a ring or an arena while training, hidden ones on the rest.  Final numbers are of
+# goals that no trial has seen (split_seed).  Libraries are shared by worlds.  On two cores: a library of the wheeled
+# robot three to ten minutes, of the ant and the half-cheetah twenty, a world some five, of the ant fifteen.
+#
+#   sh experiments/studies/places/run.sh [FOLDER [WORLD...]]
+set -eu
+here=$(dirname "$0")
+out=${1:-runs/places}
+[ $# -gt 0 ] && shift
+worlds=${*:-ring ring_eighth disc_eighth arena6_eighth arena12 arena12_eighth point point_eighth cheetah ant ant_eighth}
+seeds=3
+fresh=20261128
+
+library() { # NAME PRESET [hmrl's options]
+  name=$1
+  preset=$2
+  shift 2
+  hmrl pretrain-skills "$preset" --num-seeds $seeds --run-dir "$out/skills/$name" --resume "$@" >/dev/null
+}
+
+measured() { # FILE [hmrl's options]: once
+  file=$1
+  shift
+  [ -s "$file" ] && return
+  hmrl eval "$run" --json --set evaluation.split_seed=$fresh "$@" >"$file.part"
+  mv "$file.part" "$file"
+}
+
+world() { # NAME LIBRARY FAMILY [hmrl's options]
+  run=$out/$1
+  library=$2
+  family=$3
+  shift 3
+  hmrl meta-train "$family/skill_prior" --skills "$out/skills/$library" --num-seeds $seeds --run-dir "$run" --resume \
+    --set algorithm.tasks_per_update=40 --set algorithm.batches=25 "$@" >/dev/null
+  for split in test hidden; do
+    measured "$run/$split-both.json" --split $split
+    measured "$run/$split-learned.json" --split $split --set evaluation.relabel.broad=0
+    measured "$run/$split-broad.json" --split $split --set evaluation.relabel.broad=1
+  done
+}
+
+narrow='--set family.sector=0.125'
+for name in $worlds; do
+  case $name in
+  ring | ring_eighth | disc_eighth) library wheeled wheeled/vgcrl ;;
+  arena6*) library wheeled6 wheeled/vgcrl --set algorithm.reach=6 --set algorithm.redraw=0.006 \
+    --set family.horizon=300 --set training.epochs=30 ;;
+  arena12*) library wheeled12 wheeled/vgcrl --set algorithm.reach=12 --set algorithm.redraw=0.005 \
+    --set family.horizon=400 --set training.epochs=40 ;;
+  point*) library sparse_point sparse_point/vgcrl ;;
+  cheetah) library half_cheetah_vel half_cheetah_vel/vgcrl ;;
+  ant*) library ant_goal ant_goal/vgcrl ;;
+  esac
+  case $name in
+  ring) world ring wheeled wheeled ;;
+  ring_eighth) world ring_eighth wheeled wheeled $narrow ;;
+  disc_eighth) world disc_eighth wheeled wheeled $narrow --set family.sparse_radius=0.4 ;;
+  arena6_eighth) world arena6_eighth wheeled6 wheeled $narrow --set family.goals=arena --set family.goal_radius=6 \
+    --set family.horizon=300 ;;
+  arena12) world arena12 wheeled12 wheeled --set family.goals=arena --set family.goal_radius=12 \
+    --set family.horizon=400 ;;
+  arena12_eighth) world arena12_eighth wheeled12 wheeled $narrow --set family.goals=arena \
+    --set family.goal_radius=12 --set family.horizon=400 ;;
+  point) world point sparse_point sparse_point ;;
+  point_eighth) world point_eighth sparse_point sparse_point $narrow ;;
+  cheetah) world cheetah half_cheetah_vel half_cheetah_vel ;;
+  ant) world ant ant_goal ant_goal ;;
+  ant_eighth) world ant_eighth ant_goal ant_goal $narrow ;;
+  *) echo "no world $name" >&2 && exit 2 ;;
+  esac
+done
+PYTHONPATH="$here/.." python "$here/gather.py" "$out"
