@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from shared import figures, results
+
 from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
-from shared import figures, results
 
 HERE = Path(__file__).parent
 ARMS = {"both": "HMRL: both priors", "learned": "learned prior alone", "broad": "skills, no meta-training"}

@@ -20,7 +20,7 @@ ARMS = {
     "MAML": "#009e73",
     "MAML over skills": "#e69f00",
     "skills, no meta-training": "#cc79a7",
-    "learned prior alone": "#cc6677",
+    "learned prior alone": "#ddaa33",
     "LatentSpace": "#56b4e9",
     "RL^2": "#661100",
     "PEARL": "#6699cc",
