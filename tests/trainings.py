@@ -1,7 +1,10 @@
 """Trainings on the kinematic point, as small as they go."""
 
+import pytest
+
 from hmrl_cli import config
 from hmrl_cli.config import plugins
+from hmrl_cli.lazy import jax
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints
@@ -46,8 +49,23 @@ def resolve(algorithm, *sets, skills=None):
     return config.resolve(command, "point/smoke", smaller, flags)
 
 
+_compile_epoch = training._compile_epoch
+PROGRAMS = {}  # of an epoch, by all that they depend on
+
+
+def _compiled_once(experiment, parts, keys, state, skills):
+    """One program for all runs of an experiment, as long as state and skills are of the same types."""
+    leaves, tree = jax.tree.flatten((state, skills))
+    make_family = plugins.load("families", experiment.family.name).make  # which a test may replace
+    known_by = (experiment.model_dump_json(), make_family, tree, *map(jax.typeof, leaves))
+    if known_by not in PROGRAMS:
+        PROGRAMS[known_by] = _compile_epoch(experiment, parts, keys, state, skills)
+    return PROGRAMS[known_by]
+
+
 def train(path, resolved, resume=False, progress=None, stop=lambda: None):
-    with open_run(resolved, path, resume) as run:
+    with pytest.MonkeyPatch.context() as patch, open_run(resolved, path, resume) as run:
+        patch.setattr(training, "_compile_epoch", _compiled_once)
         summary = training.train(resolved, run, resume, progress or Silent(), stop)
         run.complete(summary)
     return summary
