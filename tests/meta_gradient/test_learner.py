@@ -21,10 +21,10 @@ from tests.meta_gradient.learners import FAMILY, SMALL, gather, learner, loss_of
 @pytest.mark.parametrize(
     ("algorithm", "inner_steps", "form"),
     [
-        ("maml", 1, "log_prob"),
         ("maml", 3, "ratio"),
-        ("maesn", 0, "log_prob"),
         ("maesn", 3, "log_prob"),
+        pytest.param("maml", 1, "log_prob", marks=pytest.mark.slow),
+        pytest.param("maesn", 0, "log_prob", marks=pytest.mark.slow),
         pytest.param("maml", 3, "log_prob", marks=pytest.mark.slow),
         pytest.param("maesn", 1, "log_prob", marks=pytest.mark.slow),
     ],

@@ -11,7 +11,7 @@ from hmrl_cli.types import AdaptState, Discrete, Transition
 from tests import toys
 
 POLICY = make_policy(2, Discrete(3), (8,), latent_size=2)
-START = AdaptState(POLICY.init(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
+START = AdaptState(jax.jit(POLICY.init)(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
 
 
 def episodes(action, advantage, own):
@@ -20,7 +20,7 @@ def episodes(action, advantage, own):
     obs, latent = jnp.ones((count, 1, 2)), jnp.zeros((count, 2))
     action = jnp.array(action)[:, None]
     ones, flags = jnp.ones((count, 1)), jnp.zeros(count)
-    log_prob = POLICY.apply(START.params, obs, latent[:, None]).log_prob(action)
+    log_prob = jax.jit(lambda: POLICY.apply(START.params, obs, latent[:, None]).log_prob(action))()
     steps = Transition(obs, action, log_prob, ones, ones, ones, obs)
     own, advantage = jnp.array(own), jnp.array(advantage)
     return inner_loop.Episodes(steps, latent, latent, own, advantage[:, None], advantage, flags, flags, flags)
