@@ -1,5 +1,7 @@
 """Trainings on the kinematic point, as small as they go."""
 
+import contextlib
+
 import pytest
 
 from hmrl_cli import config
@@ -11,7 +13,7 @@ from hmrl_cli.storage import checkpoints
 from hmrl_cli.storage.naming import open_run
 
 SMALL = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
-ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn", "ppo")
+ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn")
 
 
 # what an algorithm has beside the smoke preset
@@ -63,9 +65,16 @@ def _compiled_once(experiment, parts, keys, state, skills):
     return PROGRAMS[known_by]
 
 
-def train(path, resolved, resume=False, progress=None, stop=lambda: None):
-    with pytest.MonkeyPatch.context() as patch, open_run(resolved, path, resume) as run:
+@contextlib.contextmanager
+def one_program():
+    """Within, runs of one experiment are trained by one program, which is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_compile_epoch", _compiled_once)
+        yield
+
+
+def train(path, resolved, resume=False, progress=None, stop=lambda: None):
+    with one_program(), open_run(resolved, path, resume) as run:
         summary = training.train(resolved, run, resume, progress or Silent(), stop)
         run.complete(summary)
     return summary

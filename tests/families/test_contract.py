@@ -98,7 +98,7 @@ def record(name: str) -> Record:
             name,
             marks=[
                 pytest.mark.xdist_group(name),
-                *([pytest.mark.slow] if name in SAME_BODY else []),
+                *([pytest.mark.slow] if name in SAME_BODY or (name in BODIES and reward == "sparse") else []),
             ],
         )
         for reward in REWARDS

@@ -40,6 +40,7 @@ def test_the_best_arm_is_learned():
     assert metrics["action_entropy"][-1] < metrics["action_entropy"][0]
 
 
+@pytest.mark.slow
 def test_the_best_continuous_action_is_learned():
     agent = ppo.make(1, 1, Continuous(2), CONFIG)
     best = jnp.array([0.5, -0.5])

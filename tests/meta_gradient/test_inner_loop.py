@@ -36,9 +36,8 @@ def episodes():
 def test_the_latent_step_is_maesns_closed_form(episodes):
     """Gupta et al. 2018: the gradients of log N(z_j; mu, sigma) by hand, weighted by the advantages A_j."""
     size = Gaussian(jnp.array([0.5, 0.7]), jnp.array([0.2, 0.3]))
-    new = jax.jit(lambda episodes: inner_loop.update(STATE, episodes, AdaptState(None, size), POLICY))(
-        episodes
-    )
+    update = jax.jit(lambda episodes: inner_loop.update(STATE, episodes, AdaptState(None, size), POLICY))
+    new = update(episodes)
     z, a = np.asarray(episodes.latent, np.float64), np.asarray(episodes.start_advantage, np.float64)[:, None]
     mean, std = np.asarray(LATENT.mean, np.float64), np.exp(np.asarray(LATENT.log_std, np.float64))
     expected_mean = mean + size.mean * (a * (z - mean) / std**2).mean(axis=0)

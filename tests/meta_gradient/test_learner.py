@@ -193,6 +193,7 @@ def test_every_judged_phase_counts_and_each_update_has_its_step_size():
     np.testing.assert_array_equal(last._judged(batch).returned, batch.phases.returned[:, 2:])
 
 
+@pytest.mark.slow
 def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
     sizes, found = [], []
     for at_once in (0, 2):

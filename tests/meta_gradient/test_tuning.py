@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
@@ -67,6 +68,7 @@ def test_an_untrained_policy_learns_a_task():
     assert returns[-1] > returns[0] + 2.0
 
 
+@pytest.mark.slow
 def test_tuning_takes_over_after_the_updates_by_the_rule():
     refit = {"rule": "refit", "imitation_steps": 5}
     ruled = toys.returns_untrained(adapt_steps=4, **refit)

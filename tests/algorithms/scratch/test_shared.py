@@ -37,7 +37,7 @@ def test_a_bonus_of_no_weight_changes_nothing_but_what_is_measured():
     assert (weightless["bonus"] > 0).all()
 
 
-@pytest.mark.parametrize("algorithm", BUILD)
+@pytest.mark.parametrize("algorithm", [pytest.param("ppo", marks=pytest.mark.slow), "sac"])
 def test_a_goal_is_learned_and_kept(algorithm):
     """Each seed learns the one task that it drew, and an evaluation adapts nothing."""
     plain = learner(algorithm, toys.walker(10))
