@@ -211,15 +211,9 @@ def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
     assert sizes[1] < 0.6 * sizes[0]
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "outer"),
-    [
-        pytest.param(maml, "trust_region", marks=pytest.mark.slow),
-        (maesn, "clipped"),
-        pytest.param(maml, "clipped", marks=pytest.mark.slow),
-        pytest.param(maesn, "trust_region", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # test_moments shows what is counted
+@pytest.mark.parametrize("algorithm", [maml, maesn])
+@pytest.mark.parametrize("outer", ["trust_region", "clipped"])
 def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     settings = SMALL | dict(normalize_observations=True, outer=outer, learn_step_size=True)
     if algorithm is maesn:
