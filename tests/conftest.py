@@ -32,10 +32,11 @@ def runs(tmp_path_factory):
     Tests that use them are of the group "experiment": one process, which trains them once.
     """
     import hmrl_cli  # once the settings above are made
-    from tests.trainings import ALGORITHMS, SMALL, resolve, train
+    from tests.trainings import ALGORITHMS, SMALL, one_program, resolve, train
 
     folder = tmp_path_factory.mktemp("runs")
-    hmrl_cli.pretrain_skills("point/smoke", *SMALL, "training.num_seeds=2", run_dir=folder / "diayn")
+    with one_program():
+        hmrl_cli.pretrain_skills("point/smoke", *SMALL, "training.num_seeds=2", run_dir=folder / "diayn")
     for algorithm in ALGORITHMS[1:]:
         train(folder / algorithm, resolve(algorithm, "training.num_seeds=2"))
     lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")

@@ -37,14 +37,12 @@ def test_configurations_are_planned_or_refused(measure, share):
 ALL = ("diayn", "vic", "maesn", "maml", "ppo", "sac", "rl2", "pearl")
 
 
-@pytest.mark.parametrize(
-    ("training", "number"),
-    [("maml", 1), *(pytest.param(name, 25, marks=pytest.mark.slow) for name in ALL)],
-)
-def test_kills_are_survived(measure, training, number):
+@pytest.mark.slow  # runner/test_train.py kills one
+@pytest.mark.parametrize("training", ALL)
+def test_kills_are_survived(measure, training):
     """Of real trainings; `storage/test_writer.py` kills a stand-in at more places."""
-    found = measure.killed(measure.TRAININGS[training], number, random.Random(1))
-    assert found["survived"] == found["tried"] == number
+    found = measure.killed(measure.TRAININGS[training], 25, random.Random(1))
+    assert found["survived"] == found["tried"] == 25
     assert set(measure.TRAININGS) == set(ALL)
 
 

@@ -1,14 +1,19 @@
 """Trainings on the kinematic point, as small as they go."""
 
+import contextlib
+
+import pytest
+
 from hmrl_cli import config
 from hmrl_cli.config import plugins
+from hmrl_cli.lazy import jax
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints
 from hmrl_cli.storage.naming import open_run
 
 SMALL = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
-ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn", "ppo")
+ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn")
 
 
 # what an algorithm has beside the smoke preset
@@ -46,8 +51,31 @@ def resolve(algorithm, *sets, skills=None):
     return config.resolve(command, "point/smoke", smaller, flags)
 
 
+_compile_epoch = training._compile_epoch
+PROGRAMS = {}  # of an epoch, by all that they depend on
+
+
+def _compiled_once(experiment, parts, keys, state, skills):
+    """One program for all runs of an experiment, as long as state and skills are of the same types."""
+    leaves, tree = jax.tree.flatten((state, skills))
+    make_family = plugins.load("families", experiment.family.name).make  # which a test may replace
+    settings = experiment.model_dump_json(exclude={"training": {"seed"}})  # which is in the keys
+    known_by = (settings, make_family, tree, *map(jax.typeof, leaves))
+    if known_by not in PROGRAMS:
+        PROGRAMS[known_by] = _compile_epoch(experiment, parts, keys, state, skills)
+    return PROGRAMS[known_by]
+
+
+@contextlib.contextmanager
+def one_program():
+    """Within, runs of one experiment are trained by one program, which is compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_compile_epoch", _compiled_once)
+        yield
+
+
 def train(path, resolved, resume=False, progress=None, stop=lambda: None):
-    with open_run(resolved, path, resume) as run:
+    with one_program(), open_run(resolved, path, resume) as run:
         summary = training.train(resolved, run, resume, progress or Silent(), stop)
         run.complete(summary)
     return summary

@@ -42,13 +42,8 @@ def learn(family, updates):
     return bonus._replace(reward=jax.jit(bonus.reward)), start, state, metrics
 
 
-@pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(toys.walker(10), id="continuous"),
-        pytest.param(toys.corridor(), id="discrete", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [toys.walker(10), toys.corridor()], ids=["continuous", "discrete"])
 def test_both_models_are_learned(family):
     bonus, _, state, metrics = learn(family, 20)
     assert metrics["forward_loss"][-1] < 0.2 * metrics["forward_loss"].max()

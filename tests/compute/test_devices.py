@@ -55,13 +55,13 @@ def test_episodes_are_spread_over_devices():
         "compute/test_devices.py::test_rows_are_spread_over_devices_and_come_back_in_order",
         "compute/test_devices.py::test_shares_of_two_devices_make_one_mean",
         "compute/test_epochs.py::test_seeds_that_have_a_device_each_are_the_same",
-        f"{SHARED_TASKS}[maesn-trust_region-True]",
     )
 
 
 @pytest.mark.slow
-def test_clipped_steps_are_shared_too_and_a_run_on_two_devices_resumes_exactly():
+def test_steps_are_shared_and_a_run_on_two_devices_resumes_exactly():
     on_two_devices(
+        f"{SHARED_TASKS}[maesn-trust_region-True]",
         f"{SHARED_TASKS}[maml-clipped-False]",
         "runner/test_train.py::test_a_run_that_died_ends_as_one_that_never_did[diayn_ppo]",
     )

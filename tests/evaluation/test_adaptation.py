@@ -71,7 +71,10 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ("rl2", "pearl") else []) for name in LEARNERS],
+)
 def test_a_policy_may_be_measured_by_its_most_likely_actions(name):
     """Those of parameters that are all 0 are 0, wherever it is and whatever its latent."""
     family = toys.walker(horizon=3)

@@ -30,6 +30,7 @@ sys.exit(f"imported {loaded}" if loaded else 0)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_physics_is_silent_and_writes_no_file(tmp_path):
     program = """
 import jax, jax.numpy as jnp

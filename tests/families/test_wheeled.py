@@ -63,6 +63,7 @@ def test_wheels_of_some_inertia_take_their_share_of_the_torque():
     np.testing.assert_allclose(acceleration, [40 / (10.2 + 2.62), 8 / (0.28 + 2.62 * 0.04)], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_wheeled_robot_of_maesn_is_driven_to_its_goal_in_two_seconds():
     """The authors' model in MuJoCo under the same controller: -278, on 40 tasks of test."""
     settings = config.family_of("wheeled@maesn").model_copy(update={"reward": "sparse"})

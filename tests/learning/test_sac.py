@@ -50,7 +50,7 @@ def test_discrete_values_solve_the_soft_bellman_equation():
 def test_a_fixed_temperature_stays_and_zero_is_one(alpha):
     agent = sac.make(2, Continuous(1), sac.Config(hidden=(8,), entropy_coefficient=alpha))
     data = batch(jnp.zeros((2, 1)), [0.0, 0.0], 1.0)
-    state, metrics = jax.jit(agent.update)(jax.random.key(1), agent.init(jax.random.key(0)), data)
+    state, metrics = jax.jit(agent.update)(jax.random.key(1), jax.jit(agent.init)(jax.random.key(0)), data)
     np.testing.assert_allclose(metrics["alpha"], alpha)
     assert all_finite((state, metrics))
 

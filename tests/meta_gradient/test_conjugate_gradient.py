@@ -6,6 +6,8 @@ import pytest
 from hmrl_cli.meta_gradient import conjugate_gradient
 from hmrl_cli.meta_gradient.conjugate_gradient import Memory
 
+solve = jax.jit(conjugate_gradient.solve, static_argnums=(0, 2))
+
 RNG = np.random.default_rng(0)
 ROOT = RNG.normal(size=(8, 8)).astype(np.float32)
 MATRIX, TARGET = ROOT @ ROOT.T + np.eye(8, dtype=np.float32), RNG.normal(size=8).astype(np.float32)
@@ -18,7 +20,7 @@ def product(vector):
 @pytest.mark.parametrize("pairs", [0, 5])
 def test_solves_a_dense_system(pairs):
     memory = conjugate_gradient.empty(8, pairs)
-    solution, rest, memory = conjugate_gradient.solve(product, TARGET, 20, memory)
+    solution, rest, memory = solve(product, TARGET, 20, memory)
     np.testing.assert_allclose(rest, TARGET - MATRIX @ solution, atol=1e-3)
     np.testing.assert_allclose(solution, np.linalg.solve(MATRIX, TARGET), rtol=1e-3, atol=1e-4)
     assert [leaf.shape for leaf in jax.tree.leaves(memory)] == [(pairs, 8)] * 2 * (pairs > 0)
@@ -26,27 +28,27 @@ def test_solves_a_dense_system(pairs):
 
 def test_stands_still_at_the_solution():
     memory = conjugate_gradient.empty(2, 3)
-    solution, _, memory = conjugate_gradient.solve(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50, memory)
+    solution, _, memory = solve(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50, memory)
     np.testing.assert_allclose(solution, [1.0, 2.0], rtol=1e-6)
-    again, _, _ = conjugate_gradient.solve(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50, memory)
+    again, _, _ = solve(lambda v: 2 * v, jnp.array([2.0, 4.0]), 50, memory)
     np.testing.assert_allclose(again, [1.0, 2.0], rtol=1e-6)
-    nothing = conjugate_gradient.solve(lambda v: v, jnp.zeros(3), 5, conjugate_gradient.empty(3, 2))
+    nothing = solve(lambda v: v, jnp.zeros(3), 5, conjugate_gradient.empty(3, 2))
     assert not any(leaf.any() for leaf in jax.tree.leaves(nothing))
 
 
 def test_remembers_the_newest_products_first():
-    _, _, memory = conjugate_gradient.solve(product, TARGET, 3, conjugate_gradient.empty(8, 4))
+    _, _, memory = solve(product, TARGET, 3, conjugate_gradient.empty(8, 4))
     np.testing.assert_allclose(memory.image[:3], memory.direction[:3] @ MATRIX, rtol=1e-4, atol=1e-4)
     assert memory.direction[:3].any(axis=1).all() and not memory.direction[3].any()
     np.testing.assert_array_equal(memory.direction[2], TARGET)  # where plain conjugate gradients begin
-    _, _, later = conjugate_gradient.solve(product, TARGET, 1, memory)
+    _, _, later = solve(product, TARGET, 1, memory)
     np.testing.assert_array_equal(later.direction[1:], memory.direction[:3])
 
 
 def test_what_is_held_is_not_moved_by_what_is_remembered():
-    memory = conjugate_gradient.solve(product, TARGET, 3, conjugate_gradient.empty(8, 4))[2]
+    memory = solve(product, TARGET, 3, conjugate_gradient.empty(8, 4))[2]
     free = np.array([1, 1, 0, 1, 0, 1, 1, 1], np.float32)
-    solution, _, _ = conjugate_gradient.solve(product, free * TARGET, 12, memory, free)
+    solution, _, _ = solve(product, free * TARGET, 12, memory, free)
     among = free.astype(bool)
     assert not solution[~among].any()
     expected = np.linalg.solve(MATRIX[np.ix_(among, among)], TARGET[among])
@@ -76,6 +78,6 @@ def test_what_is_remembered_saves_products():
     memory = conjugate_gradient.empty(30, 30)
     errors = []
     for _ in range(4):
-        solution, _, memory = conjugate_gradient.solve(lambda v: matrix @ v, target, 8, memory)
+        solution, _, memory = solve(lambda v: matrix @ v, target, 8, memory)
         errors.append(np.linalg.norm(matrix @ solution - target) / np.linalg.norm(target))
     assert errors[3] < 0.1 * errors[0]

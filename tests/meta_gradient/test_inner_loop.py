@@ -15,7 +15,7 @@ from tests import toys
 FAMILY = toys.walker(horizon=5)
 POLICY = networks.policy(2, FAMILY.action, (8,), latent_size=2, activation="tanh")
 LATENT = Gaussian(jnp.array([0.3, -0.6]), jnp.array([0.2, -0.4]))
-STATE = AdaptState(POLICY.init(jax.random.key(0)), LATENT)
+STATE = AdaptState(jax.jit(POLICY.init)(jax.random.key(0)), LATENT)
 
 
 def everywhere(size):
@@ -36,18 +36,20 @@ def episodes():
 def test_the_latent_step_is_maesns_closed_form(episodes):
     """Gupta et al. 2018: the gradients of log N(z_j; mu, sigma) by hand, weighted by the advantages A_j."""
     size = Gaussian(jnp.array([0.5, 0.7]), jnp.array([0.2, 0.3]))
-    new = inner_loop.update(STATE, episodes, AdaptState(None, size), POLICY)
+    update = jax.jit(lambda episodes: inner_loop.update(STATE, episodes, AdaptState(None, size), POLICY))
+    new = update(episodes)
     z, a = np.asarray(episodes.latent, np.float64), np.asarray(episodes.start_advantage, np.float64)[:, None]
     mean, std = np.asarray(LATENT.mean, np.float64), np.exp(np.asarray(LATENT.log_std, np.float64))
     expected_mean = mean + size.mean * (a * (z - mean) / std**2).mean(axis=0)
     expected_log_std = LATENT.log_std + size.log_std * (a * (((z - mean) / std) ** 2 - 1)).mean(axis=0)
     np.testing.assert_allclose(new.latent.mean, expected_mean, atol=1e-5)
     np.testing.assert_allclose(new.latent.log_std, expected_log_std, atol=1e-5)
-    assert new.params is STATE.params
+    jax.tree.map(np.testing.assert_array_equal, new.params, STATE.params)
 
 
 def test_the_parameter_step_is_reinforce(episodes):
-    new = inner_loop.update(STATE, episodes, AdaptState(everywhere(0.1), None), POLICY)
+    size = AdaptState(everywhere(0.1), None)
+    new = jax.jit(lambda episodes: inner_loop.update(STATE, episodes, size, POLICY))(episodes)
     steps, latent, advantage = jax.tree.map(
         np.asarray, (episodes.transitions, episodes.latent, episodes.advantage)
     )
@@ -64,7 +66,7 @@ def test_the_parameter_step_is_reinforce(episodes):
             direction = jax.tree.map(lambda d, s: d + worth * np.asarray(s), direction, score)  # noqa: B023
     expected = jax.tree.map(lambda x, d: x + 0.1 * d, STATE.params, direction)
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), new.params, expected)
-    assert new.latent is STATE.latent
+    jax.tree.map(np.testing.assert_array_equal, new.latent, STATE.latent)
 
 
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.5, 1.0])
@@ -72,10 +74,13 @@ def test_an_episode_as_a_whole_is_judged_by_its_return_whatever_lambda(gae_lambd
     steps = episodes.transitions
     judge = jax.jit(partial(inner_loop.advantages, discount=0.9, gae_lambda=gae_lambda))
     _, starts = judge(steps)
-    gamma = 0.9 * steps.discount
-    returns = jax.vmap(discounted)(steps.reward, gamma)
-    worth = returns[:, 0] - linear_baseline(steps.obs, returns, steps.valid)[:, 0]
-    assert np.corrcoef(starts, worth)[0, 1] == pytest.approx(1.0, abs=1e-4)
+
+    @jax.jit
+    def worth(steps):
+        returns = jax.vmap(discounted)(steps.reward, 0.9 * steps.discount)
+        return returns[:, 0] - linear_baseline(steps.obs, returns, steps.valid)[:, 0]
+
+    assert np.corrcoef(starts, worth(steps))[0, 1] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_latent_is_drawn_once_per_episode(episodes):
@@ -143,6 +148,7 @@ def test_equal_rewards_are_no_signal():
     collect = partial(inner_loop.collect, policy=POLICY, num_episodes=20, discount=0.99, gae_lambda=1.0)
     family = FAMILY._replace(step=flat)
     got = jax.jit(lambda key: collect(key, STATE, family=family, task=jnp.zeros(2)))(jax.random.key(3))
-    moved = inner_loop.update(STATE, got, AdaptState(None, jax.tree.map(jnp.ones_like, LATENT)), POLICY)
+    size = AdaptState(None, jax.tree.map(jnp.ones_like, LATENT))
+    moved = jax.jit(lambda got: inner_loop.update(STATE, got, size, POLICY))(got)
     np.testing.assert_allclose(moved.latent.mean, LATENT.mean, atol=0.02)
     np.testing.assert_allclose(moved.latent.log_std, LATENT.log_std, atol=0.02)

@@ -21,10 +21,10 @@ from tests.meta_gradient.learners import FAMILY, SMALL, gather, learner, loss_of
 @pytest.mark.parametrize(
     ("algorithm", "inner_steps", "form"),
     [
-        ("maml", 1, "log_prob"),
         ("maml", 3, "ratio"),
-        ("maesn", 0, "log_prob"),
         ("maesn", 3, "log_prob"),
+        pytest.param("maml", 1, "log_prob", marks=pytest.mark.slow),
+        pytest.param("maesn", 0, "log_prob", marks=pytest.mark.slow),
         pytest.param("maml", 3, "log_prob", marks=pytest.mark.slow),
         pytest.param("maesn", 1, "log_prob", marks=pytest.mark.slow),
     ],
@@ -193,6 +193,7 @@ def test_every_judged_phase_counts_and_each_update_has_its_step_size():
     np.testing.assert_array_equal(last._judged(batch).returned, batch.phases.returned[:, 2:])
 
 
+@pytest.mark.slow
 def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
     sizes, found = [], []
     for at_once in (0, 2):
@@ -210,15 +211,9 @@ def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
     assert sizes[1] < 0.6 * sizes[0]
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "outer"),
-    [
-        pytest.param(maml, "trust_region", marks=pytest.mark.slow),
-        (maesn, "clipped"),
-        pytest.param(maml, "clipped", marks=pytest.mark.slow),
-        pytest.param(maesn, "trust_region", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # test_moments shows what is counted
+@pytest.mark.parametrize("algorithm", [maml, maesn])
+@pytest.mark.parametrize("outer", ["trust_region", "clipped"])
 def test_observations_are_normalised_by_all_that_was_seen(algorithm, outer):
     settings = SMALL | dict(normalize_observations=True, outer=outer, learn_step_size=True)
     if algorithm is maesn:

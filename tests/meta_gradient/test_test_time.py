@@ -68,7 +68,10 @@ def test_at_test_time_the_latent_starts_at_its_prior():
 
 @pytest.mark.parametrize(
     ("algorithm", "schedule"),
-    [("maml", dict(step_decay=0.5, step_floor=0.5)), ("maesn", dict(step_hold=1, step_floor=0.125))],
+    [
+        pytest.param("maml", dict(step_decay=0.5, step_floor=0.5), marks=pytest.mark.slow),
+        ("maesn", dict(step_hold=1, step_floor=0.125)),
+    ],
 )
 def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
     """That of the evaluation, where it has one, in place of the trained one: from the second update on."""

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
@@ -11,7 +12,7 @@ from hmrl_cli.types import AdaptState, Discrete, Transition
 from tests import toys
 
 POLICY = make_policy(2, Discrete(3), (8,), latent_size=2)
-START = AdaptState(POLICY.init(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
+START = AdaptState(jax.jit(POLICY.init)(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
 
 
 def episodes(action, advantage, own):
@@ -20,7 +21,7 @@ def episodes(action, advantage, own):
     obs, latent = jnp.ones((count, 1, 2)), jnp.zeros((count, 2))
     action = jnp.array(action)[:, None]
     ones, flags = jnp.ones((count, 1)), jnp.zeros(count)
-    log_prob = POLICY.apply(START.params, obs, latent[:, None]).log_prob(action)
+    log_prob = jax.jit(lambda: POLICY.apply(START.params, obs, latent[:, None]).log_prob(action))()
     steps = Transition(obs, action, log_prob, ones, ones, ones, obs)
     own, advantage = jnp.array(own), jnp.array(advantage)
     return inner_loop.Episodes(steps, latent, latent, own, advantage[:, None], advantage, flags, flags, flags)
@@ -67,6 +68,7 @@ def test_an_untrained_policy_learns_a_task():
     assert returns[-1] > returns[0] + 2.0
 
 
+@pytest.mark.slow
 def test_tuning_takes_over_after_the_updates_by_the_rule():
     refit = {"rule": "refit", "imitation_steps": 5}
     ruled = toys.returns_untrained(adapt_steps=4, **refit)

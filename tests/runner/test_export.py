@@ -64,6 +64,7 @@ def test_a_card_says_what_a_file_holds(made):
     assert config.from_tree(card["config"], "card") == reader.read(made / "skills").experiment
 
 
+@pytest.mark.slow
 def test_an_export_stands_in_for_its_run(made, tmp_path):
     run = hmrl_cli.meta_train(
         "point/smoke",

@@ -24,9 +24,8 @@ def straight_learner():
 @pytest.mark.parametrize("skill", range(4))
 def test_the_skill_that_made_a_trajectory_is_found(skill):
     steps = 0.3 * jnp.arange(6.0)[:, None] * DIRECTIONS[skill]
-    log_q, distance = imitate.match(
-        jax.random.key(0), WALKER, straight_learner(), DIRECTIONS, steps + jnp.array([5.0, -2.0])
-    )
+    match = jax.jit(lambda key, steps: imitate.match(key, WALKER, straight_learner(), DIRECTIONS, steps))
+    log_q, distance = match(jax.random.key(0), steps + jnp.array([5.0, -2.0]))
     assert log_q.argmax() == skill == distance.argmin()
     assert distance[skill] < 0.15 and distance[(skill + 2) % 4] == pytest.approx(2 * 0.3 * 2.5, abs=0.1)
 

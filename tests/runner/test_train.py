@@ -1,9 +1,14 @@
 """The main job on the kinematic point, as small as it goes: train, die, resume."""
 
 import json
+import os
 import resource
 import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +21,7 @@ from hmrl_cli.runner import assembly, evaluate
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
+from tests import trainings
 from tests.trainings import ALGORITHMS, content, resolve, train
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
@@ -83,37 +89,57 @@ class Stops(Silent):
             self.asked = signal.SIGTERM
 
 
-def content_of_a_run_that_died(path, resolved, monkeypatch):
+def content_of_a_run_that_died(path, resolved):
     """Resumed, it is the same program as it was, which a cache of compiled programs holds."""
-    compile_epoch, compiled = training._compile_epoch, []
-
-    def seen(*arguments):
-        compiled.append(jax.tree.map(jax.typeof, arguments[2:]))
-        return compile_epoch(*arguments)
-
-    monkeypatch.setattr(training, "_compile_epoch", seen)
     with pytest.raises(RuntimeError, match="power cut"):
         train(path, resolved, progress=Dies(3))
     assert len((path / "metrics.jsonl").read_bytes().splitlines()) == 3  # one beyond the checkpoint
+    known = len(trainings.PROGRAMS)
     train(path, resolved, resume=True)
-    assert compiled[0] == compiled[1]
+    assert len(trainings.PROGRAMS) == known
     return content(path)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path, monkeypatch):
+def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
     resolved = resolve(algorithm, "training.num_seeds=2")
-    assert content_of_a_run_that_died(tmp_path / "run", resolved, monkeypatch) == content(runs / algorithm)
+    assert content_of_a_run_that_died(tmp_path / "run", resolved) == content(runs / algorithm)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from hmrl_cli.runner.progress import Silent
+from tests.trainings import resolve, train
+
+class Killed(Silent):
+    def epoch(self, epoch, total, metrics, steps_per_second):
+        if epoch == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train(Path(sys.argv[1]), resolve("maml", "training.num_seeds=2"), progress=Killed())
+"""
+
+
+def test_a_run_that_was_killed_ends_as_one_that_never_was(runs, tmp_path):
+    """By SIGKILL, in a process of its own; `test_reliability.py` kills at random times."""
+    path, root = tmp_path / "run", Path(__file__).parents[2]
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(len(jax.devices()))}
+    done = subprocess.run([sys.executable, "-c", KILLED, path], cwd=root, env=environment)
+    assert done.returncode == -signal.SIGKILL
+    assert reader.read(path).status["state"] == "killed"
+    train(path, resolve("maml", "training.num_seeds=2"), resume=True)
+    assert content(path) == content(runs / "maml")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", SLOW)
-def test_any_algorithm_goes_on_exactly(algorithm, runs, tmp_path, monkeypatch):
+def test_any_algorithm_goes_on_exactly(algorithm, runs, tmp_path):
     skills = {"maesn": runs / "diayn", "ppo": runs / "diayn_ppo"}.get(algorithm)
     resolved = resolve(algorithm, *SLOW[algorithm], skills=skills)
     train(tmp_path / "whole", resolved)
     whole = content(tmp_path / "whole")
-    assert content_of_a_run_that_died(tmp_path / "cut", resolved, monkeypatch) == whole
+    assert content_of_a_run_that_died(tmp_path / "cut", resolved) == whole
 
 
 def test_a_run_ends_as_any_other_after_a_full_disk(runs, tmp_path):
@@ -129,12 +155,20 @@ def test_a_run_ends_as_any_other_after_a_full_disk(runs, tmp_path):
     assert content(path) == content(runs / "maml")
 
 
-def test_a_signal_ends_a_run_and_what_was_trained_is_kept(runs, tmp_path):
+def takes_long(*_):
+    time.sleep(1)
+    raise AssertionError("was waited for")
+
+
+def test_a_signal_ends_a_run_and_what_was_trained_is_kept(monkeypatch, runs, tmp_path):
     resolved = resolve("maml", "training.num_seeds=2")
     path = tmp_path / "run"
     for after, epochs in (("compiling", []), (1, [1]), ("compiling", [1]), (3, [3, 2])):
         stops = Stops(after)
-        with pytest.raises(Interrupted, match="epoch") as caught:
+        with monkeypatch.context() as patch, pytest.raises(Interrupted, match="epoch") as caught:
+            if after == "compiling":
+                patch.setattr(trainings, "PROGRAMS", {})
+                patch.setattr(trainings, "_compile_epoch", takes_long)
             train(path, resolved, resume=path.exists(), progress=stops, stop=lambda stops=stops: stops.asked)
         assert caught.value.exit_code == 75
         assert checkpoints.epochs(path / "checkpoints") == epochs

@@ -106,6 +106,7 @@ def train_in_a_process(preset, name, *more, stop_at=None, by=None):
     return process.returncode, out
 
 
+@pytest.mark.slow  # runner/test_train.py kills a real training
 def test_killed_and_resumed_is_as_never_killed(preset, tmp_path):
     assert train_in_a_process(preset, "whole") == (0, "runs/whole\n")
     code, out = train_in_a_process(preset, "cut", stop_at=8, by=signal.SIGKILL)

@@ -117,9 +117,8 @@ def test_the_context_tells_of_success_in_place_of_the_reward():
     assert len(rows) == 3 and kept.signal[rows, :count].any()
 
 
-@pytest.mark.parametrize(
-    ("family", "margin"), [(plain, 0.8), pytest.param(lifted, 1.5, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "margin"), [(plain, 0.8), (lifted, 1.5)])
 def test_it_adapts_to_new_tasks(family, margin):
     _, learner = bound(family())
     states, _ = toys.train(learner, 6, num_seeds=2)

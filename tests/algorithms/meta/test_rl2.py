@@ -109,7 +109,8 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
             jax.random.key(9), state, jnp.array([side]), Evaluation(adapt_steps=2, episodes=50)
         )[1].returned
 
-    returned = jax.vmap(jax.vmap(adapt, in_axes=(None, 0)), in_axes=(0, None))(state, jnp.array([-1.0, 1.0]))
+    every = jax.jit(jax.vmap(jax.vmap(adapt, in_axes=(None, 0)), in_axes=(0, None)))
+    returned = every(state, jnp.array([-1.0, 1.0]))
     assert returned.shape == (2, 2, 3) and (returned[..., 1:] > 0.9).all()
     np.testing.assert_allclose(returned[..., 0].mean(axis=1), 0.5, atol=0.1)  # a guess
 
@@ -200,15 +201,16 @@ def test_advantages_are_those_of_the_steps_that_count():
 def test_what_is_handed_on_acts_as_the_last_episode_began():
     learner = rl2.learner_of(SMALL, toys.walker(8))
     state, task = jax.jit(learner.init)(jax.random.key(0)), jnp.array([1.0, 0.0])
-    fresh, _ = learner.adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
+    adapt = jax.jit(learner.adapt, static_argnums=3)
+    fresh, _ = adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
-    adapted, record = learner.adapt(jax.random.key(5), state, task, Evaluation(adapt_steps=2, episodes=4))
+    adapted, record = adapt(jax.random.key(5), state, task, Evaluation(adapt_steps=2, episodes=4))
     assert all(leaf.shape == (3,) for leaf in record) and (adapted.latent.hidden != 0).all()
 
     def first_of_four():
         return jax.random.split(jax.random.key(5), 4)[0]
 
-    trial = learner.trial(first_of_four(), adapted.params, task, 3)
+    trial = jax.jit(learner.trial, static_argnums=3)(first_of_four(), adapted.params, task, 3)
     _, act_key = jax.random.split(jax.random.fold_in(first_of_four(), 2))
     behave = learner.behaviour(jax.random.key(6), adapted)
     action, log_prob = behave(jax.random.fold_in(act_key, 0), trial.steps.obs[2, 0])
@@ -219,7 +221,7 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
 def test_a_state_comes_back_as_it_went():
     for family in (lifted(), composition.repeat(drifting(), 2)):
         made = rl2.make(SMALL, family)
-        state = made.init(jax.random.key(0))
+        state = jax.eval_shape(made.init, jax.random.key(0))
         new, metrics = jax.eval_shape(made.step, jax.random.key(1), state)
         assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), new) == jax.tree.map(
             lambda x: (x.shape, x.dtype, x.weak_type), state

@@ -18,10 +18,9 @@ def test_the_skill_that_a_policy_starts_as_is_the_one_that_pays_most():
     def fold(skill):
         return {"policy": jax.tree.map(lambda x: 0 * x + skill, state.agent.policy), "observed": observed}
 
+    start = jax.jit(lambda key, state: scratch.start(key, state, LIBRARY, fold))
     for best in range(4):
-        started = scratch.start(
-            jax.random.key(1), state._replace(tasks=2 * DIRECTIONS[best][None]), LIBRARY, fold
-        )
+        started = start(jax.random.key(1), state._replace(tasks=2 * DIRECTIONS[best][None]))
         assert all((leaf == best).all() for leaf in jax.tree.leaves(started.agent.policy))
         np.testing.assert_array_equal(started.observed.mean, observed.mean)
         for old, new in zip(

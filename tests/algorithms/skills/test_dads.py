@@ -15,8 +15,8 @@ def test_dads_pays_by_bayes_rule_where_all_skills_are_asked():
     goal, state = objective(dads, skills="discrete", skill_size=4)
     skills = jnp.array([0, 1, 2, 3])
     path, valid = walks(skills), jnp.ones((4, 10))
-    reward, _ = goal.reward(jax.random.key(0), state, skills, path, valid)
-    log_q = goal.log_q(state, path)
+    reward, _ = jax.jit(goal.reward)(jax.random.key(0), state, skills, path, valid)
+    log_q = jax.jit(goal.log_q)(state, path)
     own = jnp.stack([log_q[z, :, z] for z in range(4)])
     np.testing.assert_allclose(reward[..., 0], own + np.log(4), atol=1e-5)
     assert (reward <= np.log(4)).all()
@@ -42,7 +42,7 @@ def test_dads_pays_alike_in_any_units(unit):
 def test_dads_pays_at_most_log_of_the_number_asked():
     goal, state = objective(dads, samples=5)
     skills = goal.space.draw(jax.random.key(1), 4)
-    reward, _ = goal.reward(jax.random.key(0), state, skills, walks(skills), jnp.ones((4, 10)))
+    reward, _ = jax.jit(goal.reward)(jax.random.key(0), state, skills, walks(skills), jnp.ones((4, 10)))
     assert reward.shape == (4, 10, 1) and (reward < np.log(6)).all()
     assert np.abs(reward).max() > 1e-3
 
@@ -64,7 +64,7 @@ def test_dads_pays_nothing_where_the_next_change_is_known_without_the_skill():
         params = jax.tree.map(jnp.zeros_like, state.dynamics.params)
         params["layers_0"] |= {"kernel": jnp.concatenate(kernel)}
         state = state._replace(dynamics=state.dynamics._replace(params=params))
-        reward, _ = goal.reward(jax.random.key(1), state, skills, path, jnp.ones((3, 10)))
+        reward, _ = jax.jit(goal.reward)(jax.random.key(1), state, skills, path, jnp.ones((3, 10)))
         worth = jnp.log(6) - jnp.log(1 + jnp.exp(-apart / 2).sum(axis=-1))
         expected = {"velocity": jnp.zeros(3), "xy": worth}[condition]
         np.testing.assert_allclose(reward[..., 0], jnp.broadcast_to(expected[:, None], (3, 10)), atol=1e-4)

@@ -65,7 +65,8 @@ def test_prototypes_start_evenly_around_the_circle():
     )
 
 
-@pytest.mark.parametrize("family", ["walker", pytest.param("line", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["walker", "line"])
 def test_one_skill_may_stay(family):
     """The last prototype is zero: its skill is rewarded for going nowhere, the others for going."""
     walker = toys.walker(10)
