@@ -92,13 +92,17 @@ def test_sizes_that_cannot_work_are_refused_before_anything_is_compiled(algorith
         training.check(resolve(algorithm, *sets))
 
 
-def test_skills_of_another_body_are_refused(runs):
-    config_of_another = reader.read(runs / "diayn").experiment.family
-    assert config_of_another.sparse_radius != 0.2
+def test_skills_of_another_body_are_refused(runs, monkeypatch):
+    """A family says which of its settings decide about tasks alone."""
+    theirs = reader.read(runs / "diayn").experiment.family
+    assert theirs.sparse_radius != 0.2
+    experiment = resolve(
+        "maesn", "family.sparse_radius=0.2", "hierarchy.steps_per_skill=2", skills=runs / "diayn"
+    )
+    training.check(experiment)
+    monkeypatch.setattr(type(theirs), "of_tasks", frozenset({"horizon", "reward"}))
     with pytest.raises(InputError, match=r"trained with family.sparse_radius = 0.1; must be as here, 0.2"):
-        training.check(
-            resolve("maesn", "family.sparse_radius=0.2", "hierarchy.steps_per_skill=2", skills=runs / "diayn")
-        )
+        training.check(experiment)
 
 
 def test_actions_are_not_held_through_skills(runs):
