@@ -5,8 +5,9 @@ of the reach: log q(z|s) = -|z - m(s)|_1 / sigma - n log(2 sigma), with m(s) = (
 E[log q(z|s) - log p(z)] is a lower bound of I(S;Z), which skills maximise by going to their places.
 With q learned, m is a perceptron's answer, fitted to the skills that led there, and shapes the space itself.
 
-The reward of a step is the increase of log q.  Its level would do as well in theory (a potential, Ng et al.
-1999), but far places would swamp the near ones.  An early end costs a price.
+The reward of a step is the increase of log q.  Its level would have the same optimum: discounted sums of the
+two differ by a factor 1 - gamma, a constant and the end of the episode.  But levels of far places would swamp
+those of near ones in the critic.  An early end costs a price.
 An episode draws its skill anew now and then, so that skills work from anywhere.
 The policy sees the way to its place, z - m(s), in place of z.
 """
@@ -129,9 +130,9 @@ class Vgcrl(NamedTuple):
             "reach": state.reach,
         }
         if self.config.arrivals is not None and self.net is None:
-            state = state._replace(
-                reach=state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
-            )
+            reach = state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
+            # below the spread every place is near every other
+            state = state._replace(reach=jnp.maximum(reach, self.config.spread))
         if state.net is None or self.net is None:
             return state, metrics
         seen = self.family.features[self.config.discriminate](path[:, 1:])
