@@ -79,13 +79,13 @@ def test_coverage_counts_cells_once():
 PLACES = jnp.array([[0.5, 0.0], [0.0, -1.0]])
 
 
-def library_of_places(std=1e-3):
+def library_of_places(places=PLACES):
     """Skills that walk to a place in steps of up to 0.3; a skill unit is 2 length units."""
 
     def policy(params, obs, skill):
-        return Gaussian((2 * skill - obs) / 0.3, jnp.full(2, jnp.log(std)))
+        return Gaussian((2 * skill - obs) / 0.3, jnp.full(2, jnp.log(1e-3)))
 
-    return SkillLibrary(policy, {}, Continuous(2), PLACES, lambda params, obs: obs / 2)
+    return SkillLibrary(policy, {}, Continuous(2), places, lambda params, obs: obs / 2)
 
 
 def test_arrivals_are_counted_in_skill_units():
