@@ -3,7 +3,7 @@
 A skill z in [-1, 1]^n is drawn evenly.  q(z|s) is a Laplace distribution about the place where s is, in units
 of the reach: log q(z|s) = -|z - m(s)|_1 / sigma - n log(2 sigma), with m(s) = (feature(s) - center) / reach.
 E[log q(z|s) - log p(z)] is a lower bound of I(S;Z), which skills maximise by going to their places.
-Choi et al. have a Gaussian, whose slope vanishes near the place and swamps everything far from it.
+The slope of a Gaussian's log q would vanish near the place and grow with the distance from it.
 With q learned, m is a perceptron's answer, fitted to the skills that led there, and shapes the space itself.
 
 The reward of a step is the increase of log q.  Its level would have the same optimum: discounted sums of the
@@ -69,7 +69,7 @@ class Config(_on_policy.Config):
     def unused(self) -> dict[str, str]:
         """What one form of q has and the other lacks."""
         if self.q == "fixed":
-            return {"hidden": "algorithm.q is fixed"}
+            return dict.fromkeys(("hidden", "learning_rate"), "algorithm.q is fixed")
         return dict.fromkeys(("center", "arrivals"), "algorithm.q is learned")
 
 

@@ -140,6 +140,11 @@ def test_a_place_folds_into_a_policy_of_the_whole_observation():
     assert learner_of(q="learned").fold is None
 
 
+def test_settings_of_the_other_q_are_unused():
+    assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate"}  # nothing is learned but the policy
+    assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals"}
+
+
 def test_mistakes_are_named():
     for settings, message in (
         (dict(center=(1.0,)), "algorithm.center: found 1 numbers; must be 2, as 'xy' of walker has"),
