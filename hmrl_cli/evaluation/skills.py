@@ -19,6 +19,8 @@ from hmrl_cli.types import (
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, State, Task
 
+NEAR = 0.15  # distance of a place from a skill, in skill units, below which the skill is there
+
 
 class SkillEpisodes(NamedTuple):
     """Episodes of a library's examples: M skills, N episodes of each."""
@@ -86,6 +88,8 @@ def skill_diagnostics(
     * coverage: distinct cells of 0.25 length units that all skills visit;
     * action_entropy: H[A|S,Z] in nats, differential where actions are continuous; of what the policy draws,
       which a family clips, so that it may exceed log 2 per dimension.
+
+    Skills that can be located also have the numbers of `arrivals`, and `place`: the skills [M, skill size].
     """
     library = learner.skills(learner.freeze(state))
     obs, log_prob, valid, frames = run_skills(key, family, library, task, num_episodes, deterministic)
@@ -97,6 +101,9 @@ def skill_diagnostics(
     paths = family.features["xy"](obs)
     ends = paths[:, :, -1] - paths[:, :, 0]
     centres = ends.mean(axis=1)
+    of_places = {}
+    if library.locate is not None:
+        of_places = {"place": jnp.asarray(library.examples)} | arrivals(library, obs, valid)
     return (
         {
             "accuracy": jnp.sum(right * valid) / count,
@@ -108,10 +115,43 @@ def skill_diagnostics(
             "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
             "coverage": _distinct_cells(paths.reshape(-1, 2), 0.25),
             "action_entropy": -jnp.sum(log_prob * valid) / count,
+            **of_places,
         },
         paths,
         jax.tree.map(lambda x: x[:, 0], frames),
     )
+
+
+def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array]:
+    """How skills that are places get there, per skill [M].
+
+    An episode is at its place after a step that counts and leads within `NEAR` of the skill.
+
+    Args:
+        library: skills that can be located.
+        obs: of N episodes of each of its M examples, from the reset on [M, N, T + 1, obs_size].
+        valid: [M, N, T] 0 after an early end.
+
+    Returns:
+        arrived: share of episodes at their place after the last step.  An early end is no arrival.
+        time_to_arrive: mean steps until an episode is first at its place, of episodes that get there; the
+        horizon if none does.
+        stays: share of the steps after that step which are at the place; 0 if there are none.
+    """
+    assert library.locate is not None
+    examples = jnp.asarray(library.examples)[:, None, None]
+    distance = jnp.linalg.norm(library.locate(library.params, obs[..., 1:, :]) - examples, axis=-1)
+    near = (distance < NEAR) * valid
+    horizon = near.shape[-1]
+    gets_there = near.any(axis=-1)
+    steps = jnp.sum((near.argmax(axis=-1) + 1) * gets_there, axis=-1) / jnp.maximum(gets_there.sum(-1), 1)
+    earlier = jnp.cumsum(near, axis=-1) - near  # steps at the place
+    after = (earlier > 0) * valid
+    return {
+        "arrived": near[..., -1].mean(axis=-1),
+        "time_to_arrive": jnp.where(gets_there.any(axis=-1), steps, horizon),
+        "stays": jnp.sum(near * after, axis=(1, 2)) / jnp.maximum(after.sum(axis=(1, 2)), 1.0),
+    }
 
 
 def _distinct_cells(places: Array, size: float) -> Array:

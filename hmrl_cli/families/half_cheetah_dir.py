@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Config(_cheetah.CheetahConfig, _speed.DirectionConfig):
     """A half-cheetah that runs ahead or back."""
 
+    of_tasks: ClassVar[frozenset[str]] = _speed.DirectionConfig.of_tasks | {"directions"}
     name: Literal["half_cheetah_dir"] = pydantic.Field(
         "half_cheetah_dir", description="MAML's half-cheetah of directions"
     )

@@ -97,7 +97,8 @@ def assemble(
     if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
         raise ConfigError(
             f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
-            f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO"
+            f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO, "
+            "by vgcrl with a fixed q"
         )
     return Parts(family, act_on, make_learner, skill_learner, steps, steps_per_decision)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,9 +138,19 @@ def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> N
 
 
 def _skill_labels(document: dict[str, Any]) -> list[str]:
-    """A line for each skill of the first seed: the discriminator's accuracy, and where its episodes end."""
+    """A line for each skill of the first seed: how often it is named or arrives, and where it ends."""
+    if "place" in document:
+        return place_labels(document["place"][0], document["arrived"][0])
     columns = (document[name][0] for name in ("accuracy_per_skill", "displacement", "direction"))
     return [
         f"skill {skill}: named in {accuracy:.0%}, ends {distance:.2f} away at {math.degrees(angle):.0f}°"
         for skill, (accuracy, distance, angle) in enumerate(zip(*columns, strict=True))
+    ]
+
+
+def place_labels(places: Iterable[Iterable[float]], arrived: Iterable[float]) -> list[str]:
+    """A line for each of M skills that are places [M, skill size]: the place, and its share of arrivals."""
+    return [
+        f"skill {skill}: place ({', '.join(f'{z:.2f}' for z in place)}), {share:.0%} arrive"
+        for skill, (place, share) in enumerate(zip(places, arrived, strict=True))
     ]

@@ -11,11 +11,12 @@ from hmrl_cli import config
 from hmrl_cli.environment.frames import Frames, frame
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.evaluation import adaptation
-from hmrl_cli.evaluation.skills import run_skills
+from hmrl_cli.evaluation.skills import arrivals, run_skills
 from hmrl_cli.evaluation.tasks import sample_tasks
-from hmrl_cli.lazy import jax, jnp, root_key
+from hmrl_cli.lazy import jax, jnp, np, root_key
 from hmrl_cli.report.viewer.episodes import page
 from hmrl_cli.runner import assembly
+from hmrl_cli.runner.diagnose import SKILL_EPISODES, place_labels
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.storage import files
 from hmrl_cli.storage.reader import Info
@@ -132,16 +133,21 @@ def render_run(
 
 
 def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Frames, list[str]]:
-    """One episode of every skill, leaves [num_skills, ...]; and labels."""
+    """One episode of every skill, leaves [num_skills, ...]; and labels, of places with their arrivals."""
     parts = trained.parts
     learner, family = parts.make_learner(None), parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
     deterministic = trained.experiment.evaluation.deterministic
-    run = functools.partial(run_skills, num_episodes=1, deterministic=deterministic)
-    frames = jax.jit(lambda key: run(key, family, library, task).frames)(key)
-    return jax.tree.map(lambda x: x[:, 0], frames), [
-        f"skill {skill}" for skill in range(len(library.examples))
-    ]
+    finds = library.locate is not None
+    run = functools.partial(
+        run_skills, num_episodes=SKILL_EPISODES if finds else 1, deterministic=deterministic
+    )
+    episodes = jax.jit(lambda key: run(key, family, library, task))(key)
+    labels = [f"skill {skill}" for skill in range(len(library.examples))]
+    if finds:
+        found = arrivals(library, episodes.obs, episodes.valid)
+        labels = place_labels(library.examples, np.asarray(found["arrived"]))
+    return jax.tree.map(lambda x: x[:, 0], episodes.frames), labels
 
 
 def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Frames, list[str]]:

@@ -83,3 +83,10 @@ def test_a_held_family_can_be_looked_at():
     state = held.reset(jax.random.key(0), TASK)
     np.testing.assert_array_equal(held.scene.poses(state)[0, :2], state.obs)
     assert held.scene.dt == pytest.approx(3 * walker.scene.dt)
+
+
+def test_skills_that_can_be_located_add_a_feature():
+    located = LIBRARY._replace(locate=lambda params, obs: obs @ params.T)
+    features = lift(toys.walker(6), located, 3, stochastic=False).features
+    np.testing.assert_allclose(features["skill"](jnp.array([0.2, -0.5])), [0.2, -0.5, -0.2, 0.5])
+    assert "skill" not in lift(toys.walker(6), LIBRARY, 3, stochastic=False).features

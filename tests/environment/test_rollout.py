@@ -32,3 +32,15 @@ def test_episodes_repeat_for_a_key_and_differ_between_keys():
 
     np.testing.assert_array_equal(run(1), run(1))
     assert (run(1) != run(2)).any()
+
+
+def test_commands_are_given_to_the_policy_step_by_step():
+    commands = jnp.arange(12.0).reshape(6, 2)
+
+    def act(key, obs, command):
+        return command, jnp.float32(0.0)
+
+    steps, _ = unroll(jax.random.key(0), act, toys.walker(6), jnp.zeros(2), commands=commands)
+    np.testing.assert_array_equal(steps.action, commands)
+    plain, _ = unroll(jax.random.key(0), right, toys.walker(6), jnp.zeros(2))
+    np.testing.assert_array_equal(steps.obs[0], plain.obs[0])  # the keys are the same

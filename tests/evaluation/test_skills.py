@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmrl_cli.evaluation.skills import _distinct_cells, run_skills, skill_diagnostics
-from hmrl_cli.types import SkillLearner
+from hmrl_cli.compute.finite import check_finite
+from hmrl_cli.evaluation.skills import _distinct_cells, arrivals, run_skills, skill_diagnostics
+from hmrl_cli.learning.distributions import Gaussian
+from hmrl_cli.types import Continuous, SkillLearner, SkillLibrary
 from tests import toys
 
 TASKS = jnp.array([[1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
@@ -60,6 +62,7 @@ def test_skills_that_part_are_seen_to_part():
     entropy = 2 * (np.log(1e-3) + 0.5 * np.log(2 * np.pi * np.e))
     np.testing.assert_allclose(numbers["action_entropy"], entropy, atol=0.3)
     np.testing.assert_allclose(jnp.abs(numbers["direction"]), [0, np.pi / 2, np.pi, np.pi / 2], atol=0.05)
+    assert not {"place", "arrived", "time_to_arrive", "stays"} & {*numbers}  # these are no places
 
 
 def test_skills_that_are_one_are_seen_to_be_one():
@@ -71,3 +74,49 @@ def test_skills_that_are_one_are_seen_to_be_one():
 def test_coverage_counts_cells_once():
     places = jnp.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.1], [-0.1, 0.1], [0.1, 0.12]])
     assert _distinct_cells(places, 0.25) == 3
+
+
+PLACES = jnp.array([[0.5, 0.0], [0.0, -1.0]])
+
+
+def library_of_places(places=PLACES):
+    """Skills that walk to a place in steps of up to 0.3; a skill unit is 2 length units."""
+
+    def policy(params, obs, skill):
+        return Gaussian((2 * skill - obs) / 0.3, jnp.full(2, jnp.log(1e-3)))
+
+    return SkillLibrary(policy, {}, Continuous(2), places, lambda params, obs: obs / 2)
+
+
+def test_arrivals_are_counted_in_skill_units():
+    """Of two skills, two episodes of four steps each."""
+    near, far = 0.29, 0.31  # length units from the place: 0.145 and 0.155 skill units
+    away = jnp.array(
+        [
+            [[0.0, far, near, far, near], [0.0, far, far, far, near]],  # the reset does not count
+            [[far, near, near, far, far], [far, far, far, near, near]],
+        ]
+    )
+    obs = 2 * PLACES[:, None, None] + away[..., None] * jnp.array([0.6, -0.8])
+    valid = jnp.ones((2, 2, 4)).at[1, 1, 3:].set(0.0)  # falls at its third step, at the place
+    numbers = arrivals(library_of_places(), obs, valid)
+    np.testing.assert_allclose(numbers["arrived"], [1.0, 0.0])
+    np.testing.assert_allclose(numbers["time_to_arrive"], [3.0, 2.0])
+    np.testing.assert_allclose(numbers["stays"], [1 / 2, 1 / 3])
+    numbers = arrivals(library_of_places(), obs + 9.0, valid)  # none gets there
+    for name, value in (("arrived", 0), ("time_to_arrive", 4), ("stays", 0)):
+        np.testing.assert_array_equal(numbers[name], value)
+
+
+def test_skills_that_are_places_are_seen_to_arrive():
+    learner = SkillLearner(
+        None, None, 1, lambda state: state, lambda _: library_of_places(), lambda _, obs: 0 * obs[..., 1:, :]
+    )
+    numbers, _, _ = jax.jit(
+        lambda key: skill_diagnostics(key, toys.walker(10), learner, {}, TASKS[0], num_episodes=3)
+    )(jax.random.key(0))
+    np.testing.assert_array_equal(numbers["place"], PLACES)
+    np.testing.assert_array_equal(numbers["arrived"], 1)
+    np.testing.assert_allclose(numbers["time_to_arrive"], [3, 6])  # 0.9 of 1, 1.8 of 2
+    np.testing.assert_array_equal(numbers["stays"], 1)
+    assert check_finite(**{name: np.asarray(value) for name, value in numbers.items()}) is None

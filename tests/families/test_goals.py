@@ -1,11 +1,14 @@
 """Tasks: splits that have none in common, hidden ones outside the training distribution."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pydantic
 import pytest
 
 from hmrl_cli.families import _goals
-from tests.families.each import COUNTED, NAMES, each, family, norm
+from hmrl_cli.families._ring import RingConfig, sample_goal
+from tests.families.each import COUNTED, NAMES, each, family, make, norm
 from tests.families.test_rewards import PAY
 
 
@@ -89,3 +92,64 @@ def test_hidden_goals_of_point_lie_around_the_training_square():
     # Uniform in area: three quarters of the way out in one coordinate holds (1.5^2 - 1) / 3 of it.
     assert np.mean(hidden < 0.75) == pytest.approx(5 / 12, abs=0.05)
     assert np.abs(draws("point", "hidden", number=2000).mean(axis=0)).max() < 0.05
+
+
+def ring_draws(split, number=2000, **settings):
+    keys = jax.random.split(jax.random.key(0), number)
+    return np.asarray(jax.vmap(lambda key: sample_goal(key, split, RingConfig(**settings)))(keys))
+
+
+def share_of_circle(goals):
+    return np.arctan2(goals[:, 1], goals[:, 0]) % (2 * np.pi) / (2 * np.pi)
+
+
+@pytest.mark.parametrize("goals", ["ring", "arena"])
+@pytest.mark.parametrize("sector", [0.125, 0.5, 0.8])
+def test_training_and_test_goals_share_a_sector_and_hidden_ones_the_rest(goals, sector):
+    train, test, hidden = (
+        ring_draws(split, goals=goals, sector=sector) for split in ("train", "test", "hidden")
+    )
+    for inside in (train, test):
+        assert share_of_circle(inside).max() < sector
+        assert share_of_circle(inside).mean() == pytest.approx(sector / 2, abs=0.02)
+    assert share_of_circle(hidden).min() > sector
+    assert share_of_circle(hidden).mean() == pytest.approx((1 + sector) / 2, abs=0.02)
+    assert not {*map(tuple, train.tolist())} & {*map(tuple, test.tolist())}
+
+
+def test_goals_of_an_arena_lie_even_over_its_area_where_doing_nothing_fails():
+    for split in ("train", "test", "hidden"):
+        goals = ring_draws(split, goals="arena", goal_radius=3.0, sparse_radius=0.8)
+        radii = norm(goals)
+        assert 1.1 * 0.8 <= radii.min() < 0.95 and 2.97 < radii.max() <= 3.0
+        share = (radii**2 - 0.88**2) / (3.0**2 - 0.88**2)  # of the area that is nearer
+        np.testing.assert_allclose(np.quantile(share, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.05)
+        assert abs(np.corrcoef(share_of_circle(goals), radii)[0, 1]) < 0.1
+
+
+def test_an_arena_without_room_is_refused():
+    with pytest.raises(
+        pydantic.ValidationError, match=r"goal_radius: found 0.85; must be more than 1.1 spar"
+    ):
+        RingConfig(goals="arena", goal_radius=0.85)
+    RingConfig(goal_radius=0.85)  # a ring has no inside
+
+
+def test_the_default_sector_draws_the_goals_of_a_half_circle():
+    """As they were before sectors could be set."""
+    for split, side in (("train", 1.0), ("test", 1.0), ("hidden", -1.0)):
+        keys = jax.random.split(jax.random.key(0), 200)
+        angle = jax.vmap(lambda key, split=split: _goals.uniform(key, split, high=jnp.pi))(keys)
+        way = jnp.stack([jnp.cos(angle), side * jnp.sin(angle)], axis=-1)
+        np.testing.assert_array_equal(ring_draws(split, 200), 2.0 * way)
+        np.testing.assert_array_equal(draws("sparse_point", split), way)
+
+
+def test_families_draw_by_their_settings():
+    key = jax.random.key(3)
+    settings = dict(goals="arena", sector=0.2, goal_radius=4.0)
+    for name in ("wheeled", "ant_goal"):
+        goal = make(name, **settings).sample(key, "train")
+        np.testing.assert_array_equal(goal, sample_goal(key, "train", RingConfig(**settings)))
+    goal = make("sparse_point", sector=0.2).sample(key, "train")
+    np.testing.assert_array_equal(goal, _goals.sector_goal(key, "train", 1.0, 0.2))

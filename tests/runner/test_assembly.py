@@ -69,6 +69,11 @@ def test_only_what_fits_starts_as_a_skill(runs, tmp_path):
         training.check(other)
     with pytest.raises(ConfigError, match="use: found 'start' for maesn and skills of diayn; must be ppo"):
         training.check(resolve("maesn", 'hierarchy.use="start"', skills=runs / "diayn"))
+    start = resolve("ppo", 'hierarchy.use="start"', "algorithm.ppo.hidden=[16]", skills="z").experiment
+    places = ("algorithm.observe=identity", "algorithm.ppo.hidden=[16]", "algorithm.ppo.minibatches=4")
+    assembly.assemble(start, resolve("vgcrl", *places).experiment)
+    with pytest.raises(ConfigError, match="must be ppo and skills learned by PPO, by vgcrl with a fixed"):
+        assembly.assemble(start, resolve("vgcrl", *places, "algorithm.q=learned").experiment)
 
 
 def test_the_plan_counts_environment_steps(runs):

@@ -1,6 +1,7 @@
 """Diagnostics and pictures of skills and of exploration."""
 
 import json
+import math
 import signal
 import time
 
@@ -63,3 +64,20 @@ def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
     while signals.goes_on():
         time.sleep(0.1)
     assert not list(tmp_path.iterdir())
+
+
+def test_skills_are_told_apart_by_what_they_are():
+    numbers = {
+        "accuracy_per_skill": [[0.5, 1.0]],
+        "displacement": [[1.0, 2.5]],
+        "direction": [[0.0, math.pi]],
+    }
+    assert diagnose._skill_labels(numbers) == [
+        "skill 0: named in 50%, ends 1.00 away at 0°",
+        "skill 1: named in 100%, ends 2.50 away at 180°",
+    ]
+    places = {"place": [[[0.25, -0.75], [0.75, 0.25]]], "arrived": [[0.875, 1.0]]}
+    assert diagnose._skill_labels(numbers | places) == [
+        "skill 0: place (0.25, -0.75), 88% arrive",
+        "skill 1: place (0.75, 0.25), 100% arrive",
+    ]

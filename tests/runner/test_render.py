@@ -1,6 +1,7 @@
 """Films of episodes, and the documents that the viewer plays."""
 
 import base64
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,11 @@ from hmrl_cli.report import viewer
 from hmrl_cli.report.viewer.episodes import _episode
 from hmrl_cli.runner import render
 from hmrl_cli.runner.progress import Silent
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import reader
 from hmrl_cli.types import Scene
 from tests import toys
+from tests.evaluation.test_skills import PLACES, library_of_places
 
 TASK = jnp.array([2.0, 0.0])
 
@@ -96,3 +99,16 @@ def test_a_run_can_be_watched(runs, monkeypatch):
     moments = ("before adaptation", "after 1 update")
     assert labels[1] == labels[2] == [f"test task {i}: {when}" for i in (1, 2) for when in moments]
     assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}
+
+
+def test_skills_that_are_places_show_their_place_and_how_many_arrive():
+    """Of two skills one walks out of reach: an episode is too short for it."""
+    library = library_of_places(PLACES.at[1].set(jnp.array([0.0, -1.75])))
+    family = seen(toys.walker(5))
+    learner = SimpleNamespace(freeze=lambda state: state, skills=lambda params: library)
+    parts = SimpleNamespace(make_learner=lambda skills: learner, act_on=lambda skills: family)
+    experiment = SimpleNamespace(evaluation=Evaluation())
+    trained = SimpleNamespace(parts=parts, state={}, experiment=experiment)
+    film, labels = render._record_skills(jax.random.key(0), trained, TASK)
+    assert labels == ["skill 0: place (0.50, 0.00), 100% arrive", "skill 1: place (0.00, -1.75), 0% arrive"]
+    assert film.poses.shape == (2, 6, 1, 7)

@@ -36,6 +36,7 @@ SLOW = {
     "dads": _ON_PPO,
     "metra": _ON_PPO,
     "csf": _ON_PPO,
+    "vgcrl": (*_ON_PPO, "algorithm.q=learned", "algorithm.hidden=[8]"),
     "pearl": (
         "algorithm.tasks_per_update=2",
         "algorithm.gradient_steps=2",

@@ -1,6 +1,7 @@
 """Trained runs and the skills they stand on."""
 
 import shutil
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 
 from hmrl_cli import config
 from hmrl_cli.cli import main as cli
+from hmrl_cli.errors import InputError
 from hmrl_cli.report import page
 from hmrl_cli.runner import assembly, evaluate, render
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
+from hmrl_cli.runner.trained import skills_experiment
 from hmrl_cli.storage import reader
 from tests.storage.runs import opened
 from tests.trainings import SMALL, resolve
@@ -92,3 +95,27 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     with opened() as counts:
         assert cli.run([*train, "out.safetensors", "--dry-run"]) == 0
     assert counts["", "out.json"] == 1
+
+
+def stands(family, learner, controller, *sets):
+    """A controller of a family's defaults, on skills that were trained with settings."""
+    theirs = config.resolve("pretrain-skills", f"{family}/{learner}", list(sets)).experiment
+    flags = {"hierarchy.skills": "z"}
+    ours = config.resolve("meta-train", f"{family}/{controller}", [], flags).experiment
+    return skills_experiment(ours, SimpleNamespace(source="z", experiment=theirs)) is theirs
+
+
+@pytest.mark.parametrize(
+    ("family", "learner", "controller", "tasks", "world"),
+    [
+        ("wheeled", "vgcrl", "hmrl", ("sector=0.25", "sparse_radius=0.4", "goals=arena"), "mass=20.0"),
+        ("ant_goal", "vgcrl", "hmrl", ("sector=0.25", "goal_radius=3.0", "horizon=50"), "gear=100.0"),
+        ("pusher", "diayn_ppo", "hmrl", ("tasks_per_arrangement=3", "sparse_radius=0.1"), "block_mass=2.0"),
+        ("half_cheetah_dir", "diayn_ppo", "hmrl", ("directions=forward", "sparse_distance=2.0"), "dt=0.04"),
+    ],
+)
+def test_skills_may_come_from_other_tasks_but_from_no_other_world(family, learner, controller, tasks, world):
+    assert stands(family, learner, controller, *(f"family.{setting}" for setting in tasks))
+    name, value = world.split("=")
+    with pytest.raises(InputError, match=f"skills: z was trained with family.{name} = {value}; must be as"):
+        stands(family, learner, controller, f"family.{world}")

@@ -62,9 +62,8 @@ class Place(NamedTuple):
     """How skills that lead to places see the way there: pure functions of what is frozen of the objective."""
 
     freeze: Callable[[Any], Params]  # of the objective's state
-    locate: Callable[
-        [Params, Array], Array
-    ]  # observations [..., obs_size] -> skills [..., size] that stay there
+    # observations [..., obs_size] -> skills [..., size] that stay there
+    locate: Callable[[Params, Array], Array]
     way: Callable[[Params, Array, Array], Array]  # observations, skills -> [..., E], which the policy sees
     is_affine: bool  # whether `way` is an affine function of the observation
 

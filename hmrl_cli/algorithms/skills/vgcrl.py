@@ -3,10 +3,12 @@
 A skill z in [-1, 1]^n is drawn evenly.  q(z|s) is a Laplace distribution about the place where s is, in units
 of the reach: log q(z|s) = -|z - m(s)|_1 / sigma - n log(2 sigma), with m(s) = (feature(s) - center) / reach.
 E[log q(z|s) - log p(z)] is a lower bound of I(S;Z), which skills maximise by going to their places.
+The slope of a Gaussian's log q would vanish near the place and grow with the distance from it.
 With q learned, m is a perceptron's answer, fitted to the skills that led there, and shapes the space itself.
 
-The reward of a step is the increase of log q.  Its level would do as well in theory (a potential, Ng et al.
-1999), but far places would swamp the near ones.  An early end costs a price.
+The reward of a step is the increase of log q.  Its level would have the same optimum: discounted sums of the
+two differ by a factor 1 - gamma, a constant and the end of the episode.  But levels of far places would swamp
+those of near ones in the critic.  An early end costs a price.
 An episode draws its skill anew now and then, so that skills work from anywhere.
 The policy sees the way to its place, z - m(s), in place of z.
 """
@@ -67,7 +69,7 @@ class Config(_on_policy.Config):
     def unused(self) -> dict[str, str]:
         """What one form of q has and the other lacks."""
         if self.q == "fixed":
-            return {"hidden": "algorithm.q is fixed"}
+            return dict.fromkeys(("hidden", "learning_rate"), "algorithm.q is fixed")
         return dict.fromkeys(("center", "arrivals"), "algorithm.q is learned")
 
 
@@ -129,9 +131,9 @@ class Vgcrl(NamedTuple):
             "reach": state.reach,
         }
         if self.config.arrivals is not None and self.net is None:
-            state = state._replace(
-                reach=state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
-            )
+            reach = state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
+            # below the spread every place is near every other
+            state = state._replace(reach=jnp.maximum(reach, self.config.spread))
         if state.net is None or self.net is None:
             return state, metrics
         seen = self.family.features[self.config.discriminate](path[:, 1:])

@@ -23,3 +23,12 @@ def test_spaces_hold_what_they_say():
         np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=0.06)
         np.testing.assert_allclose(np.linalg.norm(space.examples, axis=-1), 1, rtol=1e-5)
     np.testing.assert_array_equal(_spaces.box(2).encode(jnp.array([3.0, -0.5])), [1.0, -0.5])
+
+
+def test_places_stand_for_a_box():
+    np.testing.assert_allclose(_spaces.places(1)[:, 0], np.arange(-15, 16, 2) / 16)
+    square = {(x, y) for x in (-0.75, -0.25, 0.25, 0.75) for y in (-0.75, -0.25, 0.25, 0.75)}
+    assert {*map(tuple, _spaces.places(2).tolist())} == square
+    many = _spaces.places(5)
+    assert many.shape == (16, 5) and many.dtype == np.float32 and np.abs(many).max() <= 1
+    np.testing.assert_array_equal(many, _spaces.places(5))

@@ -1,0 +1,155 @@
+"""VGCRL: skills that are places."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.algorithms.skills import vgcrl
+from hmrl_cli.learning import moments, ppo
+from tests import toys
+from tests.algorithms.skills.objectives import PPO, QUICK, WALKER, objective, walks
+
+SETTINGS = dict(reach=2.0, spread=0.3)
+
+
+def goal(family=WALKER, **settings):
+    """The objective, and its fresh state."""
+    found, state = objective(vgcrl, family, **(SETTINGS | settings))
+    return found.init.__self__, state
+
+
+def learner_of(family=WALKER, **settings):
+    return vgcrl.make(vgcrl.Config(**(QUICK | SETTINGS | settings)), family)
+
+
+@pytest.mark.parametrize("q", ["fixed", "learned"])
+def test_q_is_a_density_of_the_skill(q):
+    bound, state = goal(q=q)
+    along = jnp.linspace(-3.0, 3.0, 601)
+    skills = jnp.stack(jnp.meshgrid(along, along), axis=-1)
+    params, obs = bound.freeze(state), jnp.array([0.5, -0.8])
+    density = jnp.exp(bound._density(params, obs, skills))
+    assert density.sum() * 0.01**2 == pytest.approx(1, abs=0.01)
+    best = skills.reshape(-1, 2)[density.argmax()]
+    np.testing.assert_allclose(best, bound.locate(params, obs), atol=0.01)
+
+
+def test_places_are_counted_from_the_center_in_units_of_the_reach():
+    bound, state = goal(center=(1.0, -1.0))
+    params, obs = bound.freeze(state), jnp.array([2.0, 1.0])
+    np.testing.assert_allclose(bound.locate(params, obs), [0.5, 1.0])
+    # 5 spreads are a way of 1
+    np.testing.assert_allclose(bound.way(params, obs, jnp.array([0.0, 1.0])), [-1.0 / 1.5, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("redraw", [0.0, 0.1])
+def test_an_episode_earns_the_increase_of_log_q_less_the_price_of_an_early_end(redraw):
+    bound, state = goal(redraw=redraw, fall_price=7.0)
+    skills = jnp.array([[0.5, -0.5], [0.1, 0.9]])
+    path = walks(skills)
+    valid = jnp.ones((2, 10)).at[1, 4:].set(0.0)  # the second ends at its fourth step
+    path = path.at[1, 4:].set(path[1, 4])
+    of_steps = jnp.repeat(skills[:, None], 10, axis=1) if redraw else skills
+    reward, price = bound.reward(jax.random.key(0), state, of_steps, path, valid)
+    log_q = bound._density(bound.freeze(state), path[:, jnp.array([0, -1])], skills[:, None])
+    gain = log_q[:, 1] - log_q[:, 0] - jnp.array([0.0, 7.0])
+    np.testing.assert_allclose(jnp.sum(reward[..., 0] * price * valid, axis=1), gain, rtol=1e-4)
+    assert reward[1, 3, 0] < -3 and not reward[1, 4:].any()
+
+
+def test_episodes_go_on_with_other_skills_now_and_then():
+    learner = learner_of(toys.walker(200), redraw=0.05).step.__self__
+    first = learner._draw(jax.random.key(0), None, 32)
+    skills = np.asarray(learner._redrawn(jax.random.key(1), first))
+    assert skills.shape == (32, 200, 2) and np.abs(skills).max() <= 1
+    np.testing.assert_array_equal(skills[:, 0], first)
+    changes = skills[:, 1:] != skills[:, :-1]
+    np.testing.assert_array_equal(changes[..., 0], changes[..., 1])
+    assert changes.mean() == pytest.approx(0.05, abs=0.01)
+    drawn = skills[:, 1:][changes[..., 0]]
+    np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=0.1)
+    np.testing.assert_allclose(drawn.var(axis=0), 1 / 3, atol=0.06)
+
+
+def test_skills_arrive():
+    settings = dict(reach=1.5, redraw=0.02, ppo=PPO.model_copy(update={"hidden": (32,)}))
+    _, metrics = toys.train(learner_of(**settings), 12, num_seeds=2)
+    assert (metrics["arrivals"] > 0.75).all() and (metrics["mutual_information"] > 0.2).all(), metrics
+    assert (metrics["reach"] == 1.5).all()
+
+
+@pytest.mark.slow
+def test_a_learned_q_learns_and_skills_arrive():
+    learner = learner_of(q="learned", redraw=0.02)
+    early = toys.train(learner, 1, num_seeds=2)[1]
+    late = toys.train(learner, 40, num_seeds=2)[1]
+    assert (late["mutual_information"] > early["mutual_information"] + 1).all(), (early, late)
+    assert (late["mutual_information"] > 0).all() and (late["arrivals"] > 0.4).all(), late
+
+
+def test_a_learned_q_fits_the_skills_that_led_to_the_states():
+    bound, state = goal(q="learned", redraw=0.0)
+    skills = jax.random.uniform(jax.random.key(1), (32, 2), minval=-0.8, maxval=0.8)
+    path = jnp.repeat(3 + 5 * skills[:, None], 11, axis=1)
+    learn = jax.jit(lambda state: bound.learn(jax.random.key(2), state, skills, path, jnp.ones((32, 10))))
+    told = []
+    for _ in range(30):
+        state, metrics = learn(state)
+        told.append(metrics["mutual_information"])
+    np.testing.assert_allclose(bound.locate(bound.freeze(state), path[:, -1]), skills, atol=0.2)
+    assert told[-1] > max(told[0], 1.0)
+    assert state.net.observed.mean == pytest.approx(path.mean(axis=(0, 1)), abs=1e-3)
+
+
+def test_a_reach_follows_the_arrivals():
+    skills, valid = jnp.array([[0.5, 0.5], [-0.5, 0.0]]), jnp.ones((2, 10))
+    for arrivals, away, follows in ((0.5, 0.0, 1), (0.5, 5.0, -1), (None, 0.0, 0)):
+        bound, state = goal(arrivals=arrivals, redraw=0.0)
+        path = jnp.repeat(2.0 * skills[:, None], 11, axis=1) + away
+        new, metrics = bound.learn(jax.random.key(0), state, skills, path, valid)
+        assert metrics["arrivals"] == metrics["near"] == (away == 0.0)
+        assert jnp.sign(new.reach - state.reach) == follows
+    bound, state = goal(arrivals=0.5, redraw=0.0)
+    state = state._replace(reach=jnp.float32(0.301))
+    new, _ = bound.learn(jax.random.key(0), state, skills, jnp.full((2, 11, 2), 9.0), valid)
+    assert new.reach == pytest.approx(0.3)  # the spread
+
+
+def test_a_fallen_body_has_not_arrived():
+    bound, state = goal(redraw=0.0)
+    skills = jnp.array([[0.5, 0.5], [-0.5, 0.0]])
+    path = jnp.repeat(2.0 * skills[:, None], 11, axis=1)
+    valid = jnp.ones((2, 10)).at[1, 4:].set(0.0)
+    assert bound.learn(jax.random.key(0), state, skills, path, valid)[1]["arrivals"] == 0.5
+
+
+def test_a_place_folds_into_a_policy_of_the_whole_observation():
+    family = WALKER._replace(features={**WALKER.features, "second": lambda obs: obs[..., 1:]})
+    learner = learner_of(family, observe="second", center=(0.4, -0.2))
+    state = jax.jit(learner.init)(jax.random.key(0))
+    observed = moments.Moments(jnp.float32(9), jnp.array([1.0, -2.0]), jnp.array([4.0, 0.3]))
+    params, skill = learner.freeze(state._replace(observed=observed)), jnp.array([0.7, -3.0])
+    library, folded = learner.skills(params), learner.fold(params, skill)
+    plain = ppo.make(2, 3, family.action, PPO).policy
+    for obs in jax.random.normal(jax.random.key(1), (3, 2)):
+        own = library.policy(params, obs, skill)
+        same = plain.apply(folded["policy"], moments.normalize(folded["observed"], obs))
+        np.testing.assert_allclose(same.mean, own.mean, atol=1e-5)
+        np.testing.assert_array_equal(same.log_std, own.log_std)
+    assert learner_of(q="learned").fold is None
+
+
+def test_settings_of_the_other_q_are_unused():
+    assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate"}  # nothing is learned but the policy
+    assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals"}
+
+
+def test_mistakes_are_named():
+    for settings, message in (
+        (dict(center=(1.0,)), "algorithm.center: found 1 numbers; must be 2, as 'xy' of walker has"),
+        (dict(discriminate="wings"), "algorithm.discriminate: walker has no feature 'wings', only identity"),
+        (dict(observe="wings"), "algorithm.observe: walker has no feature 'wings', only identity"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            learner_of(**settings)
