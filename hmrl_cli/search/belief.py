@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CANDIDATES = 512  # places of either prior
 ENDS = 128  # of them, ends of paths to choose from
 SEEN = 0.95  # chance that a reward within sight is met
-SIGHT = 0.2  # without training tasks
+SIGHT = 0.2  # without training tasks that tell it
+FAR = 0.5  # extent from which on a reward has no place: it is dense
 DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
 
 
@@ -58,26 +59,35 @@ def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
 
 
 def sight_of(bank: Bank, settings: Relabel) -> Array:
-    """As settings have it, or the median extent of training tasks."""
+    """As settings have it, or the median extent of training tasks where their rewards have places: []."""
     if settings.sight is not None:
         return jnp.float32(settings.sight)
     median = jnp.nanmedian(jnp.where(bank.known > 0, bank.extent, jnp.nan))
-    return jnp.where(jnp.isfinite(median), jnp.clip(median, 0.02, 1.0), SIGHT)
+    return jnp.where(median < FAR, jnp.maximum(median, 0.02), SIGHT)  # of no number, too, SIGHT
 
 
-def ruled_out(belief: Belief, aim: Array, passed: Array, valid: Array) -> Belief:
-    """After one episode that met no reward.
+def ruled_out(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Array) -> Belief:
+    """After N episodes: no reward is where they were, but the one that they met.
+
+    That one is remembered elsewhere.  Who searches on searches for another one.
 
     Args:
-        belief: before it.
-        aim: [size], the place that it was meant to go to.
-        passed: [T, size], the places where it was.
-        valid: [T], 1 where it counts.
+        belief: before them.
+        aim: [N, size], the places that they were meant to go to.
+        aimed: [N], 1 for those that were meant to go to a place.
+        passed: [N, T, size], the places where they were.
+        valid: [N, T], 1 where a place counts.
     """
-    distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
-    nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-    aimed = _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
-    chance = jnp.log1p(-SEEN * _within(nearest, belief.sight)) + jnp.log1p(-(1.0 - DOUBT) * aimed)
+
+    def of_episode(episode: tuple[Array, Array, Array, Array]) -> Array:
+        aim, aimed, passed, valid = episode
+        distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
+        nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
+        missed = aimed * _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+        seen = SEEN * _within(nearest, belief.sight)
+        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - DOUBT) * missed)
+
+    chance = jax.lax.map(of_episode, (aim, aimed, passed, valid)).sum(axis=0)
     return belief._replace(log_weight=belief.log_weight + chance)
 
 
