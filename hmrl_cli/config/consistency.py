@@ -14,8 +14,8 @@ from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
 
 # what a learner that searches reads without an update
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
-LEARNED = ("broad", "width")  # settings of the prior over skills
-HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # settings of the search by held skills
+LEARNED = ("evaluation.relabel.broad", "evaluation.relabel.width")  # how a learned prior is used
+HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to hold are chosen
 
 
 def check_command(command: str, preset: str, experiment: Experiment) -> None:
@@ -125,11 +125,9 @@ def unused(experiment: Experiment) -> dict[str, str]:
         found["evaluation.latent_std"] = f"{algorithm.name} has no latent"
     if algorithm.inner_loop:
         if evaluation.rule == "relabel":
-            places = {
-                f"evaluation.relabel.{name}": f"{algorithm.name} has no learned prior" for name in LEARNED
-            }
-            held = dict.fromkeys(HELD, "there is no evaluation.fallback")
-            found |= places | ({} if evaluation.fallback else held)
+            found |= dict.fromkeys(LEARNED, f"{algorithm.name} has no learned prior")
+            if not evaluation.fallback:
+                found |= dict.fromkeys(HELD, "there is no evaluation.fallback")
         for name in SCHEDULE:
             if algorithm.inner_steps < 2 and getattr(evaluation, name) is not None:
                 found[f"algorithm.{name}"] = f"training has one step, and evaluation.{name} is set"

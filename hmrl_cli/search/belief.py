@@ -52,7 +52,7 @@ def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
     rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
     kernel = settings.width * jax.random.normal(kernel_key, (CANDIDATES, size))
     learned = jnp.clip(bank.places[rows] + kernel, -1.0, 1.0)
-    share = jnp.where(bank.known.any(), settings.broad, 1.0)
+    share = jnp.where(bank.known.any(), jnp.float32(settings.broad), 1.0)
     weight = jnp.repeat(jnp.stack([share, 1.0 - share]), CANDIDATES)
     log_weight = jnp.log(jnp.maximum(weight, 1e-20))
     return Belief(jnp.concatenate([broad, learned]), log_weight, sight_of(bank, settings))
@@ -100,12 +100,12 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
     ends = belief.places[jnp.concatenate([half, even])]
     swept = SEEN * _within(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
 
-    def choose(weight: Array, key: Key) -> tuple[Array, Array]:
-        score = jnp.log(swept @ weight + 1e-12) + settings.noise * jax.random.gumbel(key, (ENDS,))
-        best = jnp.argmax(score)
+    def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
+        best = jnp.argmax(jnp.log(swept @ weight + 1e-12) + noise)
         return weight * (1.0 - swept[best]), ends[best]
 
-    return jax.lax.scan(choose, weight, jax.random.split(noise_key, count))[1]
+    noise = settings.noise * jax.random.gumbel(noise_key, (count, ENDS))
+    return jax.lax.scan(choose, weight, noise)[1]
 
 
 def _from_path(places: Array, start: Array, ends: Array) -> Array:

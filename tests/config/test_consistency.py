@@ -40,7 +40,7 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ("wheeled/ppo", ["evaluation.step_hold=2"], "2, but ppo has no inner loop; must be left out"),
         ("wheeled/maml", ["evaluation.latent_std=3.0"], "3.0, but maml has no latent; must be 1.0"),
         ("wheeled/maesn", ["evaluation.imitation_steps=2"], "2, but evaluation.rule is not refit; must be 0"),
-        ("wheeled/maesn", ["evaluation.least_gain=2"], "2.0, but evaluation.rule is not refit"),
+        ("wheeled/maesn", ["evaluation.least_gain=2"], "2.0, but evaluation.rule is not refit or relabel"),
         ("wheeled/maesn", ["evaluation.late_fallback=0.5"], "there is no evaluation.fallback; must be 0.0"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.fallback=0.5"], "no update goes by"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.rule=refit"], "no update goes by"),

@@ -6,10 +6,15 @@ import pytest
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
 from hmrl_cli.meta_gradient import refit
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete
 from tests import toys
 
 PRIOR = Gaussian(jnp.zeros(2), jnp.zeros(2))
+
+
+def imitating(steps, **settings):
+    return Evaluation(rule="refit", imitation_steps=steps, **settings)
 
 
 def memory(returned, kept=None, latent=None):
@@ -25,11 +30,11 @@ def memory(returned, kept=None, latent=None):
 
 
 def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
-    np.testing.assert_allclose(refit.worth(memory([-200.0] * 5)), 0.2, rtol=1e-5)
-    assert refit.worth(memory([-200.0, -200.0, -120.0, -200.0]))[2] > 0.999
+    np.testing.assert_allclose(refit.weights(memory([-200.0] * 5), 10.0), 0.2, rtol=1e-5)
+    assert refit.weights(memory([-200.0, -200.0, -120.0, -200.0]), 10.0)[2] > 0.999
     # what is not there weighs nothing, whatever stands in its place
     np.testing.assert_allclose(
-        refit.worth(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1])), [0.5, 0, 0.5], atol=1e-6
+        refit.weights(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1]), 10.0), [0.5, 0, 0.5], atol=1e-6
     )
 
 
@@ -51,7 +56,9 @@ def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
     seen = memory([-9.0, -9.0, -1.0], latent=latent)
 
     def fitted(own, steps=0):
-        return refit.refit(jax.random.key(1), start, seen._replace(own=jnp.array(own)), net, steps).latent
+        return refit.refit(
+            jax.random.key(1), start, seen._replace(own=jnp.array(own)), net, imitating(steps)
+        ).latent
 
     np.testing.assert_allclose(fitted([1.0, 1.0, 0.0]).mean, [1 / 3, 1 / 3], atol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, fitted([0.0, 0.0, 0.0]), PRIOR)
@@ -62,9 +69,9 @@ def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
 def test_imitation_does_as_the_best_episode_did():
     net = make_policy(2, Discrete(4), (8,), latent_size=2)
     start = AdaptState(net.init(jax.random.key(0)), PRIOR)
-    new = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 100)
+    new = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, imitating(100))
     assert net.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
-    still = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, 0)
+    still = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, imitating(0))
     jax.tree.map(np.testing.assert_array_equal, still.params, start.params)
 
 
@@ -87,10 +94,10 @@ def test_nothing_moves_until_something_was_found(finds, found):
     seen = memory(returned, latent=jnp.array(rng.normal(size=(100, 2)), jnp.float32))
 
     def refitted(**gate):
-        return refit.refit(jax.random.key(1), start, seen, net, 3, **gate)
+        return refit.refit(jax.random.key(1), start, seen, net, imitating(3, **gate))
 
     expected = refitted() if found else start
-    jax.tree.map(np.testing.assert_array_equal, refitted(first=20, least_gain=20.0), expected)
+    jax.tree.map(np.testing.assert_array_equal, refitted(episodes=20, least_gain=20.0), expected)
     assert np.abs(refitted().latent.mean).max() > 0.05  # costs alone would have moved it
 
 
