@@ -79,7 +79,7 @@ def test_places_are_ruled_out_by_bayes():
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_the_next_places_are_the_best_one_after_another(size):
-    """Of the ends that are looked at, that with the most weight on its path; then the same of what is left."""
+    """Of the ends that are looked at, that with the most weight on its path; then so of what is left."""
     belief = beliefs.prior(jax.random.key(1), None, size, SETTINGS)
     start = jnp.full(size, 0.1)
     got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))

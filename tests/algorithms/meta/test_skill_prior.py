@@ -21,30 +21,31 @@ BUDGET = Evaluation(adapt_steps=7, episodes=2, rule="relabel", least_gain=0.5 * 
 
 @pytest.fixture(scope="module")
 def trained():
-    """Two seeds: states, and the metrics of four updates, leaves [2, 4]."""
+    """Two seeds: states, and the metrics of two updates, leaves [2, 2]."""
 
     def run(key):
         def update(state, count):
             return LEARNER.step(jax.random.fold_in(key, count), state)
 
-        return jax.lax.scan(update, LEARNER.init(key), jnp.arange(4))
+        return jax.lax.scan(update, LEARNER.init(key), jnp.arange(2))
 
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 2))
 
 
 @partial(jax.jit, static_argnums=1)
 def curves(state, split):
-    """How 48 tasks went."""
-    task_keys, keys = jax.random.split(jax.random.key(3), (2, 48))
+    """How 32 tasks went."""
+    task_keys, keys = jax.random.split(jax.random.key(3), (2, 32))
     tasks = jax.vmap(lambda key: FAMILY.sample(key, split))(task_keys)
     return jax.vmap(lambda key, task: LEARNER.adapt(key, state, task, BUDGET)[1])(keys, tasks)
 
 
 def test_the_bank_learns_where_goals_are(trained):
     state, metrics = trained
-    assert metrics["found"].shape == (2, 4) and metrics["found"].min() > 0.9
+    assert metrics["found"].shape == (2, 2) and metrics["found"].min() > 0.9
     for seed in range(2):
-        bank = skill_prior.SkillPrior(CONFIG, FAMILY)._bank(jax.tree.map(lambda x: x[seed], state))
+        of_seed = jax.tree.map(lambda x, seed=seed: x[seed], state)
+        bank = skill_prior.SkillPrior(CONFIG, FAMILY)._bank(of_seed)
         places = np.asarray(bank.places)[np.asarray(bank.known) > 0]
         assert len(places) > 36
         radius, angle = np.linalg.norm(places, axis=1), np.arctan2(places[:, 1], places[:, 0])
