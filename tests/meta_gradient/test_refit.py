@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,36 +8,38 @@ import pytest
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
 from hmrl_cli.meta_gradient import refit
-from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete
 from tests import toys
 
 PRIOR = Gaussian(jnp.zeros(2), jnp.zeros(2))
+NET = make_policy(2, Discrete(4), (8,), latent_size=2)
+START = AdaptState(jax.jit(NET.init)(jax.random.key(0)), PRIOR)
 
 
-def imitating(steps, **settings):
-    return Evaluation(rule="refit", imitation_steps=steps, **settings)
+@partial(jax.jit, static_argnames=("steps", "first", "least_gain"))
+def refitted(seen, steps, **gate):
+    return refit.refit(jax.random.key(1), START, seen, NET, steps, **gate)
 
 
 def memory(returned, kept=None, latent=None):
     """Episodes of three steps, each of which earns a third of the return."""
     number = len(returned)
-    latent = jnp.zeros((number, 2)) if latent is None else latent
-    kept = jnp.ones(number) if kept is None else jnp.array(kept, jnp.float32)
-    obs = jnp.ones((number, 3, 2))
-    action = jnp.tile(jnp.arange(number)[:, None] % 4, (1, 3))
-    valid, own = jnp.ones((number, 3)), jnp.ones(number)
-    returned = jnp.array(returned, jnp.float32)
-    return refit.Memory(latent, obs, action, valid, own, returned, returned / 3, kept)
+    latent = np.zeros((number, 2), np.float32) if latent is None else latent
+    kept = np.ones(number, np.float32) if kept is None else np.array(kept, np.float32)
+    obs = np.ones((number, 3, 2), np.float32)
+    action = np.tile(np.arange(number, dtype=np.int32)[:, None] % 4, (1, 3))
+    valid, own = np.ones((number, 3), np.float32), np.ones(number, np.float32)
+    returned = np.array(returned, np.float32)
+    seen = refit.Memory(latent, obs, action, valid, own, returned, returned / 3, kept)
+    return jax.tree.map(jnp.asarray, seen)
 
 
 def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
-    np.testing.assert_allclose(refit.weights(memory([-200.0] * 5), 10.0), 0.2, rtol=1e-5)
-    assert refit.weights(memory([-200.0, -200.0, -120.0, -200.0]), 10.0)[2] > 0.999
+    worth = jax.jit(refit.worth)
+    np.testing.assert_allclose(worth(memory([-200.0] * 5)), 0.2, rtol=1e-5)
+    assert worth(memory([-200.0, -200.0, -120.0, -200.0]))[2] > 0.999
     # what is not there weighs nothing, whatever stands in its place
-    np.testing.assert_allclose(
-        refit.weights(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1]), 10.0), [0.5, 0, 0.5], atol=1e-6
-    )
+    np.testing.assert_allclose(worth(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1])), [0.5, 0, 0.5], atol=1e-6)
 
 
 def test_the_posterior_is_the_prior_and_the_weighted_latents():
@@ -50,15 +54,11 @@ def test_the_posterior_is_the_prior_and_the_weighted_latents():
 
 
 def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
-    net = make_policy(2, Discrete(4), (8,), latent_size=2)
-    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
     latent = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, -2.0]])
     seen = memory([-9.0, -9.0, -1.0], latent=latent)
 
     def fitted(own, steps=0):
-        return refit.refit(
-            jax.random.key(1), start, seen._replace(own=jnp.array(own)), net, imitating(steps)
-        ).latent
+        return refitted(seen._replace(own=jnp.array(own)), steps).latent
 
     np.testing.assert_allclose(fitted([1.0, 1.0, 0.0]).mean, [1 / 3, 1 / 3], atol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, fitted([0.0, 0.0, 0.0]), PRIOR)
@@ -67,12 +67,10 @@ def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
 
 
 def test_imitation_does_as_the_best_episode_did():
-    net = make_policy(2, Discrete(4), (8,), latent_size=2)
-    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
-    new = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, imitating(100))
-    assert net.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
-    still = refit.refit(jax.random.key(1), start, memory([-9.0, -9.0, -1.0, -9.0]), net, imitating(0))
-    jax.tree.map(np.testing.assert_array_equal, still.params, start.params)
+    new = refitted(memory([-9.0, -9.0, -1.0, -9.0]), 100)
+    assert NET.apply(new.params, jnp.ones(2), jnp.zeros(2)).log_probs()[2] > np.log(0.9)
+    still = refitted(memory([-9.0, -9.0, -1.0, -9.0]), 0)
+    jax.tree.map(np.testing.assert_array_equal, still.params, START.params)
 
 
 @pytest.mark.parametrize(
@@ -86,19 +84,15 @@ def test_imitation_does_as_the_best_episode_did():
 )
 def test_nothing_moves_until_something_was_found(finds, found):
     """And then as far as if all returns counted; costs differ by a few, a find is worth 40."""
-    net = make_policy(2, Discrete(4), (8,), latent_size=2)
-    start = AdaptState(net.init(jax.random.key(0)), PRIOR)
     rng = np.random.default_rng(0)
     returned = -200.0 - np.abs(rng.normal(0, 3, 100))
     returned[finds] += 40.0
     seen = memory(returned, latent=jnp.array(rng.normal(size=(100, 2)), jnp.float32))
 
-    def refitted(**gate):
-        return refit.refit(jax.random.key(1), start, seen, net, imitating(3, **gate))
-
-    expected = refitted() if found else start
-    jax.tree.map(np.testing.assert_array_equal, refitted(episodes=20, least_gain=20.0), expected)
-    assert np.abs(refitted().latent.mean).max() > 0.05  # costs alone would have moved it
+    moved = refitted(seen, 3)
+    expected = moved if found else START
+    jax.tree.map(np.testing.assert_array_equal, refitted(seen, 3, first=20, least_gain=20.0), expected)
+    assert np.abs(moved.latent.mean).max() > 0.05  # costs alone would have moved it
 
 
 def test_what_held_actions_cost_makes_no_find_of_the_others():

@@ -3,17 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
 from hmrl_cli.meta_gradient import inner_loop, tuning
-from hmrl_cli.schema import Tuning
 from hmrl_cli.types import AdaptState, Discrete, Transition
 from tests import toys
 
 POLICY = make_policy(2, Discrete(3), (8,), latent_size=2)
-START = AdaptState(POLICY.init(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
-SETTINGS = Tuning()
+START = AdaptState(jax.jit(POLICY.init)(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
 
 
 def episodes(action, advantage, own):
@@ -22,7 +21,7 @@ def episodes(action, advantage, own):
     obs, latent = jnp.ones((count, 1, 2)), jnp.zeros((count, 2))
     action = jnp.array(action)[:, None]
     ones, flags = jnp.ones((count, 1)), jnp.zeros(count)
-    log_prob = POLICY.apply(START.params, obs, latent[:, None]).log_prob(action)
+    log_prob = jax.jit(lambda: POLICY.apply(START.params, obs, latent[:, None]).log_prob(action))()
     steps = Transition(obs, action, log_prob, ones, ones, ones, obs)
     own, advantage = jnp.array(own), jnp.array(advantage)
     return inner_loop.Episodes(steps, latent, latent, own, advantage[:, None], advantage, flags, flags, flags)
@@ -30,7 +29,7 @@ def episodes(action, advantage, own):
 
 @jax.jit
 def step(episodes):
-    return tuning.step(START, tuning.init(START, SETTINGS), episodes, POLICY, SETTINGS)
+    return tuning.step(START, tuning.init(START), episodes, POLICY)
 
 
 def probabilities(state):
@@ -47,7 +46,7 @@ def test_a_step_raises_what_was_good_and_not_the_latent():
 def test_what_has_moved_far_enough_moves_no_farther():
     far = episodes([0, 1], [1.0, -1.0], [1.0, 1.0])
     steps = far.transitions
-    apart = 1.5 * SETTINGS.clip  # of log pi from what it was, up where good and down where not
+    apart = 1.5 * tuning.SETTINGS.clip  # of log pi from what it was, up where good and down where not
     moved = steps._replace(log_prob=steps.log_prob - apart * far.advantage)
     new, _ = step(far._replace(transitions=moved))
     jax.tree.map(np.testing.assert_array_equal, new.params, START.params)
@@ -69,6 +68,7 @@ def test_an_untrained_policy_learns_a_task():
     assert returns[-1] > returns[0] + 2.0
 
 
+@pytest.mark.slow
 def test_tuning_takes_over_after_the_updates_by_the_rule():
     refit = {"rule": "refit", "imitation_steps": 5}
     ruled = toys.returns_untrained(adapt_steps=4, **refit)
