@@ -110,10 +110,12 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
 
 def _from_path(places: Array, start: Array, ends: Array) -> Array:
     """Distances [E, C] of places [C, size] from the segments from `start` [size] to ends [E, size]."""
-    way = ends - start
-    along = (places - start) @ way.T / jnp.maximum(jnp.sum(way**2, axis=-1), 1e-9)  # [C, E]
-    nearest = start + jnp.clip(along, 0.0, 1.0)[..., None] * way
-    return jnp.linalg.norm(places[:, None] - nearest, axis=-1).T
+    way, offset = ends - start, places - start
+    length, inner = jnp.sum(way**2, axis=-1)[:, None], way @ offset.T  # [E, 1], [E, C]
+    along = jnp.clip(inner / jnp.maximum(length, 1e-9), 0.0, 1.0)
+    # expanded, so that nothing has the shape [E, C, size]
+    square = jnp.sum(offset**2, axis=-1) - 2.0 * along * inner + along**2 * length
+    return jnp.sqrt(jnp.maximum(square, 0.0))
 
 
 def _within(distance: Array, sight: Array) -> Array:
