@@ -61,8 +61,8 @@ def test_fewer_episodes_on_tasks_like_those_of_training_and_about_as_many_on_oth
         for split in ("train", "hidden")
         for name, prior in (("learned", state), ("broad", fresh))
     }
-    assert area["train", "learned"] > area["train", "broad"] + 0.1, area
-    assert area["hidden", "learned"] > area["hidden", "broad"] - 0.15, area
+    assert area["train", "learned"] > area["train", "broad"] + 0.2, area
+    assert area["hidden", "learned"] > area["hidden", "broad"] - 0.2, area
 
 
 def test_an_empty_bank_is_the_broad_prior():
@@ -83,10 +83,16 @@ def test_a_step_returns_a_state_of_the_same_kind(trained):
 
 
 def test_an_adapted_learner_goes_for_what_it_found(trained):
+    """Training tasks tell what counts as found, where the evaluation does not: not what actions cost."""
     state = jax.tree.map(lambda x: x[0], trained[0])
-    task = jnp.array([0.8, 0.0])
-    adapted, curve = jax.jit(partial(LEARNER.adapt, budget=BUDGET))(jax.random.key(1), state, task)
-    assert adapted.latent.found and curve.success[-1] == 1
+    task, nowhere = jnp.array([0.8, 0.0]), jnp.array([-9.0, 0.0])
+    budget = BUDGET.model_copy(update={"least_gain": None})
+    adapt = jax.jit(jax.vmap(partial(LEARNER.adapt, budget=budget), in_axes=(0, None, 0)))
+    keys = jax.random.split(jax.random.key(1), 2)
+    adapted, curve = adapt(keys, state, jnp.stack([task, nowhere]))
+    np.testing.assert_array_equal(adapted.latent.found, [True, False])
+    np.testing.assert_array_equal(curve.success[:, -1], [1, 0])
+    adapted = jax.tree.map(lambda x: x[0], adapted)
     skill, log_prob = LEARNER.behaviour(jax.random.key(2), adapted, True)(jax.random.key(3), task)
     np.testing.assert_allclose(skill, np.clip(adapted.latent.target, -1, 1), rtol=1e-6)
     assert np.linalg.norm(skill - task) < toys.DISC and log_prob == 0
