@@ -120,7 +120,10 @@ class Relabel(Strict):
         default=0.0, ge=0, le=100, description="Gumbel noise on the log chance by which places are chosen"
     )
     exploit: float = pydantic.Field(
-        default=0.5, gt=0, le=1, description="share of a batch that goes for what was found"
+        default=0.5,
+        gt=0,
+        le=1,
+        description="share of a batch that goes for what was found, at least one episode",
     )
     imprecision: float = pydantic.Field(
         default=0.05, gt=0, le=10, description="least spread of the skills that go for what was found"

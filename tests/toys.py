@@ -6,6 +6,7 @@ import numpy as np
 
 from hmrl_cli.algorithms.meta import maesn
 from hmrl_cli.compute.epochs import make_epoch
+from hmrl_cli.environment.composition import lift
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.schema import Evaluation
@@ -142,3 +143,34 @@ def returns_untrained(**budget):
     keys = jax.random.split(jax.random.key(2), 8)
     curves = jax.jit(jax.vmap(lambda key, task: learner.adapt(key, state, task, budget)[1]))(keys, tasks)
     return curves.returned.mean(axis=0)
+
+
+DISC = 0.3  # radius of the disc of reward of `placed`
+
+
+def placed(decisions: int = 10, ends: bool = False) -> TaskFamily:
+    """A walker in the square through skills that go to a place and stay, which an observation tells.
+
+    A step costs up to 0.02, and one in the disc about the task earns 1.  With `ends`, a step costs 0.4 more
+    and the episode is over once x exceeds 0.7.  Training tasks lie in the east, hidden ones in the others.
+    """
+    base = walker(4 * decisions)
+
+    def step(state, action, task):
+        place = state.body + 0.1 * jnp.clip(action, -1, 1)
+        met = jnp.linalg.norm(place - task) < DISC
+        reward = met - 0.01 * jnp.sum(jnp.clip(action, -1, 1) ** 2) - 0.4 * ends
+        return _state(place, place, reward, met, (place[0] > 0.7) & ends)
+
+    def sample(key, split):
+        turn = {"train": 0.25, "test": 1.0, "hidden": 0.75}[split]
+        angle = jnp.pi * turn * jax.random.uniform(key, minval=-1.0)
+        angle = angle + (jnp.pi if split == "hidden" else 0.0)
+        return 0.8 * jnp.array([jnp.cos(angle), jnp.sin(angle)])
+
+    def policy(params, obs, skill):
+        return Gaussian((skill - obs) / 0.1, jnp.full(2, jnp.log(0.05)))
+
+    library = SkillLibrary(policy, None, Continuous(2), np.zeros((1, 2)), lambda params, obs: obs)
+    family = base._replace(name="placed", step=step, sample=sample, terminates=ends)
+    return lift(family, library, 4, stochastic=True)

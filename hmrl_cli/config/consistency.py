@@ -12,6 +12,11 @@ from hmrl_cli.config import layers, plugins
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
 
+# what a learner that searches reads without an update
+ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
+LEARNED = ("evaluation.relabel.broad", "evaluation.relabel.width")  # how a learned prior is used
+HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to hold are chosen
+
 
 def check_command(command: str, preset: str, experiment: Experiment) -> None:
     """The command is the one that trains the algorithm."""
@@ -109,6 +114,8 @@ def unused(experiment: Experiment) -> dict[str, str]:
         idle = (f"evaluation.{name}" for name in type(evaluation).model_fields if name != "deterministic")
         return found | dict.fromkeys(idle, "skills do not adapt")
     if algorithm.searches:
+        # a first batch searches without an update, too
+        found = {name: why for name, why in found.items() if name not in ALWAYS_SEARCHED}
         for name in ("fallback", "latent_std", "deterministic"):
             found[f"evaluation.{name}"] = f"{algorithm.name} has no policy"
     elif not algorithm.inner_loop:
@@ -117,6 +124,10 @@ def unused(experiment: Experiment) -> dict[str, str]:
     elif not algorithm.has_latent:
         found["evaluation.latent_std"] = f"{algorithm.name} has no latent"
     if algorithm.inner_loop:
+        if evaluation.rule == "relabel":
+            found |= dict.fromkeys(LEARNED, f"{algorithm.name} has no learned prior")
+            if not evaluation.fallback:
+                found |= dict.fromkeys(HELD, "there is no evaluation.fallback")
         for name in SCHEDULE:
             if algorithm.inner_steps < 2 and getattr(evaluation, name) is not None:
                 found[f"algorithm.{name}"] = f"training has one step, and evaluation.{name} is set"

@@ -11,7 +11,7 @@ from hmrl_cli.config import plugins
 from hmrl_cli.environment.composition import bonus, lift, repeat
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.lazy import jax
-from hmrl_cli.schema import Experiment
+from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -100,7 +100,18 @@ def assemble(
             f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO, "
             "by vgcrl with a fixed q"
         )
-    return Parts(family, act_on, make_learner, skill_learner, steps, steps_per_decision)
+    parts = Parts(family, act_on, make_learner, skill_learner, steps, steps_per_decision)
+    check_located(experiment.evaluation, parts)
+    return parts
+
+
+def check_located(evaluation: Evaluation, parts: Parts) -> None:
+    """Raise ConfigError where skills are to be relabelled that no observation tells."""
+    if evaluation.rule == "relabel" and "skill" not in parts.act_on(None).features:
+        raise ConfigError(
+            "evaluation.rule: found 'relabel' for skills that cannot be located; "
+            "must be 'gradient' or 'refit', or skills learned by vgcrl"
+        )
 
 
 def seed_keys(experiment: Experiment) -> epochs.Streams:

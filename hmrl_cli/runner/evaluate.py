@@ -12,7 +12,7 @@ from hmrl_cli.config.layers import leaves
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.tasks import tasks_digest
-from hmrl_cli.runner.assembly import Parts, make_family, seed_keys
+from hmrl_cli.runner.assembly import Parts, check_located, make_family, seed_keys
 from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.tasks import split_name, tasks_of
 from hmrl_cli.runner.trained import Trained, open_trained
@@ -66,6 +66,7 @@ def evaluate(
     name = split_name(split, tasks_file)
     tasks = tasks_of(make_family(run.experiment.family, reward), split, budget, tasks_file)
     trained = open_trained(run, reward, progress)
+    check_located(budget, trained.parts)
     budget = adaptation.calibrated(budget, trained.parts.family)
     document = {
         "schema": 1,

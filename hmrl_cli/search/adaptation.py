@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     belief: Belief
     target: Array  # [size]  mean of the skills that earned most
     target_std: Array  # [size]
-    found: Array  # [] bool  the target's reward stands out
+    found: Array  # [] bool  a reward stood out, after this batch or one before
 
 
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
@@ -51,17 +51,17 @@ def adapt(
         task: to adapt to.
         budget: batches, episodes, and settings.
         belief: before anything was seen.
-        behaviour: of a policy, whose episodes search but for the share `budget.fallback`; none: all hold.
+        behaviour: of a policy, whose episodes search but for the share `budget.fallback`, and alone in the
+            last batch; none: all hold.
         least_gain: of the reward of a decision, what counts as found; none: the budget's.
 
     Returns:
         what is known at the end, all decisions, and how the episodes of each batch went, leaves
-        [adapt_steps + 1]: of those that go for what was found, once it was, else of all.
+        [adapt_steps + 1]: of those that go for what was found, once something was, else of all.
     """
     settings, episodes, size = budget.relabel, budget.episodes, family.action.size
     if least_gain is None:
         least_gain = (budget.least_gain or 0.0) / family.horizon
-    share = budget.fallback if behaviour else 1.0
     locate = family.features["skill"]
 
     def episode(key: Key, held: Held) -> tuple[Transition, EnvState]:
@@ -72,15 +72,18 @@ def adapt(
     def one_batch(now: tuple[Plan, Memory], count: Array) -> tuple[tuple[Plan, Memory], Adaptation]:
         plan, memory = now
         hold_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
-        exploits = _exploits(plan, count, budget)
-        held = _held(hold_key, plan, exploits, share, start, count == budget.adapt_steps, family, settings)
+        exploits, is_last = _exploits(plan, count, budget), count == budget.adapt_steps
+        share = jnp.where(is_last, 0.0, budget.fallback) if behaviour else jnp.float32(1)
+        held = _held(hold_key, plan, exploits, share, start, is_last, family, settings)
         steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), held)
-        new = Memory(locate(steps.next_obs), steps.reward, steps.valid, 1.0 - exploits)
+        # one that an early end cut short has cost less, which is no find
+        whole = steps.valid * steps.discount
+        new = Memory(locate(steps.next_obs), steps.reward, whole, 1.0 - exploits)
         memory = relabel.remember(memory, new, count)
         counted = jnp.where(plan.found, exploits, 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
         outcome = Adaptation(*(masked_mean(x, counted) for x in record))
-        return (_learned(plan, memory, new, held.action, least_gain, budget), memory), outcome
+        return (_learned(plan, memory, new, held, least_gain, budget), memory), outcome
 
     start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
     nothing = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
@@ -90,7 +93,7 @@ def adapt(
 
 
 def _exploits(plan: Plan, count: Array, budget: Evaluation) -> Array:
-    """1 for the episodes [N] of a batch that go for what was found."""
+    """1 for the episodes [N] of a batch that go for what was found; at least one does."""
     some = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
     return (plan.found & (some | (count == budget.adapt_steps))).astype(jnp.float32)
 
@@ -99,7 +102,7 @@ def _held(
     key: Key,
     plan: Plan,
     exploits: Array,
-    share: float,
+    share: Array,
     start: Array,
     is_last: Array,
     family: TaskFamily,
@@ -117,11 +120,13 @@ def _held(
 
 
 def _learned(
-    plan: Plan, memory: Memory, new: Memory, aims: Array, least_gain: Array | float, budget: Evaluation
+    plan: Plan, memory: Memory, new: Memory, held: Held, least_gain: Array | float, budget: Evaluation
 ) -> Plan:
-    """With what a batch has shown."""
+    """With what a batch has shown.
+
+    What was found stays found: exploitation would stop where so many searches succeed that none stands out.
+    """
     center, std = relabel.target(memory, budget.selectivity, budget.relabel.imprecision)
-    belief = plan.belief
-    for row in range(len(aims)):
-        belief = beliefs.ruled_out(belief, aims[row], new.skill[row], new.valid[row])
-    return Plan(belief, center, std, relabel.gain(memory) > least_gain)
+    aimed = (held.start == 0).astype(jnp.float32)
+    belief = beliefs.ruled_out(plan.belief, held.action, aimed, new.skill, new.valid)
+    return Plan(belief, center, std, plan.found | (relabel.gain(memory) > least_gain))

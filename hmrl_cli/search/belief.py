@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CANDIDATES = 512  # places of either prior
 ENDS = 128  # of them, ends of paths to choose from
 SEEN = 0.95  # chance that a reward within sight is met
-SIGHT = 0.2  # without training tasks
+SIGHT = 0.2  # without training tasks that tell it
+FAR = 0.5  # extent from which on a reward has no place: it is dense
 DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
 
 
@@ -51,33 +52,42 @@ def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
     rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
     kernel = settings.width * jax.random.normal(kernel_key, (CANDIDATES, size))
     learned = jnp.clip(bank.places[rows] + kernel, -1.0, 1.0)
-    share = jnp.where(bank.known.any(), settings.broad, 1.0)
+    share = jnp.where(bank.known.any(), jnp.float32(settings.broad), 1.0)
     weight = jnp.repeat(jnp.stack([share, 1.0 - share]), CANDIDATES)
     log_weight = jnp.log(jnp.maximum(weight, 1e-20))
     return Belief(jnp.concatenate([broad, learned]), log_weight, sight_of(bank, settings))
 
 
 def sight_of(bank: Bank, settings: Relabel) -> Array:
-    """As settings have it, or the median extent of training tasks."""
+    """As settings have it, or the median extent of training tasks where their rewards have places: []."""
     if settings.sight is not None:
         return jnp.float32(settings.sight)
     median = jnp.nanmedian(jnp.where(bank.known > 0, bank.extent, jnp.nan))
-    return jnp.where(jnp.isfinite(median), jnp.clip(median, 0.02, 1.0), SIGHT)
+    return jnp.where(median < FAR, jnp.maximum(median, 0.02), SIGHT)  # of no number, too, SIGHT
 
 
-def ruled_out(belief: Belief, aim: Array, passed: Array, valid: Array) -> Belief:
-    """After one episode that met no reward.
+def ruled_out(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Array) -> Belief:
+    """After N episodes: no reward is where they were, but the one that they met.
+
+    That one is remembered elsewhere.  Who searches on searches for another one.
 
     Args:
-        belief: before it.
-        aim: [size], the place that it was meant to go to.
-        passed: [T, size], the places where it was.
-        valid: [T], 1 where it counts.
+        belief: before them.
+        aim: [N, size], the places that they were meant to go to.
+        aimed: [N], 1 for those that were meant to go to a place.
+        passed: [N, T, size], the places where they were.
+        valid: [N, T], 1 where a place counts.
     """
-    distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
-    nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-    aimed = _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
-    chance = jnp.log1p(-SEEN * _within(nearest, belief.sight)) + jnp.log1p(-(1.0 - DOUBT) * aimed)
+
+    def of_episode(episode: tuple[Array, Array, Array, Array]) -> Array:
+        aim, aimed, passed, valid = episode
+        distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
+        nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
+        missed = aimed * _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+        seen = SEEN * _within(nearest, belief.sight)
+        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - DOUBT) * missed)
+
+    chance = jax.lax.map(of_episode, (aim, aimed, passed, valid)).sum(axis=0)
     return belief._replace(log_weight=belief.log_weight + chance)
 
 
@@ -90,20 +100,22 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
     ends = belief.places[jnp.concatenate([half, even])]
     swept = SEEN * _within(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
 
-    def choose(weight: Array, key: Key) -> tuple[Array, Array]:
-        score = jnp.log(swept @ weight + 1e-12) + settings.noise * jax.random.gumbel(key, (ENDS,))
-        best = jnp.argmax(score)
+    def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
+        best = jnp.argmax(jnp.log(swept @ weight + 1e-12) + noise)
         return weight * (1.0 - swept[best]), ends[best]
 
-    return jax.lax.scan(choose, weight, jax.random.split(noise_key, count))[1]
+    noise = settings.noise * jax.random.gumbel(noise_key, (count, ENDS))
+    return jax.lax.scan(choose, weight, noise)[1]
 
 
 def _from_path(places: Array, start: Array, ends: Array) -> Array:
     """Distances [E, C] of places [C, size] from the segments from `start` [size] to ends [E, size]."""
-    way = ends - start
-    along = (places - start) @ way.T / jnp.maximum(jnp.sum(way**2, axis=-1), 1e-9)  # [C, E]
-    nearest = start + jnp.clip(along, 0.0, 1.0)[..., None] * way
-    return jnp.linalg.norm(places[:, None] - nearest, axis=-1).T
+    way, offset = ends - start, places - start
+    length, inner = jnp.sum(way**2, axis=-1)[:, None], way @ offset.T  # [E, 1], [E, C]
+    along = jnp.clip(inner / jnp.maximum(length, 1e-9), 0.0, 1.0)
+    # expanded, so that nothing has the shape [E, C, size]
+    square = jnp.sum(offset**2, axis=-1) - 2.0 * along * inner + along**2 * length
+    return jnp.sqrt(jnp.maximum(square, 0.0))
 
 
 def _within(distance: Array, sight: Array) -> Array:

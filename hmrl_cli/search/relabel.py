@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
+LEVEL = 0.25  # share of the searching decisions that met no reward, at least
+
+
 class Memory(NamedTuple):
     """Decisions of one task: M episodes of T decisions, those not yet made included."""
 
     skill: Array  # [M, T, size]  that leads to where the decision led
     reward: Array  # [M, T]
-    valid: Array  # [M, T]  1 where the decision was made and counts
+    valid: Array  # [M, T]  1 where the decision was made and ran to its end
     searched: Array  # [M]  1 where the episode did not go for a reward already found
 
 
@@ -41,23 +44,24 @@ def remember(memory: Memory, new: Memory, count: Array) -> Memory:
 
 
 def gain(memory: Memory) -> Array:
-    """How much more the best decision earned than the median one of episodes that searched: []."""
-    best = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf)
-    level = _level(memory)
-    return jnp.where(jnp.isfinite(best - level), best - level, 0.0)
+    """How much more the best decision earned than the lower quartile of episodes that searched: []."""
+    apart = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf) - _level(memory)
+    return jnp.where(jnp.isfinite(apart), apart, 0.0)
 
 
 def target(memory: Memory, selectivity: float, imprecision: float) -> tuple[Array, Array]:
     """Mean and standard deviation [size] of the skills that earned most, the latter at least `imprecision`.
 
-    Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.
+    Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.  Without decisions the mean
+    is 0.
     """
     mean = masked_mean(memory.reward, memory.valid)
-    best = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf)
+    reward = jnp.where(memory.valid > 0, memory.reward, -jnp.inf)
+    best = jnp.where(memory.valid.any(), reward.max(), 0.0)
     # what float32 sums leave of equal rewards is no difference
     apart = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    log_weight = jnp.maximum(selectivity * (memory.reward - best) / apart, -50.0)
-    weight = jax.nn.softmax(log_weight, axis=(0, 1), where=memory.valid > 0)
+    weight = memory.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / apart, -50.0))
+    weight = weight / jnp.maximum(weight.sum(), 1e-30)
     center = jnp.einsum("mt,mts->s", weight, memory.skill)
     variance = jnp.einsum("mt,mts->s", weight, (memory.skill - center) ** 2)
     return center, jnp.sqrt(variance + imprecision**2)
@@ -71,6 +75,9 @@ def extent(memory: Memory, center: Array, least_gain: Array) -> Array:
 
 
 def _level(memory: Memory) -> Array:
-    """Median reward of decisions in episodes that searched: []."""
+    """Lower quartile of the rewards of decisions in episodes that searched: [].
+
+    A search may succeed so often that the median decision has met the reward.
+    """
     of_search = (memory.valid > 0) & (memory.searched[:, None] > 0)
-    return jnp.nanmedian(jnp.where(of_search, memory.reward, jnp.nan))
+    return jnp.nanquantile(jnp.where(of_search, memory.reward, jnp.nan), LEVEL)

@@ -7,6 +7,7 @@ from hmrl_cli.config import plugins
 from tests.config.room import real, refusal
 
 SKILLS = ["hierarchy.skills=z"]
+RELABEL = "evaluation.rule=relabel"
 ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
 
 
@@ -40,7 +41,25 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ("wheeled/ppo", ["evaluation.step_hold=2"], "2, but ppo has no inner loop; must be left out"),
         ("wheeled/maml", ["evaluation.latent_std=3.0"], "3.0, but maml has no latent; must be 1.0"),
         ("wheeled/maesn", ["evaluation.imitation_steps=2"], "2, but evaluation.rule is not refit; must be 0"),
-        ("wheeled/maesn", ["evaluation.least_gain=2"], "2.0, but evaluation.rule is not refit"),
+        ("wheeled/maesn", ["evaluation.least_gain=2"], "2.0, but evaluation.rule is not refit or relabel"),
+        ("wheeled/maesn", ["evaluation.relabel.noise=0.5"], "0.5, but evaluation.rule is not relabel"),
+        ("wheeled/hmrl", [*SKILLS, RELABEL, "evaluation.relabel.width=0.5"], "maesn has no learned prior"),
+        (
+            "wheeled/hmrl",
+            [*SKILLS, RELABEL, "evaluation.relabel.sight=0.5"],
+            "there is no evaluation.fallback",
+        ),
+        ("wheeled/hmrl", [*SKILLS, RELABEL, "evaluation.tune_after=1"], "1, but evaluation.rule is relabel"),
+        ("wheeled/maesn", ["evaluation.selectivity=5.0"], "5.0, but evaluation.rule is not refit or relabel"),
+        ("wheeled/maesn", ["evaluation.tuning.clip=0.1"], "0.1, but there is no evaluation.tune_after"),
+        ("wheeled/maesn", ["evaluation.imitation.episodes=3"], "3, but evaluation.rule is not refit"),
+        (
+            "wheeled/maesn",
+            ["evaluation.rule=refit", "evaluation.imitation.episodes=3"],
+            "imitation_steps is 0",
+        ),
+        ("wheeled/skill_prior", [*SKILLS, "evaluation.fallback=0.5"], "0.5, but skill_prior has no policy"),
+        ("wheeled/skill_prior", [*SKILLS, "evaluation.latent_std=3.0"], "3.0, but skill_prior has no policy"),
         ("wheeled/maesn", ["evaluation.late_fallback=0.5"], "there is no evaluation.fallback; must be 0.0"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.fallback=0.5"], "no update goes by"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.rule=refit"], "no update goes by"),
@@ -84,3 +103,21 @@ def test_presets_and_runs_hold_nothing_that_is_refused():
     assert pearl.evaluation.step_decay == 0.5
     again = config.with_evaluation(other, ["evaluation.rule=refit"], {"adapt_steps": 2})
     assert again.evaluation.rule == "refit"
+
+
+@pytest.mark.parametrize(
+    ("preset", "sets", "complaint"),
+    [
+        ("wheeled/maesn", [RELABEL], "found 'relabel'; must be 'gradient' or 'refit' without skills"),
+        ("wheeled/maml", [RELABEL], "found 'relabel'; must be 'gradient' or 'refit' without skills"),
+        ("wheeled/skill_prior", [*SKILLS, "evaluation.rule=refit"], "must be 'relabel' with skill_prior"),
+    ],
+)
+def test_a_search_needs_skills_and_a_learned_prior_a_search(preset, sets, complaint):
+    message = refusal("meta-train", preset, sets)
+    assert message.startswith("evaluation.rule: found ") and complaint in message
+
+
+def test_a_first_batch_searches_without_an_update():
+    sets = [*SKILLS, RELABEL, "evaluation.relabel.broad=0.1", "evaluation.adapt_steps=0"]
+    assert config.resolve("meta-train", "wheeled/skill_prior", sets).experiment.evaluation.adapt_steps == 0

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli.algorithms.meta import maesn
+from hmrl_cli.algorithms.meta import maesn, maml
 from hmrl_cli.learning.networks import policy as make_policy
 from hmrl_cli.meta_gradient import inner_loop, test_time
 from hmrl_cli.meta_gradient.inner_loop import Episodes
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete, Transition
+from tests import toys
 from tests.meta_gradient.learners import FAMILY, SMALL, learner
 
 POLICY = make_policy(2, Discrete(3), (8,))
@@ -144,3 +145,20 @@ def test_a_fallback_holds_one_action_for_an_episode():
     update = jax.jit(partial(inner_loop.update, policy=agent.policy, form="ratio"))
     one, other = (update(start, e, size) for e in (episodes, alone))
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), one, other)
+
+
+@pytest.mark.parametrize("algorithm", [maml, maesn])
+def test_by_relabelling_a_policy_goes_for_what_it_met(algorithm):
+    """Its parameters stay: it searches, and a skill is held once something was found."""
+    family = toys.placed()
+    settings = SMALL | ({} if algorithm is maml else {"num_train_tasks": 5})
+    agent = algorithm.make(algorithm.Config(**settings), family)
+    state = jax.jit(agent.init)(jax.random.key(0))
+    budget = Evaluation(
+        adapt_steps=6, episodes=6, rule="relabel", fallback=0.5, least_gain=0.5 * family.horizon
+    )
+    tasks = 0.8 * jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    adapt = jax.jit(jax.vmap(lambda key, task: agent.adapt(key, state, task, budget)))
+    acted, curve = adapt(jax.random.split(jax.random.key(1), 4), tasks)
+    assert curve.success[:, 0].mean() < 0.5 and curve.success[:, -1].mean() == 1
+    jax.tree.map(lambda new, old: np.testing.assert_array_equal(new[0], old), acted.params, state.meta.policy)

@@ -76,6 +76,18 @@ def test_only_what_fits_starts_as_a_skill(runs, tmp_path):
         assembly.assemble(start, resolve("vgcrl", *places, "algorithm.q=learned").experiment)
 
 
+def test_skills_that_cannot_be_located_are_not_searched(runs):
+    """Neither by a run, nor by an evaluation of one that adapted in another way."""
+    complaint = "found 'relabel' for skills that cannot be located; must be 'gradient' or 'refit', or skills"
+    sets = ("hierarchy.steps_per_skill=2", "evaluation.rule=relabel")
+    with pytest.raises(ConfigError, match=f"evaluation.rule: {complaint}"):
+        training.check(resolve("maesn", *sets, skills=runs / "diayn"))
+    with pytest.raises(ConfigError, match=complaint):
+        evaluate.evaluate(reader.read(runs / "hmrl"), sets=sets[1:], progress=Silent())
+    with pytest.raises(ConfigError, match="found 'skill_prior' for point without skills that can be located"):
+        training.check(resolve("skill_prior", *sets, skills=runs / "diayn"))
+
+
 def test_the_plan_counts_environment_steps(runs):
     plan = training.check(resolve("maesn", "hierarchy.steps_per_skill=3", skills=runs / "diayn"))
     # 2 tasks, 4 episodes, before and after the inner update, 6 steps each

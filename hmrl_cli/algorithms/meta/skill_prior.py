@@ -9,9 +9,9 @@ whose latent is a skill, and whose posterior is exact.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import AlgorithmConfig, Evaluation, Relabel
@@ -23,7 +23,8 @@ from hmrl_cli.types import Adaptation, AdaptState, Continuous, MetaLearner, Task
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Task
 
-SHARE = 0.3  # of the median gain of training tasks, from which on a reward counts as found
+SHARE = 0.3  # of the gain of a solved training task, from which on a reward counts as found
+SOLVED = 0.9  # quantile of the gains of training tasks that is the gain of a solved one
 
 
 class Config(AlgorithmConfig):
@@ -37,6 +38,15 @@ class Config(AlgorithmConfig):
     batches: int = Field(10, gt=0, le=10_000, description="batches of episodes by which a task is searched")
     episodes_per_task: int = Field(4, gt=0, le=10_000, description="episodes of a batch")
     relabel: Relabel = Field(Relabel(), description="how training tasks are searched")
+
+    @model_validator(mode="after")
+    def _bank_holds_an_update(self) -> Self:
+        if self.num_train_tasks < self.tasks_per_update:
+            raise ValueError(
+                f"tasks_per_update: found {self.tasks_per_update}; "
+                f"must be at most num_train_tasks, {self.num_train_tasks}"
+            )
+        return self
 
 
 class State(NamedTuple):
@@ -99,10 +109,11 @@ class SkillPrior(NamedTuple):
         return new, metrics
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Search a task that was never trained on."""
+        """Search a task that was never trained on; without a `least_gain`, by what training tasks tell."""
         belief_key, key = jax.random.split(key)
         first = self._prior(belief_key, state, budget.relabel)
-        plan, _, curve = adaptation.adapt(key, self.family, task, budget, first)
+        least = least_gain(state.gain) if budget.least_gain is None else None
+        plan, _, curve = adaptation.adapt(key, self.family, task, budget, first, least_gain=least)
         return AdaptState(None, plan), curve
 
     def behaviour(
@@ -126,9 +137,12 @@ class SkillPrior(NamedTuple):
 
 
 def least_gain(gain: Array) -> Array:
-    """What counts as found, by the gains [B] on training tasks; 0 before there are any: []."""
-    median = jnp.nanmedian(jnp.where(gain > 0, gain, jnp.nan))
-    return jnp.where(jnp.isfinite(median), SHARE * median, 0.0)
+    """What counts as found, by the gains [B] on training tasks; 0 before there are any: [].
+
+    A tenth of the tasks must be solved: the others have gains, too, by what actions cost.
+    """
+    solved = jnp.nanquantile(jnp.where(gain > 0, gain, jnp.nan), SOLVED)
+    return jnp.where(jnp.isfinite(solved), SHARE * solved, 0.0)
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:

@@ -1,0 +1,116 @@
+"""A search on the plane: a sparse goal is found, remembered and gone to."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.schema import Evaluation, Relabel
+from hmrl_cli.search import adaptation, belief, relabel
+from hmrl_cli.types import Adaptation
+from tests import toys
+
+FAMILY = toys.placed()
+BUDGET = Evaluation(adapt_steps=9, episodes=4, rule="relabel", least_gain=0.5 * FAMILY.horizon)
+EAST = jnp.array([0.8, 0.0])
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def search(key, task, budget=BUDGET, behaviour=None):
+    belief_key, key = jax.random.split(key)
+    first = belief.prior(belief_key, None, 2, budget.relabel)
+    return adaptation.adapt(key, FAMILY, task, budget, first, behaviour)
+
+
+@partial(jax.jit, static_argnums=1)
+def over_tasks(key, budget):
+    """Plans, memories and curves of 100 tasks."""
+    task_keys, keys = jax.random.split(key, (2, 100))
+    tasks = jax.vmap(lambda key: FAMILY.sample(key, "test"))(task_keys)
+    return tasks, jax.vmap(partial(search, budget=budget))(keys, tasks)
+
+
+def test_a_sparse_goal_is_found_and_gone_to():
+    tasks, (plan, memory, curve) = over_tasks(jax.random.key(0), BUDGET)
+    met = (memory.reward > 0.5).any(axis=(1, 2))
+    assert met.mean() > 0.95
+    np.testing.assert_array_equal(plan.found, met)  # neither false alarms nor misses
+    assert curve.returned.shape == (100, 10) and curve.success[:, 0].mean() < 0.4
+    np.testing.assert_array_equal(curve.success[:, -1], met)
+    assert np.linalg.norm(plan.target - tasks, axis=-1)[met].max() < toys.DISC
+    # half of a batch went for what was found before it, and all of the last one
+    searched = np.asarray(memory.searched.reshape(100, 10, 4).mean(axis=2))
+    found_before = np.cumsum((memory.reward > 0.5).reshape(100, 10, -1).any(axis=2), axis=1)[:, :-1] > 0
+    np.testing.assert_array_equal(searched[:, 1:-1], np.where(found_before[:, :-1], 0.5, 1.0))
+    np.testing.assert_array_equal(searched[:, -1], np.where(found_before[:, -1], 0.0, 1.0))
+
+
+def test_a_batch_is_judged_by_those_that_go_for_what_was_found():
+    """The others still search."""
+    _, (_, memory, curve) = over_tasks(jax.random.key(0), BUDGET)
+    returned = np.asarray(memory.reward.sum(axis=2).reshape(100, 10, 4))
+    searched = np.asarray(memory.searched.reshape(100, 10, 4))
+    counted = np.where((searched == 0).any(axis=2, keepdims=True), 1 - searched, 1.0)
+    expected = (returned * counted).sum(axis=2) / counted.sum(axis=2)
+    np.testing.assert_allclose(curve.returned, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("budget", [dict(adapt_steps=0), dict(episodes=1), dict(least_gain=None)])
+def test_small_budgets(budget):
+    budget = BUDGET.model_copy(update=budget)
+    plan, memory, curve = search(jax.random.key(1), EAST, budget)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves((plan, memory, curve)))
+    assert curve.returned.shape == (budget.adapt_steps + 1,) and isinstance(curve, Adaptation)
+
+
+def test_where_every_search_succeeds_it_stays_found():
+    """Once something stood out, it stays found when nothing else is met any more."""
+    plan = adaptation.Plan(
+        belief.prior(jax.random.key(0), None, 2, Relabel()), EAST, jnp.ones(2), jnp.array(True)
+    )
+    memory = relabel.empty(1, 4, 3, 2)._replace(
+        reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
+    )
+    held = adaptation.Held(jnp.zeros(4, int), jnp.zeros((4, 2)))
+    assert relabel.gain(memory) == 0
+    assert adaptation._learned(plan, memory, memory, held, 0.5, BUDGET).found
+
+
+def test_a_fall_is_no_find():
+    """An episode that ends early pays no more costs: the decision that it cut short looks cheap."""
+    family = toys.placed(ends=True)
+    nowhere = jnp.array([-9.0, 0.0])
+    first = belief.prior(jax.random.key(1), None, 2, Relabel())
+    run = jax.jit(lambda key: adaptation.adapt(key, family, nowhere, BUDGET, first))
+    plan, memory, _ = run(jax.random.key(2))
+    assert not memory.valid.all()  # some fell
+    cut = np.asarray(memory.reward)[np.asarray(memory.valid) == 0]
+    assert cut.max() > np.asarray(memory.reward)[np.asarray(memory.valid) > 0].max() + 0.5
+    assert not plan.found
+
+
+def test_a_policy_searches_but_for_its_fallback_and_alone_at_last():
+    """What it did not hold was not aimed at."""
+
+    def still(key):
+        return lambda key, obs: (jnp.zeros(2), jnp.float32(0))
+
+    nowhere = jnp.array([-9.0, 0.0])
+    some = BUDGET.model_copy(update={"fallback": 0.5, "episodes": 20})
+    _, memory, _ = search(jax.random.key(3), nowhere, some, still)
+    moved = np.asarray(jnp.abs(memory.skill).max(axis=(1, 2)).reshape(10, 20)) > 0.1
+    assert 0.3 < moved[:-1].mean() < 0.7 and not moved[-1].any()
+    none = BUDGET.model_copy(update={"fallback": 0.0})
+    plan, memory, _ = search(jax.random.key(3), nowhere, none, still)
+    assert np.abs(memory.skill).max() < 0.1
+    far = np.linalg.norm(plan.belief.places, axis=-1) > 0.5
+    np.testing.assert_allclose(plan.belief.log_weight[far], 0.0, atol=1e-2)
+
+
+def test_nothing_is_compiled_twice():
+    search.clear_cache()
+    search(jax.random.key(0), EAST)
+    search(jax.random.key(1), -EAST)
+    assert search._cache_size() == 1

@@ -1,0 +1,135 @@
+"""Where a reward may be: the mixture, what rules places out, and where to look next."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.schema import Relabel
+from hmrl_cli.search import belief as beliefs
+from hmrl_cli.search.belief import CANDIDATES, SEEN, Bank, Belief
+
+SETTINGS = Relabel(broad=0.2, sight=0.2)
+BANK = Bank(jnp.array([[0.5, 0.5], [-0.9, -0.9]]), jnp.array([1.0, 0.0]), jnp.array([0.3, 2.0]))
+
+
+def shares(belief):
+    """Of the broad and of the learned part."""
+    weight = jax.nn.softmax(belief.log_weight)
+    return float(weight[:CANDIDATES].sum()), float(weight[CANDIDATES:].sum())
+
+
+def within(distance, sight=0.2):
+    return 1.0 / (1.0 + np.exp(-8.0 * (1.0 - np.asarray(distance) / sight)))
+
+
+def test_the_prior_is_a_mixture_of_both():
+    belief = beliefs.prior(jax.random.key(0), BANK, 2, SETTINGS)
+    assert shares(belief) == pytest.approx((0.2, 0.8), abs=1e-4)
+    learned = belief.places[CANDIDATES:]
+    np.testing.assert_allclose(learned.mean(axis=0), [0.5, 0.5], atol=0.02)  # of the known place alone
+    np.testing.assert_allclose(learned.std(axis=0), SETTINGS.width, rtol=0.15)
+    assert (np.abs(belief.places[:CANDIDATES]).max(axis=0) > 0.95).all()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_without_anything_learned_the_prior_is_broad(size):
+    none = Bank(jnp.zeros((4, size)), jnp.zeros(4), jnp.zeros(4))
+    belief = beliefs.prior(jax.random.key(0), none, size, SETTINGS)
+    alone = beliefs.prior(jax.random.key(0), None, size, SETTINGS)
+    assert shares(belief)[0] == pytest.approx(1.0)
+    np.testing.assert_array_equal(belief.places[:CANDIDATES], alone.places)
+    assert belief.sight == alone.sight == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("extent", "known", "sight"),
+    [
+        ([0.1, 0.3, 0.2], [1, 1, 1], 0.2),
+        ([0.1, 0.3, 0.9], [1, 1, 0], 0.2),
+        ([0.3, 0.3, 0.9], [1, 1, 1], 0.3),
+        ([0.9, 1.3, 1.1], [1, 1, 1], beliefs.SIGHT),  # dense rewards have no place
+        ([0.0, 0.0, 0.1], [1, 1, 1], 0.02),
+        ([0.3, 0.3, 0.3], [0, 0, 0], beliefs.SIGHT),
+    ],
+)
+def test_sight_is_learned_where_rewards_have_places(extent, known, sight):
+    bank = Bank(jnp.zeros((3, 2)), jnp.array(known, jnp.float32), jnp.array(extent))
+    assert beliefs.sight_of(bank, Relabel()) == pytest.approx(sight)
+    assert beliefs.sight_of(bank, Relabel(sight=0.7)) == pytest.approx(0.7)
+
+
+def test_places_are_ruled_out_by_bayes():
+    """Against a computation by hand: three places on a line, two episodes."""
+    places = np.array([[0.0], [0.3], [0.9]])
+    before = Belief(jnp.array(places), jnp.log(jnp.array([0.2, 0.3, 0.5])), jnp.float32(0.2))
+    passed = jnp.array([[[0.0], [0.1]], [[0.25], [0.9]]])
+    valid = jnp.array([[1.0, 1.0], [1.0, 0.0]])
+    aim, aimed = jnp.array([[0.9], [0.3]]), jnp.array([1.0, 0.0])
+    after = beliefs.ruled_out(before, aim, aimed, passed, valid)
+    first = (1 - SEEN * within([0.0, 0.2, 0.8])) * (1 - 0.5 * within([0.9, 0.6, 0.0]))
+    second = 1 - SEEN * within(
+        [0.25, 0.05, 0.65]
+    )  # where it was not is not ruled out, nor what nobody aimed at
+    expected = np.array([0.2, 0.3, 0.5]) * first * second
+    np.testing.assert_allclose(jax.nn.softmax(after.log_weight), expected / expected.sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_next_places_are_the_best_one_after_another(size):
+    """Of the ends that are looked at, that with the most weight on its path; then so of what is left."""
+    belief = beliefs.prior(jax.random.key(1), None, size, SETTINGS)
+    start = jnp.full(size, 0.1)
+    got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))
+    places = np.asarray(belief.places)
+    weight = np.full(len(places), 1 / len(places))
+    along = np.linspace(0.0, 1.0, 201)[:, None, None]
+
+    def swept(end):
+        path = 0.1 + along * (end - 0.1)
+        return SEEN * within(np.linalg.norm(places - path, axis=-1).min(axis=0))
+
+    ends = places[:: CANDIDATES // (beliefs.ENDS // 2)]
+    for place in got:
+        assert swept(place) @ weight >= 0.999 * max(swept(end) @ weight for end in ends)
+        weight = weight * (1 - swept(place))
+    if size == 1:  # a path sweeps all between: one end each, and nothing is left
+        assert got[0, 0] < -0.8 and got[1, 0] > 0.8 and weight.sum() < 0.15
+
+
+def test_ten_dimensions_are_searched_where_the_weight_is():
+    bank = Bank(jnp.full((1, 10), 0.5), jnp.ones(1), jnp.full(1, 0.2))
+    belief = beliefs.prior(jax.random.key(0), bank, 10, SETTINGS)
+    places = beliefs.next_places(jax.random.key(1), belief, jnp.zeros(10), 4, SETTINGS)
+    assert np.isfinite(places).all() and (np.linalg.norm(places - 0.5, axis=1) < 0.5).all()
+
+
+def test_the_learned_prior_is_used_up_first():
+    """A search without a find looks where rewards were, then everywhere."""
+
+    @jax.jit
+    def run(key):
+        def batch(belief, key):
+            aim = beliefs.next_places(key, belief, jnp.zeros(2), 4, SETTINGS)
+            path = jnp.linspace(0.0, 1.0, 20)[None, :, None] * aim[:, None]
+            return beliefs.ruled_out(belief, aim, jnp.ones(4), path, jnp.ones((4, 20))), aim
+
+        prior_key, key = jax.random.split(key)
+        return jax.lax.scan(batch, beliefs.prior(prior_key, BANK, 2, SETTINGS), jax.random.split(key, 5))
+
+    belief, aims = run(jax.random.key(3))
+    distance = np.linalg.norm(aims - 0.5, axis=-1)
+    assert distance[0].min() < 0.2 and (distance[1:].min(axis=1) > 0.3).mean() >= 0.5
+    assert shares(belief)[0] > 0.8 and np.isfinite(belief.log_weight).all()
+
+
+def test_noise_spreads_the_places():
+    belief = beliefs.prior(jax.random.key(0), BANK, 2, SETTINGS)
+    choose = partial(beliefs.next_places, belief=belief, start=jnp.zeros(2), count=1)
+    plain, noisy = (
+        np.asarray(jax.vmap(partial(choose, settings=s))(jax.random.split(jax.random.key(1), 40)))
+        for s in (SETTINGS, SETTINGS.model_copy(update={"noise": 3.0}))
+    )
+    assert noisy.std(axis=0).min() > 2 * plain.std(axis=0).max()

@@ -1,0 +1,80 @@
+"""Relabelled experience: which skill the decisions speak for, and whether anything was found."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmrl_cli.search import relabel
+from hmrl_cli.search.relabel import Memory
+
+
+def memory(reward, skill=None, valid=None, searched=None):
+    """Episodes [M, T] of skills [M, T, 1]."""
+    reward = jnp.array(reward, jnp.float32)
+    skill = jnp.zeros((*reward.shape, 1)) if skill is None else jnp.array(skill, jnp.float32)[..., None]
+    valid = jnp.ones(reward.shape) if valid is None else jnp.array(valid, jnp.float32)
+    return Memory(skill, reward, valid, jnp.ones(len(reward)) if searched is None else jnp.array(searched))
+
+
+def test_decisions_weigh_by_what_they_earned():
+    """Rewards 0, 1, 2 of mean 1 weigh exp(-2s), exp(-s), 1, whatever the units."""
+    weight = np.exp([-4.0, -2.0, 0.0])
+    weight /= weight.sum()
+    skill = np.array([-1.0, 0.5, 0.2])
+    mean = weight @ skill
+    for reward in ([0.0, 1.0, 2.0], [-300.0, -200.0, -100.0]):
+        got, std = relabel.target(memory([reward], [skill]), 2.0, 0.1)
+        np.testing.assert_allclose(got, [mean], rtol=1e-4)
+        np.testing.assert_allclose(std, [np.sqrt(weight @ (skill - mean) ** 2 + 0.01)], rtol=1e-4)
+
+
+def test_what_was_not_done_speaks_for_nothing():
+    mean, std = relabel.target(memory([[0.0, 9.0]], [[0.5, -0.5]], valid=[[1, 0]]), 10.0, 0.1)
+    np.testing.assert_allclose((*mean, *std), [0.5, 0.1], rtol=1e-5)
+    nothing = relabel.empty(2, 3, 4, 1)
+    mean, std = relabel.target(nothing, 10.0, 0.1)
+    np.testing.assert_allclose((*mean, *std), [0.0, 0.1], rtol=1e-5)
+    assert relabel.gain(nothing) == 0 and relabel.extent(nothing, mean, 0.0) == 0
+
+
+def test_a_batch_is_written_to_its_rows():
+    new = memory([[1.0, 2.0]])
+    got = relabel.remember(relabel.empty(3, 1, 2, 1), new, jnp.int32(1))
+    np.testing.assert_array_equal(got.reward, [[0, 0], [1, 2], [0, 0]])
+    np.testing.assert_array_equal(got.searched, [0, 1, 0])
+
+
+def test_a_gain_is_told_by_episodes_that_searched():
+    """Those that go for what was found, however many, do not make it usual; nor do half of the searches."""
+    reward = [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 5.0, 5.0], *[[5.0] * 4] * 8]
+    assert relabel.gain(memory(reward, searched=[1.0, 1.0, *[0.0] * 8])) == 5
+    assert relabel.gain(memory([[0.0, 0.0, 5.0, 5.0, 5.0]])) == 5
+    assert relabel.gain(memory([[5.0, 5.0]])) == 0
+
+
+def test_the_extent_is_that_of_what_stands_out():
+    reward = [[0.0, 0.0, 0.0, 0.3, 2.0, 1.8]]
+    seen = memory(reward, skill=[[-1.0, -0.5, 0.0, 0.3, 0.5, 0.7]])
+    assert relabel.extent(seen, jnp.array([0.5]), 1.0) == pytest.approx(0.2)
+    assert relabel.extent(seen, jnp.array([0.5]), 3.0) == 0
+
+
+def test_false_alarms_and_misses():
+    """In 600 tasks of 20 episodes of 20 decisions that cost and find nothing; in as many with one find.
+
+    The costs of decisions spread by a fifth of what counts as found, a tenth of what a find is worth.
+    """
+    least_gain, worth = 1.0, 2.0
+
+    @jax.jit
+    @jax.vmap
+    def gains(key):
+        cost = 0.2 * jnp.abs(jax.random.normal(key, (20, 20)))
+        nothing = Memory(jnp.zeros((20, 20, 2)), -cost, jnp.ones((20, 20)), jnp.ones(20))
+        once = nothing._replace(reward=nothing.reward.at[7, 11].add(worth))
+        return relabel.gain(nothing), relabel.gain(once)
+
+    nothing, once = gains(jax.random.split(jax.random.key(0), 600))
+    assert (nothing > least_gain).mean() < 0.02
+    assert (once > least_gain).all()
