@@ -42,7 +42,8 @@ def adapt(
 ) -> tuple[Plan, Memory, Adaptation]:
     """Search in batches of episodes, of which a share goes for what was found.
 
-    Episodes of the last batch all go for it.  A searching episode holds one place, chosen by the belief, or
+    Of that share, the first episode holds the best guess, and the others hold draws around it.  Episodes of
+    the last batch all hold the best guess.  A searching episode holds a place that the belief chooses, or
     acts as `behaviour` says.
 
     Args:
@@ -57,7 +58,7 @@ def adapt(
 
     Returns:
         what is known at the end, all decisions, and how the episodes of each batch went, leaves
-        [adapt_steps + 1]: of those that go for what was found, once something was, else of all.
+        [adapt_steps + 1]: of those that hold the best guess, once something was found, else of all.
     """
     settings, episodes, size = budget.relabel, budget.episodes, family.action.size
     if least_gain is None:
@@ -80,7 +81,7 @@ def adapt(
         whole = steps.valid * steps.discount
         new = Memory(locate(steps.next_obs), steps.reward, whole, 1.0 - exploits)
         memory = relabel.remember(memory, new, count)
-        counted = jnp.where(plan.found, exploits, 1.0)
+        counted = jnp.where(plan.found, _is_guess(episodes, is_last), 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
         outcome = Adaptation(*(masked_mean(x, counted) for x in record))
         return (_learned(plan, memory, new, held, least_gain, budget), memory), outcome
@@ -98,6 +99,11 @@ def _exploits(plan: Plan, count: Array, budget: Evaluation) -> Array:
     return (plan.found & (some | (count == budget.adapt_steps))).astype(jnp.float32)
 
 
+def _is_guess(episodes: int, is_last: Array) -> Array:
+    """1 for the episodes [N] of a batch that hold the best guess once something was found."""
+    return ((jnp.arange(episodes) == 0) | is_last).astype(jnp.float32)
+
+
 def _held(
     key: Key,
     plan: Plan,
@@ -111,8 +117,8 @@ def _held(
     """What each episode holds [N], from its start or never."""
     draw_key, whether_key, place_key = jax.random.split(key, 3)
     number = len(exploits)
-    noise = jax.random.normal(draw_key, (number, len(start))) * jnp.where(is_last, 0.0, 1.0)
-    aims = plan.target + plan.target_std * noise
+    draws = jax.random.normal(draw_key, (number, len(start))) * (1.0 - _is_guess(number, is_last))[:, None]
+    aims = plan.target + plan.target_std * draws
     places = beliefs.next_places(place_key, plan.belief, start, number, settings)
     holds = (exploits > 0) | jax.random.bernoulli(whether_key, share, (number,))
     action = jnp.clip(jnp.where(exploits[:, None] > 0, aims, places), -1.0, 1.0)
