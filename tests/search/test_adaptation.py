@@ -24,34 +24,34 @@ def search(key, task, budget=BUDGET, behaviour=None):
     return adaptation.adapt(key, FAMILY, task, budget, first, behaviour)
 
 
-@partial(jax.jit, static_argnums=1)
-def over_tasks(key, budget):
-    """Plans, memories and curves of 100 tasks."""
-    task_keys, keys = jax.random.split(key, (2, 100))
+@pytest.fixture(scope="module")
+def adapted():
+    """48 tasks, and their plans, memories and curves."""
+    task_keys, keys = jax.random.split(jax.random.key(0), (2, 48))
     tasks = jax.vmap(lambda key: FAMILY.sample(key, "test"))(task_keys)
-    return tasks, jax.vmap(partial(search, budget=budget))(keys, tasks)
+    return tasks, *jax.jit(jax.vmap(search))(keys, tasks)
 
 
-def test_a_sparse_goal_is_found_and_gone_to():
-    tasks, (plan, memory, curve) = over_tasks(jax.random.key(0), BUDGET)
+def test_a_sparse_goal_is_found_and_gone_to(adapted):
+    tasks, plan, memory, curve = adapted
     met = (memory.reward > 0.5).any(axis=(1, 2))
     assert met.mean() > 0.95
     np.testing.assert_array_equal(plan.found, met)  # neither false alarms nor misses
-    assert curve.returned.shape == (100, 10) and curve.success[:, 0].mean() < 0.4
+    assert curve.returned.shape == (48, 10) and curve.success[:, 0].mean() < 0.4
     np.testing.assert_array_equal(curve.success[:, -1], met)
     assert np.linalg.norm(plan.target - tasks, axis=-1)[met].max() < toys.DISC
     # half of a batch went for what was found before it, and all of the last one
-    searched = np.asarray(memory.searched.reshape(100, 10, 4).mean(axis=2))
-    found_before = np.cumsum((memory.reward > 0.5).reshape(100, 10, -1).any(axis=2), axis=1)[:, :-1] > 0
+    searched = np.asarray(memory.searched.reshape(48, 10, 4).mean(axis=2))
+    found_before = np.cumsum((memory.reward > 0.5).reshape(48, 10, -1).any(axis=2), axis=1)[:, :-1] > 0
     np.testing.assert_array_equal(searched[:, 1:-1], np.where(found_before[:, :-1], 0.5, 1.0))
     np.testing.assert_array_equal(searched[:, -1], np.where(found_before[:, -1], 0.0, 1.0))
 
 
-def test_a_batch_is_judged_by_its_best_guess():
+def test_a_batch_is_judged_by_its_best_guess(adapted):
     """The others still search, or try what is near."""
-    _, (_, memory, curve) = over_tasks(jax.random.key(0), BUDGET)
-    returned = np.asarray(memory.reward.sum(axis=2).reshape(100, 10, 4))
-    searched = np.asarray(memory.searched.reshape(100, 10, 4))
+    _, _, memory, curve = adapted
+    returned = np.asarray(memory.reward.sum(axis=2).reshape(48, 10, 4))
+    searched = np.asarray(memory.searched.reshape(48, 10, 4))
     guess = np.zeros_like(searched)
     guess[:, :, 0] = guess[:, -1] = 1
     counted = np.where((searched == 0).any(axis=2, keepdims=True), guess, 1.0)

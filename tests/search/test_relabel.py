@@ -70,7 +70,7 @@ def test_false_alarms_and_misses():
     @jax.jit
     @jax.vmap
     def gains(key):
-        cost = 0.2 * jnp.abs(jax.random.normal(key, (20, 20)))
+        cost = 0.2 * jax.random.normal(key, (20, 20))
         nothing = Memory(jnp.zeros((20, 20, 2)), -cost, jnp.ones((20, 20)), jnp.ones(20))
         once = nothing._replace(reward=nothing.reward.at[7, 11].add(worth))
         return relabel.gain(nothing), relabel.gain(once)
