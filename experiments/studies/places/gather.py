@@ -21,7 +21,7 @@ PICTURED = {
     "ring_eighth": "wheeled, an eighth",
     "ant_eighth": "ant, an eighth",
     "point_eighth": "point, an eighth",
-    "cheetah": "half-cheetah",
+    "arena6_eighth": "wheeled, 6 m, an eighth",
 }
 EPISODES = 4  # of a batch
 SOON = 40  # episodes
@@ -54,11 +54,11 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
             curves = {arm: success(arrays, world, arm, split).astype(float) for arm in ARMS}
             for arm, curve in curves.items():
                 after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (8, 16, SOON)}
-                areas = {"area 40": interval(area(curve, SOON)), "area 100": interval(area(curve))}
+                areas = {"area 40": interval(area(curve, SOON)), "area": interval(area(curve))}
                 summary["success"][f"{world}, {split}: {arm}"] = after | areas
             for other in ("learned", "broad"):
                 found = {}
-                for name, episodes in (("area 40", SOON), ("area 100", None)):
+                for name, episodes in (("area 40", SOON), ("area", None)):
                     pair = (area(curves[arm], episodes) for arm in ("both", other))
                     found[name] = list(paired_difference(*pair, seeds_paired=True).values())
                 summary["differences"][f"{world}, {split}: both - {other}"] = found

@@ -9,7 +9,7 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/places}
 [ $# -gt 0 ] && shift
-worlds=${*:-ring ring_eighth disc_eighth arena6_eighth arena12 arena12_eighth point point_eighth cheetah ant ant_eighth}
+worlds=${*:-ring ring_eighth arena6_eighth arena12_eighth point point_eighth ant ant_eighth}
 seeds=3
 fresh=20261128
 
@@ -24,7 +24,7 @@ measured() { # FILE [hmrl's options]: once
   file=$1
   shift
   [ -s "$file" ] && return
-  hmrl eval "$run" --json --set evaluation.split_seed=$fresh "$@" >"$file.part"
+  hmrl eval "$run" --json --adapt-steps $batches --set evaluation.split_seed=$fresh "$@" >"$file.part"
   mv "$file.part" "$file"
 }
 
@@ -44,29 +44,25 @@ world() { # NAME LIBRARY FAMILY [hmrl's options]
 
 narrow='--set family.sector=0.125'
 for name in $worlds; do
+  batches=15
   case $name in
-  ring | ring_eighth | disc_eighth) library wheeled wheeled/vgcrl ;;
+  ring | ring_eighth) library wheeled wheeled/vgcrl ;;
   arena6*) library wheeled6 wheeled/vgcrl --set algorithm.reach=6 --set algorithm.redraw=0.006 \
     --set family.horizon=300 --set training.epochs=30 ;;
-  arena12*) library wheeled12 wheeled/vgcrl --set algorithm.reach=12 --set algorithm.redraw=0.005 \
+  arena12*) batches=25 && library wheeled12 wheeled/vgcrl --set algorithm.reach=12 --set algorithm.redraw=0.005 \
     --set family.horizon=400 --set training.epochs=40 ;;
   point*) library sparse_point sparse_point/vgcrl ;;
-  cheetah) library half_cheetah_vel half_cheetah_vel/vgcrl ;;
   ant*) library ant_goal ant_goal/vgcrl ;;
   esac
   case $name in
   ring) world ring wheeled wheeled ;;
   ring_eighth) world ring_eighth wheeled wheeled $narrow ;;
-  disc_eighth) world disc_eighth wheeled wheeled $narrow --set family.sparse_radius=0.4 ;;
   arena6_eighth) world arena6_eighth wheeled6 wheeled $narrow --set family.goals=arena --set family.goal_radius=6 \
     --set family.horizon=300 ;;
-  arena12) world arena12 wheeled12 wheeled --set family.goals=arena --set family.goal_radius=12 \
-    --set family.horizon=400 ;;
   arena12_eighth) world arena12_eighth wheeled12 wheeled $narrow --set family.goals=arena \
     --set family.goal_radius=12 --set family.horizon=400 ;;
   point) world point sparse_point sparse_point ;;
   point_eighth) world point_eighth sparse_point sparse_point $narrow ;;
-  cheetah) world cheetah half_cheetah_vel half_cheetah_vel ;;
   ant) world ant ant_goal ant_goal ;;
   ant_eighth) world ant_eighth ant_goal ant_goal $narrow ;;
   *) echo "no world $name" >&2 && exit 2 ;;
