@@ -8,6 +8,7 @@ import pytest
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
 from hmrl_cli.meta_gradient import refit
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete
 from tests import toys
 
@@ -16,9 +17,10 @@ NET = make_policy(2, Discrete(4), (8,), latent_size=2)
 START = AdaptState(jax.jit(NET.init)(jax.random.key(0)), PRIOR)
 
 
-@partial(jax.jit, static_argnames=("steps", "first", "least_gain"))
+@partial(jax.jit, static_argnames=("steps", "episodes", "least_gain"))
 def refitted(seen, steps, **gate):
-    return refit.refit(jax.random.key(1), START, seen, NET, steps, **gate)
+    budget = Evaluation(rule="refit", imitation_steps=steps, **gate)
+    return refit.refit(jax.random.key(1), START, seen, NET, budget)
 
 
 def memory(returned, kept=None, latent=None):
@@ -35,11 +37,11 @@ def memory(returned, kept=None, latent=None):
 
 
 def test_equal_returns_weigh_alike_and_a_success_weighs_nearly_all():
-    worth = jax.jit(refit.worth)
-    np.testing.assert_allclose(worth(memory([-200.0] * 5)), 0.2, rtol=1e-5)
-    assert worth(memory([-200.0, -200.0, -120.0, -200.0]))[2] > 0.999
+    weights = jax.jit(partial(refit.weights, selectivity=10.0))
+    np.testing.assert_allclose(weights(memory([-200.0] * 5)), 0.2, rtol=1e-5)
+    assert weights(memory([-200.0, -200.0, -120.0, -200.0]))[2] > 0.999
     # what is not there weighs nothing, whatever stands in its place
-    np.testing.assert_allclose(worth(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1])), [0.5, 0, 0.5], atol=1e-6)
+    np.testing.assert_allclose(weights(memory([-3.0, 0.0, -3.0], kept=[1, 0, 1])), [0.5, 0, 0.5], atol=1e-6)
 
 
 def test_the_posterior_is_the_prior_and_the_weighted_latents():
@@ -91,7 +93,7 @@ def test_nothing_moves_until_something_was_found(finds, found):
 
     moved = refitted(seen, 3)
     expected = moved if found else START
-    jax.tree.map(np.testing.assert_array_equal, refitted(seen, 3, first=20, least_gain=20.0), expected)
+    jax.tree.map(np.testing.assert_array_equal, refitted(seen, 3, episodes=20, least_gain=20.0), expected)
     assert np.abs(moved.latent.mean).max() > 0.05  # costs alone would have moved it
 
 

@@ -8,9 +8,11 @@ import pytest
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import policy as make_policy
 from hmrl_cli.meta_gradient import inner_loop, tuning
+from hmrl_cli.schema import Tuning
 from hmrl_cli.types import AdaptState, Discrete, Transition
 from tests import toys
 
+SETTINGS = Tuning()
 POLICY = make_policy(2, Discrete(3), (8,), latent_size=2)
 START = AdaptState(jax.jit(POLICY.init)(jax.random.key(0)), Gaussian(jnp.zeros(2), jnp.zeros(2)))
 
@@ -29,7 +31,7 @@ def episodes(action, advantage, own):
 
 @jax.jit
 def step(episodes):
-    return tuning.step(START, tuning.init(START), episodes, POLICY)
+    return tuning.step(START, tuning.init(START, SETTINGS), episodes, POLICY, SETTINGS)
 
 
 def probabilities(state):
@@ -46,7 +48,7 @@ def test_a_step_raises_what_was_good_and_not_the_latent():
 def test_what_has_moved_far_enough_moves_no_farther():
     far = episodes([0, 1], [1.0, -1.0], [1.0, 1.0])
     steps = far.transitions
-    apart = 1.5 * tuning.SETTINGS.clip  # of log pi from what it was, up where good and down where not
+    apart = 1.5 * SETTINGS.clip  # of log pi from what it was, up where good and down where not
     moved = steps._replace(log_prob=steps.log_prob - apart * far.advantage)
     new, _ = step(far._replace(transitions=moved))
     jax.tree.map(np.testing.assert_array_equal, new.params, START.params)
