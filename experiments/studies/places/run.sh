@@ -14,10 +14,10 @@ seeds=3
 fresh=20261128
 
 library() { # NAME PRESET [hmrl's options]
-  name=$1
+  skills=$out/skills/$1
   preset=$2
   shift 2
-  hmrl pretrain-skills "$preset" --num-seeds $seeds --run-dir "$out/skills/$name" --resume "$@" >/dev/null
+  hmrl pretrain-skills "$preset" --num-seeds $seeds --run-dir "$skills" --resume "$@" >/dev/null
 }
 
 measured() { # FILE [hmrl's options]: once
@@ -28,12 +28,11 @@ measured() { # FILE [hmrl's options]: once
   mv "$file.part" "$file"
 }
 
-world() { # NAME LIBRARY FAMILY [hmrl's options]
+world() { # NAME FAMILY [hmrl's options]
   run=$out/$1
-  library=$2
-  family=$3
-  shift 3
-  hmrl meta-train "$family/skill_prior" --skills "$out/skills/$library" --num-seeds $seeds --run-dir "$run" --resume \
+  family=$2
+  shift 2
+  hmrl meta-train "$family/skill_prior" --skills "$skills" --num-seeds $seeds --run-dir "$run" --resume \
     --set algorithm.tasks_per_update=40 --set algorithm.batches=25 "$@" >/dev/null
   for split in test hidden; do
     measured "$run/$split-both.json" --split $split
@@ -55,16 +54,16 @@ for name in $worlds; do
   ant*) library ant_goal ant_goal/vgcrl ;;
   esac
   case $name in
-  ring) world ring wheeled wheeled ;;
-  ring_eighth) world ring_eighth wheeled wheeled $narrow ;;
-  arena6_eighth) world arena6_eighth wheeled6 wheeled $narrow --set family.goals=arena --set family.goal_radius=6 \
+  ring) world ring wheeled ;;
+  ring_eighth) world ring_eighth wheeled $narrow ;;
+  arena6_eighth) world arena6_eighth wheeled $narrow --set family.goals=arena --set family.goal_radius=6 \
     --set family.horizon=300 ;;
-  arena12_eighth) world arena12_eighth wheeled12 wheeled $narrow --set family.goals=arena \
+  arena12_eighth) world arena12_eighth wheeled $narrow --set family.goals=arena \
     --set family.goal_radius=12 --set family.horizon=400 ;;
-  point) world point sparse_point sparse_point ;;
-  point_eighth) world point_eighth sparse_point sparse_point $narrow ;;
-  ant) world ant ant_goal ant_goal ;;
-  ant_eighth) world ant_eighth ant_goal ant_goal $narrow ;;
+  point) world point sparse_point ;;
+  point_eighth) world point_eighth sparse_point $narrow ;;
+  ant) world ant ant_goal ;;
+  ant_eighth) world ant_eighth ant_goal $narrow ;;
   *) echo "no world $name" >&2 && exit 2 ;;
   esac
 done
