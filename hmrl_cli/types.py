@@ -184,6 +184,8 @@ class MetaLearner(NamedTuple):
     start: Callable[[Key, State, SkillLibrary, Callable[[Array], Any]], State] | None = None
     # how many of the N episodes between two updates are experience of one adaptation
     learns_from: Literal["all", "one", "none"] = "all"
+    # what a user should know of a trained state, leaves [S, ...], before it adapts by a budget; "": nothing
+    note: Callable[[State, Evaluation], str] | None = None
 
 
 class SkillLearner(NamedTuple):

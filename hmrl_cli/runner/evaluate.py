@@ -91,6 +91,9 @@ def _adapt(trained: Trained, tasks: Array, budget: Evaluation, progress: Progres
         Diverged: a number is not finite.
     """
     parts = trained.parts
+    note = parts.make_learner(None).note
+    if note is not None and (text := note(trained.state, budget)):
+        progress.note(text)
     progress.phase("reference lines")
     lines = adaptation.reference_lines(parts.family, tasks)
     progress.phase("adapting")

@@ -111,10 +111,20 @@ class SkillPrior(NamedTuple):
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Search a task that was never trained on; without a `least_gain`, by what training tasks tell."""
         belief_key, key = jax.random.split(key)
-        first = self._prior(belief_key, state, budget.relabel)
-        least = least_gain(state.gain) if budget.least_gain is None else None
+        given = self._given(budget)
+        first = self._prior(belief_key, state, budget.relabel, given)
+        least = least_gain(state.gain) if given is None else given
         plan, _, curve = adaptation.adapt(key, self.family, task, budget, first, least_gain=least)
         return AdaptState(None, plan), curve
+
+    def note(self, state: State, budget: Evaluation) -> str:
+        """Which seeds, rows of leaves [S, ...], have a bank without a solved task."""
+        known = jax.vmap(lambda state: self._bank(state, self._given(budget)).known.any())(state)
+        without = [str(seed) for seed, any_known in enumerate(known.tolist()) if not any_known]
+        if not without:
+            return ""
+        rows = ", ".join(without)
+        return f"no training task was solved in row {rows} of the seeds; its prior is the broad one"
 
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
@@ -128,12 +138,17 @@ class SkillPrior(NamedTuple):
         skill = jnp.clip(jnp.where(plan.found, aim, place), -1.0, 1.0)
         return lambda key, obs: (skill, jnp.float32(0))
 
-    def _prior(self, key: Key, state: State, settings: Relabel) -> belief.Belief:
-        return belief.prior(key, self._bank(state), self.family.action.size, settings)
+    def _prior(self, key: Key, state: State, settings: Relabel, given: float | None = None) -> belief.Belief:
+        return belief.prior(key, self._bank(state, given), self.family.action.size, settings)
 
-    def _bank(self, state: State) -> Bank:
-        known = (state.gain > least_gain(state.gain)).astype(jnp.float32)
-        return Bank(state.places, known, state.extent)
+    def _bank(self, state: State, given: float | None = None) -> Bank:
+        """The tasks whose gain counts as found, by the others' and by what is given."""
+        least = jnp.maximum(least_gain(state.gain), given or 0.0)
+        return Bank(state.places, (state.gain > least).astype(jnp.float32), state.extent)
+
+    def _given(self, budget: Evaluation) -> float | None:
+        """What counts as found of a decision's reward, where the budget says it."""
+        return None if budget.least_gain is None else budget.least_gain / self.family.horizon
 
 
 def least_gain(gain: Array) -> Array:
@@ -158,5 +173,10 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     learner = SkillPrior(config, family)
     episodes = config.tasks_per_update * config.batches * config.episodes_per_task
     return MetaLearner(
-        learner.init, learner.step, episodes * family.horizon, learner.adapt, learner.behaviour
+        learner.init,
+        learner.step,
+        episodes * family.horizon,
+        learner.adapt,
+        learner.behaviour,
+        note=learner.note,
     )

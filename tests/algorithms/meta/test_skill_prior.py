@@ -112,3 +112,14 @@ def test_what_cannot_be_searched_is_refused():
         ValidationError, match="tasks_per_update: found 20; must be at most num_train_tasks, 10"
     ):
         skill_prior.Config(num_train_tasks=10)
+
+
+def test_a_bank_without_a_solved_task_is_noted(trained):
+    """What counts as found is given in units of the return; noise of an unsolved task is below it."""
+    state, _ = trained
+    budget = Evaluation(rule="relabel", least_gain=0.5 * FAMILY.horizon)
+    assert LEARNER.note(state, budget) == ""
+    noise = state._replace(gain=state.gain.at[1].multiply(0.1))
+    assert "in row 1 of the seeds; its prior is the broad one" in LEARNER.note(noise, budget)
+    empty = jax.vmap(LEARNER.init)(jax.random.split(jax.random.key(0), 2))
+    assert "in row 0, 1 of the seeds" in LEARNER.note(empty, budget)
