@@ -9,7 +9,7 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/places}
 [ $# -gt 0 ] && shift
-worlds=${*:-ring ring_eighth arena6_eighth arena12_eighth point point_eighth ant ant_eighth}
+worlds=${*:-ring maesn ring_eighth arena6_eighth arena12_eighth point point_eighth ant ant_eighth}
 seeds=3
 fresh=20261128
 
@@ -41,11 +41,28 @@ world() { # NAME FAMILY [hmrl's options]
   done
 }
 
+maesn() { # once for each split, in the episodes of the other arms; without skills it explores as in ../combination
+  hmrl meta-train wheeled/explore --run-dir "$out/maesn" --num-seeds $seeds --resume --set family.horizon=200 \
+    --set training.action_repeat=5 >/dev/null
+  hmrl meta-train wheeled/explore --run-dir "$out/maesn_places" --num-seeds $seeds --resume --set family.horizon=200 \
+    --skills "$skills" --set hierarchy.steps_per_skill=5 --set hierarchy.stochastic=false >/dev/null
+  for split in test hidden; do
+    run=$out/maesn
+    batches=3
+    measured "$run/$split-explore.json" --split $split --episodes 20 --set evaluation.rule=refit \
+      --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
+    run=$out/maesn_places
+    batches=15
+    measured "$run/$split-relabel.json" --split $split --episodes 4 --set evaluation.rule=relabel \
+      --set evaluation.fallback=0.5
+  done
+}
+
 narrow='--set family.sector=0.125'
 for name in $worlds; do
   batches=15
   case $name in
-  ring | ring_eighth) library wheeled wheeled/vgcrl ;;
+  ring | ring_eighth | maesn) library wheeled wheeled/vgcrl ;;
   arena6*) library wheeled6 wheeled/vgcrl --set algorithm.reach=6 --set algorithm.redraw=0.006 \
     --set family.horizon=300 --set training.epochs=30 ;;
   arena12*) batches=25 && library wheeled12 wheeled/vgcrl --set algorithm.reach=12 --set algorithm.redraw=0.005 \
@@ -55,6 +72,7 @@ for name in $worlds; do
   esac
   case $name in
   ring) world ring wheeled ;;
+  maesn) maesn ;;
   ring_eighth) world ring_eighth wheeled $narrow ;;
   arena6_eighth) world arena6_eighth wheeled $narrow --set family.goals=arena --set family.goal_radius=6 \
     --set family.horizon=300 ;;
