@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hmrl_cli.config.layers import leaves
 from hmrl_cli.evaluation.document import MEASURES, MIDDLE
 from hmrl_cli.evaluation.statistics import fraction_summary, paired_difference, paired_rate_difference
 from hmrl_cli.lazy import np
@@ -90,7 +91,7 @@ def _fraction(document: Mapping[str, Any]) -> dict[str, float] | None:
 
 def _adaptation(document: Mapping[str, Any]) -> str:
     """The settings of the evaluation that differ from the defaults; "own update" where none does."""
-    plain = Evaluation().model_dump()
+    plain = dict(leaves(Evaluation().model_dump()))
     settings = document["adaptation"].items()
     changed = [f"{name} {value}" for name, value in settings if name not in plain or value != plain[name]]
     return ", ".join(changed) or "own update"
