@@ -6,7 +6,8 @@ says where to look first, the broad part that nowhere is impossible.  Places tha
 are ruled out by Bayes' rule.  So the learned part is used up, and the search moves on to the broad one.
 
 The next place is the one whose path most likely meets the reward (search theory; Stone 1975): a path is taken
-to be straight from where episodes start, and sweeps the ground within `sight`.
+to be straight from where episodes start, and sweeps the ground within `sight`.  To meet it at the end counts
+somewhat more, because the episode stays there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ ENDS = 128  # of them, ends of paths to choose from
 SEEN = 0.95  # chance that a reward within sight is met
 SIGHT = 0.2  # without training tasks that tell it
 FAR = 0.5  # extent from which on a reward has no place: it is dense
+STAYS = 0.25  # of finding a reward, the worth of finding it at the end of a path, where the episode stays
 DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
 
 
@@ -99,13 +101,20 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
     even = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))  # of the broad prior, whatever its weight
     ends = belief.places[jnp.concatenate([half, even])]
     swept = SEEN * _within(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
+    ended = SEEN * _within(_between(ends, belief.places), belief.sight)  # [ENDS, C]
 
     def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
-        best = jnp.argmax(jnp.log(swept @ weight + 1e-12) + noise)
+        best = jnp.argmax(jnp.log((swept + STAYS * ended) @ weight + 1e-12) + noise)
         return weight * (1.0 - swept[best]), ends[best]
 
     noise = settings.noise * jax.random.gumbel(noise_key, (count, ENDS))
     return jax.lax.scan(choose, weight, noise)[1]
+
+
+def _between(ends: Array, places: Array) -> Array:
+    """Distances [E, C] of places [C, size] from ends [E, size]."""
+    square = jnp.sum(ends**2, axis=-1)[:, None] - 2.0 * ends @ places.T + jnp.sum(places**2, axis=-1)
+    return jnp.sqrt(jnp.maximum(square, 0.0))
 
 
 def _from_path(places: Array, start: Array, ends: Array) -> Array:

@@ -79,7 +79,7 @@ def test_places_are_ruled_out_by_bayes():
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_the_next_places_are_the_best_one_after_another(size):
-    """Of the ends that are looked at, that with the most weight on its path; then so of what is left."""
+    """Of the ends that are looked at, that with the most weight on its path, and at its end; then so again."""
     belief = beliefs.prior(jax.random.key(1), None, size, SETTINGS)
     start = jnp.full(size, 0.1)
     got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))
@@ -91,9 +91,12 @@ def test_the_next_places_are_the_best_one_after_another(size):
         path = 0.1 + along * (end - 0.1)
         return SEEN * within(np.linalg.norm(places - path, axis=-1).min(axis=0))
 
+    def score(end):
+        return swept(end) + beliefs.STAYS * SEEN * within(np.linalg.norm(places - end, axis=-1))
+
     ends = places[:: CANDIDATES // (beliefs.ENDS // 2)]
     for place in got:
-        assert swept(place) @ weight >= 0.999 * max(swept(end) @ weight for end in ends)
+        assert score(place) @ weight >= 0.999 * max(score(end) @ weight for end in ends)
         weight = weight * (1 - swept(place))
     if size == 1:  # a path sweeps all between: one end each, and nothing is left
         assert got[0, 0] < -0.8 and got[1, 0] > 0.8 and weight.sum() < 0.15
