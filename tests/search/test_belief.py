@@ -22,7 +22,7 @@ def shares(belief):
 
 
 def within(distance, sight=0.2):
-    return 1.0 / (1.0 + np.exp(-8.0 * (1.0 - np.asarray(distance) / sight)))
+    return 0.5 + 0.5 * np.tanh(4.0 * (1.0 - np.asarray(distance) / sight))
 
 
 def test_the_prior_is_a_mixture_of_both():
@@ -79,7 +79,7 @@ def test_places_are_ruled_out_by_bayes():
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_the_next_places_are_the_best_one_after_another(size):
-    """Of the ends that are looked at, that with the most weight on its path, and at its end; then so again."""
+    """Of the ends that are looked at, that with the most weight on its path and at its end."""
     belief = beliefs.prior(jax.random.key(1), None, size, SETTINGS)
     start = jnp.full(size, 0.1)
     got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))
