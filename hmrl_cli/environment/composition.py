@@ -39,15 +39,15 @@ def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, sto
     features = dict(family.features)
     if library.locate is not None:
         features["skill"] = partial(library.locate, library.params)
-    return _hold(family, steps_per_skill, act)._replace(action=library.skill, features=features)
+    return _decide_every(family, steps_per_skill, act)._replace(action=library.skill, features=features)
 
 
 def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
     """The family with each action held for `steps_per_action` steps."""
-    return _hold(family, steps_per_action, lambda key, obs, action: action)
+    return _decide_every(family, steps_per_action, lambda key, obs, action: action)
 
 
-def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
+def _decide_every(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
     """One step decides, and `act(key, obs, decision)` carries it out for `steps` steps of the family."""
     if family.horizon % steps:
         raise ValueError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
 
-class Held(NamedTuple):
+class RepeatedAction(NamedTuple):
     """An action that an episode holds from a step on, to its end."""
 
     start: Array  # []  the horizon or more: never
@@ -34,7 +34,7 @@ def unroll(
     policy: Callable[..., tuple[Array, Array]],
     family: TaskFamily,
     task: Task,
-    held: Held | None = None,
+    repeated: RepeatedAction | None = None,
     commands: Any = None,
 ) -> tuple[Transition, EnvState]:
     """One episode of `task` under `policy(key, obs) -> (action, log_prob)`.
@@ -50,8 +50,8 @@ def unroll(
         t, command = now
         given = () if commands is None else (command,)
         action, log_prob = policy(jax.random.fold_in(policy_key, t), state.obs, *given)
-        if held is not None:
-            action = jnp.where(t >= held.start, held.action, action)
+        if repeated is not None:
+            action = jnp.where(t >= repeated.start, repeated.action, action)
         new = advance(family, state, action, task)
         transition = Transition(
             obs=state.obs,
@@ -69,7 +69,7 @@ def unroll(
     return transitions, final
 
 
-def outcome(reward: Array, final: EnvState) -> Adaptation:
+def episode_means(reward: Array, final: EnvState) -> Adaptation:
     """How episodes went, rewards [N, T] and last states [N]: means []."""
     return Adaptation(
         reward.sum(axis=1).mean(),

@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-class Memory(NamedTuple):
+class CurvaturePairs(NamedTuple):
     """Pairs of the products before, the newest first; zeros where there was none."""
 
     direction: Array  # [M, n]
     image: Array  # [M, n]  the product with it
 
 
-def empty(size: int, pairs: int) -> Memory | None:
+def no_pairs(size: int, pairs: int) -> CurvaturePairs | None:
     """Nothing yet: vectors of this size, and room for so many pairs; None without room.
 
     Not arrays of no elements: over those jaxlib 0.11.2 crashes where there are several devices.
     """
-    return Memory(*jnp.zeros((2, pairs, size))) if pairs else None
+    return CurvaturePairs(*jnp.zeros((2, pairs, size))) if pairs else None
 
 
 def solve(
     product: Callable[[Array], Array],
     target: Array,
     iterations: int,
-    memory: Memory | None,
+    memory: CurvaturePairs | None,
     free: Array | float = 1.0,
-) -> tuple[Array, Array, Memory | None]:
+) -> tuple[Array, Array, CurvaturePairs | None]:
     """x [n] with product(x) close to target, for a symmetric positive definite product.
 
     x is 0 where `free` [n] is 0, and elsewhere, where it is 1, the solution among such x.  What is remembered
@@ -49,7 +49,7 @@ def solve(
     vanished stays where it is.  (jax.scipy's solver returns NaN here when it is vmapped over seeds.)
     """
 
-    def iterate(carry: tuple, _: None) -> tuple[tuple, Memory]:
+    def iterate(carry: tuple, _: None) -> tuple[tuple, CurvaturePairs]:
         solution, residual, direction, size = carry
         image = product(direction)
         curvature = direction @ image
@@ -60,7 +60,7 @@ def solve(
         scaled = free * precondition(memory, free * residual)
         new_size = residual @ scaled
         growth = jnp.where(active, new_size / jnp.where(active, size, 1.0), 0.0)
-        return (solution, residual, scaled + growth * direction, new_size), Memory(direction, image)
+        return (solution, residual, scaled + growth * direction, new_size), CurvaturePairs(direction, image)
 
     first = free * precondition(memory, free * target)
     start = (jnp.zeros_like(target), target, first, target @ first)
@@ -74,7 +74,7 @@ def solve(
     return solution, residual, jax.tree.map(remember, pairs, memory)
 
 
-def precondition(memory: Memory | None, vector: Array) -> Array:
+def precondition(memory: CurvaturePairs | None, vector: Array) -> Array:
     """The approximate inverse times a vector [n]: the two loops of limited-memory BFGS.
 
     Exact on what the newest pair spans; the vector itself where nothing is remembered.
@@ -85,12 +85,12 @@ def precondition(memory: Memory | None, vector: Array) -> Array:
     known = curvature > 1e-20
     inverse = jnp.where(known, 1.0 / jnp.where(known, curvature, 1.0), 0.0)
 
-    def down(left: Array, pair: tuple[Memory, Array]) -> tuple[Array, Array]:
+    def down(left: Array, pair: tuple[CurvaturePairs, Array]) -> tuple[Array, Array]:
         (direction, image), inverse = pair
         share = inverse * (direction @ left)
         return left - share * image, share
 
-    def up(found: Array, pair: tuple[tuple[Memory, Array], Array]) -> tuple[Array, None]:
+    def up(found: Array, pair: tuple[tuple[CurvaturePairs, Array], Array]) -> tuple[Array, None]:
         ((direction, image), inverse), share = pair
         return found + (share - inverse * (image @ found)) * direction, None
 

@@ -73,8 +73,8 @@ class MetaGradient(NamedTuple):
             mean = jax.random.normal(latent_key, (num_tasks, self.latent_size))
             latents = Gaussian(mean, jnp.zeros_like(mean))
         policy = self.policy.init(policy_key)
-        meta = Meta(policy, latents, self._first_step_size(policy))
-        outer, settings = self._outer
+        meta = Meta(policy, latents, self._initial_step_size(policy))
+        outer, settings = self._outer_step
         return State(meta, outer.init(meta, settings), tasks)
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
@@ -92,12 +92,14 @@ class MetaGradient(NamedTuple):
     ) -> tuple[Meta, Any, Metrics]:
         """Meet the tasks of one device, and step with the mean over all devices."""
         meta, optimizer = shared
-        batch = over_tasks(partial(self._gather, meta), (keys, rows, tasks), self.config.tasks_at_once)
-        divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
+        batch = over_tasks(
+            partial(self._collect_phases, meta), (keys, rows, tasks), self.config.tasks_at_once
+        )
+        divergence = partial(mean_divergence, valid=self._loss_phases(batch).transitions.valid)
         problem = Problem(
             partial(self.outputs, batch=batch), partial(self.loss, batch=batch), divergence, mean
         )
-        outer, settings = self._outer
+        outer, settings = self._outer_step
         new, optimizer, info = outer.step(meta, optimizer, problem, settings)
         if self.config.normalize_observations:
             steps = batch.phases.transitions
@@ -120,15 +122,15 @@ class MetaGradient(NamedTuple):
 
         def one_task(rows: Array | None, phases: Episodes) -> Policy:
             def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, AdaptState]:
-                new = self._adapt(meta, state, *now)
+                new = self._inner_update(meta, state, *now)
                 return new, new
 
             counts = jnp.arange(self.config.inner_steps)
-            start = self._start(meta, rows)
+            start = self._initial_state(meta, rows)
             _, adapted = jax.lax.scan(inner, start, (counts, jax.tree.map(lambda x: x[:-1], phases)))
             states = jax.tree.map(lambda x, more: jnp.concatenate([x[None], more]), start, adapted)
-            judged = jax.tree.map(lambda x: x[self._first_judged :], (states, phases))
-            return jax.vmap(self._act)(*judged)
+            in_loss = jax.tree.map(lambda x: x[self._first_loss_phase :], (states, phases))
+            return jax.vmap(self._action_distributions)(*in_loss)
 
         if self.config.tasks_at_once:  # derivatives compute the activations anew
             return over_tasks(jax.checkpoint(one_task), tuple(batch), self.config.tasks_at_once)
@@ -141,13 +143,13 @@ class MetaGradient(NamedTuple):
         The clipped outer steps bound the ratio, and hold every policy that collected episodes for an inner
         update near to what it was (Rothfuss et al. 2019, eq. 13).
         """
-        judged = self._judged(batch)
-        steps, limit = judged.transitions, self.config.clipped.clip
+        in_loss = self._loss_phases(batch)
+        steps, limit = in_loss.transitions, self.config.clipped.clip
         log_ratio = outputs.log_prob(steps.action) - steps.log_prob
         ratio = jnp.exp(log_ratio)
-        gain = ratio * judged.advantage
+        gain = ratio * in_loss.advantage
         if self.config.outer == "clipped":
-            gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * judged.advantage)
+            gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * in_loss.advantage)
         updates = self.config.inner_steps or 1 if self.config.outer_loss == "all" else 1
         loss = -phase_mean(gain[:, -updates:], steps.valid[:, -updates:])
         if self.config.outer == "clipped" and self.config.inner_steps:
@@ -175,7 +177,9 @@ class MetaGradient(NamedTuple):
         def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
             return self._collect(key, acting, task, budget.episodes, fallback)
 
-        return test_time.adapt(key, start, collect, partial(tested._adapt, state.meta), self.policy, budget)
+        return test_time.adapt(
+            key, start, collect, partial(tested._inner_update, state.meta), self.policy, budget
+        )
 
     def _prior(self, meta: Meta, std: float) -> Gaussian | None:
         """Where the latent of a new task starts."""
@@ -187,7 +191,7 @@ class MetaGradient(NamedTuple):
     def behaviour(self, key: Key, state: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
         """How an adapted policy acts in one episode: with one latent, drawn from the key."""
         latent = inner_loop.draw_latent(state.latent, inner_loop.latent_noise(key, state.latent, 1))
-        return inner_loop.acting(self.policy, state.params, None if latent is None else latent[0])
+        return inner_loop.sampling_policy(self.policy, state.params, None if latent is None else latent[0])
 
     def _draw_tasks(self, key: Key, table: Array | None) -> tuple[Array | None, Array]:
         count = self.config.tasks_per_update
@@ -196,7 +200,7 @@ class MetaGradient(NamedTuple):
         rows = jax.random.choice(key, self.config.num_train_tasks, (count,), replace=False)
         return rows, table[rows]
 
-    def _start(self, meta: Meta, row: Array | None) -> AdaptState:
+    def _initial_state(self, meta: Meta, row: Array | None) -> AdaptState:
         latent = None if meta.latents is None else jax.tree.map(lambda x: x[row], meta.latents)
         return AdaptState(meta.policy, latent)
 
@@ -215,7 +219,7 @@ class MetaGradient(NamedTuple):
             fallback=fallback,
         )
 
-    def _adapt(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
+    def _inner_update(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
         """The inner update number `count`; one beyond the trained ones has the step size of the last.
 
         Advantages tell which way to go, and not how far: where the reward is a negative distance r, the slope
@@ -240,43 +244,43 @@ class MetaGradient(NamedTuple):
             first_order=self.config.first_order,
         )
 
-    def _act(self, state: AdaptState, episodes: Episodes) -> Policy:
+    def _action_distributions(self, state: AdaptState, episodes: Episodes) -> Policy:
         """Action distributions [N, T] in the episodes, with their noise through the latent."""
         obs = episodes.transitions.obs
         latent = inner_loop.draw_latent(state.latent, episodes.noise)
-        return self.policy.apply(state.params, obs, inner_loop.spread_latent(latent, obs.shape[1]))
+        return self.policy.apply(state.params, obs, inner_loop.latent_of_steps(latent, obs.shape[1]))
 
-    def _gather(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
+    def _collect_phases(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
         """Episodes of one task before every inner update and after the last."""
 
         def inner(state: AdaptState, count: Array) -> tuple[AdaptState, Episodes]:
             step_key = jax.random.fold_in(key, count)
             episodes = self._collect(step_key, state, task, self.config.episodes_per_task)
-            adapt = partial(self._adapt, meta, state, count, episodes)
+            adapt = partial(self._inner_update, meta, state, count, episodes)
             return jax.lax.cond(count < self.config.inner_steps, adapt, lambda: state), episodes
 
         # one scan over all phases compiles the physics once
         counts = jnp.arange(self.config.inner_steps + 1)
-        return Batch(row, jax.lax.scan(inner, self._start(meta, row), counts)[1])
+        return Batch(row, jax.lax.scan(inner, self._initial_state(meta, row), counts)[1])
 
     @property
-    def _outer(self) -> tuple[Any, Any]:
+    def _outer_step(self) -> tuple[Any, Any]:
         """The module of the outer step, and its settings."""
         if self.config.outer == "clipped":
             return clipped_step, self.config.clipped
         return trust_region, self.config.trust_region
 
     @property
-    def _first_judged(self) -> int:
+    def _first_loss_phase(self) -> int:
         """The first phase that the outer loss needs: the clipped one looks at those before an update, too."""
         if self.config.outer == "clipped":
             return 0
         return min(1, self.config.inner_steps) if self.config.outer_loss == "all" else self.config.inner_steps
 
-    def _judged(self, batch: Batch) -> Episodes:
-        return jax.tree.map(lambda x: x[:, self._first_judged :], batch.phases)
+    def _loss_phases(self, batch: Batch) -> Episodes:
+        return jax.tree.map(lambda x: x[:, self._first_loss_phase :], batch.phases)
 
-    def _first_step_size(self, policy: Params) -> AdaptState:
+    def _initial_step_size(self, policy: Params) -> AdaptState:
         """Step sizes at the start, leaves [inner_steps, ...]: a number for each array of the policy.
 
         Training without inner updates leaves one for those of a later adaptation.

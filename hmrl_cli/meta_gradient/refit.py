@@ -31,65 +31,65 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Params
 
-LEVEL = 0.25  # share of the first batch that may be as good as nothing
+BASE_QUANTILE = 0.25  # share of the first batch that may be as good as nothing
 
 
-class Memory(NamedTuple):
+class EpisodeBuffer(NamedTuple):
     """Episodes of one task, M at most."""
 
     latent: Array | None  # [M, L]
     obs: Array  # [M, T, obs_size]
     action: Array  # [M, T, action_size], or [M, T] int32
     valid: Array  # [M, T]  1 where the step counts
-    own: Array  # [M]  1 where the policy chose all actions
+    on_policy: Array  # [M]  1 where the policy chose all actions
     returned: Array  # [M]
-    best: Array  # [M]  the highest reward of a step that counts
-    kept: Array  # [M]  1 where there is an episode
+    max_reward: Array  # [M]  the highest reward of a step that counts
+    filled: Array  # [M]  1 where there is an episode
 
 
-def empty(episodes: Episodes, batches: int) -> Memory:
+def empty_buffer(episodes: Episodes, batches: int) -> EpisodeBuffer:
     """Room for so many batches of episodes like these."""
-    first = jax.eval_shape(_of, episodes)
+    first = jax.eval_shape(_entries, episodes)
     return jax.tree.map(lambda x: jnp.zeros((batches * x.shape[0], *x.shape[1:]), x.dtype), first)
 
 
-def remember(memory: Memory, episodes: Episodes, count: Array) -> Memory:
+def add(buffer: EpisodeBuffer, episodes: Episodes, count: Array) -> EpisodeBuffer:
     """With the batch number `count` []."""
 
     def put(old: Array, new: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
 
-    return jax.tree.map(put, memory, _of(episodes))
+    return jax.tree.map(put, buffer, _entries(episodes))
 
 
-def _of(episodes: Episodes) -> Memory:
+def _entries(episodes: Episodes) -> EpisodeBuffer:
     steps = episodes.transitions
-    return Memory(
+    return EpisodeBuffer(
         episodes.latent,
         steps.obs,
         steps.action,
         steps.valid,
-        episodes.own,
+        episodes.on_policy,
         episodes.returned,
-        best=jnp.max(jnp.where(steps.valid > 0, steps.reward, -jnp.inf), axis=1),
-        kept=jnp.ones_like(episodes.returned),
+        max_reward=jnp.max(jnp.where(steps.valid > 0, steps.reward, -jnp.inf), axis=1),
+        filled=jnp.ones_like(episodes.returned),
     )
 
 
-def weights(memory: Memory, selectivity: float) -> Array:
+def weights(buffer: EpisodeBuffer, selectivity: float) -> Array:
     """Weights [M] of the episodes, summing to 1: w ~ exp(selectivity (R - max R) / (max R - mean R)).
 
     Returns that are all alike give even weights, a few that stand out nearly all; without episodes, zeros.
     """
-    mean = masked_mean(memory.returned, memory.kept)
-    best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
+    mean = masked_mean(buffer.returned, buffer.filled)
+    best = jnp.max(jnp.where(buffer.filled > 0, buffer.returned, -jnp.inf))
     # what float32 sums leave of equal returns is no difference
     spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    log_weight = jnp.maximum(selectivity * (memory.returned - best) / spread, -50.0)
-    return jax.nn.softmax(log_weight, where=memory.kept > 0)
+    log_weight = jnp.maximum(selectivity * (buffer.returned - best) / spread, -50.0)
+    return jax.nn.softmax(log_weight, where=buffer.filled > 0)
 
 
-def found(memory: Memory, first: int, least_gain: float) -> Array:
+def stands_out(buffer: EpisodeBuffer, first: int, least_gain: float) -> Array:
     """Whether the reward of a step stands out: [] bool.
 
     It does so by `least_gain` over the steps of an episode: by the mean step of a return so much higher.  An
@@ -99,18 +99,20 @@ def found(memory: Memory, first: int, least_gain: float) -> Array:
     the policy meets by chance.  Its own ones count, for one held action may cost more.  Their lower quartile
     tells it even where half of them have met the goal, and does not rise as later batches get better.
     """
-    kept, own, best = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.best))
-    counted = jnp.where((kept & own).any(), kept & own, kept)
+    filled, on_policy, best = (
+        x[:first] for x in (buffer.filled > 0, buffer.on_policy > 0, buffer.max_reward)
+    )
+    counted = jnp.where((filled & on_policy).any(), filled & on_policy, filled)
     ordered = jnp.sort(jnp.where(counted, best, jnp.inf))
-    level = ordered[jnp.int32(LEVEL * jnp.maximum(counted.sum() - 1, 0))]
-    gain = jnp.max(jnp.where(memory.kept > 0, memory.best, -jnp.inf)) - level
-    return gain >= least_gain / memory.valid.shape[1]
+    base = ordered[jnp.int32(BASE_QUANTILE * jnp.maximum(counted.sum() - 1, 0))]
+    gain = jnp.max(jnp.where(buffer.filled > 0, buffer.max_reward, -jnp.inf)) - base
+    return gain >= least_gain / buffer.valid.shape[1]
 
 
 def refit(
     key: Key,
     start: AdaptState,
-    memory: Memory,
+    buffer: EpisodeBuffer,
     policy: Network,
     budget: Evaluation,
 ) -> AdaptState:
@@ -119,24 +121,24 @@ def refit(
     Args:
         key: for the episodes to imitate.
         start: what acted before any episode; where both begin.
-        memory: of all episodes so far.
+        buffer: of all episodes so far.
         policy: pi(a | o, z).
         budget: its settings; without a `least_gain`, everything counts as found.
     """
     if not budget.imitation_steps:
-        memory = memory._replace(kept=memory.kept * memory.own)
-    weight = weights(memory, budget.selectivity)
+        buffer = buffer._replace(filled=buffer.filled * buffer.on_policy)
+    weight = weights(buffer, budget.selectivity)
     latent = start.latent
-    if latent is not None and memory.latent is not None:
-        latent = posterior(latent, memory.latent, weight)
+    if latent is not None and buffer.latent is not None:
+        latent = posterior(latent, buffer.latent, weight)
     params = start.params
     if budget.imitation_steps:
-        params = imitate(key, params, memory, weight, policy, budget)
+        params = imitate(key, params, buffer, weight, policy, budget)
     fitted = AdaptState(params, latent)
     if not budget.least_gain:
         return fitted
-    is_found = found(memory, budget.episodes, budget.least_gain)
-    return jax.tree.map(lambda new, old: jnp.where(is_found, new, old), fitted, start)
+    moves = stands_out(buffer, budget.episodes, budget.least_gain)
+    return jax.tree.map(lambda new, old: jnp.where(moves, new, old), fitted, start)
 
 
 def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
@@ -153,15 +155,15 @@ def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
 
 
 def imitate(
-    key: Key, params: Params, memory: Memory, weight: Array, policy: Network, budget: Evaluation
+    key: Key, params: Params, buffer: EpisodeBuffer, weight: Array, policy: Network, budget: Evaluation
 ) -> Params:
     """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam.
 
-    Each step draws a few episodes in proportion to their weights: most of a memory has next to none.
+    Each step draws a few episodes in proportion to their weights: most of a buffer has next to none.
     """
     adam = optax.adam(budget.imitation.learning_rate)
 
-    def loss(params: Params, drawn: Memory) -> Array:
+    def loss(params: Params, drawn: EpisodeBuffer) -> Array:
         latent = drawn.latent
         if latent is not None:
             latent = jnp.broadcast_to(latent[:, None], (*drawn.valid.shape, latent.shape[-1]))
@@ -170,11 +172,11 @@ def imitate(
 
     def descend(carry: tuple, rows: Array) -> tuple[tuple, None]:
         params, optimizer = carry
-        drawn = jax.tree.map(lambda x: x[rows], memory)
+        drawn = jax.tree.map(lambda x: x[rows], buffer)
         updates, optimizer = adam.update(jax.grad(loss)(params, drawn), optimizer)
         return (optax.apply_updates(params, updates), optimizer), None
 
-    # by the cumulated weights: a categorical draw would make a random number for every episode of the memory
+    # by the cumulated weights: a categorical draw would make a random number for every episode of the buffer
     shape = (budget.imitation_steps, budget.imitation.episodes)
     rows = jax.random.choice(key, weight.shape[0], shape, p=weight)
     (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), rows)

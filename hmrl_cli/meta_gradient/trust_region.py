@@ -20,7 +20,7 @@ from pydantic import Field
 
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.meta_gradient import conjugate_gradient
-from hmrl_cli.meta_gradient.conjugate_gradient import Memory
+from hmrl_cli.meta_gradient.conjugate_gradient import CurvaturePairs
 from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import Strict
 
@@ -53,17 +53,17 @@ class Info(NamedTuple):
     cg_residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
 
 
-def init(params: Params, config: Config) -> Memory | None:
+def init(params: Params, config: Config) -> CurvaturePairs | None:
     """No step has been made."""
-    return conjugate_gradient.empty(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
+    return conjugate_gradient.no_pairs(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
 
 
 def step(
     params: Params,
-    memory: Memory | None,
+    memory: CurvaturePairs | None,
     problem: Problem,
     config: Config,
-) -> tuple[Params, Memory | None, Info]:
+) -> tuple[Params, CurvaturePairs | None, Info]:
     """One natural-gradient step with a backtracking line search.
 
     Args:
@@ -76,14 +76,14 @@ def step(
         the new parameters, or the old ones where no candidate lowers the loss inside the region; the new
         memory; and what happened.
     """
-    old, old_loss, way, memory = _natural_direction(params, memory, problem, config)
+    old, old_loss, natural, memory = _natural_direction(params, memory, problem, config)
 
     def candidate(length: Array) -> tuple[Params, Array, Array]:
-        moved = optax.tree.add_scale(params, -length, way.direction)
+        moved = optax.tree.add_scale(params, -length, natural.direction)
         new = problem.outputs(moved)
         return moved, *problem.mean((problem.loss(moved, new), problem.divergence(old, new)))
 
-    longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(way.curvature, 1e-12))
+    longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(natural.curvature, 1e-12))
     moved, new_loss, distance, accepted = _line_search(
         candidate, params, old_loss, longest, config.max_divergence
     )
@@ -95,12 +95,12 @@ def step(
             improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
             divergence=jnp.where(accepted, distance, 0.0),
             accepted=accepted.astype(jnp.float32),
-            cg_residual=way.residual,
+            cg_residual=natural.residual,
         ),
     )
 
 
-class _Way(NamedTuple):
+class _NaturalGradient(NamedTuple):
     """The natural gradient x = F^-1 g."""
 
     direction: Params  # x
@@ -110,11 +110,11 @@ class _Way(NamedTuple):
 
 def _natural_direction(
     params: Params,
-    memory: Memory | None,
+    memory: CurvaturePairs | None,
     problem: Problem,
     config: Config,
-) -> tuple[Any, Array, _Way, Memory | None]:
-    """Outputs and loss at `params`, the way downhill from there, and what was learned of the curvature."""
+) -> tuple[Any, Array, _NaturalGradient, CurvaturePairs | None]:
+    """Outputs and loss at `params`, the natural downhill from there, and what was learned of the curvature."""
     from jax.flatten_util import ravel_pytree  # lazily, as all of jax
 
     mean = problem.mean
@@ -135,13 +135,13 @@ def _natural_direction(
         return ravel_pytree(mean(vjp(curved)))[0] + config.cg_damping * vector
 
     # what no episode of this step depends on, such as the latent of a task not met, stays where it is
-    free = (flat != 0.0).astype(flat.dtype)
-    direction, rest, memory = conjugate_gradient.solve(
-        fisher_product, flat, config.cg_iterations, memory, free
+    active = (flat != 0.0).astype(flat.dtype)
+    direction, residual, memory = conjugate_gradient.solve(
+        fisher_product, flat, config.cg_iterations, memory, active
     )
-    curvature = direction @ (flat - rest)  # F x = g - r
-    residual = jnp.linalg.norm(rest) / (jnp.linalg.norm(flat) + 1e-20)
-    return old, old_loss, _Way(unravel(direction), curvature, residual), memory
+    curvature = direction @ (flat - residual)  # F x = g - r
+    relative = jnp.linalg.norm(residual) / (jnp.linalg.norm(flat) + 1e-20)
+    return old, old_loss, _NaturalGradient(unravel(direction), curvature, relative), memory
 
 
 def _line_search(

@@ -35,7 +35,7 @@ def step(
     policy: Network,
     settings: Tuning,
 ) -> tuple[AdaptState, clipped_step.State]:
-    """One update of the policy's parameters; the latent's distribution stays.
+    """One update of the policy's parameters; the latent's distribution unchanged.
 
     An episode that held an action does not speak for the policy, and is left out.
 
@@ -47,8 +47,8 @@ def step(
         settings: of the steps.
     """
     steps = episodes.transitions
-    latent = inner_loop.spread_latent(episodes.latent, steps.obs.shape[1])
-    counted = steps.valid * episodes.own[:, None]
+    latent = inner_loop.latent_of_steps(episodes.latent, steps.obs.shape[1])
+    counted = steps.valid * episodes.on_policy[:, None]
 
     def outputs(params: Params) -> Policy:
         return policy.apply(params, steps.obs, latent)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from hmrl_cli.environment.rollout import Held, unroll
+from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.search import belief as beliefs
 from hmrl_cli.search import relabel
 from hmrl_cli.search.belief import Belief
-from hmrl_cli.search.relabel import Memory
+from hmrl_cli.search.relabel import DecisionBuffer
 from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def adapt(
     belief: Belief,
     behaviour: Behaviour | None = None,
     least_gain: Array | float | None = None,
-) -> tuple[Plan, Memory, Adaptation]:
+) -> tuple[Plan, DecisionBuffer, Adaptation]:
     """Search in batches of episodes, of which a share goes for what was found.
 
-    Of that share, the first episode holds the best guess, and the others hold draws around it.  Episodes of
-    the last batch all hold the best guess.  A searching episode holds a place that the belief chooses, or
+    Of that share, the first episode repeats the best guess, and the others hold draws around it.  Episodes of
+    the last batch all hold the best guess.  A searching episode repeats a place that the belief chooses, or
     acts as `behaviour` says.
 
     Args:
@@ -65,46 +65,48 @@ def adapt(
         least_gain = (budget.least_gain or 0.0) / family.horizon
     locate = family.features["skill"]
 
-    def episode(key: Key, held: Held) -> tuple[Transition, EnvState]:
+    def episode(key: Key, repeated: RepeatedAction) -> tuple[Transition, EnvState]:
         draw_key, key = jax.random.split(key)
         act = behaviour(draw_key) if behaviour else lambda key, obs: (jnp.zeros(size), jnp.float32(0))
-        return unroll(key, act, family, task, held)
+        return unroll(key, act, family, task, repeated)
 
-    def one_batch(now: tuple[Plan, Memory], count: Array) -> tuple[tuple[Plan, Memory], Adaptation]:
-        plan, memory = now
-        hold_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
-        exploits, is_last = _exploits(plan, count, budget), count == budget.adapt_steps
+    def one_batch(
+        now: tuple[Plan, DecisionBuffer], count: Array
+    ) -> tuple[tuple[Plan, DecisionBuffer], Adaptation]:
+        plan, buffer = now
+        repeat_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
+        exploits, is_last = _is_exploiting(plan, count, budget), count == budget.adapt_steps
         share = jnp.where(is_last, 0.0, budget.fallback) if behaviour else jnp.float32(1)
-        held = _held(hold_key, plan, exploits, share, start, is_last, family, settings)
-        steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), held)
+        repeated = _repeated_actions(repeat_key, plan, exploits, share, start, is_last, family, settings)
+        steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), repeated)
         # one that an early end cut short has cost less, which is no find
-        whole = steps.valid * steps.discount
-        new = Memory(locate(steps.next_obs), steps.reward, whole, 1.0 - exploits)
-        memory = relabel.remember(memory, new, count)
-        counted = jnp.where(plan.found, _is_guess(episodes, is_last), 1.0)
+        complete = steps.valid * steps.discount
+        new = DecisionBuffer(locate(steps.next_obs), steps.reward, complete, 1.0 - exploits)
+        buffer = relabel.add(buffer, new, count)
+        counted = jnp.where(plan.found, _repeats_best(episodes, is_last), 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
-        outcome = Adaptation(*(masked_mean(x, counted) for x in record))
-        return (_learned(plan, memory, new, held, least_gain, budget), memory), outcome
+        means = Adaptation(*(masked_mean(x, counted) for x in record))
+        return (_updated(plan, buffer, new, repeated, least_gain, budget), buffer), means
 
     start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
-    nothing = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
-    memory = relabel.empty(budget.adapt_steps + 1, episodes, family.horizon, size)
-    (plan, memory), records = jax.lax.scan(one_batch, (nothing, memory), jnp.arange(budget.adapt_steps + 1))
-    return plan, memory, records
+    first = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
+    buffer = relabel.empty_buffer(budget.adapt_steps + 1, episodes, family.horizon, size)
+    (plan, buffer), records = jax.lax.scan(one_batch, (first, buffer), jnp.arange(budget.adapt_steps + 1))
+    return plan, buffer, records
 
 
-def _exploits(plan: Plan, count: Array, budget: Evaluation) -> Array:
+def _is_exploiting(plan: Plan, count: Array, budget: Evaluation) -> Array:
     """1 for the episodes [N] of a batch that go for what was found; at least one does."""
-    some = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
-    return (plan.found & (some | (count == budget.adapt_steps))).astype(jnp.float32)
+    in_share = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
+    return (plan.found & (in_share | (count == budget.adapt_steps))).astype(jnp.float32)
 
 
-def _is_guess(episodes: int, is_last: Array) -> Array:
+def _repeats_best(episodes: int, is_last: Array) -> Array:
     """1 for the episodes [N] of a batch that hold the best guess once something was found."""
     return ((jnp.arange(episodes) == 0) | is_last).astype(jnp.float32)
 
 
-def _held(
+def _repeated_actions(
     key: Key,
     plan: Plan,
     exploits: Array,
@@ -113,26 +115,33 @@ def _held(
     is_last: Array,
     family: TaskFamily,
     settings: Relabel,
-) -> Held:
-    """What each episode holds [N], from its start or never."""
-    draw_key, whether_key, place_key = jax.random.split(key, 3)
+) -> RepeatedAction:
+    """What each episode repeats [N], from its start or never."""
+    draw_key, repeat_key, place_key = jax.random.split(key, 3)
     number = len(exploits)
-    draws = jax.random.normal(draw_key, (number, len(start))) * (1.0 - _is_guess(number, is_last))[:, None]
-    aims = plan.target + plan.target_std * draws
+    draws = (
+        jax.random.normal(draw_key, (number, len(start))) * (1.0 - _repeats_best(number, is_last))[:, None]
+    )
+    near_best = plan.target + plan.target_std * draws
     places = beliefs.next_places(place_key, plan.belief, start, number, settings)
-    holds = (exploits > 0) | jax.random.bernoulli(whether_key, share, (number,))
-    action = jnp.clip(jnp.where(exploits[:, None] > 0, aims, places), -1.0, 1.0)
-    return Held(jnp.where(holds, 0, family.horizon), action)
+    repeats = (exploits > 0) | jax.random.bernoulli(repeat_key, share, (number,))
+    action = jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -1.0, 1.0)
+    return RepeatedAction(jnp.where(repeats, 0, family.horizon), action)
 
 
-def _learned(
-    plan: Plan, memory: Memory, new: Memory, held: Held, least_gain: Array | float, budget: Evaluation
+def _updated(
+    plan: Plan,
+    buffer: DecisionBuffer,
+    new: DecisionBuffer,
+    repeated: RepeatedAction,
+    least_gain: Array | float,
+    budget: Evaluation,
 ) -> Plan:
     """With what a batch has shown.
 
     What was found stays found: exploitation would stop where so many searches succeed that none stands out.
     """
-    center, std = relabel.target(memory, budget.selectivity, budget.relabel.imprecision)
-    aimed = (held.start == 0).astype(jnp.float32)
-    belief = beliefs.ruled_out(plan.belief, held.action, aimed, new.skill, new.valid)
-    return Plan(belief, center, std, plan.found | (relabel.gain(memory) > least_gain))
+    center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
+    aimed = (repeated.start == 0).astype(jnp.float32)
+    belief = beliefs.after_search(plan.belief, repeated.action, aimed, new.skill, new.valid)
+    return Plan(belief, center, std, plan.found | (relabel.reward_gain(buffer) > least_gain))

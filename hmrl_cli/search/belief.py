@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 CANDIDATES = 512  # places of either prior
 ENDS = 128  # of them, ends of paths to choose from
-SEEN = 0.95  # chance that a reward within sight is met
+DETECTION = 0.95  # chance that a reward within sight is met
 SIGHT = 0.2  # without training tasks that tell it
-FAR = 0.5  # extent from which on a reward has no place: it is dense
-DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
+DENSE = 0.5  # extent from which on a reward has no place: it is dense
+UNREACHED = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
 
 
 class Belief(NamedTuple):
@@ -63,10 +63,10 @@ def sight_of(bank: Bank, settings: Relabel) -> Array:
     if settings.sight is not None:
         return jnp.float32(settings.sight)
     median = jnp.nanmedian(jnp.where(bank.known > 0, bank.extent, jnp.nan))
-    return jnp.where(median < FAR, jnp.maximum(median, 0.02), SIGHT)  # of no number, too, SIGHT
+    return jnp.where(median < DENSE, jnp.maximum(median, 0.02), SIGHT)  # of no number, too, SIGHT
 
 
-def ruled_out(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Array) -> Belief:
+def after_search(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Array) -> Belief:
     """After N episodes: no reward is where they were, but the one that they met.
 
     That one is remembered elsewhere.  Who searches on searches for another one.
@@ -83,9 +83,9 @@ def ruled_out(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Ar
         aim, aimed, passed, valid = episode
         distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
         nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-        missed = aimed * _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
-        seen = SEEN * _within(nearest, belief.sight)
-        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - DOUBT) * missed)
+        missed = aimed * _visibility(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+        seen = DETECTION * _visibility(nearest, belief.sight)
+        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - UNREACHED) * missed)
 
     chance = jax.lax.map(of_episode, (aim, aimed, passed, valid)).sum(axis=0)
     return belief._replace(log_weight=belief.log_weight + chance)
@@ -93,12 +93,12 @@ def ruled_out(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Ar
 
 def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Relabel) -> Array:
     """Places [N, size] to go to from `start` [size], chosen one after another as if none met the reward."""
-    some_key, noise_key = jax.random.split(key)
+    sample_key, noise_key = jax.random.split(key)
     weight = jax.nn.softmax(belief.log_weight)
-    half = jax.random.categorical(some_key, belief.log_weight, shape=(ENDS // 2,))
-    even = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))  # of the broad prior, whatever its weight
-    ends = belief.places[jnp.concatenate([half, even])]
-    swept = SEEN * _within(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
+    sampled = jax.random.categorical(sample_key, belief.log_weight, shape=(ENDS // 2,))
+    spaced = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))  # of the broad prior, whatever its weight
+    ends = belief.places[jnp.concatenate([sampled, spaced])]
+    swept = DETECTION * _visibility(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
 
     def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
         best = jnp.argmax(jnp.log(swept @ weight + 1e-12) + noise)
@@ -118,6 +118,6 @@ def _from_path(places: Array, start: Array, ends: Array) -> Array:
     return jnp.sqrt(jnp.maximum(square, 0.0))
 
 
-def _within(distance: Array, sight: Array) -> Array:
+def _visibility(distance: Array, sight: Array) -> Array:
     """1 within sight, 0 beyond, with a soft edge."""
     return jax.nn.sigmoid(8.0 * (1.0 - distance / sight))

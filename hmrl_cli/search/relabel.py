@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-LEVEL = 0.25  # share of the searching decisions that met no reward, at least
+BASE_QUANTILE = 0.25  # share of the searching decisions that met no reward, at least
 
 
-class Memory(NamedTuple):
+class DecisionBuffer(NamedTuple):
     """Decisions of one task: M episodes of T decisions, those not yet made included."""
 
     skill: Array  # [M, T, size]  that leads to where the decision led
@@ -28,56 +28,56 @@ class Memory(NamedTuple):
     searched: Array  # [M]  1 where the episode did not go for a reward already found
 
 
-def empty(batches: int, episodes: int, horizon: int, size: int) -> Memory:
+def empty_buffer(batches: int, episodes: int, horizon: int, size: int) -> DecisionBuffer:
     """Room for so many batches."""
-    many = (batches * episodes, horizon)
-    return Memory(jnp.zeros((*many, size)), jnp.zeros(many), jnp.zeros(many), jnp.zeros(many[0]))
+    shape = (batches * episodes, horizon)
+    return DecisionBuffer(jnp.zeros((*shape, size)), jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
 
 
-def remember(memory: Memory, new: Memory, count: Array) -> Memory:
+def add(buffer: DecisionBuffer, new: DecisionBuffer, count: Array) -> DecisionBuffer:
     """With batch number `count` []."""
 
     def put(old: Array, new: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
 
-    return jax.tree.map(put, memory, new)
+    return jax.tree.map(put, buffer, new)
 
 
-def gain(memory: Memory) -> Array:
+def reward_gain(buffer: DecisionBuffer) -> Array:
     """How much more the best decision earned than the lower quartile of episodes that searched: []."""
-    apart = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf) - _level(memory)
-    return jnp.where(jnp.isfinite(apart), apart, 0.0)
+    gap = jnp.max(buffer.reward, where=buffer.valid > 0, initial=-jnp.inf) - _base_reward(buffer)
+    return jnp.where(jnp.isfinite(gap), gap, 0.0)
 
 
-def target(memory: Memory, selectivity: float, imprecision: float) -> tuple[Array, Array]:
+def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tuple[Array, Array]:
     """Mean and standard deviation [size] of the skills that earned most, the latter at least `imprecision`.
 
     Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.  Without decisions the mean
     is 0.
     """
-    mean = masked_mean(memory.reward, memory.valid)
-    reward = jnp.where(memory.valid > 0, memory.reward, -jnp.inf)
-    best = jnp.where(memory.valid.any(), reward.max(), 0.0)
+    mean = masked_mean(buffer.reward, buffer.valid)
+    reward = jnp.where(buffer.valid > 0, buffer.reward, -jnp.inf)
+    best = jnp.where(buffer.valid.any(), reward.max(), 0.0)
     # what float32 sums leave of equal rewards is no difference
-    apart = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    weight = memory.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / apart, -50.0))
+    gap = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
+    weight = buffer.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / gap, -50.0))
     weight = weight / jnp.maximum(weight.sum(), 1e-30)
-    center = jnp.einsum("mt,mts->s", weight, memory.skill)
-    variance = jnp.einsum("mt,mts->s", weight, (memory.skill - center) ** 2)
+    center = jnp.einsum("mt,mts->s", weight, buffer.skill)
+    variance = jnp.einsum("mt,mts->s", weight, (buffer.skill - center) ** 2)
     return center, jnp.sqrt(variance + imprecision**2)
 
 
-def extent(memory: Memory, center: Array, least_gain: Array) -> Array:
+def extent(buffer: DecisionBuffer, center: Array, least_gain: Array) -> Array:
     """How far from the center [size] decisions still earned what counts as found: []."""
-    stands_out = (memory.valid > 0) & (memory.reward - _level(memory) > least_gain)
-    distance = jnp.linalg.norm(memory.skill - center, axis=-1)
+    stands_out = (buffer.valid > 0) & (buffer.reward - _base_reward(buffer) > least_gain)
+    distance = jnp.linalg.norm(buffer.skill - center, axis=-1)
     return jnp.max(distance, where=stands_out, initial=0.0)
 
 
-def _level(memory: Memory) -> Array:
+def _base_reward(buffer: DecisionBuffer) -> Array:
     """Lower quartile of the rewards of decisions in episodes that searched: [].
 
     A search may succeed so often that the median decision has met the reward.
     """
-    of_search = (memory.valid > 0) & (memory.searched[:, None] > 0)
-    return jnp.nanquantile(jnp.where(of_search, memory.reward, jnp.nan), LEVEL)
+    searching = (buffer.valid > 0) & (buffer.searched[:, None] > 0)
+    return jnp.nanquantile(jnp.where(searching, buffer.reward, jnp.nan), BASE_QUANTILE)

@@ -48,7 +48,7 @@ class Objective(NamedTuple):
 
     space: Space
     init: Callable[[Key], Any]
-    # key, state, skills, path, valid -> reward [N, T, C], and the price of its parts [N, C]
+    # key, state, skills, path, valid -> reward [N, T, C], and the reward_weights of its parts [N, C]
     reward: Callable[[Key, Any, Array, Array, Array], tuple[Array, Array]]
     learn: Callable[[Key, Any, Array, Array, Array], tuple[Any, Metrics]]  # the same -> state
     log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M], of the examples
@@ -104,8 +104,8 @@ def descend(
     """
     adam = optax.scale_by_adam()
 
-    def step(learned: Learned, some: Any) -> tuple[Learned, Metrics]:
-        grads, metrics = jax.grad(loss, has_aux=True)(learned.params, some)
+    def step(learned: Learned, minibatch: Any) -> tuple[Learned, Metrics]:
+        grads, metrics = jax.grad(loss, has_aux=True)(learned.params, minibatch)
         updates, optimizer = adam.update(grads, learned.optimizer)
         updates = jax.tree.map(lambda x: -config.learning_rate * x, updates)
         return Learned(optax.apply_updates(learned.params, updates), optimizer, learned.observed), metrics
@@ -147,12 +147,14 @@ class OnPolicy(NamedTuple):
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
-        reward, price = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
+        reward, reward_weights = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
         agent, learned = self.agent.update(
-            policy_key, state.agent, self._batch(state, steps, skills, reward, price)
+            policy_key, state.agent, self._batch(state, steps, skills, reward, reward_weights)
         )
         objective, metrics = self.objective.learn(objective_key, state.objective, skills, path, steps.valid)
-        metrics["intrinsic_reward"] = masked_mean(jnp.sum(reward * price[:, None], axis=-1), steps.valid)
+        metrics["intrinsic_reward"] = masked_mean(
+            jnp.sum(reward * reward_weights[:, None], axis=-1), steps.valid
+        )
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
         return State(agent, objective, observed), metrics | learned
 
@@ -245,7 +247,7 @@ class OnPolicy(NamedTuple):
         return unroll(unroll_key, act, self.family, task, commands=commands)[0]
 
     def _batch(
-        self, state: State, steps: Transition, skills: Array, reward: Array, price: Array
+        self, state: State, steps: Transition, skills: Array, reward: Array, reward_weights: Array
     ) -> ppo.Batch:
         """The episodes as the learner sees them; the critic also sees where the body is, and the time."""
         params = self.freeze(state)
@@ -259,7 +261,7 @@ class OnPolicy(NamedTuple):
             action=steps.action,
             log_prob=steps.log_prob,
             reward=reward,
-            price=price,
+            reward_weights=reward_weights,
             discount=steps.discount,
             valid=steps.valid,
         )

@@ -55,12 +55,15 @@ class Csf(NamedTuple):
         state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
         others = self.phi.space.encode(skills)
 
-        def loss(params: Params, some: Rows) -> tuple[Array, Metrics]:
-            moves = self.phi.moves(params, state.observed, some)
-            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
+        def loss(params: Params, minibatch: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params, state.observed, minibatch)
+            gain = masked_mean(jnp.sum(moves * minibatch.skill, axis=-1), minibatch.valid)
             against = jax.nn.logsumexp(moves @ others.T, axis=-1) - jnp.log(len(others))
-            contrast = masked_mean(against, some.valid)
-            metrics = {"gain": gain, "step_length": masked_mean(jnp.linalg.norm(moves, axis=-1), some.valid)}
+            contrast = masked_mean(against, minibatch.valid)
+            metrics = {
+                "gain": gain,
+                "step_length": masked_mean(jnp.linalg.norm(moves, axis=-1), minibatch.valid),
+            }
             return self.config.contrast * contrast - gain, metrics
 
         return _on_policy.descend(key, state, loss, rows, self.config)

@@ -104,9 +104,9 @@ class Dads(NamedTuple):
         state = State(state.dynamics._replace(observed=observed), changed)
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
 
-        def loss(params: Params, some: _Rows) -> tuple[Array, Metrics]:
-            likelihood = self._log_likelihood(params, state, some)
-            loss = -masked_mean(likelihood, some.valid)
+        def loss(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
+            likelihood = self._log_likelihood(params, state, minibatch)
+            loss = -masked_mean(likelihood, minibatch.valid)
             return loss, {"model_loss": loss}
 
         dynamics, metrics = _on_policy.descend(key, state.dynamics, loss, rows, self.config)

@@ -100,9 +100,9 @@ class Diayn(NamedTuple):
         log_q = self.log_q(state.discriminator, fresh.next_obs)
         own = jnp.take_along_axis(log_q, fresh.skill[..., None], axis=-1)[..., 0]
         count = jnp.maximum(steps.valid.sum(), 1.0)
-        right = (log_q.argmax(axis=-1) == fresh.skill) * steps.valid
+        correct = (log_q.argmax(axis=-1) == fresh.skill) * steps.valid
         fresh_metrics = {
-            "discriminator_accuracy": right.sum() / count,
+            "discriminator_accuracy": correct.sum() / count,
             "mutual_information": lower_bound(own, -jnp.log(self.config.num_skills), steps.valid),
         }
 
@@ -194,10 +194,10 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
     """
     steps = config.episodes_per_update * family.horizon
     replay.must_hold(config.buffer_capacity, steps)
-    told = feature_size(family, "algorithm.discriminate", config.discriminate)
+    label_size = feature_size(family, "algorithm.discriminate", config.discriminate)
     seen = feature_size(family, "algorithm.observe", config.observe)
     agent = sac.make(seen + config.num_skills, family.action, config.sac)
-    discriminator = networks.mlp(told, config.discriminator_hidden, config.num_skills)
+    discriminator = networks.mlp(label_size, config.discriminator_hidden, config.num_skills)
     learner = Diayn(config, family, agent, discriminator)
     return SkillLearner(
         learner.init,

@@ -93,9 +93,9 @@ class Diayn(NamedTuple):
         """Descend q's cross-entropy."""
         log_q = self.log_q(state, path)
         own = self._own(log_q, skills[:, None])
-        right = log_q.argmax(axis=-1) == skills[:, None]
+        correct = log_q.argmax(axis=-1) == skills[:, None]
         metrics = {
-            "discriminator_accuracy": masked_mean(right, valid),
+            "discriminator_accuracy": masked_mean(correct, valid),
             "mutual_information": lower_bound(own, -jnp.log(self.config.num_skills), valid),
         }
         seen = self._seen(path)
@@ -103,9 +103,9 @@ class Diayn(NamedTuple):
         rows = _Rows(seen, jnp.broadcast_to(skills[:, None], valid.shape), valid)
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
-        def cross_entropy(params: Params, some: _Rows) -> tuple[Array, Metrics]:
-            own = self._own(self._log_q(params, state.observed, some.seen), some.skill)
-            return -masked_mean(own, some.valid), {}
+        def cross_entropy(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
+            own = self._own(self._log_q(params, state.observed, minibatch.seen), minibatch.skill)
+            return -masked_mean(own, minibatch.valid), {}
 
         # prototypes are few numbers: one exact gradient step a pass
         minibatches = 1 if self.config.discriminator == "prototypes" else None

@@ -61,10 +61,10 @@ class Metra(NamedTuple):
         rows = self.phi.rows(skills, path, valid)
         state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
 
-        def loss(params: _Params, some: Rows) -> tuple[Array, Metrics]:
-            moves = self.phi.moves(params.phi, state.observed, some)
-            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
-            room = masked_mean(jnp.minimum(self._room(moves), self.config.slack), some.valid)
+        def loss(params: _Params, minibatch: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params.phi, state.observed, minibatch)
+            gain = masked_mean(jnp.sum(moves * minibatch.skill, axis=-1), minibatch.valid)
+            room = masked_mean(jnp.minimum(self._room(moves), self.config.slack), minibatch.valid)
             multiplier = jnp.exp(params.log_multiplier)
             price = params.log_multiplier * jax.lax.stop_gradient(room)
             loss = price - gain - jax.lax.stop_gradient(multiplier) * room

@@ -140,9 +140,9 @@ class Vgcrl(NamedTuple):
         net = state.net._replace(observed=moments.absorb(state.net.observed, seen, valid))
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), _Rows(seen, skills, valid))
 
-        def loss(params: Params, some: _Rows) -> tuple[Array, Metrics]:
-            answer = self._answer(params, net.observed, some.seen)
-            return masked_mean(jnp.abs(some.skill - answer).sum(axis=-1), some.valid), {}
+        def loss(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
+            answer = self._answer(params, net.observed, minibatch.seen)
+            return masked_mean(jnp.abs(minibatch.skill - answer).sum(axis=-1), minibatch.valid), {}
 
         net, _ = _on_policy.descend(key, net, loss, rows, self.config)
         return state._replace(net=net), metrics

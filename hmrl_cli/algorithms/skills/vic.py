@@ -94,9 +94,9 @@ class Vic(NamedTuple):
             "effective_prior": jnp.exp(-jnp.sum(prior * state.log_prior)),
         }
 
-        def cross_entropy(params: Params, some: _Rows) -> tuple[Array, Metrics]:
+        def cross_entropy(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
             learned = Learned(params, None, observed)
-            return -self._own(self._log_q(learned, some.seen), some.skill).mean(), {}
+            return -self._own(self._log_q(learned, minibatch.seen), minibatch.skill).mean(), {}
 
         learned, _ = _on_policy.descend(
             key, state.discriminator._replace(observed=observed), cross_entropy, rows, self.config, 1
