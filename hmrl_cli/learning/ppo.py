@@ -1,8 +1,9 @@
 """Proximal policy optimisation on whole episodes (Schulman et al. 2017, 1707.06347).
 
 The critic sees the time.  The value after the last step of an episode is 0, without a bootstrap beyond the
-horizon.  A reward may be a vector with one weight (`reward_weights`) for each component.  The critic then predicts the
-components separately (successor features, Barreto et al. 2017).  The policy maximises their weighted sum.
+horizon.  A reward may be a vector with one weight (`reward_weights`) for each component.  The critic then
+predicts the components separately (successor features, Barreto et al. 2017).  The policy maximises their
+weighted sum.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Conjugate gradients that remember the systems before (Hestenes & Stiefel 1952; Morales & Nocedal 2000).
+"""Conjugate gradients, preconditioned by earlier solves (Hestenes & Stiefel 1952; Morales & Nocedal 2000).
 
-A trust region solves F x = g at every step, with an F that has changed little since the last one.  Every
-product F d on the way tells how F curves along d.  The newest such pairs give an approximate inverse of F, as
-limited-memory BFGS has it (Nocedal 1980), and with that as preconditioner fewer products do.
+A trust region solves F x = g at every step.  F changes little from one step to the next.  Each product F d
+gives the curvature of F along d.  The newest pairs (d, F d) define the approximate inverse of limited-memory
+BFGS (Nocedal 1980).  With this preconditioner the solver needs fewer products.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class CurvaturePairs(NamedTuple):
-    """Pairs of the products before, the newest first; zeros where there was none."""
+    """The newest M pairs (d, F d), the newest first; zeros where there is no pair yet."""
 
     direction: Array  # [M, n]
-    image: Array  # [M, n]  the product with it
+    image: Array  # [M, n]  F d
 
 
 def no_pairs(size: int, pairs: int) -> CurvaturePairs | None:
-    """Nothing yet: vectors of this size, and room for so many pairs; None without room.
+    """An empty buffer of `pairs` pairs [size]; None if `pairs` is 0.
 
-    Not arrays of no elements: over those jaxlib 0.11.2 crashes where there are several devices.
+    None replaces arrays without elements, on which jaxlib 0.11.2 crashes with several devices.
     """
     return CurvaturePairs(*jnp.zeros((2, pairs, size))) if pairs else None
 
@@ -38,15 +38,21 @@ def solve(
     memory: CurvaturePairs | None,
     free: Array | float = 1.0,
 ) -> tuple[Array, Array, CurvaturePairs | None]:
-    """x [n] with product(x) close to target, for a symmetric positive definite product.
+    """Solve product(x) = target approximately, for a symmetric positive definite product.
 
-    x is 0 where `free` [n] is 0, and elsewhere, where it is 1, the solution among such x.  What is remembered
-    would otherwise leave something there, of systems in which it was not.
+    The number of iterations is fixed, so that seeds can be vmapped.  A seed whose residual is 0 keeps its
+    solution.  (jax.scipy's solver returns NaN in that case.)
 
-    Returns x, the residual target - product(x) but for rounding, and the memory with the new pairs.
+    Args:
+        product: x [n] -> F x [n].
+        target: [n].
+        iterations: number of products.
+        memory: curvature pairs of earlier systems, or None.
+        free: [n], 1 where x may differ from 0, else 0.  Without this mask the preconditioner would move
+            coordinates that only earlier systems depended on.
 
-    A fixed number of iterations keeps seeds that run side by side in step; one whose residual has
-    vanished stays where it is.  (jax.scipy's solver returns NaN here when it is vmapped over seeds.)
+    Returns:
+        x [n], the residual target - product(x) [n] up to rounding, and the memory with the new pairs.
     """
 
     def iterate(carry: tuple, _: None) -> tuple[tuple, CurvaturePairs]:
@@ -75,9 +81,9 @@ def solve(
 
 
 def precondition(memory: CurvaturePairs | None, vector: Array) -> Array:
-    """The approximate inverse times a vector [n]: the two loops of limited-memory BFGS.
+    """The approximate inverse times a vector [n], by the two loops of limited-memory BFGS (Nocedal 1980).
 
-    Exact on what the newest pair spans; the vector itself where nothing is remembered.
+    The inverse is exact on the span of the newest pair.  Without pairs the vector is unchanged.
     """
     if memory is None:
         return vector

@@ -1,4 +1,4 @@
-"""Adaptation to one held-out task: batches of episodes, and an update after each but the last."""
+"""Adaptation to one test task: batches of episodes, with an update after each batch but the last."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Carry(NamedTuple):
-    """What goes on from one batch to the next."""
+    """Carry of the scan over batches."""
 
     state: AdaptState
-    buffer: refit.EpisodeBuffer | None  # of the episodes so far, for a refit
-    optimizer: clipped_step.State | None  # of tuning
+    buffer: refit.EpisodeBuffer | None  # episodes so far; None without a refit
+    optimizer: clipped_step.State | None  # None without tuning
 
 
 Update = Callable[[Carry, "Array", Episodes], Carry]  # after batch number `count` []
@@ -36,20 +36,21 @@ def adapt(
     policy: Network,
     budget: Evaluation,
 ) -> tuple[AdaptState, Adaptation]:
-    """Run the budget: updates by its rule, and after `tune_after` of them by tuning the policy.
+    """Adapt to one task: `tune_after` updates by the budget's rule, then tuning of the policy.
 
-    Only episodes that an update by the rule follows have a fallback.
+    The fallback applies only to batches that an update by the rule follows.
 
     Args:
-        key: of this task.
-        start: what acts first.
-        collect: a batch of the budget's episodes.
-        inner_update: the trained one: state, number of the update, episodes -> state.
+        key: key of this task.
+        start: the state before any update.
+        collect: key, state, fallback -> one batch of episodes.
+        inner_update: the update of meta-training: state, number of the update, episodes -> state.
         policy: pi(a | o, z).
-        budget: updates, episodes, and how they are used.
+        budget: number of updates and episodes, and settings of the updates.
 
     Returns:
-        what acted last, and how the policy's own episodes of each batch went, leaves [adapt_steps + 1].
+        the last state, and means over the episodes of each batch, leaves [adapt_steps + 1].  A mean counts
+        only episodes in which the policy chose every action.
     """
     rule_updates = _num_rule_updates(budget)
 
@@ -77,7 +78,7 @@ def adapt(
 
 
 def _batch_means(episodes: Episodes) -> Adaptation:
-    """How the policy's own episodes went, or all where it had none: means []."""
+    """Means [] over episodes in which the policy chose every action, or over all if there are none."""
     counted = jnp.where(episodes.on_policy.any(), episodes.on_policy, 1.0)
     each = (episodes.returned, episodes.success, episodes.reached)
     return Adaptation(*(masked_mean(x, counted) for x in each))
@@ -94,7 +95,7 @@ def _updates(
     policy: Network,
     budget: Evaluation,
 ) -> tuple[Update, Update, Update]:
-    """The updates by the rule, by tuning, and none."""
+    """Three functions: an update by the rule, an update by tuning, and the identity."""
 
     def trained(now: Carry, count: Array, episodes: Episodes) -> Carry:
         return now._replace(state=inner_update(now.state, count, episodes))

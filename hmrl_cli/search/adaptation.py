@@ -1,4 +1,4 @@
-"""Adaptation to one task by searching for its reward, and going to where it was found."""
+"""Adaptation to one task by a search for its reward among skills, and exploitation of what was found."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """What is known of a task."""
+    """What the search knows of a task."""
 
     belief: Belief
     target: Array  # [size]  mean of the skills that earned most
     target_std: Array  # [size]
-    found: Array  # [] bool  a reward stood out, after this batch or one before
+    found: Array  # [] bool  whether a reward stood out in any batch so far
 
 
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
@@ -40,25 +40,25 @@ def adapt(
     behaviour: Behaviour | None = None,
     least_gain: Array | float | None = None,
 ) -> tuple[Plan, DecisionBuffer, Adaptation]:
-    """Search in batches of episodes, of which a share goes for what was found.
+    """Search in batches of episodes; after a find, a share of each batch exploits it.
 
-    Of that share, the first episode repeats the best guess, and the others hold draws around it.  Episodes of
-    the last batch all hold the best guess.  A searching episode repeats a place that the belief chooses, or
-    acts as `behaviour` says.
+    An episode repeats one skill, or follows `behaviour`.  The first exploiting episode of a batch repeats the
+    best guess.  The others repeat draws around it.  In the last batch all episodes repeat the best guess.
+    Searching episodes repeat the skill of a place that the belief chooses.
 
     Args:
-        key: of this task.
-        family: whose features hold "skill"; its decisions are skills.
-        task: to adapt to.
-        budget: batches, episodes, and settings.
-        belief: before anything was seen.
-        behaviour: of a policy, whose episodes search but for the share `budget.fallback`, and alone in the
-            last batch; none: all hold.
-        least_gain: of the reward of a decision, what counts as found; none: the budget's.
+        key: key of this task.
+        family: a lifted family with the feature "skill"; its actions are skills.
+        task: [task_size], the task to adapt to.
+        budget: number of batches and episodes, and settings.
+        belief: distribution of the reward's place before any episode.
+        behaviour: key -> policy of a searching episode.  Then only the share `budget.fallback` of searching
+            episodes repeats a place, and in the last batch none does.  None: all repeat a place.
+        least_gain: gain of a decision's reward that counts as a find; None: the budget's, per decision.
 
     Returns:
-        what is known at the end, all decisions, and how the episodes of each batch went, leaves
-        [adapt_steps + 1]: of those that hold the best guess, once something was found, else of all.
+        the last plan, all decisions, and means over episodes of each batch, leaves [adapt_steps + 1].  Once a
+        reward was found, a mean counts only episodes that repeat the best guess.
     """
     settings, episodes, size = budget.relabel, budget.episodes, family.action.size
     if least_gain is None:
@@ -79,7 +79,7 @@ def adapt(
         share = jnp.where(is_last, 0.0, budget.fallback) if behaviour else jnp.float32(1)
         repeated = _repeated_actions(repeat_key, plan, exploits, share, start, is_last, family, settings)
         steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), repeated)
-        # one that an early end cut short has cost less, which is no find
+        # a decision that ends early has less action cost; it must not count as a find
         complete = steps.valid * steps.discount
         new = DecisionBuffer(locate(steps.next_obs), steps.reward, complete, 1.0 - exploits)
         buffer = relabel.add(buffer, new, count)
@@ -96,13 +96,13 @@ def adapt(
 
 
 def _is_exploiting(plan: Plan, count: Array, budget: Evaluation) -> Array:
-    """1 for the episodes [N] of a batch that go for what was found; at least one does."""
+    """1 for the episodes [N] of a batch that exploit a find, at least one; 0 for searching episodes."""
     in_share = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
     return (plan.found & (in_share | (count == budget.adapt_steps))).astype(jnp.float32)
 
 
 def _repeats_best(episodes: int, is_last: Array) -> Array:
-    """1 for the episodes [N] of a batch that hold the best guess once something was found."""
+    """1 for the episodes [N] of a batch that repeat the best guess once a reward was found."""
     return ((jnp.arange(episodes) == 0) | is_last).astype(jnp.float32)
 
 
@@ -116,7 +116,7 @@ def _repeated_actions(
     family: TaskFamily,
     settings: Relabel,
 ) -> RepeatedAction:
-    """What each episode repeats [N], from its start or never."""
+    """The skill that each episode repeats, leaves [N]: from its first step, or never."""
     draw_key, repeat_key, place_key = jax.random.split(key, 3)
     number = len(exploits)
     draws = (
@@ -137,9 +137,9 @@ def _updated(
     least_gain: Array | float,
     budget: Evaluation,
 ) -> Plan:
-    """With what a batch has shown.
+    """The plan after a batch of new decisions.
 
-    What was found stays found: exploitation would stop where so many searches succeed that none stands out.
+    `found` never becomes false again.  If most searches succeed, no reward stands out any more.
     """
     center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
     aimed = (repeated.start == 0).astype(jnp.float32)

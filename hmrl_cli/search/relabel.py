@@ -1,8 +1,7 @@
-"""Relabelled experience: whatever was meant, a decision shows which skill leads to what it earned.
+"""Hindsight relabelling in the space of skills (Andrychowicz et al. 2017, 1707.01495).
 
-Hindsight (Andrychowicz et al. 2017, 1707.01495) in the space of skills: after each decision the mode of
-q(z|s) names the skill that leads there.  So every decision of every episode is a trial of one skill, and a
-reward that was met on the way to another place is as good as one that was aimed at.
+After each decision the mode of q(z|s) is the skill that leads to the state reached.  The decision counts as a
+trial of that skill, whatever skill the episode chose.  So a reward on the way to another place also counts.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-BASE_QUANTILE = 0.25  # share of the searching decisions that met no reward, at least
+BASE_QUANTILE = 0.25  # quantile of searching decisions that serves as the reward without a find
 
 
 class DecisionBuffer(NamedTuple):
-    """Decisions of one task: M episodes of T decisions, those not yet made included."""
+    """Decisions of one task: M episodes of T decisions; rows of later batches are 0."""
 
-    skill: Array  # [M, T, size]  that leads to where the decision led
+    skill: Array  # [M, T, size]  the skill that leads to the state after the decision
     reward: Array  # [M, T]
-    valid: Array  # [M, T]  1 where the decision was made and ran to its end
-    searched: Array  # [M]  1 where the episode did not go for a reward already found
+    valid: Array  # [M, T]  1 where the decision was made and did not end early
+    searched: Array  # [M]  1 for searching episodes, 0 for those that exploit a find
 
 
 def empty_buffer(batches: int, episodes: int, horizon: int, size: int) -> DecisionBuffer:
-    """Room for so many batches."""
+    """A buffer of zeros for `batches` batches of `episodes` episodes."""
     shape = (batches * episodes, horizon)
     return DecisionBuffer(jnp.zeros((*shape, size)), jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
 
 
 def add(buffer: DecisionBuffer, new: DecisionBuffer, count: Array) -> DecisionBuffer:
-    """With batch number `count` []."""
+    """The buffer with batch number `count` [], from 0."""
 
     def put(old: Array, new: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
@@ -44,21 +43,26 @@ def add(buffer: DecisionBuffer, new: DecisionBuffer, count: Array) -> DecisionBu
 
 
 def reward_gain(buffer: DecisionBuffer) -> Array:
-    """How much more the best decision earned than the lower quartile of episodes that searched: []."""
+    """The highest reward of a decision minus the base reward: []."""
     gap = jnp.max(buffer.reward, where=buffer.valid > 0, initial=-jnp.inf) - _base_reward(buffer)
     return jnp.where(jnp.isfinite(gap), gap, 0.0)
 
 
 def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tuple[Array, Array]:
-    """Mean and standard deviation [size] of the skills that earned most, the latter at least `imprecision`.
+    """Weighted mean and standard deviation [size] of the skills of decisions.
 
-    Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.  Without decisions the mean
-    is 0.
+    A decision with reward r has weight w ~ exp(s (r - max r) / (max r - mean r)), where s is the selectivity.
+    Without decisions the mean is 0.
+
+    Args:
+        buffer: all decisions.
+        selectivity: log of the weight ratio of the best to the mean reward.
+        imprecision: least standard deviation, added in quadrature.
     """
     mean = masked_mean(buffer.reward, buffer.valid)
     reward = jnp.where(buffer.valid > 0, buffer.reward, -jnp.inf)
     best = jnp.where(buffer.valid.any(), reward.max(), 0.0)
-    # what float32 sums leave of equal rewards is no difference
+    # equal rewards may differ by the rounding of float32 sums
     gap = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
     weight = buffer.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / gap, -50.0))
     weight = weight / jnp.maximum(weight.sum(), 1e-30)
@@ -68,16 +72,16 @@ def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tu
 
 
 def extent(buffer: DecisionBuffer, center: Array, least_gain: Array) -> Array:
-    """How far from the center [size] decisions still earned what counts as found: []."""
+    """Largest distance [] from the center [size] of a decision that exceeds the base reward by `least_gain`."""
     stands_out = (buffer.valid > 0) & (buffer.reward - _base_reward(buffer) > least_gain)
     distance = jnp.linalg.norm(buffer.skill - center, axis=-1)
     return jnp.max(distance, where=stands_out, initial=0.0)
 
 
 def _base_reward(buffer: DecisionBuffer) -> Array:
-    """Lower quartile of the rewards of decisions in episodes that searched: [].
+    """Base reward []: the lower quartile of rewards of decisions in searching episodes.
 
-    A search may succeed so often that the median decision has met the reward.
+    The median may already contain the reward, if searches succeed often.
     """
     searching = (buffer.valid > 0) & (buffer.searched[:, None] > 0)
     return jnp.nanquantile(jnp.where(searching, buffer.reward, jnp.nan), BASE_QUANTILE)
