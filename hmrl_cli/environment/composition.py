@@ -58,7 +58,7 @@ def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
 
 
 def _decide_every(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
-    """The family with one decision every `steps` steps, of which `act(key, obs, decision)` gives the actions."""
+    """The family with one decision every `steps` steps; `act(key, obs, decision)` gives their actions."""
     if family.horizon % steps:
         raise ValueError(
             f"a decision every {steps} steps does not divide the horizon of {family.name}, {family.horizon}"

@@ -1,4 +1,4 @@
-"""A distribution of the place of a task's reward: a prior with a uniform and a learned part, updated by Bayes.
+"""A distribution of the place of a task's reward: a uniform and a learned prior, updated by Bayes' rule.
 
 The learned prior is a kernel density of the rewards' places on training tasks (empirical Bayes; Robbins
 1956).  The broad prior is uniform over all skills.  Their mixture is a defensive one (Hesterberg 1995): every

@@ -72,7 +72,7 @@ def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tu
 
 
 def extent(buffer: DecisionBuffer, center: Array, least_gain: Array) -> Array:
-    """Largest distance [] from the center [size] of a decision that exceeds the base reward by `least_gain`."""
+    """Largest distance [] from the center [size] of decisions `least_gain` above the base reward."""
     stands_out = (buffer.valid > 0) & (buffer.reward - _base_reward(buffer) > least_gain)
     distance = jnp.linalg.norm(buffer.skill - center, axis=-1)
     return jnp.max(distance, where=stands_out, initial=0.0)
