@@ -67,7 +67,7 @@ def wilson_interval(rate: Any, count: int, z: float = 1.96) -> tuple[Any, Any]:
 
 
 def score_summary(scores: Any) -> dict[str, Any]:
-    """Interquartile mean of scores [seed, task, step] with its 95 % interval, and the mean, as lists over steps.
+    """Interquartile mean of scores [seed, task, step], its 95 % interval and the mean, as lists over steps.
 
     The mean allows comparison with published means.
     """
@@ -157,7 +157,7 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
 
 
 def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
-    """Mean of ours [seed, task] minus theirs on the same tasks, with its 95 % interval: "mean", "low", "high".
+    """Mean of ours minus theirs on the same tasks, with its 95 % interval: "mean", "low", "high".
 
     A bootstrap draw takes the same tasks of both.
 

@@ -84,7 +84,8 @@ class Metra(NamedTuple):
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """METRA on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, or the minibatches do not divide the steps.
     """
     metra = Metra(config, _representation.make(config, family))
     objective = Objective(metra.phi.space, metra.init, metra.reward, metra.learn, metra.log_q)

@@ -139,7 +139,8 @@ class Vic(NamedTuple):
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """VIC on a family, plain or lifted, on proximal policy optimisation.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, or the minibatches do not divide the steps.
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
     vic = Vic(config, family, networks.mlp(2 * size, config.hidden, config.num_skills), size)
