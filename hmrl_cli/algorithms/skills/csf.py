@@ -1,4 +1,4 @@
-"""CSF, contrastive successor features: METRA's objective without a constraint (Zheng et al. 2025, 2412.08021).
+"""CSF, contrastive successor features: METRA without a constraint (Zheng et al. 2025, 2412.08021).
 
 phi maximises the contrastive objective E[dphi . z - xi log E_z'[exp(dphi . z')]].  Here dphi = phi(s') -
 phi(s), and z' are skills of other episodes.  The reward is dphi . z.  The critic learns successor features

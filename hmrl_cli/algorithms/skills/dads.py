@@ -84,13 +84,13 @@ class Dads(NamedTuple):
         L is the number of samples.  With discrete skills the mean is over all of them.
         """
         steps = self._steps(skills, path, valid)
-        own = self._log_likelihood(state.dynamics.params, state, steps)
+        of_skill = self._log_likelihood(state.dynamics.params, state, steps)
         if self.config.skills == "discrete":
-            ratio = self._against(state, steps, self.space.encode(self.space.examples)) - own[..., None]
+            ratio = self._against(state, steps, self.space.encode(self.space.examples)) - of_skill[..., None]
         else:
             others = self.space.draw(key, self.config.samples)
-            ratio = self._against(state, steps, self.space.encode(others)) - own[..., None]
-            ratio = jnp.concatenate([jnp.zeros_like(own)[..., None], ratio], axis=-1)
+            ratio = self._against(state, steps, self.space.encode(others)) - of_skill[..., None]
+            ratio = jnp.concatenate([jnp.zeros_like(of_skill)[..., None], ratio], axis=-1)
         ratio = jnp.clip(ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
         reward = jnp.log(ratio.shape[-1]) - jax.nn.logsumexp(ratio, axis=-1)
         return reward[..., None], jnp.ones((len(path), 1))
