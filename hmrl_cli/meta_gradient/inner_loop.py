@@ -43,8 +43,8 @@ class Episodes(NamedTuple):
     advantage: Array  # [N, T]  whitened, 0 where not valid
     start_advantage: Array  # [N]  whitened return of the episode less its baseline
     returned: Array  # [N]  undiscounted
-    success: Array  # [N]  goal met at the last step
-    reached: Array  # [N]  goal met at any step
+    success: Array  # [N]  goal reached at the last step
+    reached: Array  # [N]  goal reached at any step
 
 
 def collect(

@@ -225,8 +225,8 @@ class MetaGradient(NamedTuple):
         """Inner update number `count` [], from 0; later updates than training made use the last step size.
 
         Whitened advantages give the direction of a step and not its length.  With `scale_by_reward` the step
-        is proportional to |mean reward|.  If the reward is minus the distance r to a goal, the step is then
-        proportional to r, as it would be for the reward -r^2 / 2.
+        is proportional to |mean reward|.  If the reward is minus the distance r
+        to a goal, the step is then proportional to r.  The reward -r^2 / 2 has such a gradient.
         """
         factor = inner_loop.step_factor(
             count, self.config.step_decay, self.config.step_hold, self.config.step_floor

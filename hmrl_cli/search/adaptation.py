@@ -23,7 +23,7 @@ class Plan(NamedTuple):
     """What the search knows of a task."""
 
     belief: Belief
-    target: Array  # [size]  mean of the skills that earned most
+    target: Array  # [size]  weighted mean of the skills with the highest rewards
     target_std: Array  # [size]
     found: Array  # [] bool  whether a reward stood out in any batch so far
 

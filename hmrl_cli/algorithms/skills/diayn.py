@@ -166,7 +166,7 @@ class Diayn(NamedTuple):
         return optax.adam(self.config.discriminator_learning_rate)
 
     def _learn(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """One gradient step of q on its cross-entropy, and one of SAC on the reward log q(z|f(s')) - log p(z)."""
+        """One gradient step of q on its cross-entropy, and one of SAC on log q(z|f(s')) - log p(z)."""
         sample_key, noise_key, sac_key = jax.random.split(key, 3)
         batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
         label = jax.nn.one_hot(batch.skill, self.config.num_skills)

@@ -27,7 +27,9 @@ class Config(_representation.Config):
     """Settings of METRA."""
 
     name: Literal["metra"] = "metra"
-    slack: float = Field(1e-3, gt=0, le=1, description="epsilon: slack of the constraint that lambda ignores")
+    slack: float = Field(
+        1e-3, gt=0, le=1, description="epsilon: upper bound of the slack 1 - |dphi|^2 in the loss"
+    )
     multiplier: float = Field(30.0, gt=0, le=1e6, description="lambda, the Lagrange multiplier, at the start")
 
 
@@ -74,7 +76,7 @@ class Metra(NamedTuple):
         return _on_policy.descend(key, state, loss, rows, self.config)
 
     def _slack(self, moves: Array) -> Array:
-        """1 - ||phi(s') - phi(s)||^2 [...]: positive where the constraint holds."""
+        """1 - ||phi(s') - phi(s)||^2 [...]: the slack of the constraint, positive if it is satisfied."""
         return 1.0 - jnp.sum(moves**2, axis=-1)
 
     def log_q(self, state: Learned, path: Array) -> Array:
