@@ -92,9 +92,8 @@ class MetaGradient(NamedTuple):
     ) -> tuple[Meta, Any, Metrics]:
         """One outer step: episodes of this device's tasks, gradients averaged over all devices."""
         meta, optimizer = shared
-        batch = over_tasks(
-            partial(self._collect_phases, meta), (keys, rows, tasks), self.config.tasks_at_once
-        )
+        collect = partial(self._collect_phases, meta)
+        batch = over_tasks(collect, (keys, rows, tasks), self.config.tasks_at_once)
         divergence = partial(mean_divergence, valid=self._loss_phases(batch).transitions.valid)
         problem = Problem(
             partial(self.outputs, batch=batch), partial(self.loss, batch=batch), divergence, mean
@@ -117,8 +116,7 @@ class MetaGradient(NamedTuple):
     def outputs(self, meta: Meta, batch: Batch) -> Policy:
         """Action distributions [tasks, phases, N, T] on the episodes of the outer loss.
 
-        The inner updates are computed again from `meta` on the stored episodes, so that the outer gradient
-        passes through them.
+        Inner updates start again from `meta` on the stored episodes: the outer gradient passes through them.
         """
 
         def one_task(rows: Array | None, phases: Episodes) -> Policy:
@@ -162,7 +160,7 @@ class MetaGradient(NamedTuple):
         return loss + self.kl_weight * prior_divergence(rows).mean()
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Adapt to a new task, leaves [adapt_steps + 1]; the latent starts at its prior N(0, std^2 I).
+        """Adapt to a new task; results are [adapt_steps + 1].  The latent starts at its prior N(0, std^2 I).
 
         With the rule "relabel" neither parameters nor latent adapt.  The policy searches for a reward.  Once
         it has found one, episodes repeat the skills that lead there.
@@ -179,9 +177,8 @@ class MetaGradient(NamedTuple):
         def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
             return self._collect(key, acting, task, budget.episodes, fallback)
 
-        return test_time.adapt(
-            key, start, collect, partial(tested._inner_update, state.meta), self.policy, budget
-        )
+        inner_update = partial(tested._inner_update, state.meta)
+        return test_time.adapt(key, start, collect, inner_update, self.policy, budget)
 
     def _prior(self, meta: Meta, std: float) -> Gaussian | None:
         """The latent distribution of a new task before any update, N(0, std^2 I)."""
@@ -224,9 +221,8 @@ class MetaGradient(NamedTuple):
     def _inner_update(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
         """Inner update number `count` [], from 0; later updates than training made use the last step size.
 
-        Whitened advantages give the direction of a step and not its length.  With `scale_by_reward` the step
-        is proportional to |mean reward|.  If the reward is minus the distance r
-        to a goal, the step is then proportional to r.  The reward -r^2 / 2 has such a gradient.
+        Whitened advantages give the direction of a step and not its length.  With `scale_by_reward` the
+        length is proportional to |mean reward|, for example to the distance from a goal.
         """
         factor = inner_loop.step_factor(
             count, self.config.step_decay, self.config.step_hold, self.config.step_floor
