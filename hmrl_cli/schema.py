@@ -14,13 +14,13 @@ SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # normal numbers of si
 
 
 class Strict(pydantic.BaseModel):
-    """Base of every configuration class: frozen, strict, without unknown fields, float32 numbers."""
+    """Base of every configuration class: frozen, strictly typed, without unknown fields."""
 
     model_config = pydantic.ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     # setting -> its value in runs older than the setting, if that differs from the default
     before: ClassVar[Mapping[str, Any]] = {}
-    # settings of a family that decide about its tasks, and not about what its skills act in
+    # settings of a family that affect its tasks, and not the dynamics that skills were trained in
     of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward"})
 
     @pydantic.field_validator("*")
@@ -33,18 +33,18 @@ class Strict(pydantic.BaseModel):
         return value
 
     def unused(self) -> dict[str, str]:
-        """Settings that have no effect beside the others: name -> reason, as in "but outer is clipped"."""
+        """Settings without effect, given the others: name -> reason, e.g. "algorithm.q is fixed"."""
         return {}
 
 
 class AlgorithmConfig(Strict):
-    """Base of every algorithm's settings, with what the package must know about the algorithm."""
+    """Base of every algorithm's settings, with properties of the algorithm as class variables."""
 
     command: ClassVar[str]  # the command that trains it
     takes_bonus: ClassVar[bool] = False  # whether it supports an exploration bonus
     inner_loop: ClassVar[bool] = False  # whether it has inner updates, which [evaluation] may replace
     has_latent: ClassVar[bool] = False  # whether inner updates can adapt a latent
-    searches: ClassVar[bool] = False  # whether it adapts by searching skills, and in no other way
+    searches: ClassVar[bool] = False  # whether a search among skills is its only way to adapt
 
 
 class Hierarchy(Strict):
@@ -99,87 +99,101 @@ BY_RULE = (
 
 
 class Relabel(Strict):
-    """How skills are searched for a reward, and how it is gone for once it was found.
+    """The search among skills for a reward, and the use of a reward that was found.
 
-    Distances are those of skills, which lie in [-1, 1]^n.
+    Skills are vectors in [-1, 1]^n.  Distances are Euclidean distances of skills.
     """
 
     broad: float = pydantic.Field(
-        default=0.5, ge=0, le=1, description="share of the prior that is even over all skills, not learned"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of the prior that is uniform over all skills; the rest is learned",
     )
     sight: float | None = pydantic.Field(
         default=None,
         gt=0,
         le=10,
-        description="distance from which a reward would have been met; none: as on training tasks, or 0.2",
+        description="distance within which a reward is found; none: as on training tasks, or 0.2",
     )
     width: float = pydantic.Field(
-        default=0.06, gt=0, le=10, description="of the kernels of the learned prior"
+        default=0.06, gt=0, le=10, description="standard deviation of the learned prior's kernels"
     )
     noise: float = pydantic.Field(
-        default=0.0, ge=0, le=100, description="Gumbel noise on the log chance by which places are chosen"
+        default=0.0, ge=0, le=100, description="scale of the Gumbel noise on the log probability of a place"
     )
     exploit: float = pydantic.Field(
         default=0.5,
         gt=0,
         le=1,
-        description="share of a batch that goes for what was found, at least one episode",
+        description="share of a batch that goes to the reward found, at least one episode",
     )
     imprecision: float = pydantic.Field(
-        default=0.05, gt=0, le=10, description="least spread of the skills that go for what was found"
+        default=0.05, gt=0, le=10, description="least standard deviation of skills around the best guess"
     )
 
 
 class Imitation(Strict):
     """How the policy imitates good episodes in a refit."""
 
-    learning_rate: float = pydantic.Field(default=1e-2, gt=0, lt=1, description="Adam's")
-    episodes: int = pydantic.Field(default=8, gt=0, le=10_000, description="that one gradient step looks at")
+    learning_rate: float = pydantic.Field(default=1e-2, gt=0, lt=1, description="learning rate of Adam")
+    episodes: int = pydantic.Field(default=8, gt=0, le=10_000, description="episodes in one gradient step")
 
 
 class Tuning(Strict):
     """How the policy is tuned by clipped gradient steps after the updates by the rule."""
 
-    learning_rate: float = pydantic.Field(default=1e-3, gt=0, lt=1, description="Adam's, at the start")
+    learning_rate: float = pydantic.Field(
+        default=1e-3, gt=0, lt=1, description="learning rate of Adam at the start"
+    )
     target_kl: float = pydantic.Field(
         default=0.02,
         gt=0,
-        description="mean KL before a batch's last step, which the learning rate adapts to",
+        description="nats of KL before the last step that the learning rate adapts to",
     )
     epochs: int = pydantic.Field(
         default=10, gt=1, le=1000, description="gradient steps on each batch of episodes"
     )
-    clip: float = pydantic.Field(default=0.2, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
+    clip: float = pydantic.Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="epsilon: the ratio of new to old pi(a|s) is clipped to 1 +- epsilon",
+    )
 
 
 class Evaluation(Strict):
-    """How the adaptation to held-out tasks is measured."""
+    """How the adaptation to test tasks is measured."""
 
-    num_tasks: int = pydantic.Field(default=40, gt=0, le=1_000_000, description="held-out tasks")
+    num_tasks: int = pydantic.Field(default=40, gt=0, le=1_000_000, description="number of tasks")
     split_seed: int = pydantic.Field(
         default=0,
         ge=0,
         le=2**31 - 1,
-        description="which draw of the split's tasks; another one for final numbers",
+        description="seed of the split's tasks; use another one for final numbers",
     )
-    adapt_steps: int = pydantic.Field(default=5, ge=0, le=10_000, description="inner updates")
+    adapt_steps: int = pydantic.Field(default=5, ge=0, le=10_000, description="updates on each task")
     episodes: int = pydantic.Field(
         default=20, gt=0, le=1_000_000, description="episodes of one task between two updates"
     )
     rule: Literal["gradient", "refit", "relabel"] = pydantic.Field(
         default="gradient",
-        description="the trained inner update, a refit to all episodes so far, weighted by their returns, or "
-        "a search in the space of skills",
+        description="kind of update: the trained one, a refit to all episodes weighted by returns, "
+        "or a search among skills",
     )
     selectivity: float = pydantic.Field(
         default=10.0,
         gt=0,
         le=1000,
-        description="log weight of the best experience over that of a mean one, in a refit or relabelled",
+        description="log of the weight ratio of the best to the mean experience, in refit and relabel",
     )
-    relabel: Relabel = pydantic.Field(default=Relabel(), description="how the rule relabel searches")
-    imitation: Imitation = pydantic.Field(default=Imitation(), description="of good episodes in a refit")
-    tuning: Tuning = pydantic.Field(default=Tuning(), description="of the policy, after `tune_after`")
+    relabel: Relabel = pydantic.Field(default=Relabel(), description="settings of the search")
+    imitation: Imitation = pydantic.Field(
+        default=Imitation(), description="settings of the imitation in a refit"
+    )
+    tuning: Tuning = pydantic.Field(
+        default=Tuning(), description="settings of the gradient steps after `tune_after`"
+    )
     step_decay: float | None = pydantic.Field(
         default=None,
         gt=0,
@@ -187,56 +201,56 @@ class Evaluation(Strict):
         description="factor on the step size after each update from `step_hold` on; none: as trained",
     )
     step_hold: int | None = pydantic.Field(
-        default=None, gt=0, le=10_000, description="updates that take the whole step size; none: as trained"
+        default=None, gt=0, le=10_000, description="updates with the full step size; none: as trained"
     )
     step_floor: float | None = pydantic.Field(
         default=None,
         ge=0,
         le=1,
-        description="share of the step size that every update takes; none: as trained",
+        description="least share of the step size; none: as trained",
     )
     imitation_steps: int = pydantic.Field(
         default=0,
         ge=0,
         le=100_000,
-        description="gradient steps of the policy in a refit; 0: none",
+        description="gradient steps of the imitation in a refit; 0: no imitation",
     )
     least_gain: float | None = pydantic.Field(
         default=None,
         ge=0,
-        description="a refit moves once a step stands out by the mean step of this return; none: a fifth "
-        "of what knowing the task is worth on training tasks",
+        description="gain of return by which a reward counts as found; none: a fifth of the way from "
+        "flat to feasible on training tasks",
     )
     fallback: float = pydantic.Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="share of the episodes before an update that hold one random action, or skill",
+        description="share of the episodes before an update that repeat one random action, or skill",
     )
     late_fallback: float = pydantic.Field(
         default=0.0,
         ge=0,
         le=1,
-        description="share of these that hold it from a random decision on only, where the policy has led",
+        description="share of these episodes that follow the policy up to a random decision",
     )
     deterministic: bool = pydantic.Field(
-        default=False, description="whether policy, or skills, act by their most likely action"
+        default=False, description="whether the policy, or skills, take their most likely action"
     )
     latent_std: float = pydantic.Field(
-        default=1.0, gt=0, le=100, description="spread of the exploration latent at the start"
+        default=1.0, gt=0, le=100, description="standard deviation of the exploration latent at the start"
     )
     tune_after: int | None = pydantic.Field(
         default=None,
         ge=0,
         le=10_000,
-        description="updates by the rule, after which clipped gradient steps tune the policy; none: never",
+        description="updates by `rule` before clipped gradient steps tune the policy; none: no tuning",
     )
 
     def unused(self) -> dict[str, str]:
-        """Settings of updates that are not made, or not in this way."""
+        """Settings of updates that are not made, and of other rules than `rule`."""
         found: dict[str, str] = {}
         if self.adapt_steps == 1:
-            found |= dict.fromkeys(SCHEDULE, "one update has the whole step size")
+            found |= dict.fromkeys(SCHEDULE, "one update has the full step size")
         if self.rule != "gradient":
             found |= dict.fromkeys(SCHEDULE, f"evaluation.rule is {self.rule}")
         if self.rule == "gradient":

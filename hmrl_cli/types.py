@@ -1,7 +1,7 @@
-"""The vocabulary: what a task family, an episode, a learner and a skill library are.
+"""The interfaces: task families, episodes, learners and skill libraries.
 
-Shapes are those of ONE task, ONE episode and ONE seed; batches are made with `vmap` where they are
-needed.  `[T]` is time, `[N]` episodes, `[L]` the exploration latent.
+Shapes are those of ONE task, ONE episode and ONE seed.  Callers batch with `vmap`.  `[T]` is time, `[N]`
+episodes, `[L]` the exploration latent.
 """
 
 from __future__ import annotations
@@ -41,49 +41,49 @@ Action = Discrete | Continuous
 
 
 class EnvState(NamedTuple):
-    """An episode at one moment."""
+    """The state of an episode at one step."""
 
-    body: Any  # what the family needs to go on: a pytree of arrays
+    body: Any  # the state of the dynamics: a pytree of arrays
     obs: Array  # [obs_size]
-    reward: Array  # []       for the step that led here
-    success: Array  # [] bool  the goal is met now
-    reached: Array  # [] bool  the goal is met now or was met earlier in the episode
-    done: Array  # [] bool  the episode has ended early
+    reward: Array  # []  of the last step
+    success: Array  # [] bool  whether the goal is reached now
+    reached: Array  # [] bool  whether the goal is reached now or was earlier in the episode
+    done: Array  # [] bool  whether the episode has ended early
 
 
 class Shape(NamedTuple):
-    """A rigid piece of what a viewer draws; lengths in m."""
+    """A rigid geometric shape for a viewer; lengths in m."""
 
     kind: Literal["sphere", "capsule", "cylinder", "box"]
     size: tuple[float, ...]  # [radius] | [radius, half length along z] (two kinds) | [half sizes]
-    body: int  # the row of `Scene.poses` it is fixed to; -1 stands still
+    body: int  # row of `Scene.poses` that moves it; -1: it stands still
     position: tuple[float, ...]  # [3] in that body
     rotation: tuple[float, ...]  # [4] in that body, a quaternion w x y z
     color: tuple[float, ...]  # [3] red, green, blue in [0, 1]
 
 
 class Scene(NamedTuple):
-    """What an episode looks like."""
+    """How a viewer draws an episode."""
 
     shapes: tuple[Shape, ...]
     poses: Callable[[EnvState], Array]  # [num_bodies, 7]  x y z in m, quaternion w x y z
-    goals: Callable[[EnvState, Task], Array]  # [num_goals, 4]  x y z and radius in m, of what solves the task
+    goals: Callable[[EnvState, Task], Array]  # [num_goals, 4]  x y z and radius in m, of each goal
     dt: float  # s from one step to the next
-    flat: bool  # all of it lies in the plane
+    flat: bool  # whether everything lies in the plane
 
 
 class TaskFamily(NamedTuple):
     """A family of Markov decision processes that differ in a task vector.
 
-    The task is an argument of every function and never hidden state; the observation never shows it.
-    An episode has exactly `horizon` steps: `rollout.advance` freezes one that ends early.
+    The task is an argument of every function, and no part of a state.  The observation does not contain it.
+    An episode has exactly `horizon` steps.  `rollout.advance` freezes the state of one that ends early.
     """
 
     name: str
     sample: Callable[[Key, Split], Task]
     reset: Callable[[Key, Task], EnvState]
-    step: Callable[[EnvState, Array, Task], EnvState]  # `reached` may be left as it was
-    controller: Callable[[EnvState, Task], Array] | None  # scripted, knows the goal
+    step: Callable[[EnvState, Array, Task], EnvState]  # may leave `reached` unchanged
+    controller: Callable[[EnvState, Task], Array] | None  # scripted; it sees the task
     # of observations [..., obs_size] -> [..., F]; "identity" and "xy", the position [..., 2], exist
     features: Mapping[str, Callable[[Array], Array]]
     obs_size: int
@@ -92,54 +92,56 @@ class TaskFamily(NamedTuple):
     horizon: int
     terminates: bool  # whether an episode can end before its horizon
     scene: Scene
-    is_task: Callable[[Task], Array] | None = None  # -> [] bool, for what shape and finiteness do not tell
-    bonus: Bonus | None = None  # what exploring it is worth, beside its reward
+    is_task: Callable[[Task], Array] | None = (
+        None  # -> [] bool: whether finite numbers [task_size] are a task
+    )
+    bonus: Bonus | None = None  # exploration bonus, added to the reward
 
 
 class Transition(NamedTuple):
-    """One step of an episode; an unroll stacks a leading [T] on every leaf."""
+    """One step of an episode; `unroll` stacks a leading [T] on every leaf."""
 
     obs: Array  # [obs_size]
     action: Array  # [action_size], or [] int32
     log_prob: Array  # []
     reward: Array  # []
     discount: Array  # []  0 where the episode ended early at this step, else 1
-    valid: Array  # []  1 while the episode was still running before this step, else 0
+    valid: Array  # []  1 if the episode had not ended before this step, else 0
     next_obs: Array  # [obs_size]
 
 
 class Bonus(NamedTuple):
-    """An exploration bonus, bound to its configuration and its family: a bundle of pure functions.
+    """An exploration bonus as pure functions, bound to its configuration and its family.
 
-    Steps are Transitions with leaves [..., leaf]: the episodes of an update [N, T], or replayed ones [B].
+    Steps are Transitions with leaves [..., leaf]: the episodes of an update [N, T], or replayed steps [B].
     """
 
-    weight: float  # factor of the bonus beside the family's reward
+    weight: float  # weight of the bonus relative to the reward of the family
     init: Callable[[Key], State]
-    # what taking these steps once more would be worth [...]; steps that do not count get any number
+    # the bonus [...] for taking these steps again; invalid steps may have any number
     reward: Callable[[State, Transition], Array]
-    # from new steps, each given once; a state of the same tree, shapes, dtypes and weak types
+    # updates from new steps, each passed once; keeps the tree, shapes, dtypes and weak types of the state
     learn: Callable[[Key, State, Transition], tuple[State, Metrics]]
 
 
 class AdaptState(NamedTuple):
-    """What the inner loop of one task moves, for every meta-learner alike."""
+    """The state that adapts to one task, the same for every meta-learner."""
 
     params: Params
-    # distributions.Gaussian of the latent, mean and log_std [L], or what a learner remembers; None without
+    # a distributions.Gaussian with mean and log_std [L], or a learner's own state; None without a latent
     latent: Any
 
 
 class Adaptation(NamedTuple):
-    """How one task went before any update and after each of K: means over the episodes of a step."""
+    """Results on one task before any update and after each of K updates, as means over episodes."""
 
     returned: Array  # [K + 1]  undiscounted
-    success: Array  # [K + 1]  share of episodes with the goal met at the last step
-    reached: Array  # [K + 1]  share of episodes with the goal met at any step
+    success: Array  # [K + 1]  share of episodes with the goal reached at the last step
+    reached: Array  # [K + 1]  share of episodes with the goal reached at any step
 
 
 class Distribution(Protocol):
-    """What a policy says of an action."""
+    """A policy's distribution of actions."""
 
     def sample(self, key: Key) -> Array:
         """A draw, [..., A] or [...] int32."""
@@ -152,55 +154,55 @@ class Distribution(Protocol):
 
 
 class SkillLibrary(NamedTuple):
-    """Frozen skills: `policy(params, obs, skill)` is the distribution of one skill's actions in one state."""
+    """Frozen skills: `policy(params, obs, skill)` is the distribution of a skill's action, given an obs."""
 
     policy: Callable[[Params, Array, Array], Distribution]
     params: Params
-    # what a controller chooses: one of Discrete(number of skills), or a vector, which the policy maps to
-    # those it was trained with
+    # the action space of skills: Discrete(number of skills), or vectors, which the policy projects to those
+    # that it was trained with
     skill: Action
-    examples: Array  # [M] int32, all of them, or [M, skill size], some: skills to measure and to look at
-    # params and observations [..., obs_size] -> [..., skill size], the mode of q(z|.): the skill that leads
-    # there, or stays there; None: skills cannot be told from one observation
+    examples: Array  # skills to diagnose: all of them [M] int32, or some vectors [M, skill size]
+    # params, observations [..., obs_size] -> [..., skill size], the mode of q(z|s): the skill that leads to s
+    # or stays there; None: q depends on more than one observation, or has no mode
     locate: Callable[[Params, Array], Array] | None = None
 
 
 class MetaLearner(NamedTuple):
-    """A learner of tasks, bound to its configuration and its family: a bundle of pure functions.
+    """A learner of tasks as pure functions, bound to its configuration and its family.
 
-    `step` returns a state of the same tree, shapes, dtypes and weak types as it was given.
+    `step` keeps the tree, shapes, dtypes and weak types of the state.
     """
 
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
-    steps_per_update: int  # steps of the family that one `step` takes
-    # to one task, in `adapt_steps` K updates of `episodes` N: what acted after the last one, and how it went
+    steps_per_update: int  # environment steps in one `step`
+    # adapts to one task by K = adapt_steps updates on N = episodes: the last state, and results [K + 1]
     adapt: Callable[[Key, State, Task, Evaluation], tuple[AdaptState, Adaptation]]
-    # draws what one episode's exploration needs; key, obs -> action, log pi(action).  Where no update is made
-    # of sampled actions, it takes `deterministic` besides
+    # key, adapted state -> the policy of one episode: key, obs -> action, log pi(action).  The key draws what
+    # stays constant in an episode, such as a latent.  Learners whose updates need no sampled actions also
+    # take `deterministic`
     behaviour: Callable[..., Callable[[Key, Array], tuple[Array, Array]]]
-    # a fresh state whose policy is the best of some skills, as `SkillLearner.fold` writes one of them;
-    # None: it does not start from skills
+    # a fresh state whose policy is the best skill, in the form of `SkillLearner.fold`; None: not supported
     start: Callable[[Key, State, SkillLibrary, Callable[[Array], Any]], State] | None = None
-    # how many of the N episodes between two updates are experience of one adaptation
+    # which of the N episodes between two updates an adaptation learns from
     learns_from: Literal["all", "one", "none"] = "all"
-    # what a user should know of a trained state, leaves [S, ...], before it adapts by a budget; "": nothing
+    # a message for the user on a trained state, leaves [S, ...], and a budget; "": no message
     note: Callable[[State, Evaluation], str] | None = None
 
 
 class SkillLearner(NamedTuple):
-    """A learner of skills, bound like a `MetaLearner`."""
+    """A learner of skills as pure functions, bound to its configuration and its family."""
 
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
     steps_per_update: int
-    freeze: Callable[[State], Params]  # what acting with the skills takes
+    freeze: Callable[[State], Params]  # the parameters that the skills' policy needs
     skills: Callable[[Params], SkillLibrary]
-    # of an episode's observations from the reset on [..., T + 1, obs_size]: log q(z|.) of the library's
-    # examples after every step [..., T, M]
+    # state, observations of episodes from the reset on [..., T + 1, obs_size] -> log q(z|.) [..., T, M] of
+    # the library's examples after every step
     discriminate: Callable[[State, Array], Array]
-    # frozen parameters and one skill -> {"policy", "observed"}: the same behaviour as a policy that sees
-    # the whole observation, normalised by `observed`, and nothing else; None: the skills have no such form
+    # frozen parameters, one skill -> {"policy", "observed"}: parameters of an equal policy whose only input
+    # is the observation, normalised by `observed`; None: the skills have no such form
     fold: Callable[[Params, Array], Any] | None = None
 
 

@@ -1,7 +1,7 @@
-"""Hierarchy by composition: families whose step is several steps of another family.
+"""Temporal abstraction by composition: one step of a family is several steps of another (Sutton et al. 1999).
 
-`lift` turns frozen skills into the action space, `repeat` holds a plain action; task, physics and reward stay
-those of the family underneath, so a learner of tasks never knows which of them it acts through.
+`lift` makes frozen skills the actions.  `repeat` repeats a plain action.  Tasks, dynamics and rewards stay
+those of the original family.  A learner of tasks needs no changes to act through either.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 
 
 def bonus(family: TaskFamily, made: Bonus) -> TaskFamily:
-    """The family with an exploration bonus that was made for it."""
+    """The family with an exploration bonus that is bound to it."""
     return family._replace(bonus=made)
 
 
 def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, stochastic: bool) -> TaskFamily:
-    """The family with skills for actions: one step runs the chosen skill for `steps_per_skill` steps.
+    """The family with skills as actions: one step runs the chosen skill for `steps_per_skill` steps.
 
-    Skills act by sampling (the maximum-entropy behaviour they were trained with) or, if not
-    `stochastic`, by their most likely action.  Skills that can be located add a feature "skill": the skill
-    [..., skill size] that leads to an observation.  Raises ValueError where steps_per_skill does not divide
-    the horizon.
+    Args:
+        family: the family in which the skills act.
+        library: frozen skills.  If they can be located, the new family has a feature "skill" [..., skill
+        size]:
+            the skill that leads to an observation.
+        steps_per_skill: environment steps in one decision.
+        stochastic: whether skills sample their actions, as in their training, or take the most likely ones.
+
+    Raises:
+        ValueError: `steps_per_skill` does not divide the horizon.
     """
 
     def act(key: Key, obs: Array, skill: Array) -> Array:
@@ -39,16 +45,20 @@ def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, sto
     features = dict(family.features)
     if library.locate is not None:
         features["skill"] = partial(library.locate, library.params)
-    return _hold(family, steps_per_skill, act)._replace(action=library.skill, features=features)
+    return _decide_every(family, steps_per_skill, act)._replace(action=library.skill, features=features)
 
 
 def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
-    """The family with each action held for `steps_per_action` steps."""
-    return _hold(family, steps_per_action, lambda key, obs, action: action)
+    """The family with each action repeated for `steps_per_action` steps.
+
+    Raises:
+        ValueError: `steps_per_action` does not divide the horizon.
+    """
+    return _decide_every(family, steps_per_action, lambda key, obs, action: action)
 
 
-def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
-    """One step decides, and `act(key, obs, decision)` carries it out for `steps` steps of the family."""
+def _decide_every(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
+    """The family with one decision every `steps` steps; `act(key, obs, decision)` gives their actions."""
     if family.horizon % steps:
         raise ValueError(
             f"a decision every {steps} steps does not divide the horizon of {family.name}, {family.horizon}"
@@ -60,7 +70,7 @@ def _hold(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Arr
     def reset(key: Key, task: Task) -> EnvState:
         reset_key, act_key = jax.random.split(key)
         inner = family.reset(reset_key, task)
-        # as plain numbers: a state holds arrays only
+        # as uint32: a state contains plain arrays only
         return wrap(inner, jax.random.key_data(act_key), jnp.int32(0), inner.reward)
 
     def step(state: EnvState, decision: Array, task: Task) -> EnvState:

@@ -1,4 +1,4 @@
-"""Episodes: one step that respects an early end, and the unroll of a whole episode."""
+"""Episodes: one step that handles an early end, and the unroll of a whole episode."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
 
 
-class Held(NamedTuple):
-    """An action that an episode holds from a step on, to its end."""
+class RepeatedAction(NamedTuple):
+    """An action that an episode repeats from step `start` to its end, in place of the policy's actions."""
 
-    start: Array  # []  the horizon or more: never
+    start: Array  # []  int32; the horizon or more: never
     action: Array  # [action_size], or [] int32
 
 
 def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> EnvState:
-    """One step of the family; an episode that has ended stays as it was and earns nothing."""
+    """One step of the family; after an early end the state stays the same and the reward is 0."""
     new = family.step(state, action, task)
     new = new._replace(reached=state.reached | new.reached | new.success, done=state.done | new.done)
     if not family.terminates:
@@ -34,15 +34,21 @@ def unroll(
     policy: Callable[..., tuple[Array, Array]],
     family: TaskFamily,
     task: Task,
-    held: Held | None = None,
+    repeated: RepeatedAction | None = None,
     commands: Any = None,
 ) -> tuple[Transition, EnvState]:
     """One episode of `task` under `policy(key, obs) -> (action, log_prob)`.
 
-    What is held takes the place of the policy's actions; `log_prob` stays that of the policy's own.
-    Commands, leaves [horizon, ...], are a third argument of the policy: at each step, that of the step.
+    Args:
+        key: draws the reset and the actions.
+        policy: key, obs -> action, log pi(action | obs).
+        family: gives the dynamics.
+        task: [task_size].
+        repeated: an action that replaces the policy's from a step on; `log_prob` stays that of the policy's.
+        commands: leaves [horizon, ...], or None; the entry of each step is a third argument of the policy.
 
-    Returns the transitions, leaves [horizon, ...], and the state after the last step.
+    Returns:
+        the transitions, leaves [horizon, ...], and the state after the last step.
     """
     reset_key, policy_key = jax.random.split(key)
 
@@ -50,8 +56,8 @@ def unroll(
         t, command = now
         given = () if commands is None else (command,)
         action, log_prob = policy(jax.random.fold_in(policy_key, t), state.obs, *given)
-        if held is not None:
-            action = jnp.where(t >= held.start, held.action, action)
+        if repeated is not None:
+            action = jnp.where(t >= repeated.start, repeated.action, action)
         new = advance(family, state, action, task)
         transition = Transition(
             obs=state.obs,
@@ -69,8 +75,8 @@ def unroll(
     return transitions, final
 
 
-def outcome(reward: Array, final: EnvState) -> Adaptation:
-    """How episodes went, rewards [N, T] and last states [N]: means []."""
+def episode_means(reward: Array, final: EnvState) -> Adaptation:
+    """Means [] over N episodes, of rewards [N, T] and last states [N]."""
     return Adaptation(
         reward.sum(axis=1).mean(),
         final.success.astype(jnp.float32).mean(),

@@ -1,1 +1,1 @@
-"""How good it is: numbers alone, without disk or screen."""
+"""Evaluation: numbers only, without files or output."""

@@ -1,4 +1,4 @@
-"""How good it is: adaptation curves on held-out tasks, reference lines, and what a set of skills does."""
+"""Adaptation curves on test tasks, and reference returns."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
 CALIBRATION_TASKS = 40  # of the training split
-LEAST_GAIN = 0.2  # of the way from doing nothing to knowing the goal: more than what actions cost
-TASKS_AT_ONCE = 64  # on each device; bounds memory, whatever the number of tasks
+LEAST_GAIN = 0.2  # share of the difference from flat to feasible; larger than differences of action costs
+TASKS_AT_ONCE = 64  # tasks in parallel on each device; bounds memory
 
 
 def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
-    """What doing nothing and what a scripted controller that knows the goal achieve on the tasks.
+    """Returns of doing nothing ("flat") and of a scripted controller that sees the task ("feasible").
 
-    Nothing is an action of zeros, or action 0 where actions are discrete.  Returns are undiscounted means
+    Doing nothing is an action of zeros, or action 0 if actions are discrete.  Returns are undiscounted means
     over tasks and resets.
 
     Args:
-        family: a plain one, neither lifted nor held.
+        family: a family without temporal abstraction.
         tasks: [num_tasks, task_size].
 
     Returns:
-        "flat" and "feasible", the returns, with `_success` and `_reached` the rates; of each task under
-        "per_task".  Without a controller, all that is feasible is None.
+        "flat" and "feasible", the mean returns; the same names with `_success` and `_reached`, the rates;
+        under "per_task", the returns of each task.  Without a controller the feasible values are None.
     """
     controller = family.controller
     continuous = isinstance(family.action, Continuous)
@@ -56,7 +56,7 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
         final, rewards = jax.lax.scan(step, family.reset(key, task), None, family.horizon)
         return rewards.sum(), jnp.float32(final.success), jnp.float32(final.reached)
 
-    # both lines in one program: an effort of 0 does nothing
+    # one program for both lines: effort 0 makes the action 0
     efforts = jnp.array([0.0, 1.0] if controller else [0.0])
 
     @jax.jit
@@ -79,14 +79,14 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
 
 
 def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
-    """The budget with the gain that counts as a find, where it says none.
+    """The budget with a `least_gain`, if its rule needs one and it has none.
 
-    That is a share of the mean way from doing nothing to the scripted controller, on training tasks: it has
-    the units of the return, and is the same for all that learn on a family.  Without a controller it is 0.
+    The gain is `LEAST_GAIN` of the mean difference from flat to feasible return, over training tasks.  It has
+    the unit of a return, and does not depend on the learner.  Without a controller `least_gain` stays None.
 
     Args:
-        budget: how to adapt.
-        family: a plain one, with the reward that is adapted to.
+        budget: settings of the adaptation.
+        family: a family without temporal abstraction, with the reward of the adaptation.
     """
     if budget.rule == "gradient" or budget.least_gain is not None or family.controller is None:
         return budget
@@ -103,15 +103,18 @@ def adaptation_curves(
     tasks: Array,
     budget: Evaluation,
 ) -> Adaptation:
-    """Adapt every seed's meta-parameters to every task, leaves numpy [seed, task, ...].
+    """Adapt every seed's meta-parameters to every task.
 
     Args:
-        key: [S] one per seed.
-        make_learner: the learner over given skill parameters.
+        key: [S], one for each seed.
+        make_learner: skill parameters -> learner.
         state: leaves [S, ...].
         skills: parameters of the skills, leaves [S, ...], or None.
         tasks: [num_tasks, task_size].
-        budget: updates, episodes, and how they are used.
+        budget: number of updates and episodes, and settings of the updates.
+
+    Returns:
+        numpy arrays [seed, task, adapt_steps + 1].
     """
 
     def one_task(trained: tuple[State, Params], key: Key, task: Task) -> Adaptation:
@@ -126,9 +129,13 @@ def adaptation_curves(
 
 
 def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:
-    """The part of an evaluation document that tells how the tasks went, as plain lists.
+    """The part of an evaluation document with the results, as plain lists.
 
-    The fraction is None where there is no feasible line, or no way up to it.
+    "fraction" is None without a feasible line, or if it is not certainly above the flat line.
+
+    Args:
+        curves: arrays [seed, task, adapt_steps + 1].
+        lines: as `reference_lines` returns them.
     """
     per_task = lines["per_task"]
     feasible = per_task["feasible"]

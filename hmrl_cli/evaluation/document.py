@@ -1,4 +1,4 @@
-"""Evaluation documents as their readers rely on them, of this version, of earlier ones and of later ones."""
+"""The schema of evaluation documents, for readers of documents of any version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PerTask = list[list[Curve]]  # [seed][task][step]
 
 
 class _Part(pydantic.BaseModel):
-    """A part of a document; keys that a later version adds are left alone."""
+    """A part of a document; unknown keys, as of a later version, are ignored."""
 
     model_config = pydantic.ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -42,7 +42,7 @@ class _Rate(_Part):
 
 
 class _Fraction(_Part):
-    """Earlier versions have no mean, but an interquartile mean that pairs nothing."""
+    """Documents of earlier versions have an interquartile mean in place of the mean."""
 
     mean: Curve | None = None
     low: Curve | None = None
@@ -103,16 +103,16 @@ class _Evaluation(_Part):
 
 
 def _is_shaped(value: Any, sizes: list[int]) -> bool:
-    """Whether nested lists have these lengths; the innermost hold numbers."""
+    """Whether nested lists have these lengths."""
     size, *inner = sizes
     return len(value) == size and (not inner or all(_is_shaped(one, inner) for one in value))
 
 
 def read(file: Path) -> dict[str, Any]:
-    """An evaluation document; what an earlier version does not tell is None.
+    """An evaluation document; values that an earlier version lacks are None.
 
     Raises:
-        InputError: names the file, and the first key that is not what it must be.
+        InputError: the file is no evaluation document; the message names the first wrong key.
     """
     try:
         document = _Evaluation.model_validate_json(read_bytes(file))
@@ -122,10 +122,10 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _complaint(error: pydantic.ValidationError) -> str:
-    """The first thing that is wrong."""
+    """A message on the first error."""
     detail = error.errors(include_url=False)[0]
     message = detail["msg"].removeprefix("Value error, ")
-    if not detail["loc"]:  # no JSON, or parts that do not fit one another
+    if not detail["loc"]:  # invalid JSON, or inconsistent parts
         return message
     where = ".".join(map(str, detail["loc"]))
     if detail["type"] == "missing":

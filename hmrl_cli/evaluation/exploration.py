@@ -1,4 +1,4 @@
-"""How a meta-learner explores before any update."""
+"""Diagnostics of a meta-learner's exploration before any update."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 def explored(
     key: Key, learner: MetaLearner, family: TaskFamily, state: State, task: Task, *, draws: int, episodes: int
 ) -> tuple[dict[str, Array], Array]:
-    """How a meta-learner explores before any update: with structure, where its draws decide where it goes.
+    """How much of a meta-learner's exploration before any update depends on its draws, such as latents.
+
+    Exploration is structured if the draw determines where an episode ends.
 
     Args:
-        key: of one seed.
-        learner: over that family.
-        family: as the learner meets it.
-        state: of the learner.
-        task: any; the reward is not looked at.
-        draws: M, of what one episode's exploration needs, such as a latent.
-        episodes: N with each of them.
+        key: key of one seed.
+        learner: a learner on the family.
+        family: the family that the learner acts in, plain or lifted.
+        state: training state of the learner.
+        task: any task; rewards have no effect.
+        draws: M, number of draws.
+        episodes: N, episodes with each draw.
 
     Returns:
-        numbers, and paths [M, N, T + 1, 2].  `end_spread` is the root mean square distance of ends from their
-        centre; `share_of_draws` the share of its square that lies between draws (the intraclass correlation
-        of a one-way analysis of variance: near 0 where draws do not matter, 1 where they decide).
+        numbers, and paths [M, N, T + 1, 2].  `end_spread` is the root mean square distance of end points from
+        their centre.  `share_of_draws` is the share of its square that lies between draws.  That share is the
+        intraclass correlation of a one-way analysis of variance: 0 if draws have no effect, 1 if they
+        determine the end point.
     """
     adapt_key, draw_key, run_key = jax.random.split(key, 3)
     start, _ = learner.adapt(adapt_key, state, task, Evaluation(adapt_steps=0, episodes=1))

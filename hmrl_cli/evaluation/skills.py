@@ -1,4 +1,4 @@
-"""What a set of skills does."""
+"""Diagnostics of a set of skills."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hmrl_cli.types import (
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, State, Task
 
-NEAR = 0.15  # distance of a place from a skill, in skill units, below which the skill is there
+NEAR = 0.15  # distance in skill units within which an episode is at the place of its skill
 
 
 class SkillEpisodes(NamedTuple):
-    """Episodes of a library's examples: M skills, N episodes of each."""
+    """N episodes of each of the M examples of a library."""
 
     obs: Array  # [M, N, T + 1, obs_size]  from the reset on
     log_prob: Array  # [M, N, T]  of sampled actions
@@ -39,7 +39,16 @@ def run_skills(
     num_episodes: int,
     deterministic: bool = False,
 ) -> SkillEpisodes:
-    """Run every example of a library, by sampled actions or by the most likely ones."""
+    """N episodes of every example of a library.
+
+    Args:
+        key: draws resets and actions.
+        family: gives the dynamics.
+        library: frozen skills.
+        task: [task_size].
+        num_episodes: N.
+        deterministic: whether skills take their most likely action, or sample.
+    """
 
     def episode(key: Key, skill: Array) -> SkillEpisodes:
         reset_key, act_key = jax.random.split(key)
@@ -49,13 +58,13 @@ def run_skills(
             pi = library.policy(library.params, state.obs, skill)
             action, log_prob = take(pi, jax.random.fold_in(act_key, t), deterministic=deterministic)
             new = advance(family, state, action, task)
-            shot = frame(family, new, task)
-            return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done, shot)
+            new_frame = frame(family, new, task)
+            return new, SkillEpisodes(new.obs, log_prob, 1.0 - state.done, new_frame)
 
         _, steps = jax.lax.scan(step, start, jnp.arange(family.horizon))
         first, rest = (start.obs, frame(family, start, task)), (steps.obs, steps.frames)
-        obs, shots = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
-        return steps._replace(obs=obs, frames=shots)
+        obs, frames = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
+        return steps._replace(obs=obs, frames=frames)
 
     keys = jax.random.split(key, (len(library.examples), num_episodes))
     return jax.vmap(jax.vmap(episode, in_axes=(0, None)))(keys, library.examples)
@@ -71,23 +80,26 @@ def skill_diagnostics(
     num_episodes: int,
     deterministic: bool = False,
 ) -> tuple[dict[str, Array], Array, Frames]:
-    """What the skills of one seed do, for the M examples of the library.
+    """Diagnostics of one seed's skills, for the M examples of the library.
+
+    The discriminator q(z|x) sees x after every step.  By algorithm, x is the state, the last few states, the
+    first and the current state, or the last two states.
 
     Returns:
         numbers, paths [M, N, T + 1, 2], and frames of each skill's first episode, leaves [M, T + 1, ...].
 
-    The numbers:
+    The numbers are [], or [M] where they are per skill:
 
-    * accuracy: how often the discriminator names the skill, from what it sees after a step: the state, or as
-      its algorithm says the last few, the first and this one, or the last two;
-    * mutual_information: E[log q(z|.) - log p(z)] in nats, p(z) even over the examples, a lower bound of what
-      that tells of Z (Barber & Agakov 2003): I(S;Z) where it is the state;
-    * effective_skills: exp of the entropy of the discriminator's mean answer, at most M;
-    * displacement: distance from start to end, per skill; direction: of its mean end, in radians;
-    * end_spread: scatter of one skill's ends about their centre, to be small against the displacement;
-    * coverage: distinct cells of 0.25 length units that all skills visit;
-    * action_entropy: H[A|S,Z] in nats, differential where actions are continuous; of what the policy draws,
-      which a family clips, so that it may exceed log 2 per dimension.
+    * accuracy: share of steps at which the skill maximises q; accuracy_per_skill [M] likewise.
+    * mutual_information: E[log q(z|x) - log p(z)] in nats, with p(z) uniform over the examples.  It is a
+    lower
+      bound of I(X;Z) (Barber & Agakov 2003).
+    * effective_skills: exp of the entropy of the mean of q over steps, at most M.
+    * displacement [M]: mean distance from start to end.  direction [M]: that of the mean end, in radians.
+    * end_spread [M]: mean distance of a skill's ends from their centre.
+    * coverage: number of cells of 0.25 by 0.25 length units that all skills together visit.
+    * action_entropy: H[A|S,Z] in nats, differential if actions are continuous.  It is the entropy before the
+      family clips actions, so it may exceed log 2 per dimension.
 
     Skills that can be located also have the numbers of `arrivals`, and `place`: the skills [M, skill size].
     """
@@ -95,9 +107,9 @@ def skill_diagnostics(
     obs, log_prob, valid, frames = run_skills(key, family, library, task, num_episodes, deterministic)
     count = valid.sum()
     log_q = learner.discriminate(state, obs)  # [M, N, T, M]
-    own = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
-    right = jnp.stack([log_q[z].argmax(axis=-1) == z for z in range(len(log_q))])
-    mean_answer = jnp.sum(jnp.exp(log_q) * valid[..., None], axis=(0, 1, 2)) / count
+    log_q_of_skill = jnp.stack([log_q[z, ..., z] for z in range(len(log_q))])
+    correct = jnp.stack([log_q[z].argmax(axis=-1) == z for z in range(len(log_q))])
+    mean_q = jnp.sum(jnp.exp(log_q) * valid[..., None], axis=(0, 1, 2)) / count
     paths = family.features["xy"](obs)
     ends = paths[:, :, -1] - paths[:, :, 0]
     centres = ends.mean(axis=1)
@@ -106,10 +118,10 @@ def skill_diagnostics(
         of_places = {"place": jnp.asarray(library.examples)} | arrivals(library, obs, valid)
     return (
         {
-            "accuracy": jnp.sum(right * valid) / count,
-            "accuracy_per_skill": jnp.sum(right * valid, axis=(1, 2)) / valid.sum(axis=(1, 2)),
-            "mutual_information": lower_bound(own, -jnp.log(len(log_q)), valid),
-            "effective_skills": jnp.exp(-jnp.sum(mean_answer * jnp.log(mean_answer + 1e-20))),
+            "accuracy": jnp.sum(correct * valid) / count,
+            "accuracy_per_skill": jnp.sum(correct * valid, axis=(1, 2)) / valid.sum(axis=(1, 2)),
+            "mutual_information": lower_bound(log_q_of_skill, -jnp.log(len(log_q)), valid),
+            "effective_skills": jnp.exp(-jnp.sum(mean_q * jnp.log(mean_q + 1e-20))),
             "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
             "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),
             "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
@@ -123,20 +135,20 @@ def skill_diagnostics(
 
 
 def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array]:
-    """How skills that are places get there, per skill [M].
+    """How reliably and how fast skills that are places get there, per skill [M].
 
-    An episode is at its place after a step that counts and leads within `NEAR` of the skill.
+    An episode is at its place after a valid step if the located skill is within `NEAR` of its own.
 
     Args:
         library: skills that can be located.
-        obs: of N episodes of each of its M examples, from the reset on [M, N, T + 1, obs_size].
-        valid: [M, N, T] 0 after an early end.
+        obs: observations of N episodes of each of its M examples, from the reset on [M, N, T + 1, obs_size].
+        valid: [M, N, T], 0 after an early end.
 
     Returns:
-        arrived: share of episodes at their place after the last step.  An early end is no arrival.
-        time_to_arrive: mean steps until an episode is first at its place, of episodes that get there; the
-        horizon if none does.
-        stays: share of the steps after that step which are at the place; 0 if there are none.
+        arrived: share of episodes at their place after the last step; episodes that end early count as 0.
+        time_to_arrive: mean number of steps until an episode is first at its place, over episodes that get
+            there; the horizon if none does.
+        stays: share of steps after the arrival at which the episode is at its place; 0 without such steps.
     """
     assert library.locate is not None
     examples = jnp.asarray(library.examples)[:, None, None]
@@ -155,6 +167,6 @@ def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array
 
 
 def _distinct_cells(places: Array, size: float) -> Array:
-    """How many cells of a square grid the places [M, 2] fall into."""
+    """Number [] of cells of a square grid that contain a position of [M, 2]."""
     cells = jnp.clip(jnp.floor(places / size), -500, 499).astype(jnp.int32) + 500
     return jnp.zeros(1000 * 1000, jnp.bool_).at[cells[:, 0] * 1000 + cells[:, 1]].set(True).sum()

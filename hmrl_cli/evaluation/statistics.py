@@ -7,11 +7,11 @@ from typing import Any
 
 from hmrl_cli.lazy import np
 
-DRAWS = 10_000  # of a bootstrap of means, which is cheap
+DRAWS = 10_000  # bootstrap draws of a mean, which are cheap
 
 
 def interquartile_mean(scores: Any, axes: tuple[int, ...] | None = None) -> Any:
-    """Mean of the middle half over `axes` (all by default), a quarter trimmed at either end."""
+    """Mean of the middle half of scores over `axes` (default: all); a quarter is trimmed at either end."""
     from scipy.stats import trim_mean
 
     scores = np.asarray(scores)
@@ -25,8 +25,14 @@ def bootstrap_interval(
 ) -> tuple[Any, Any]:
     """Percentile interval of a statistic, resampling seeds and tasks.
 
-    Tasks are shared by all seeds, so both are drawn with replacement: rows and columns of
-    scores [seed, task, ...].  With one seed the interval speaks of tasks alone.
+    All seeds share the tasks.  So rows and columns of scores [seed, task, ...] are drawn with replacement,
+    independently.  With one seed the interval reflects only the variation of tasks.
+
+    Args:
+        scores: [seed, task, ...].
+        statistic: values, axes -> their statistic over these axes.
+        level: coverage of the interval.
+        draws: number of bootstrap draws.
 
     Returns:
         low and high, each [...].
@@ -36,7 +42,7 @@ def bootstrap_interval(
     num_seeds, num_tasks = scores.shape[:2]
     seeds = rng.integers(num_seeds, size=(draws, num_seeds, 1))
     tasks = rng.integers(num_tasks, size=(draws, 1, num_tasks))
-    # one step at a time: draws x seeds x tasks numbers are enough to hold
+    # one step at a time: an array of draws x seeds x tasks is large enough
     flat = scores.reshape(num_seeds, num_tasks, -1)
     values = [statistic(flat[..., i][seeds, tasks], (1, 2)) for i in range(flat.shape[-1])]
     tail = 100 * (1 - level) / 2
@@ -45,16 +51,25 @@ def bootstrap_interval(
 
 
 def wilson_interval(rate: Any, count: int, z: float = 1.96) -> tuple[Any, Any]:
-    """Score interval of a rate seen in `count` trials (Wilson 1927), sound at rates of 0 and 1 too."""
+    """Score interval of a rate observed in `count` trials (Wilson 1927); valid also at rates of 0 and 1.
+
+    Args:
+        rate: observed rates in [0, 1].
+        count: number of trials.
+        z: normal quantile; 1.96 gives 95 %.
+
+    Returns:
+        low and high, with the shape of `rate`.
+    """
     centre = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     spread = z / (1 + z**2 / count) * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     return np.maximum(centre - spread, 0.0), np.minimum(centre + spread, 1.0)
 
 
 def score_summary(scores: Any) -> dict[str, Any]:
-    """Interquartile mean of scores [seed, task, step] and its interval, as lists over steps; the mean beside.
+    """Interquartile mean of scores [seed, task, step], its 95 % interval and the mean, as lists over steps.
 
-    The mean is there to be compared with published means.
+    The mean allows comparison with published means.
     """
     low, high = bootstrap_interval(scores)
     return {
@@ -66,11 +81,11 @@ def score_summary(scores: Any) -> dict[str, Any]:
 
 
 def rate_summary(rates: Any) -> dict[str, Any]:
-    """Mean of success rates [seed, task, step] and its interval, as lists over steps; the iqm beside them.
+    """Mean of success rates [seed, task, step] with its 95 % interval, and the iqm, as lists over steps.
 
-    The interquartile mean of nearly binary scores hides a quarter of successes, so the interval is that of
-    the mean: the wider of the bootstrap, which knows that seeds and tasks differ, and Wilson's over
-    (seed, task), which knows that no success in n trials does not prove a rate of 0.
+    The interval is of the mean, because the interquartile mean of nearly binary scores ignores up to a
+    quarter of successes.  It covers two intervals.  The bootstrap reflects the variation of seeds and tasks.
+    Wilson's interval over (seed, task) has a positive width even if all trials fail or all succeed.
     """
     rates = np.asarray(rates)
     middle = rates.mean(axis=(0, 1))
@@ -85,7 +100,7 @@ def rate_summary(rates: Any) -> dict[str, Any]:
 
 
 def _weights(count: int, draws: int, stream: int) -> Any:
-    """How much each of `count` counts in draws with replacement [draws, count]; rows sum to 1."""
+    """Weights [draws, count] of `count` items drawn with replacement; rows sum to 1."""
     rng = np.random.default_rng((0, stream))
     return rng.multinomial(count, np.full(count, 1 / count), size=draws) / count
 
@@ -96,19 +111,19 @@ def _drawn_means(scores: Any, seeds: Any, tasks: Any) -> Any:
 
 
 def _interval(values: Any) -> tuple[float, float]:
-    """The percentiles that hold 95 % of the values [draws] between them."""
+    """The 2.5 and 97.5 % percentiles of values [draws]."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] | None:
-    """How much of the way from the flat to the feasible return was gone, as lists over steps.
+    """Returns as fractions of the gap between flat and feasible return, as lists over steps.
 
     Every return is paired with the lines of its own task, so that tasks may differ in difficulty.  The mean
-    is the paired ratio of means, sum(R - flat) / sum(feasible - flat): the fractions of tasks, each weighted
-    by its gap.  A task of hardly any gap, whose own fraction may be anything, hardly counts in it.  A draw
-    of the interval takes a task's lines along with its returns.  The interquartile mean beside it is of the
-    fractions of tasks whose gap is at least a tenth of the mean gap.  It hides a quarter of failures.
+    is the ratio sum(R - flat) / sum(feasible - flat).  It equals the mean fraction of tasks, weighted by
+    their gaps.  So a task with a small gap has little weight.  A bootstrap draw takes a task's lines with its
+    returns.  The interquartile mean is that of the fractions of tasks whose gap is at least a tenth of the
+    mean gap.  It ignores up to a quarter of failures.
 
     Args:
         returned: [seed, task, step].
@@ -116,8 +131,7 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
         feasible: [task].
 
     Returns:
-        "mean", "low", "high", "iqm"; None where the mean gap is not above 0 for certain, by its own 95 %
-        interval.
+        "mean", "low", "high", "iqm"; None if the 95 % interval of the mean gap includes 0.
     """
     returned, flat = np.asarray(returned), np.asarray(flat)
     gained, gaps = returned - flat[:, None], np.asarray(feasible) - flat
@@ -126,12 +140,12 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
     gap_of_draws = _drawn_means(gap, *weights)
     if _interval(gap_of_draws)[0] <= 0:
         return None
-    there = gap_of_draws > 0
+    positive = gap_of_draws > 0
     middle = gained.mean(axis=(0, 1)) / gap.mean()
-    # of what is beside the mean, so that nothing is there but noise where all tasks have one fraction
-    beside = np.moveaxis(gained - middle * gap[..., None], 2, 0)
+    # residuals from the mean fraction: with equal fractions of all tasks the interval has only noise
+    residuals = np.moveaxis(gained - middle * gap[..., None], 2, 0)
     low, high = np.transpose(
-        [_interval(_drawn_means(step, *weights)[there] / gap_of_draws[there]) for step in beside]
+        [_interval(_drawn_means(step, *weights)[positive] / gap_of_draws[positive]) for step in residuals]
     )
     wide = gaps >= 0.1 * gaps.mean()
     return {
@@ -143,10 +157,14 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
 
 
 def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
-    """Mean of ours [seed, task] minus theirs on the same tasks, and its interval: "mean", "low", "high".
+    """Mean of ours minus theirs on the same tasks, with its 95 % interval: "mean", "low", "high".
 
-    A draw takes the same tasks of both.  Where row i of both stands on the same skills, it takes the same
-    rows too; otherwise each has its own.
+    A bootstrap draw takes the same tasks of both.
+
+    Args:
+        ours: scores [seed, task].
+        theirs: scores [seed, task] on the same tasks.
+        seeds_paired: whether row i of both uses the same skills.  Then a draw takes the same rows of both.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     tasks = _weights(ours.shape[1], DRAWS, stream=1)
@@ -157,10 +175,10 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
 
 
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
-    """The paired difference of rates [seed, task].
+    """The paired difference of rates [seed, task], as `paired_difference` returns it.
 
-    Where both may be 0, or both 1, by Wilson's interval of such a rate, it reaches as far to either side: a
-    bootstrap of hardly any success takes two arms for equal for certain.
+    A bootstrap of rates near 0, or near 1, gives an interval that is too narrow.  If both rates are within
+    Wilson's interval of 0, or both within that of 1, the interval has at least that width on either side.
     """
     found = paired_difference(ours, theirs, seeds_paired=seeds_paired)
     rates = [float(np.mean(x)) for x in (ours, theirs)]

@@ -1,4 +1,4 @@
-"""The tasks that something is evaluated on."""
+"""The tasks of an evaluation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def sample_tasks(family: TaskFamily, split: Split, num_tasks: int, seed: int = 0) -> Array:
-    """The tasks of a split [num_tasks, task_size]: the same for every run, other ones for another seed."""
+    """Tasks of a split [num_tasks, task_size]; equal for every run with the same `seed`."""
     key = jax.random.fold_in(root_key(seed), zlib.crc32(split.encode()))
     return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
 
 
 def tasks_digest(tasks: Array) -> str:
-    """sha256 of the tasks' bytes: two evaluations with equal digests met the same tasks."""
+    """sha256 of the tasks' bytes; evaluations with equal digests used the same tasks."""
     return hashlib.sha256(np.asarray(tasks, np.float32).tobytes()).hexdigest()

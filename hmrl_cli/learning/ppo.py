@@ -1,8 +1,9 @@
 """Proximal policy optimisation on whole episodes (Schulman et al. 2017, 1707.06347).
 
 The critic sees the time.  The value after the last step of an episode is 0, without a bootstrap beyond the
-horizon.  A reward may be a vector with one weight (`price`) for each component.  The critic then predicts the
-components separately (successor features, Barreto et al. 2017).  The policy maximises their weighted sum.
+horizon.  A reward may be a vector with one weight (`reward_weights`) for each component.  The critic then
+predicts the components separately (successor features, Barreto et al. 2017).  The policy maximises their
+weighted sum.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Batch(NamedTuple):
     action: Array  # [N, T, action_size], or [N, T] int32
     log_prob: Array  # [N, T]  under the policy that took the action
     reward: Array  # [N, T, C]
-    price: Array  # [N, C]  weight of each component of the reward, in the episode
+    reward_weights: Array  # [N, C]  weight of each component of the reward, in the episode
     discount: Array  # [N, T]  0 where the episode ended early, else 1
     valid: Array  # [N, T]  1 where the step counts
 
@@ -154,7 +155,9 @@ class PPO(NamedTuple):
 
         of_episode = jax.vmap(of_component, in_axes=(-1, None, -1), out_axes=-1)
         components = jax.vmap(of_episode)(reward, discount, value)
-        advantage, earned = (jnp.sum(x * batch.price[:, None], axis=-1) for x in (components, reward))
+        advantage, earned = (
+            jnp.sum(x * batch.reward_weights[:, None], axis=-1) for x in (components, reward)
+        )
         return Sample(
             batch.obs,
             batch.critic_obs,

@@ -1,7 +1,7 @@
-"""Outer steps by gradient, with a clipped loss: ProMP's in place of a trust region (Rothfuss et al. 2019).
+"""The outer step of ProMP: Adam on a clipped loss, in place of a trust region (Rothfuss et al. 2019).
 
-A few passes of Adam over one batch of episodes (1810.06784, algorithm 1).  What is clipped, and what keeps
-the policies that collected for an inner update in place, is in the loss.
+Adam takes several gradient steps on one batch of episodes (1810.06784, algorithm 1).  The caller's loss
+contains the clipping and the KL penalty on the policies before each inner update.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
 
 class Config(Strict):
-    """Settings of the steps."""
+    """Settings of the gradient steps."""
 
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of Adam, at the start")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="learning rate of Adam at the start")
     target_kl: float | None = Field(
         None,
         gt=0,
-        description="mean KL before an update's last step, which the learning rate adapts to; none: it stays",
+        description="nats of KL before the last step that the learning rate adapts to; none: a constant rate",
     )
     epochs: int = Field(5, gt=0, le=1000, description="gradient steps on each batch of episodes")
-    clip: float = Field(0.3, gt=0, lt=1, description="how far pi(a|s) may move, as a ratio")
-    kl_weight: float = Field(5e-4, ge=0, description="on the divergence before each inner update")
+    clip: float = Field(
+        0.3, gt=0, lt=1, description="epsilon: the ratio of new to old pi(a|s) is clipped to 1 +- epsilon"
+    )
+    kl_weight: float = Field(5e-4, ge=0, description="weight of the KL divergence before each inner update")
 
     @model_validator(mode="after")
     def _moves_before_its_last_step(self) -> Self:
@@ -38,24 +40,24 @@ class Config(Strict):
         return self
 
     def unused(self) -> dict[str, str]:
-        """The first step starts where the policy is: its ratios are 1, which nothing clips or holds back."""
+        """A single gradient step has ratios of 1, so clipping and the KL penalty have no effect."""
         return dict.fromkeys(("clip", "kl_weight"), "there is 1 step") if self.epochs == 1 else {}
 
 
 class State(NamedTuple):
-    """What the steps carry on."""
+    """State of the optimizer between outer steps."""
 
     adam: Any
     learning_rate: Array  # []
 
 
 class Info(NamedTuple):
-    """What the steps did."""
+    """Metrics of the gradient steps on one batch."""
 
-    loss: Array  # []  before them
-    improvement: Array  # []  loss before minus loss before the last of them
-    divergence: Array  # []  before the last of them, mean KL in nats
-    outer_learning_rate: Array  # []  of the next ones
+    loss: Array  # []  before the first step
+    improvement: Array  # []  loss before the first step minus loss before the last
+    divergence: Array  # []  mean KL in nats before the last step
+    outer_learning_rate: Array  # []  of the next batch
 
 
 def init(params: Params, config: Config) -> State:
@@ -69,16 +71,16 @@ def step(
     problem: Problem,
     config: Config,
 ) -> tuple[Params, State, Info]:
-    """Lower `loss(params, outputs(params))` by `config.epochs` gradient steps.
+    """Minimise `loss(params, outputs(params))` by `config.epochs` gradient steps.
 
     Args:
         params: pytree of parameters.
-        state: of the steps before.
-        problem: what is to be lowered.
-        config: how often, and how far.
+        state: moments and learning rate after the last batch.
+        problem: loss, divergence and mean over devices.
+        config: settings of the steps.
 
     Returns:
-        the new parameters, the new state and what happened.
+        the new parameters, the new state and metrics.
     """
     adam = optax.scale_by_adam()
     old = problem.outputs(params)
@@ -91,7 +93,7 @@ def step(
         params, moments = carry
         now, slope = problem.mean(jax.value_and_grad(of_params, has_aux=True)(params))
         updates, moments = adam.update(slope, moments)
-        # what the loss does not depend on, such as latents of tasks that were not met, has no momentum either
+        # without a gradient there is no momentum either: latents of tasks outside the batch stay the same
         updates = jax.tree.map(lambda update, x: jnp.where(x == 0, 0.0, update), updates, slope)
         return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), now
 

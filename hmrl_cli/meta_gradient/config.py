@@ -19,41 +19,45 @@ class Config(AlgorithmConfig):
     inner_loop: ClassVar[bool] = True
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")
     tasks_at_once: int = Field(
-        0, ge=0, le=10_000, description="tasks whose activations are held, to save memory; 0: all"
+        0, ge=0, le=10_000, description="tasks whose activations are in memory at one time; 0: all"
     )
     episodes_per_task: int = Field(20, gt=1, le=10_000, description="episodes per task and phase")
     num_train_tasks: int = Field(
-        0, ge=0, le=1_000_000, description="size of a fixed table of training tasks; 0 draws new ones always"
+        0, ge=0, le=1_000_000, description="number of fixed training tasks; 0: new tasks in every update"
     )
     inner_steps: int = Field(1, gt=0, le=100, description="inner updates while training")
     inner_surrogate: Surrogate = Field(
-        "log_prob", description="what an inner step of the policy ascends: A log pi, or ProMP's A pi / pi_old"
+        "log_prob", description="objective of the inner step: A log pi, or ProMP's A pi / pi_old"
     )
     step_decay: float = Field(
         1.0, gt=0, le=1, description="factor on the step size after each inner update from `step_hold` on"
     )
-    step_hold: int = Field(1, gt=0, le=10_000, description="inner updates that take the whole step size")
-    step_floor: float = Field(0.0, ge=0, le=1, description="share of the step size that every update takes")
+    step_hold: int = Field(1, gt=0, le=10_000, description="inner updates with the full step size")
+    step_floor: float = Field(0.0, ge=0, le=1, description="least share of the step size")
     scale_by_reward: bool = Field(
-        False, description="whether inner steps are in proportion to the size of the mean reward of a step"
+        False, description="whether inner step sizes are multiplied by |mean reward of a step|"
     )
-    first_order: bool = Field(False, description="no derivative through the inner direction")
+    first_order: bool = Field(False, description="whether the outer gradient ignores second derivatives")
     learn_step_size: bool = Field(
-        False, description="whether the outer step moves the step sizes, one for each array and inner update"
+        False, description="whether the outer step learns step sizes, one for each array and inner update"
     )
     outer_loss: Literal["last", "all"] = Field(
-        "last", description="on the episodes after the last inner update, or after each of them"
+        "last", description="episodes of the outer loss: after the last inner update, or after each"
     )
-    outer: Literal["trust_region", "clipped"] = Field("trust_region", description="the outer step")
-    trust_region: TrustRegionConfig = Field(TrustRegionConfig(), description="TRPO's step")
-    clipped: ClippedConfig = Field(ClippedConfig(), description="ProMP's steps")
+    outer: Literal["trust_region", "clipped"] = Field(
+        "trust_region", description="kind of outer step: TRPO's, or ProMP's"
+    )
+    trust_region: TrustRegionConfig = Field(TrustRegionConfig(), description="settings of TRPO's step")
+    clipped: ClippedConfig = Field(ClippedConfig(), description="settings of ProMP's steps")
     hidden: networks.Hidden = Field((100, 100), strict=False, description="units per hidden layer")
-    activation: networks.Activation = Field("relu", description="between layers")
+    activation: networks.Activation = Field("relu", description="activation function between layers")
     normalize_observations: bool = Field(
-        False, description="whether the policy sees observations by their running mean and spread"
+        False, description="whether observations are normalised by their running mean and standard deviation"
     )
-    init_std: float = Field(1.0, gt=0, le=10, description="action standard deviation at the start")
-    discount: float = Field(0.99, ge=0, le=1, description="gamma, per decision")
+    init_std: float = Field(
+        1.0, gt=0, le=10, description="standard deviation of continuous actions at the start"
+    )
+    discount: float = Field(0.99, ge=0, le=1, description="gamma, the discount of one decision")
     gae_lambda: float = Field(1.0, ge=0, le=1, description="lambda of the advantage estimate")
 
     @model_validator(mode="after")
@@ -66,7 +70,7 @@ class Config(AlgorithmConfig):
         return self
 
     def unused(self) -> dict[str, str]:
-        """Settings of the other outer step, and of inner updates that are not made while training."""
+        """Settings of the other outer step, and of inner updates that training does not make."""
         other = "clipped" if self.outer == "trust_region" else "trust_region"
         found = {other: f"algorithm.outer is {self.outer}"}
         if self.step_decay == 1:

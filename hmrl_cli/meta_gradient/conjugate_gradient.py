@@ -1,8 +1,8 @@
-"""Conjugate gradients that remember the systems before (Hestenes & Stiefel 1952; Morales & Nocedal 2000).
+"""Conjugate gradients, preconditioned by earlier solves (Hestenes & Stiefel 1952; Morales & Nocedal 2000).
 
-A trust region solves F x = g at every step, with an F that has changed little since the last one.  Every
-product F d on the way tells how F curves along d.  The newest such pairs give an approximate inverse of F, as
-limited-memory BFGS has it (Nocedal 1980), and with that as preconditioner fewer products do.
+A trust region solves F x = g at every step.  F changes little from one step to the next.  Each product F d
+gives the curvature of F along d.  The newest pairs (d, F d) define the approximate inverse of limited-memory
+BFGS (Nocedal 1980).  With this preconditioner the solver needs fewer products.
 """
 
 from __future__ import annotations
@@ -16,40 +16,46 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-class Memory(NamedTuple):
-    """Pairs of the products before, the newest first; zeros where there was none."""
+class CurvaturePairs(NamedTuple):
+    """The newest M pairs (d, F d), the newest first; zeros where there is no pair yet."""
 
     direction: Array  # [M, n]
-    image: Array  # [M, n]  the product with it
+    image: Array  # [M, n]  F d
 
 
-def empty(size: int, pairs: int) -> Memory | None:
-    """Nothing yet: vectors of this size, and room for so many pairs; None without room.
+def no_pairs(size: int, pairs: int) -> CurvaturePairs | None:
+    """An empty buffer of `pairs` pairs [size]; None if `pairs` is 0.
 
-    Not arrays of no elements: over those jaxlib 0.11.2 crashes where there are several devices.
+    None replaces arrays without elements, on which jaxlib 0.11.2 crashes with several devices.
     """
-    return Memory(*jnp.zeros((2, pairs, size))) if pairs else None
+    return CurvaturePairs(*jnp.zeros((2, pairs, size))) if pairs else None
 
 
 def solve(
     product: Callable[[Array], Array],
     target: Array,
     iterations: int,
-    memory: Memory | None,
+    memory: CurvaturePairs | None,
     free: Array | float = 1.0,
-) -> tuple[Array, Array, Memory | None]:
-    """x [n] with product(x) close to target, for a symmetric positive definite product.
+) -> tuple[Array, Array, CurvaturePairs | None]:
+    """Solve product(x) = target approximately, for a symmetric positive definite product.
 
-    x is 0 where `free` [n] is 0, and elsewhere, where it is 1, the solution among such x.  What is remembered
-    would otherwise leave something there, of systems in which it was not.
+    The number of iterations is fixed, so that seeds can be vmapped.  A seed whose residual is 0 keeps its
+    solution.  (jax.scipy's solver returns NaN in that case.)
 
-    Returns x, the residual target - product(x) but for rounding, and the memory with the new pairs.
+    Args:
+        product: x [n] -> F x [n].
+        target: [n].
+        iterations: number of products.
+        memory: curvature pairs of earlier systems, or None.
+        free: [n], 1 where x may differ from 0, else 0.  Without this mask the preconditioner would move
+            coordinates that only earlier systems depended on.
 
-    A fixed number of iterations keeps seeds that run side by side in step; one whose residual has
-    vanished stays where it is.  (jax.scipy's solver returns NaN here when it is vmapped over seeds.)
+    Returns:
+        x [n], the residual target - product(x) [n] up to rounding, and the memory with the new pairs.
     """
 
-    def iterate(carry: tuple, _: None) -> tuple[tuple, Memory]:
+    def iterate(carry: tuple, _: None) -> tuple[tuple, CurvaturePairs]:
         solution, residual, direction, size = carry
         image = product(direction)
         curvature = direction @ image
@@ -60,7 +66,7 @@ def solve(
         scaled = free * precondition(memory, free * residual)
         new_size = residual @ scaled
         growth = jnp.where(active, new_size / jnp.where(active, size, 1.0), 0.0)
-        return (solution, residual, scaled + growth * direction, new_size), Memory(direction, image)
+        return (solution, residual, scaled + growth * direction, new_size), CurvaturePairs(direction, image)
 
     first = free * precondition(memory, free * target)
     start = (jnp.zeros_like(target), target, first, target @ first)
@@ -74,10 +80,10 @@ def solve(
     return solution, residual, jax.tree.map(remember, pairs, memory)
 
 
-def precondition(memory: Memory | None, vector: Array) -> Array:
-    """The approximate inverse times a vector [n]: the two loops of limited-memory BFGS.
+def precondition(memory: CurvaturePairs | None, vector: Array) -> Array:
+    """The approximate inverse times a vector [n], by the two loops of limited-memory BFGS (Nocedal 1980).
 
-    Exact on what the newest pair spans; the vector itself where nothing is remembered.
+    The inverse is exact on the span of the newest pair.  Without pairs the vector is unchanged.
     """
     if memory is None:
         return vector
@@ -85,12 +91,12 @@ def precondition(memory: Memory | None, vector: Array) -> Array:
     known = curvature > 1e-20
     inverse = jnp.where(known, 1.0 / jnp.where(known, curvature, 1.0), 0.0)
 
-    def down(left: Array, pair: tuple[Memory, Array]) -> tuple[Array, Array]:
+    def down(left: Array, pair: tuple[CurvaturePairs, Array]) -> tuple[Array, Array]:
         (direction, image), inverse = pair
         share = inverse * (direction @ left)
         return left - share * image, share
 
-    def up(found: Array, pair: tuple[tuple[Memory, Array], Array]) -> tuple[Array, None]:
+    def up(found: Array, pair: tuple[tuple[CurvaturePairs, Array], Array]) -> tuple[Array, None]:
         ((direction, image), inverse), share = pair
         return found + (share - inverse * (image @ found)) * direction, None
 

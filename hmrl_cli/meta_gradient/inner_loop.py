@@ -1,7 +1,7 @@
 """The inner loop that MAML and MAESN share: collect episodes of one task, take a policy-gradient step.
 
-An `AdaptState` holds what may move.  A step size of the same tree says how far; a part whose step size is
-None stays where it is.  MAML moves the parameters; MAESN moves the exploration latent alone.
+An `AdaptState` contains the policy's parameters and the latent distribution.  Step sizes form the same tree.
+A part without a step size (None) does not adapt.  MAML adapts the parameters.  MAESN adapts only the latent.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hmrl_cli.environment.rollout import Held, unroll
+from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import Network
@@ -22,28 +22,29 @@ if TYPE_CHECKING:
 
 Surrogate = Literal["log_prob", "ratio"]
 
-MISFIT = 1e-4  # of the mean return: what the baseline's float32 fit leaves of equal returns
+ROUNDING = 1e-4  # share of the mean return by which the float32 baseline misses equal returns
 
 
 class Fallback(NamedTuple):
-    """How often an episode holds one random action, so that something is found the policy would not find."""
+    """How often an episode repeats one random action, so that it finds rewards that the policy does not."""
 
-    share: Array  # []  of the episodes
-    late: Array  # []  of these, do so from a random step on: where the policy has led (Ecoffet et al. 2021)
+    share: Array  # []  share of episodes that repeat an action
+    # []  share of these that follow the policy up to a random step, as Go-Explore does (Ecoffet et al. 2021)
+    late_share: Array
 
 
 class Episodes(NamedTuple):
-    """N episodes of one task under one AdaptState, with what the losses need of them."""
+    """N episodes of one task under one AdaptState, with the inputs of the losses."""
 
     transitions: Transition  # leaves [N, T, ...]
     noise: Array | None  # [N, L]  z = mean + std * noise, one z per episode
     latent: Array | None  # [N, L]  z
-    own: Array  # [N]  1 where the policy chose all actions, 0 where one was held
+    on_policy: Array  # [N]  1 where the policy chose every action, 0 where an action was repeated
     advantage: Array  # [N, T]  whitened, 0 where not valid
-    start_advantage: Array  # [N]  whitened advantage of the first step, the episode's as a whole
+    start_advantage: Array  # [N]  whitened return of the episode less its baseline
     returned: Array  # [N]  undiscounted
-    success: Array  # [N]  goal met at the last step
-    reached: Array  # [N]  goal met at any step
+    success: Array  # [N]  goal reached at the last step
+    reached: Array  # [N]  goal reached at any step
 
 
 def collect(
@@ -58,26 +59,38 @@ def collect(
     gae_lambda: float,
     fallback: Fallback | None = None,
 ) -> Episodes:
-    """Run episodes with sampled actions; advantages come from a linear baseline fitted to these episodes."""
+    """Run episodes with sampled actions, and estimate advantages over a linear baseline fitted to them.
+
+    Args:
+        key: draws latents, actions and resets.
+        state: parameters of the policy, and the latent distribution or None.
+        policy: pi(a | o, z).
+        family: gives the dynamics.
+        task: [task_size].
+        num_episodes: N.
+        discount: gamma.
+        gae_lambda: lambda of the steps' advantages.
+        fallback: how often an episode repeats a random action; None: never.
+    """
     noise_key, episode_key = jax.random.split(key)
     noise = latent_noise(noise_key, state.latent, num_episodes)
     latent = draw_latent(state.latent, noise)
 
     def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState, Array]:
-        held, own = None, jnp.float32(1.0)
+        repeated, on_policy = None, jnp.float32(1.0)
         if fallback is not None:
-            hold_key, key = jax.random.split(key)
-            held = hold(hold_key, family, fallback)
-            own = jnp.float32(held.start >= family.horizon)
-        return *unroll(key, acting(policy, state.params, z), family, task, held), own
+            repeat_key, key = jax.random.split(key)
+            repeated = draw_repeated_action(repeat_key, family, fallback)
+            on_policy = jnp.float32(repeated.start >= family.horizon)
+        return *unroll(key, sampling_policy(policy, state.params, z), family, task, repeated), on_policy
 
-    transitions, final, own = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
+    transitions, final, on_policy = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
     advantage, start_advantage = advantages(transitions, discount, gae_lambda)
     return Episodes(
         transitions=transitions,
         noise=noise,
         latent=latent,
-        own=own,
+        on_policy=on_policy,
         advantage=advantage,
         start_advantage=start_advantage,
         returned=transitions.reward.sum(axis=1),
@@ -89,27 +102,29 @@ def collect(
 def advantages(transitions: Transition, discount: float, gae_lambda: float) -> tuple[Array, Array]:
     """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline.
 
-    A start stands for its episode as a whole, which is what a latent decides.  So it is judged by lambda 1,
-    the return less the baseline, whatever lambda the steps have: a smaller one sees little of it.
+    One latent acts for a whole episode, so the advantage of a start is the return less the baseline.  That is
+    GAE with lambda = 1.  A smaller lambda would ignore most of the episode.
     """
     gamma = discount * transitions.discount
     returns = jax.vmap(discounted)(transitions.reward, gamma)
     values = linear_baseline(transitions.obs, returns, transitions.valid)
     estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
     advantage = estimate(transitions.reward, gamma, values, jnp.zeros(len(returns)), gae_lambda)
-    noise = MISFIT * jnp.abs(returns[:, 0]).mean()
+    noise = ROUNDING * jnp.abs(returns[:, 0]).mean()
     starts = whiten(returns[:, 0] - values[:, 0], jnp.ones(len(returns)), noise)
     return whiten(advantage, transitions.valid, noise), starts
 
 
 def mean_reward(episodes: Episodes) -> Array:
-    """Of a step that counts, over all episodes: []."""
+    """Mean reward [] over the valid steps of all episodes."""
     steps = episodes.transitions
     return masked_mean(steps.reward, steps.valid)
 
 
-def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, Array], tuple[Array, Array]]:
-    """Return (key, obs) -> action, log pi(action | obs, z): a sampled action."""
+def sampling_policy(
+    policy: Network, params: Params, z: Array | None
+) -> Callable[[Key, Array], tuple[Array, Array]]:
+    """A function (key, obs) -> sampled action, log pi(action | obs, z)."""
 
     def act(key: Key, obs: Array) -> tuple[Array, Array]:
         return policy.apply(params, obs, z).sample_with_log_prob(key)
@@ -117,18 +132,18 @@ def acting(policy: Network, params: Params, z: Array | None) -> Callable[[Key, A
     return act
 
 
-def hold(key: Key, family: TaskFamily, fallback: Fallback) -> Held:
-    """An evenly drawn action that one episode holds, from its start, from a random step on, or never.
+def draw_repeated_action(key: Key, family: TaskFamily, fallback: Fallback) -> RepeatedAction:
+    """A uniformly random action, and the step from which one episode repeats it.
 
-    Through skills, that is a skill.
+    The step is 0, a random one, or the horizon, which means never.  In a lifted family the action is a skill.
     """
     whether_key, late_key, start_key, what_key = jax.random.split(key, 4)
-    late = jax.random.bernoulli(late_key, fallback.late)
+    late = jax.random.bernoulli(late_key, fallback.late_share)
     start = jnp.where(late, jax.random.randint(start_key, (), 0, family.horizon), 0)
     start = jnp.where(jax.random.bernoulli(whether_key, fallback.share), start, family.horizon)
     if isinstance(family.action, Discrete):
-        return Held(start, jax.random.randint(what_key, (), 0, family.action.size))
-    return Held(start, jax.random.uniform(what_key, (family.action.size,), minval=-1.0, maxval=1.0))
+        return RepeatedAction(start, jax.random.randint(what_key, (), 0, family.action.size))
+    return RepeatedAction(start, jax.random.uniform(what_key, (family.action.size,), minval=-1.0, maxval=1.0))
 
 
 def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:
@@ -143,44 +158,49 @@ def draw_latent(latent: Gaussian | None, noise: Array | None) -> Array | None:
     return jax.vmap(lambda eps: latent.mean + jnp.exp(latent.log_std) * eps)(noise)
 
 
-def spread_latent(latent: Array | None, horizon: int) -> Array | None:
+def latent_of_steps(latent: Array | None, horizon: int) -> Array | None:
     """Each episode's z at each of its steps: [N, L] -> [N, T, L]."""
     if latent is None:
         return None
     return jnp.broadcast_to(latent[:, None], (latent.shape[0], horizon, latent.shape[1]))
 
 
-def surrogate(moving: AdaptState, episodes: Episodes, policy: Network, form: Surrogate = "log_prob") -> Array:
-    """The loss whose gradient is the inner step's direction; None in `moving` marks what is held.
+def surrogate(
+    adapted: AdaptState, episodes: Episodes, policy: Network, form: Surrogate = "log_prob"
+) -> Array:
+    """The loss [] of the inner step; parts of `adapted` that are None do not adapt.
 
-    For the parameters, REINFORCE: -mean_t A_t log pi(a_t | o_t, z) (Finn et al. 2017, eq. 4), or with
-    "ratio" -mean_t A_t pi / pi_old (Rothfuss et al. 2019, eq. 8): the same gradient, but its derivative,
-    which the outer step passes through, is the one of low variance that knows how episodes are drawn.
-    For the latent, its score function with z held: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al. 2018).
-    An episode that held an action, if only at its end, does not speak for either, and is left out.
+    The parameters' term is REINFORCE, -mean_t A_t log pi(a_t | o_t, z) (Finn et al. 2017, eq. 4).  With
+    form "ratio" it is -mean_t A_t pi / pi_old (Rothfuss et al. 2019, eq. 8).  Both have the same gradient.
+    The outer step differentiates this gradient again.  Only "ratio" then accounts for how pre-update sampling
+    affects the episodes, with low variance.
+
+    The latent's term is the score function of a constant z: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al.
+    2018).  Episodes that repeated an action are excluded, because their actions are not the policy's.
     """
     loss = jnp.float32(0.0)
-    if moving.params is not None:
+    if adapted.params is not None:
         steps = episodes.transitions
-        z = spread_latent(episodes.latent, steps.obs.shape[1])
-        worth = policy.apply(moving.params, steps.obs, z).log_prob(steps.action)
+        z = latent_of_steps(episodes.latent, steps.obs.shape[1])
+        likelihood = policy.apply(adapted.params, steps.obs, z).log_prob(steps.action)
         if form == "ratio":
-            worth = jnp.exp(worth - steps.log_prob)
-        loss -= masked_mean(worth * episodes.advantage, steps.valid * episodes.own[:, None])
-    if moving.latent is not None:
-        worth = jax.vmap(moving.latent.log_prob)(episodes.latent)
-        loss -= masked_mean(worth * episodes.start_advantage, episodes.own)
+            likelihood = jnp.exp(likelihood - steps.log_prob)
+        loss -= masked_mean(likelihood * episodes.advantage, steps.valid * episodes.on_policy[:, None])
+    if adapted.latent is not None:
+        log_prob = jax.vmap(adapted.latent.log_prob)(episodes.latent)
+        loss -= masked_mean(log_prob * episodes.start_advantage, episodes.on_policy)
     return loss
 
 
-def step_factor(count: Array, decay: float, hold: int, floor: float) -> Array:
+def step_factor(count: Array, decay: float, full_steps: int, floor: float) -> Array:
     """Share [] of the step size that update number `count` [] takes, from 0.
 
-    The first `hold` updates take all of it, each later one `decay` times as much as the one before, and none
-    less than `floor`.  MAML's authors take a, a/2, a/2, ... at test time: decay .5, hold 1, floor .5.
-    MAESN's take s, s, s/2, s/4, ...: decay .5, hold 2; in LatentSpace, hold 3.
+    The first `full_steps` updates take the full step size.  Each later update takes `decay` times the share
+    of the one before, but at least `floor`.  The code of MAML uses a, a/2, a/2, ... at test time: decay 0.5,
+    full_steps 1, floor 0.5.  The code of MAESN uses s, s, s/2, s/4, ...: decay 0.5, full_steps 2.  Its
+    baseline LatentSpace has full_steps 3.
     """
-    return jnp.maximum(floor, decay ** jnp.maximum(count - hold + 1, 0))
+    return jnp.maximum(floor, decay ** jnp.maximum(count - full_steps + 1, 0))
 
 
 def update(
@@ -192,25 +212,25 @@ def update(
     form: Surrogate = "log_prob",
     first_order: bool = False,
 ) -> AdaptState:
-    """One gradient step of what has a step size.
+    """One gradient step on the parts that have a step size.
 
     Args:
-        state: before the step.
-        episodes: collected with it; held constant.
-        step_size: params a tree like the policy's, each leaf [], or None; latent Gaussian(mean [L], log_std
-            [L]) or None.
+        state: the state before the step.
+        episodes: collected with this state; constants of the loss.
+        step_size: params is a tree of [] like the policy's parameters, or None; latent is
+            Gaussian(mean [L], log_std [L]), or None.
         policy: pi(a | o, z).
-        form: of the policy's loss.
+        form: objective of the policy, see `surrogate`.
         first_order: no derivative flows through the direction of the step.
     """
-    moving = AdaptState(
+    adapted = AdaptState(
         *(None if size is None else part for part, size in zip(state, step_size, strict=True))
     )
-    direction = jax.grad(surrogate)(moving, episodes, policy, form)
+    direction = jax.grad(surrogate)(adapted, episodes, policy, form)
     if first_order:
         direction = jax.lax.stop_gradient(direction)
 
-    def moved(part: Any, size: Any, slope: Any) -> Any:
+    def stepped(part: Any, size: Any, slope: Any) -> Any:
         return part if size is None else jax.tree.map(lambda x, s, g: x - s * g, part, size, slope)
 
-    return AdaptState(*map(moved, state, step_size, direction))
+    return AdaptState(*map(stepped, state, step_size, direction))

@@ -1,7 +1,7 @@
-"""Gradient-based meta-reinforcement learning: an inner loop per task, one outer step over all of them.
+"""Gradient-based meta-reinforcement learning: an inner loop for each task, one outer step over all tasks.
 
-What MAML and MAESN share.  They differ in what the inner loop moves and in what is meta-learned, which the
-`Meta` parameters and their step sizes say.
+MAML and MAESN share this learner.  They differ in the parts that the inner loop adapts, which have a step
+size, and in the meta-parameters `Meta`.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
 
-OUTPUT_SCALE = 0.1  # a policy that drifts before it has learned never meets what it could learn from
+OUTPUT_SCALE = 0.1  # the mean action starts near 0, so that early episodes do not drift away from rewards
 
 
 class Meta(NamedTuple):
-    """What the outer step moves."""
+    """The meta-parameters, which the outer step learns."""
 
     policy: Params
     latents: Gaussian | None  # one row per training task, [num_train_tasks, L]
-    step_size: AdaptState  # leaves [inner_steps or 1, ...]; None for a part that the inner loop leaves alone
+    step_size: AdaptState  # leaves [inner_steps or 1, ...]; None for a part that does not adapt
 
 
 class State(NamedTuple):
-    """The meta-parameters and, where training draws from a fixed table, its tasks."""
+    """Training state of one seed; `tasks` is None without a fixed set of training tasks."""
 
     meta: Meta
     optimizer: Any  # of the outer steps
@@ -47,9 +47,9 @@ class State(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One outer step's data; leaves start with [tasks_per_update]."""
+    """Data of one outer step; every leaf has a leading [tasks_per_update]."""
 
-    rows: Array | None  # [] which training task
+    rows: Array | None  # []  index of the training task
     phases: Episodes  # leaves [inner_steps + 1, N, ...]  before each inner update, and after the last
 
 
@@ -59,7 +59,7 @@ class MetaGradient(NamedTuple):
     config: Config
     family: TaskFamily
     policy: networks.Network
-    step_size: AdaptState  # at the start; floats, None for a part that stays
+    step_size: AdaptState  # initial step sizes, floats; None for a part that does not adapt
     latent_size: int
     kl_weight: float
 
@@ -73,8 +73,8 @@ class MetaGradient(NamedTuple):
             mean = jax.random.normal(latent_key, (num_tasks, self.latent_size))
             latents = Gaussian(mean, jnp.zeros_like(mean))
         policy = self.policy.init(policy_key)
-        meta = Meta(policy, latents, self._first_step_size(policy))
-        outer, settings = self._outer
+        meta = Meta(policy, latents, self._initial_step_size(policy))
+        outer, settings = self._outer_step
         return State(meta, outer.init(meta, settings), tasks)
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
@@ -90,14 +90,15 @@ class MetaGradient(NamedTuple):
     def _learn(
         self, mean: Callable[[Any], Any], shared: tuple[Meta, Any], keys: Key, rows: Array | None, tasks: Task
     ) -> tuple[Meta, Any, Metrics]:
-        """Meet the tasks of one device, and step with the mean over all devices."""
+        """One outer step: episodes of this device's tasks, gradients averaged over all devices."""
         meta, optimizer = shared
-        batch = over_tasks(partial(self._gather, meta), (keys, rows, tasks), self.config.tasks_at_once)
-        divergence = partial(mean_divergence, valid=self._judged(batch).transitions.valid)
+        collect = partial(self._collect_phases, meta)
+        batch = over_tasks(collect, (keys, rows, tasks), self.config.tasks_at_once)
+        divergence = partial(mean_divergence, valid=self._loss_phases(batch).transitions.valid)
         problem = Problem(
             partial(self.outputs, batch=batch), partial(self.loss, batch=batch), divergence, mean
         )
-        outer, settings = self._outer
+        outer, settings = self._outer_step
         new, optimizer, info = outer.step(meta, optimizer, problem, settings)
         if self.config.normalize_observations:
             steps = batch.phases.transitions
@@ -113,55 +114,56 @@ class MetaGradient(NamedTuple):
         return new, optimizer, mean(metrics)
 
     def outputs(self, meta: Meta, batch: Batch) -> Policy:
-        """Action distributions on the episodes that the outer loss judges, [tasks, phases, N, T].
+        """Action distributions [tasks, phases, N, T] on the episodes of the outer loss.
 
-        Adaptation is repeated from `meta` on the stored episodes, so that derivatives pass through it.
+        Inner updates start again from `meta` on the stored episodes: the outer gradient passes through them.
         """
 
         def one_task(rows: Array | None, phases: Episodes) -> Policy:
             def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, AdaptState]:
-                new = self._adapt(meta, state, *now)
+                new = self._inner_update(meta, state, *now)
                 return new, new
 
             counts = jnp.arange(self.config.inner_steps)
-            start = self._start(meta, rows)
+            start = self._initial_state(meta, rows)
             _, adapted = jax.lax.scan(inner, start, (counts, jax.tree.map(lambda x: x[:-1], phases)))
             states = jax.tree.map(lambda x, more: jnp.concatenate([x[None], more]), start, adapted)
-            judged = jax.tree.map(lambda x: x[self._first_judged :], (states, phases))
-            return jax.vmap(self._act)(*judged)
+            in_loss = jax.tree.map(lambda x: x[self._first_loss_phase :], (states, phases))
+            return jax.vmap(self._action_distributions)(*in_loss)
 
-        if self.config.tasks_at_once:  # derivatives compute the activations anew
+        if self.config.tasks_at_once:  # the backward pass computes the activations again
             return over_tasks(jax.checkpoint(one_task), tuple(batch), self.config.tasks_at_once)
-        # what one task needs stays in the cache of a processor
+        # on a CPU one task at a time is faster: its data fit into the cache
         return over_tasks(one_task, tuple(batch), 1 if jax.default_backend() == "cpu" else 0)
 
     def loss(self, meta: Meta, outputs: Policy, batch: Batch) -> Array:
-        """-E[pi / pi_old A] after adaptation, plus the latents' divergence from the prior before it.
+        """The outer loss []: -E[A pi / pi_old] after adaptation, plus KL(latents || N(0, I)) before it.
 
-        The clipped outer steps bound the ratio, and hold every policy that collected episodes for an inner
-        update near to what it was (Rothfuss et al. 2019, eq. 13).
+        With the clipped outer step the ratio is clipped.  A KL penalty then limits the change of every policy
+        before an inner update (Rothfuss et al. 2019, eq. 13).
         """
-        judged = self._judged(batch)
-        steps, limit = judged.transitions, self.config.clipped.clip
+        in_loss = self._loss_phases(batch)
+        steps, limit = in_loss.transitions, self.config.clipped.clip
         log_ratio = outputs.log_prob(steps.action) - steps.log_prob
         ratio = jnp.exp(log_ratio)
-        gain = ratio * judged.advantage
+        gain = ratio * in_loss.advantage
         if self.config.outer == "clipped":
-            gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * judged.advantage)
+            gain = jnp.minimum(gain, jnp.clip(ratio, 1.0 - limit, 1.0 + limit) * in_loss.advantage)
         updates = self.config.inner_steps or 1 if self.config.outer_loss == "all" else 1
         loss = -phase_mean(gain[:, -updates:], steps.valid[:, -updates:])
         if self.config.outer == "clipped" and self.config.inner_steps:
-            moved = ratio - 1.0 - log_ratio  # has the divergence for its mean
-            loss += self.config.clipped.kl_weight * phase_mean(moved[:, :-1], steps.valid[:, :-1])
+            divergence = ratio - 1.0 - log_ratio  # its mean is KL(old || new)
+            loss += self.config.clipped.kl_weight * phase_mean(divergence[:, :-1], steps.valid[:, :-1])
         if meta.latents is None:
             return loss
         rows = jax.tree.map(lambda x: x[batch.rows], meta.latents)
         return loss + self.kl_weight * prior_divergence(rows).mean()
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Meet a task that was never trained on: the latent starts at its prior N(0, I).
+        """Adapt to a new task; results are [adapt_steps + 1].  The latent starts at its prior N(0, std^2 I).
 
-        By the rule "relabel" it stays there.  The policy searches, and what it meets is gone for by skills.
+        With the rule "relabel" neither parameters nor latent adapt.  The policy searches for a reward.  Once
+        it has found one, episodes repeat the skills that lead there.
         """
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
         if budget.rule == "relabel":
@@ -175,19 +177,20 @@ class MetaGradient(NamedTuple):
         def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
             return self._collect(key, acting, task, budget.episodes, fallback)
 
-        return test_time.adapt(key, start, collect, partial(tested._adapt, state.meta), self.policy, budget)
+        inner_update = partial(tested._inner_update, state.meta)
+        return test_time.adapt(key, start, collect, inner_update, self.policy, budget)
 
     def _prior(self, meta: Meta, std: float) -> Gaussian | None:
-        """Where the latent of a new task starts."""
+        """The latent distribution of a new task before any update, N(0, std^2 I)."""
         if meta.latents is None:
             return None
         zeros = jnp.zeros(self.latent_size)
         return Gaussian(zeros, zeros + math.log(std))
 
     def behaviour(self, key: Key, state: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """How an adapted policy acts in one episode: with one latent, drawn from the key."""
+        """The adapted policy of one episode, given one latent drawn with the key."""
         latent = inner_loop.draw_latent(state.latent, inner_loop.latent_noise(key, state.latent, 1))
-        return inner_loop.acting(self.policy, state.params, None if latent is None else latent[0])
+        return inner_loop.sampling_policy(self.policy, state.params, None if latent is None else latent[0])
 
     def _draw_tasks(self, key: Key, table: Array | None) -> tuple[Array | None, Array]:
         count = self.config.tasks_per_update
@@ -196,7 +199,7 @@ class MetaGradient(NamedTuple):
         rows = jax.random.choice(key, self.config.num_train_tasks, (count,), replace=False)
         return rows, table[rows]
 
-    def _start(self, meta: Meta, row: Array | None) -> AdaptState:
+    def _initial_state(self, meta: Meta, row: Array | None) -> AdaptState:
         latent = None if meta.latents is None else jax.tree.map(lambda x: x[row], meta.latents)
         return AdaptState(meta.policy, latent)
 
@@ -215,11 +218,11 @@ class MetaGradient(NamedTuple):
             fallback=fallback,
         )
 
-    def _adapt(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
-        """The inner update number `count`; one beyond the trained ones has the step size of the last.
+    def _inner_update(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
+        """Inner update number `count` [], from 0; later updates than training made use the last step size.
 
-        Advantages tell which way to go, and not how far: where the reward is a negative distance r, the slope
-        of r is as steep at every distance.  That of -r^2 / 2 is in proportion to the distance.
+        Whitened advantages give the direction of a step and not its length.  With `scale_by_reward` the
+        length is proportional to |mean reward|, for example to the distance from a goal.
         """
         factor = inner_loop.step_factor(
             count, self.config.step_decay, self.config.step_hold, self.config.step_floor
@@ -240,46 +243,46 @@ class MetaGradient(NamedTuple):
             first_order=self.config.first_order,
         )
 
-    def _act(self, state: AdaptState, episodes: Episodes) -> Policy:
-        """Action distributions [N, T] in the episodes, with their noise through the latent."""
+    def _action_distributions(self, state: AdaptState, episodes: Episodes) -> Policy:
+        """Action distributions [N, T] in the episodes; z is reparameterised by the episodes' noise."""
         obs = episodes.transitions.obs
         latent = inner_loop.draw_latent(state.latent, episodes.noise)
-        return self.policy.apply(state.params, obs, inner_loop.spread_latent(latent, obs.shape[1]))
+        return self.policy.apply(state.params, obs, inner_loop.latent_of_steps(latent, obs.shape[1]))
 
-    def _gather(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
-        """Episodes of one task before every inner update and after the last."""
+    def _collect_phases(self, meta: Meta, key: Key, row: Array | None, task: Task) -> Batch:
+        """Episodes of one task before each inner update and after the last [inner_steps + 1, N, ...]."""
 
         def inner(state: AdaptState, count: Array) -> tuple[AdaptState, Episodes]:
             step_key = jax.random.fold_in(key, count)
             episodes = self._collect(step_key, state, task, self.config.episodes_per_task)
-            adapt = partial(self._adapt, meta, state, count, episodes)
+            adapt = partial(self._inner_update, meta, state, count, episodes)
             return jax.lax.cond(count < self.config.inner_steps, adapt, lambda: state), episodes
 
         # one scan over all phases compiles the physics once
         counts = jnp.arange(self.config.inner_steps + 1)
-        return Batch(row, jax.lax.scan(inner, self._start(meta, row), counts)[1])
+        return Batch(row, jax.lax.scan(inner, self._initial_state(meta, row), counts)[1])
 
     @property
-    def _outer(self) -> tuple[Any, Any]:
+    def _outer_step(self) -> tuple[Any, Any]:
         """The module of the outer step, and its settings."""
         if self.config.outer == "clipped":
             return clipped_step, self.config.clipped
         return trust_region, self.config.trust_region
 
     @property
-    def _first_judged(self) -> int:
-        """The first phase that the outer loss needs: the clipped one looks at those before an update, too."""
+    def _first_loss_phase(self) -> int:
+        """Index of the first phase in the outer loss; the clipped loss includes all phases."""
         if self.config.outer == "clipped":
             return 0
         return min(1, self.config.inner_steps) if self.config.outer_loss == "all" else self.config.inner_steps
 
-    def _judged(self, batch: Batch) -> Episodes:
-        return jax.tree.map(lambda x: x[:, self._first_judged :], batch.phases)
+    def _loss_phases(self, batch: Batch) -> Episodes:
+        return jax.tree.map(lambda x: x[:, self._first_loss_phase :], batch.phases)
 
-    def _first_step_size(self, policy: Params) -> AdaptState:
-        """Step sizes at the start, leaves [inner_steps, ...]: a number for each array of the policy.
+    def _initial_step_size(self, policy: Params) -> AdaptState:
+        """Initial step sizes, leaves [max(inner_steps, 1), ...]: one number for each array of the policy.
 
-        Training without inner updates leaves one for those of a later adaptation.
+        Without inner updates in training there is still one, for the updates at test time.
         """
 
         def repeated(size: Any) -> Array:
@@ -292,14 +295,14 @@ class MetaGradient(NamedTuple):
 
 
 def over_tasks(run: Callable[..., Any], rows: tuple[Any, ...], at_once: int) -> Any:
-    """`run(*row)` for the row of every task, leaves [tasks, ...]; 0: all at once."""
+    """`run(*row)` for the row of every task, leaves [tasks, ...]; `at_once` 0: all in parallel."""
     if at_once:
         return jax.lax.map(lambda row: run(*row), rows, batch_size=at_once)
     return jax.vmap(run)(*rows)
 
 
 def phase_mean(x: Array, valid: Array) -> Array:
-    """Mean over the steps that count, every task and phase weighing the same; [tasks, phases, N, T]."""
+    """Mean [] of x [tasks, phases, N, T] over valid steps, with equal weight for every task and phase."""
     per_phase = jnp.sum(x * valid, axis=(2, 3)) / jnp.maximum(valid.sum(axis=(2, 3)), 1.0)
     return per_phase.mean()
 
@@ -322,7 +325,15 @@ def make(
     latent_size: int = 0,
     kl_weight: float = 0.0,
 ) -> MetaLearner:
-    """A learner that adapts what has a step size and meta-learns everything else with it."""
+    """A learner that adapts the parts with a step size, and meta-learns their initial values.
+
+    Args:
+        config: settings.
+        family: the family of tasks, plain or lifted.
+        step_size: initial step sizes; None for a part that does not adapt.
+        latent_size: L; 0: the policy has no latent.
+        kl_weight: weight of KL(latent || N(0, I)) in the outer loss.
+    """
     policy = networks.policy(
         family.obs_size,
         family.action,

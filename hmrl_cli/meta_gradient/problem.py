@@ -1,4 +1,4 @@
-"""What an outer step is to lower, whichever way it goes about it."""
+"""The optimisation problem of an outer step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class Problem(NamedTuple):
-    """A loss of a network's outputs, and how far these outputs may move.
+    """A loss of a network's outputs, and a divergence that limits the change of these outputs.
 
-    `outputs` gives what the network says with given parameters, any pytree.
-    `divergence` of old and new outputs is 0 and stationary where they agree.
+    `outputs` maps parameters to the outputs of the network, any pytree.
+    `divergence` is 0 and has gradient 0 where old and new outputs are equal.
     `mean` averages over devices that each have a share of the data.
     """
 

@@ -1,19 +1,19 @@
-"""Adaptation by what went well: a refit to all episodes of a task so far, weighted by their returns.
+"""Adaptation by a refit: a weighted fit to all episodes of a task so far, with weights from their returns.
 
-An update of the inner loop follows the gradient of one batch of episodes and forgets it.  Where a reward is
-seen in few of them, that is little to go by.  Here every episode is remembered, and after each batch two
-things are fitted anew, from where meta-training left them:
+An inner update uses the gradient of one batch of episodes.  With sparse rewards few of these episodes see a
+reward, so the gradient is noisy.  A refit stores all episodes.  After each batch it fits two parts again,
+starting from the meta-parameters:
 
-* the latent distribution, to the latents of the good episodes: the mode of a normal-inverse-gamma posterior
-  whose prior counts as one episode (cross-entropy method with a prior; Rubinstein 1999);
-* the policy, by imitation of the good episodes (self-imitation; Oh et al. 2018, 1806.05635), if asked for.
+* The latent distribution is fitted to the latents of good episodes.  It is the mode of a normal-inverse-gamma
+  posterior whose prior counts as one episode (cross-entropy method with a prior; Rubinstein 1999).
+* With `imitation_steps` the policy imitates good episodes (self-imitation; Oh et al. 2018, 1806.05635).
 
-Whoever acted in an episode can be imitated, so one that held a random action or skill (`collect`'s fallback)
-is as good as one of the policy's own; without imitation it is left out, for it does not speak for its latent.
+Imitation also uses episodes that repeated a random action or skill (`collect`'s fallback).  Without imitation
+these episodes are excluded, because their returns do not depend on their latents.
 
-Where nothing has been found yet, returns differ by what actions cost and by chance.  Weights know no units,
-and would take the cheapest episode for a success.  So nothing moves until the reward of a step stands out by
-its share of `evaluation.least_gain` (`found`).
+Before a reward is found, returns differ only by action costs and by chance.  The weights are invariant to the
+scale of returns, so the episode with the least cost would get most weight.  So a refit changes nothing until
+the reward of a step exceeds a base reward by a share of `evaluation.least_gain` (`stands_out`).
 """
 
 from __future__ import annotations
@@ -31,121 +31,130 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Params
 
-LEVEL = 0.25  # share of the first batch that may be as good as nothing
+BASE_QUANTILE = 0.25  # quantile of the first batch that serves as the reward without a find
 
 
-class Memory(NamedTuple):
-    """Episodes of one task, M at most."""
+class EpisodeBuffer(NamedTuple):
+    """Episodes of one task, at most M."""
 
     latent: Array | None  # [M, L]
     obs: Array  # [M, T, obs_size]
     action: Array  # [M, T, action_size], or [M, T] int32
     valid: Array  # [M, T]  1 where the step counts
-    own: Array  # [M]  1 where the policy chose all actions
-    returned: Array  # [M]
-    best: Array  # [M]  the highest reward of a step that counts
-    kept: Array  # [M]  1 where there is an episode
+    on_policy: Array  # [M]  1 where the policy chose every action
+    returned: Array  # [M]  undiscounted
+    max_reward: Array  # [M]  over valid steps
+    filled: Array  # [M]  1 where the row contains an episode
 
 
-def empty(episodes: Episodes, batches: int) -> Memory:
-    """Room for so many batches of episodes like these."""
-    first = jax.eval_shape(_of, episodes)
+def empty_buffer(episodes: Episodes, batches: int) -> EpisodeBuffer:
+    """A buffer of zeros for `batches` batches of episodes of these shapes."""
+    first = jax.eval_shape(_entries, episodes)
     return jax.tree.map(lambda x: jnp.zeros((batches * x.shape[0], *x.shape[1:]), x.dtype), first)
 
 
-def remember(memory: Memory, episodes: Episodes, count: Array) -> Memory:
-    """With the batch number `count` []."""
+def add(buffer: EpisodeBuffer, episodes: Episodes, count: Array) -> EpisodeBuffer:
+    """The buffer with batch number `count` [], from 0."""
 
     def put(old: Array, new: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
 
-    return jax.tree.map(put, memory, _of(episodes))
+    return jax.tree.map(put, buffer, _entries(episodes))
 
 
-def _of(episodes: Episodes) -> Memory:
+def _entries(episodes: Episodes) -> EpisodeBuffer:
     steps = episodes.transitions
-    return Memory(
+    return EpisodeBuffer(
         episodes.latent,
         steps.obs,
         steps.action,
         steps.valid,
-        episodes.own,
+        episodes.on_policy,
         episodes.returned,
-        best=jnp.max(jnp.where(steps.valid > 0, steps.reward, -jnp.inf), axis=1),
-        kept=jnp.ones_like(episodes.returned),
+        max_reward=jnp.max(jnp.where(steps.valid > 0, steps.reward, -jnp.inf), axis=1),
+        filled=jnp.ones_like(episodes.returned),
     )
 
 
-def weights(memory: Memory, selectivity: float) -> Array:
-    """Weights [M] of the episodes, summing to 1: w ~ exp(selectivity (R - max R) / (max R - mean R)).
+def weights(buffer: EpisodeBuffer, selectivity: float) -> Array:
+    """Weights [M] of the episodes, which sum to 1: w ~ exp(s (R - max R) / (max R - mean R)).
 
-    Returns that are all alike give even weights, a few that stand out nearly all; without episodes, zeros.
+    R is the return and s the selectivity.  Equal returns give equal weights.  A few outstanding returns get
+    nearly all the weight.  Without episodes the weights are 0.
     """
-    mean = masked_mean(memory.returned, memory.kept)
-    best = jnp.max(jnp.where(memory.kept > 0, memory.returned, -jnp.inf))
-    # what float32 sums leave of equal returns is no difference
+    mean = masked_mean(buffer.returned, buffer.filled)
+    best = jnp.max(jnp.where(buffer.filled > 0, buffer.returned, -jnp.inf))
+    # equal returns may differ by the rounding of float32 sums
     spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    log_weight = jnp.maximum(selectivity * (memory.returned - best) / spread, -50.0)
-    return jax.nn.softmax(log_weight, where=memory.kept > 0)
+    log_weight = jnp.maximum(selectivity * (buffer.returned - best) / spread, -50.0)
+    return jax.nn.softmax(log_weight, where=buffer.filled > 0)
 
 
-def found(memory: Memory, first: int, least_gain: float) -> Array:
-    """Whether the reward of a step stands out: [] bool.
+def stands_out(buffer: EpisodeBuffer, first: int, least_gain: float) -> Array:
+    """Whether the reward of a step exceeds the base reward by `least_gain` / horizon: [] bool.
 
-    It does so by `least_gain` over the steps of an episode: by the mean step of a return so much higher.  An
-    episode that comes to a goal late has hardly a better return, and may have paid more for actions.
+    The criterion uses rewards of steps and not returns.  An episode that reaches a goal late may have no
+    higher return than others, and may have higher action costs.
 
-    It stands out of the best steps of the first batch, `first` episodes before any update.  These tell what
-    the policy meets by chance.  Its own ones count, for one held action may cost more.  Their lower quartile
-    tells it even where half of them have met the goal, and does not rise as later batches get better.
+    The base reward comes from the first batch, `first` episodes before any update.  It is the lower quartile
+    of the episodes' highest rewards.  Episodes that repeated an action are excluded if others exist, because
+    a repeated action may cost more.  The quartile is valid even if half of the episodes reached the goal.
+    Later batches do not raise it.
+
+    Args:
+        buffer: all episodes so far.
+        first: episodes in the first batch.
+        least_gain: difference of returns that counts as a find.
     """
-    kept, own, best = (x[:first] for x in (memory.kept > 0, memory.own > 0, memory.best))
-    counted = jnp.where((kept & own).any(), kept & own, kept)
+    filled, on_policy, best = (
+        x[:first] for x in (buffer.filled > 0, buffer.on_policy > 0, buffer.max_reward)
+    )
+    counted = jnp.where((filled & on_policy).any(), filled & on_policy, filled)
     ordered = jnp.sort(jnp.where(counted, best, jnp.inf))
-    level = ordered[jnp.int32(LEVEL * jnp.maximum(counted.sum() - 1, 0))]
-    gain = jnp.max(jnp.where(memory.kept > 0, memory.best, -jnp.inf)) - level
-    return gain >= least_gain / memory.valid.shape[1]
+    base = ordered[jnp.int32(BASE_QUANTILE * jnp.maximum(counted.sum() - 1, 0))]
+    gain = jnp.max(jnp.where(buffer.filled > 0, buffer.max_reward, -jnp.inf)) - base
+    return gain >= least_gain / buffer.valid.shape[1]
 
 
 def refit(
     key: Key,
     start: AdaptState,
-    memory: Memory,
+    buffer: EpisodeBuffer,
     policy: Network,
     budget: Evaluation,
 ) -> AdaptState:
-    """The latent and the policy that the episodes speak for; as at the start while nothing was found.
+    """The latent distribution and the policy fitted to the episodes; `start` if no reward stands out.
 
     Args:
-        key: for the episodes to imitate.
-        start: what acted before any episode; where both begin.
-        memory: of all episodes so far.
+        key: draws the episodes to imitate.
+        start: parameters and latent distribution before any episode.
+        buffer: all episodes so far.
         policy: pi(a | o, z).
-        budget: its settings; without a `least_gain`, everything counts as found.
+        budget: settings; without a `least_gain` the fit is always used.
     """
     if not budget.imitation_steps:
-        memory = memory._replace(kept=memory.kept * memory.own)
-    weight = weights(memory, budget.selectivity)
+        buffer = buffer._replace(filled=buffer.filled * buffer.on_policy)
+    weight = weights(buffer, budget.selectivity)
     latent = start.latent
-    if latent is not None and memory.latent is not None:
-        latent = posterior(latent, memory.latent, weight)
+    if latent is not None and buffer.latent is not None:
+        latent = posterior(latent, buffer.latent, weight)
     params = start.params
     if budget.imitation_steps:
-        params = imitate(key, params, memory, weight, policy, budget)
+        params = imitate(key, params, buffer, weight, policy, budget)
     fitted = AdaptState(params, latent)
     if not budget.least_gain:
         return fitted
-    is_found = found(memory, budget.episodes, budget.least_gain)
-    return jax.tree.map(lambda new, old: jnp.where(is_found, new, old), fitted, start)
+    moves = stands_out(buffer, budget.episodes, budget.least_gain)
+    return jax.tree.map(lambda new, old: jnp.where(moves, new, old), fitted, start)
 
 
 def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
-    """The latent distribution [L] after latents [M, L] of weights [M].
+    """The latent distribution [L] given latents [M, L] with weights [M].
 
-    The weights count as 1 / sum w^2 episodes, the prior as one; its variance is part of the new one.  Without
-    weights, the prior.
+    The weights count as 1 / sum w^2 episodes, the effective sample size.  The prior counts as one episode.
+    If all weights are 0, the result is the prior.
     """
-    share = weight.sum() / (1.0 + jnp.sum(weight**2))  # 0 where nothing weighs
+    share = weight.sum() / (1.0 + jnp.sum(weight**2))  # 0 if all weights are 0
     mean = (1.0 - share) * prior.mean + share * weight @ latents
     scatter = share * weight @ (latents - mean) ** 2 + (1.0 - share) * (prior.mean - mean) ** 2
     variance = scatter + (1.0 - share) * jnp.exp(2 * prior.log_std)
@@ -153,15 +162,15 @@ def posterior(prior: Gaussian, latents: Array, weight: Array) -> Gaussian:
 
 
 def imitate(
-    key: Key, params: Params, memory: Memory, weight: Array, policy: Network, budget: Evaluation
+    key: Key, params: Params, buffer: EpisodeBuffer, weight: Array, policy: Network, budget: Evaluation
 ) -> Params:
-    """Raise the weighted mean of log pi(a | o, z) by gradient steps of Adam.
+    """Maximise the weighted mean of log pi(a | o, z) by gradient steps of Adam.
 
-    Each step draws a few episodes in proportion to their weights: most of a memory has next to none.
+    Each step draws episodes in proportion to their weights, because most weights are nearly 0.
     """
     adam = optax.adam(budget.imitation.learning_rate)
 
-    def loss(params: Params, drawn: Memory) -> Array:
+    def loss(params: Params, drawn: EpisodeBuffer) -> Array:
         latent = drawn.latent
         if latent is not None:
             latent = jnp.broadcast_to(latent[:, None], (*drawn.valid.shape, latent.shape[-1]))
@@ -170,11 +179,11 @@ def imitate(
 
     def descend(carry: tuple, rows: Array) -> tuple[tuple, None]:
         params, optimizer = carry
-        drawn = jax.tree.map(lambda x: x[rows], memory)
+        drawn = jax.tree.map(lambda x: x[rows], buffer)
         updates, optimizer = adam.update(jax.grad(loss)(params, drawn), optimizer)
         return (optax.apply_updates(params, updates), optimizer), None
 
-    # by the cumulated weights: a categorical draw would make a random number for every episode of the memory
+    # choice inverts the cumulative weights; categorical would draw a random number for every episode
     shape = (budget.imitation_steps, budget.imitation.episodes)
     rows = jax.random.choice(key, weight.shape[0], shape, p=weight)
     (params, _), _ = jax.lax.scan(descend, (params, adam.init(params)), rows)

@@ -1,4 +1,4 @@
-"""Adaptation to one held-out task: batches of episodes, and an update after each but the last."""
+"""Adaptation to one test task: batches of episodes, with an update after each batch but the last."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key
 
 
-class Carried(NamedTuple):
-    """What goes on from one batch to the next."""
+class Carry(NamedTuple):
+    """Carry of the scan over batches."""
 
-    acting: AdaptState
-    memory: refit.Memory | None  # of the episodes so far, for a refit
-    optimizer: clipped_step.State | None  # of tuning
+    state: AdaptState
+    buffer: refit.EpisodeBuffer | None  # episodes so far; None without a refit
+    optimizer: clipped_step.State | None  # None without tuning
 
 
-Update = Callable[[Carried, "Array", Episodes], Carried]  # after batch number `count` []
+Update = Callable[[Carry, "Array", Episodes], Carry]  # after batch number `count` []
 
 
 def adapt(
@@ -36,54 +36,55 @@ def adapt(
     policy: Network,
     budget: Evaluation,
 ) -> tuple[AdaptState, Adaptation]:
-    """Run the budget: updates by its rule, and after `tune_after` of them by tuning the policy.
+    """Adapt to one task: `tune_after` updates by the budget's rule, then tuning of the policy.
 
-    Only episodes that an update by the rule follows have a fallback.
+    The fallback applies only to batches that an update by the rule follows.
 
     Args:
-        key: of this task.
-        start: what acts first.
-        collect: a batch of the budget's episodes.
-        inner_update: the trained one: state, number of the update, episodes -> state.
+        key: key of this task.
+        start: the state before any update.
+        collect: key, state, fallback -> one batch of episodes.
+        inner_update: the update of meta-training: state, number of the update, episodes -> state.
         policy: pi(a | o, z).
-        budget: updates, episodes, and how they are used.
+        budget: number of updates and episodes, and settings of the updates.
 
     Returns:
-        what acted last, and how the policy's own episodes of each batch went, leaves [adapt_steps + 1].
+        the last state, and means over the episodes of each batch, leaves [adapt_steps + 1].  A mean counts
+        only episodes in which the policy chose every action.
     """
-    by_rule = _updates_by_rule(budget)
+    rule_updates = _num_rule_updates(budget)
 
-    def run(acting: AdaptState, count: Array) -> Episodes:
+    def run(state: AdaptState, count: Array) -> Episodes:
         fallback = None
         if budget.fallback:
-            share = jnp.where(count < by_rule, budget.fallback, 0.0)
+            share = jnp.where(count < rule_updates, budget.fallback, 0.0)
             fallback = Fallback(share, jnp.float32(budget.late_fallback))
-        return collect(jax.random.fold_in(key, count), acting, fallback)
+        return collect(jax.random.fold_in(key, count), state, fallback)
 
     updates = _updates(key, start, inner_update, policy, budget)
 
-    def one_batch(now: Carried, count: Array) -> tuple[Carried, Adaptation]:
-        episodes = run(now.acting, count)
-        due = (count >= by_rule).astype(int) + (count >= budget.adapt_steps)
-        return jax.lax.switch(due, updates, now, count, episodes), _outcome(episodes)
+    def one_batch(now: Carry, count: Array) -> tuple[Carry, Adaptation]:
+        episodes = run(now.state, count)
+        which = (count >= rule_updates).astype(int) + (count >= budget.adapt_steps)
+        return jax.lax.switch(which, updates, now, count, episodes), _batch_means(episodes)
 
-    memory = None
-    if budget.rule == "refit" and by_rule:
-        memory = refit.empty(jax.eval_shape(run, start, jnp.int32(0)), by_rule)
-    optimizer = tuning.init(start, budget.tuning) if by_rule < budget.adapt_steps else None
-    first = Carried(start, memory, optimizer)
+    buffer = None
+    if budget.rule == "refit" and rule_updates:
+        buffer = refit.empty_buffer(jax.eval_shape(run, start, jnp.int32(0)), rule_updates)
+    optimizer = tuning.init(start, budget.tuning) if rule_updates < budget.adapt_steps else None
+    first = Carry(start, buffer, optimizer)
     last, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
-    return last.acting, records
+    return last.state, records
 
 
-def _outcome(episodes: Episodes) -> Adaptation:
-    """How the policy's own episodes went, or all where it had none: means []."""
-    own = jnp.where(episodes.own.any(), episodes.own, 1.0)
+def _batch_means(episodes: Episodes) -> Adaptation:
+    """Means [] over episodes in which the policy chose every action, or over all if there are none."""
+    counted = jnp.where(episodes.on_policy.any(), episodes.on_policy, 1.0)
     each = (episodes.returned, episodes.success, episodes.reached)
-    return Adaptation(*(masked_mean(x, own) for x in each))
+    return Adaptation(*(masked_mean(x, counted) for x in each))
 
 
-def _updates_by_rule(budget: Evaluation) -> int:
+def _num_rule_updates(budget: Evaluation) -> int:
     return budget.adapt_steps if budget.tune_after is None else min(budget.tune_after, budget.adapt_steps)
 
 
@@ -94,26 +95,30 @@ def _updates(
     policy: Network,
     budget: Evaluation,
 ) -> tuple[Update, Update, Update]:
-    """The updates by the rule, by tuning, and none."""
+    """Three functions: an update by the rule, an update by tuning, and the identity."""
 
-    def trained(now: Carried, count: Array, episodes: Episodes) -> Carried:
-        return now._replace(acting=inner_update(now.acting, count, episodes))
+    def trained(now: Carry, count: Array, episodes: Episodes) -> Carry:
+        return now._replace(state=inner_update(now.state, count, episodes))
 
-    def refitted(now: Carried, count: Array, episodes: Episodes) -> Carried:
-        assert now.memory is not None
-        memory = refit.remember(now.memory, episodes, count)
+    def refitted(now: Carry, count: Array, episodes: Episodes) -> Carry:
+        assert now.buffer is not None
+        buffer = refit.add(now.buffer, episodes, count)
         refit_key = jax.random.fold_in(key, budget.adapt_steps + 1 + count)
-        acting = refit.refit(refit_key, start, memory, policy, budget)
-        return now._replace(acting=acting, memory=memory)
+        state = refit.refit(refit_key, start, buffer, policy, budget)
+        return now._replace(state=state, buffer=buffer)
 
-    def tuned(now: Carried, _: Array, episodes: Episodes) -> Carried:
+    def tuned(now: Carry, _: Array, episodes: Episodes) -> Carry:
         assert now.optimizer is not None
-        acting, optimizer = tuning.step(now.acting, now.optimizer, episodes, policy, budget.tuning)
-        return now._replace(acting=acting, optimizer=optimizer)
+        state, optimizer = tuning.step(now.state, now.optimizer, episodes, policy, budget.tuning)
+        return now._replace(state=state, optimizer=optimizer)
 
-    def stays(now: Carried, _: Array, __: Episodes) -> Carried:
+    def unchanged(now: Carry, _: Array, __: Episodes) -> Carry:
         return now
 
-    by_rule = _updates_by_rule(budget)
+    rule_updates = _num_rule_updates(budget)
     rule = refitted if budget.rule == "refit" else trained
-    return rule if by_rule else stays, tuned if by_rule < budget.adapt_steps else stays, stays
+    return (
+        rule if rule_updates else unchanged,
+        tuned if rule_updates < budget.adapt_steps else unchanged,
+        unchanged,
+    )

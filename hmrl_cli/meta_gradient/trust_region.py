@@ -1,14 +1,14 @@
 """Trust region policy optimisation (Schulman et al. 2015, sec. 6 and app. C).
 
-Written for losses of a network's outputs.  One linearisation J of params -> outputs at the current
-parameters serves both the gradient, J^T dL/dy, and every Fisher-vector product, J^T H J v, with H the
-Hessian of the divergence in the outputs.  At the current parameters the divergence is stationary in the
-outputs, so J^T H J is its exact Hessian, without differentiating twice through an inner loop.
+The loss is a function of a network's outputs y.  J is the Jacobian of y in the parameters.  One linearisation
+gives the gradient J^T dL/dy and every Fisher-vector product J^T H J v.  H is the Hessian of the divergence in
+y.  At the current parameters the divergence has gradient 0 in y, so J^T H J is its exact Hessian.  No second
+derivative through the inner loop is needed.
 
-Few iterations in single precision do not solve an ill-conditioned system, such as that of latents which the
-policy does not heed yet.  `cg_residual` says what they leave of the gradient; it may exceed 1, for conjugate
-gradients lower another norm.  There the order of sums decides about digits that matter, and equal runs on
-other devices, or beside other seeds, part from each other after their first step.
+Few iterations in single precision do not solve an ill-conditioned system.  Latents that the policy ignores
+make one.  `cg_residual` is the relative residual.  It may exceed 1, because conjugate gradients minimise
+another norm.  Rounding then affects the step.  So equal runs on other devices, or with other seeds in one
+program, may differ after their first step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.meta_gradient import conjugate_gradient
-from hmrl_cli.meta_gradient.conjugate_gradient import Memory
+from hmrl_cli.meta_gradient.conjugate_gradient import CurvaturePairs
 from hmrl_cli.meta_gradient.problem import Problem
 from hmrl_cli.schema import Strict
 
@@ -28,62 +28,62 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Params
 
 
-SHRINK = 0.8  # from one candidate of the line search to the next
-MAX_SHRINKS = 15  # candidates before the step is given up
+SHRINK = 0.8  # factor from one candidate of the line search to the next
+MAX_SHRINKS = 15  # candidates of the line search; if none is accepted, the parameters stay the same
 
 
 class Config(Strict):
     """Settings of the step."""
 
-    max_divergence: float = Field(0.01, gt=0, description="trust region, mean KL in nats")
-    cg_iterations: int = Field(10, gt=0, le=1000, description="of the conjugate gradient")
+    max_divergence: float = Field(0.01, gt=0, description="nats of mean KL that a step may take")
+    cg_iterations: int = Field(10, gt=0, le=1000, description="iterations of conjugate gradients")
     cg_memory: int = Field(
-        20, ge=0, le=1000, description="products of earlier steps that precondition it; 0: none"
+        20, ge=0, le=1000, description="curvature pairs of earlier steps that precondition them; 0: none"
     )
-    cg_damping: float = Field(1e-5, ge=0, description="added to the Fisher diagonal")
+    cg_damping: float = Field(1e-5, ge=0, description="number added to the diagonal of the Fisher matrix")
 
 
 class Info(NamedTuple):
-    """What a step did."""
+    """Metrics of a step."""
 
     loss: Array  # []  before the step
     improvement: Array  # []  loss before minus loss after
     divergence: Array  # []  after the step
     accepted: Array  # []  1 where the line search found a step, else 0
-    cg_residual: Array  # []  |F x - g| / |g| that the conjugate gradient left
+    cg_residual: Array  # []  |F x - g| / |g| after conjugate gradients
 
 
-def init(params: Params, config: Config) -> Memory | None:
-    """No step has been made."""
-    return conjugate_gradient.empty(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
+def init(params: Params, config: Config) -> CurvaturePairs | None:
+    """Curvature pairs before the first step."""
+    return conjugate_gradient.no_pairs(sum(leaf.size for leaf in jax.tree.leaves(params)), config.cg_memory)
 
 
 def step(
     params: Params,
-    memory: Memory | None,
+    memory: CurvaturePairs | None,
     problem: Problem,
     config: Config,
-) -> tuple[Params, Memory | None, Info]:
+) -> tuple[Params, CurvaturePairs | None, Info]:
     """One natural-gradient step with a backtracking line search.
 
     Args:
         params: pytree of parameters.
-        memory: of the steps before.
-        problem: what is to be lowered, and how far.
-        config: how far, and how the direction is found.
+        memory: curvature pairs of earlier steps.
+        problem: loss, divergence and mean over devices.
+        config: settings of the step.
 
     Returns:
-        the new parameters, or the old ones where no candidate lowers the loss inside the region; the new
-        memory; and what happened.
+        the new parameters, the new curvature pairs, and metrics.  The parameters stay the same if no
+        candidate lowers the loss inside the trust region.
     """
-    old, old_loss, way, memory = _natural_direction(params, memory, problem, config)
+    old, old_loss, natural, memory = _natural_direction(params, memory, problem, config)
 
     def candidate(length: Array) -> tuple[Params, Array, Array]:
-        moved = optax.tree.add_scale(params, -length, way.direction)
+        moved = optax.tree.add_scale(params, -length, natural.direction)
         new = problem.outputs(moved)
         return moved, *problem.mean((problem.loss(moved, new), problem.divergence(old, new)))
 
-    longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(way.curvature, 1e-12))
+    longest = jnp.sqrt(2 * config.max_divergence / jnp.maximum(natural.curvature, 1e-12))
     moved, new_loss, distance, accepted = _line_search(
         candidate, params, old_loss, longest, config.max_divergence
     )
@@ -95,12 +95,12 @@ def step(
             improvement=jnp.where(accepted, old_loss - new_loss, 0.0),
             divergence=jnp.where(accepted, distance, 0.0),
             accepted=accepted.astype(jnp.float32),
-            cg_residual=way.residual,
+            cg_residual=natural.residual,
         ),
     )
 
 
-class _Way(NamedTuple):
+class _NaturalGradient(NamedTuple):
     """The natural gradient x = F^-1 g."""
 
     direction: Params  # x
@@ -110,11 +110,11 @@ class _Way(NamedTuple):
 
 def _natural_direction(
     params: Params,
-    memory: Memory | None,
+    memory: CurvaturePairs | None,
     problem: Problem,
     config: Config,
-) -> tuple[Any, Array, _Way, Memory | None]:
-    """Outputs and loss at `params`, the way downhill from there, and what was learned of the curvature."""
+) -> tuple[Any, Array, _NaturalGradient, CurvaturePairs | None]:
+    """Outputs and loss at `params`, the natural gradient there, and the new curvature pairs."""
     from jax.flatten_util import ravel_pytree  # lazily, as all of jax
 
     mean = problem.mean
@@ -134,14 +134,14 @@ def _natural_direction(
         curved = jax.jvp(slope, (old,), (jvp(unravel(vector)),))[1]
         return ravel_pytree(mean(vjp(curved)))[0] + config.cg_damping * vector
 
-    # what no episode of this step depends on, such as the latent of a task not met, stays where it is
-    free = (flat != 0.0).astype(flat.dtype)
-    direction, rest, memory = conjugate_gradient.solve(
-        fisher_product, flat, config.cg_iterations, memory, free
+    # a gradient of exactly 0 means no dependence, as of latents of tasks outside the batch: no step there
+    active = (flat != 0.0).astype(flat.dtype)
+    direction, residual, memory = conjugate_gradient.solve(
+        fisher_product, flat, config.cg_iterations, memory, active
     )
-    curvature = direction @ (flat - rest)  # F x = g - r
-    residual = jnp.linalg.norm(rest) / (jnp.linalg.norm(flat) + 1e-20)
-    return old, old_loss, _Way(unravel(direction), curvature, residual), memory
+    curvature = direction @ (flat - residual)  # F x = g - r
+    relative = jnp.linalg.norm(residual) / (jnp.linalg.norm(flat) + 1e-20)
+    return old, old_loss, _NaturalGradient(unravel(direction), curvature, relative), memory
 
 
 def _line_search(
@@ -151,9 +151,12 @@ def _line_search(
     longest: Array,
     max_divergence: float,
 ) -> tuple[Params, Array, Array, Array]:
-    """The longest candidate that lowers the loss inside the region, with loss, divergence and acceptance.
+    """The longest candidate that lowers the loss inside the trust region (backtracking).
 
-    `candidate(length)` gives parameters, their loss and their divergence.
+    `candidate(length)` returns parameters, their loss [] and their divergence [].
+
+    Returns:
+        parameters, loss [], divergence [], and whether a candidate was accepted [] bool.
     """
 
     def accept(new_loss: Array, distance: Array) -> Array:

@@ -1,8 +1,8 @@
 """Adaptation by reinforcement learning: clipped policy-gradient steps on every batch of episodes of one task.
 
-An inner update moves what meta-training taught it to move, and goes as far as that is useful at once.  Where
-a task allows for thousands of episodes, the policy itself can learn on from there, as any policy would from a
-good start (Schulman et al. 2017, 1707.06347, eq. 7).
+Meta-training optimises a few inner updates.  With thousands of episodes of one task the policy can improve
+further.  Tuning then continues from the adapted policy with the clipped surrogate of PPO (Schulman et al.
+2017, 1707.06347, eq. 7).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def init(state: AdaptState, settings: Tuning) -> clipped_step.State:
-    """Before the first update."""
+    """Optimizer state before the first update."""
     return clipped_step.init(state.params, _steps(settings))
 
 
@@ -35,20 +35,20 @@ def step(
     policy: Network,
     settings: Tuning,
 ) -> tuple[AdaptState, clipped_step.State]:
-    """One update of the policy's parameters; the latent's distribution stays.
+    """One update of the policy's parameters; the latent distribution stays the same.
 
-    An episode that held an action does not speak for the policy, and is left out.
+    Episodes that repeated an action are excluded, because their actions are not the policy's.
 
     Args:
-        state: what acted in the episodes.
-        optimizer: of the updates before.
-        episodes: of one task.
+        state: the state that collected the episodes.
+        optimizer: optimizer state after the last update.
+        episodes: a batch of one task.
         policy: pi(a | o, z).
-        settings: of the steps.
+        settings: settings of the gradient steps.
     """
     steps = episodes.transitions
-    latent = inner_loop.spread_latent(episodes.latent, steps.obs.shape[1])
-    counted = steps.valid * episodes.own[:, None]
+    latent = inner_loop.latent_of_steps(episodes.latent, steps.obs.shape[1])
+    counted = steps.valid * episodes.on_policy[:, None]
 
     def outputs(params: Params) -> Policy:
         return policy.apply(params, steps.obs, latent)

@@ -1,17 +1,17 @@
-"""Adaptation to one task by searching for its reward, and going to where it was found."""
+"""Adaptation to one task by a search for its reward among skills, and exploitation of what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from hmrl_cli.environment.rollout import Held, unroll
+from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.search import belief as beliefs
 from hmrl_cli.search import relabel
 from hmrl_cli.search.belief import Belief
-from hmrl_cli.search.relabel import Memory
+from hmrl_cli.search.relabel import DecisionBuffer
 from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """What is known of a task."""
+    """What the search knows of a task."""
 
     belief: Belief
-    target: Array  # [size]  mean of the skills that earned most
+    target: Array  # [size]  weighted mean of the skills with the highest rewards
     target_std: Array  # [size]
-    found: Array  # [] bool  a reward stood out, after this batch or one before
+    found: Array  # [] bool  whether a reward stood out in any batch so far
 
 
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
@@ -39,72 +39,74 @@ def adapt(
     belief: Belief,
     behaviour: Behaviour | None = None,
     least_gain: Array | float | None = None,
-) -> tuple[Plan, Memory, Adaptation]:
-    """Search in batches of episodes, of which a share goes for what was found.
+) -> tuple[Plan, DecisionBuffer, Adaptation]:
+    """Search in batches of episodes; after a find, a share of each batch exploits it.
 
-    Of that share, the first episode holds the best guess, and the others hold draws around it.  Episodes of
-    the last batch all hold the best guess.  A searching episode holds a place that the belief chooses, or
-    acts as `behaviour` says.
+    An episode repeats one skill, or follows `behaviour`.  The first exploiting episode of a batch repeats the
+    best guess.  The others repeat draws around it.  In the last batch all episodes repeat the best guess.
+    Searching episodes repeat the skill of a place that the belief chooses.
 
     Args:
-        key: of this task.
-        family: whose features hold "skill"; its decisions are skills.
-        task: to adapt to.
-        budget: batches, episodes, and settings.
-        belief: before anything was seen.
-        behaviour: of a policy, whose episodes search but for the share `budget.fallback`, and alone in the
-            last batch; none: all hold.
-        least_gain: of the reward of a decision, what counts as found; none: the budget's.
+        key: key of this task.
+        family: a lifted family with the feature "skill"; its actions are skills.
+        task: [task_size], the task to adapt to.
+        budget: number of batches and episodes, and settings.
+        belief: distribution of the reward's place before any episode.
+        behaviour: key -> policy of a searching episode.  Then only the share `budget.fallback` of searching
+            episodes repeats a place, and in the last batch none does.  None: all repeat a place.
+        least_gain: gain of a decision's reward that counts as a find; None: the budget's, per decision.
 
     Returns:
-        what is known at the end, all decisions, and how the episodes of each batch went, leaves
-        [adapt_steps + 1]: of those that hold the best guess, once something was found, else of all.
+        the last plan, all decisions, and means over episodes of each batch, leaves [adapt_steps + 1].  Once a
+        reward was found, a mean counts only episodes that repeat the best guess.
     """
     settings, episodes, size = budget.relabel, budget.episodes, family.action.size
     if least_gain is None:
         least_gain = (budget.least_gain or 0.0) / family.horizon
     locate = family.features["skill"]
 
-    def episode(key: Key, held: Held) -> tuple[Transition, EnvState]:
+    def episode(key: Key, repeated: RepeatedAction) -> tuple[Transition, EnvState]:
         draw_key, key = jax.random.split(key)
         act = behaviour(draw_key) if behaviour else lambda key, obs: (jnp.zeros(size), jnp.float32(0))
-        return unroll(key, act, family, task, held)
+        return unroll(key, act, family, task, repeated)
 
-    def one_batch(now: tuple[Plan, Memory], count: Array) -> tuple[tuple[Plan, Memory], Adaptation]:
-        plan, memory = now
-        hold_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
-        exploits, is_last = _exploits(plan, count, budget), count == budget.adapt_steps
+    def one_batch(
+        now: tuple[Plan, DecisionBuffer], count: Array
+    ) -> tuple[tuple[Plan, DecisionBuffer], Adaptation]:
+        plan, buffer = now
+        repeat_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
+        exploits, is_last = _is_exploiting(plan, count, budget), count == budget.adapt_steps
         share = jnp.where(is_last, 0.0, budget.fallback) if behaviour else jnp.float32(1)
-        held = _held(hold_key, plan, exploits, share, start, is_last, family, settings)
-        steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), held)
-        # one that an early end cut short has cost less, which is no find
-        whole = steps.valid * steps.discount
-        new = Memory(locate(steps.next_obs), steps.reward, whole, 1.0 - exploits)
-        memory = relabel.remember(memory, new, count)
-        counted = jnp.where(plan.found, _is_guess(episodes, is_last), 1.0)
+        repeated = _repeated_actions(repeat_key, plan, exploits, share, start, is_last, family, settings)
+        steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), repeated)
+        # a decision that ends early has less action cost; it must not count as a find
+        complete = steps.valid * steps.discount
+        new = DecisionBuffer(locate(steps.next_obs), steps.reward, complete, 1.0 - exploits)
+        buffer = relabel.add(buffer, new, count)
+        counted = jnp.where(plan.found, _repeats_best(episodes, is_last), 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
-        outcome = Adaptation(*(masked_mean(x, counted) for x in record))
-        return (_learned(plan, memory, new, held, least_gain, budget), memory), outcome
+        means = Adaptation(*(masked_mean(x, counted) for x in record))
+        return (_updated(plan, buffer, new, repeated, least_gain, budget), buffer), means
 
     start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
-    nothing = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
-    memory = relabel.empty(budget.adapt_steps + 1, episodes, family.horizon, size)
-    (plan, memory), records = jax.lax.scan(one_batch, (nothing, memory), jnp.arange(budget.adapt_steps + 1))
-    return plan, memory, records
+    first = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
+    buffer = relabel.empty_buffer(budget.adapt_steps + 1, episodes, family.horizon, size)
+    (plan, buffer), records = jax.lax.scan(one_batch, (first, buffer), jnp.arange(budget.adapt_steps + 1))
+    return plan, buffer, records
 
 
-def _exploits(plan: Plan, count: Array, budget: Evaluation) -> Array:
-    """1 for the episodes [N] of a batch that go for what was found; at least one does."""
-    some = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
-    return (plan.found & (some | (count == budget.adapt_steps))).astype(jnp.float32)
+def _is_exploiting(plan: Plan, count: Array, budget: Evaluation) -> Array:
+    """1 for the episodes [N] of a batch that exploit a find, at least one; 0 for searching episodes."""
+    in_share = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
+    return (plan.found & (in_share | (count == budget.adapt_steps))).astype(jnp.float32)
 
 
-def _is_guess(episodes: int, is_last: Array) -> Array:
-    """1 for the episodes [N] of a batch that hold the best guess once something was found."""
+def _repeats_best(episodes: int, is_last: Array) -> Array:
+    """1 for the episodes [N] of a batch that repeat the best guess once a reward was found."""
     return ((jnp.arange(episodes) == 0) | is_last).astype(jnp.float32)
 
 
-def _held(
+def _repeated_actions(
     key: Key,
     plan: Plan,
     exploits: Array,
@@ -113,26 +115,33 @@ def _held(
     is_last: Array,
     family: TaskFamily,
     settings: Relabel,
-) -> Held:
-    """What each episode holds [N], from its start or never."""
-    draw_key, whether_key, place_key = jax.random.split(key, 3)
+) -> RepeatedAction:
+    """The skill that each episode repeats, leaves [N]: from its first step, or never."""
+    draw_key, repeat_key, place_key = jax.random.split(key, 3)
     number = len(exploits)
-    draws = jax.random.normal(draw_key, (number, len(start))) * (1.0 - _is_guess(number, is_last))[:, None]
-    aims = plan.target + plan.target_std * draws
+    draws = (
+        jax.random.normal(draw_key, (number, len(start))) * (1.0 - _repeats_best(number, is_last))[:, None]
+    )
+    near_best = plan.target + plan.target_std * draws
     places = beliefs.next_places(place_key, plan.belief, start, number, settings)
-    holds = (exploits > 0) | jax.random.bernoulli(whether_key, share, (number,))
-    action = jnp.clip(jnp.where(exploits[:, None] > 0, aims, places), -1.0, 1.0)
-    return Held(jnp.where(holds, 0, family.horizon), action)
+    repeats = (exploits > 0) | jax.random.bernoulli(repeat_key, share, (number,))
+    action = jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -1.0, 1.0)
+    return RepeatedAction(jnp.where(repeats, 0, family.horizon), action)
 
 
-def _learned(
-    plan: Plan, memory: Memory, new: Memory, held: Held, least_gain: Array | float, budget: Evaluation
+def _updated(
+    plan: Plan,
+    buffer: DecisionBuffer,
+    new: DecisionBuffer,
+    repeated: RepeatedAction,
+    least_gain: Array | float,
+    budget: Evaluation,
 ) -> Plan:
-    """With what a batch has shown.
+    """The plan after a batch of new decisions.
 
-    What was found stays found: exploitation would stop where so many searches succeed that none stands out.
+    `found` never becomes false again.  If most searches succeed, no reward stands out any more.
     """
-    center, std = relabel.target(memory, budget.selectivity, budget.relabel.imprecision)
-    aimed = (held.start == 0).astype(jnp.float32)
-    belief = beliefs.ruled_out(plan.belief, held.action, aimed, new.skill, new.valid)
-    return Plan(belief, center, std, plan.found | (relabel.gain(memory) > least_gain))
+    center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
+    aimed = (repeated.start == 0).astype(jnp.float32)
+    belief = beliefs.after_search(plan.belief, repeated.action, aimed, new.skill, new.valid)
+    return Plan(belief, center, std, plan.found | (relabel.reward_gain(buffer) > least_gain))

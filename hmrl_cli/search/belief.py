@@ -1,13 +1,13 @@
-"""Where the reward of a task may be: a mixture of a broad and a learned prior, and what was seen of it.
+"""A distribution of the place of a task's reward: a uniform and a learned prior, updated by Bayes' rule.
 
-The learned prior is a kernel density of where the rewards of training tasks were (empirical Bayes; Robbins
-1956).  The broad one is even over all skills.  Their mixture is defensive (Hesterberg 1995): the learned part
-says where to look first, the broad part that nowhere is impossible.  Places that were passed without a reward
-are ruled out by Bayes' rule.  So the learned part is used up, and the search moves on to the broad one.
+The learned prior is a kernel density of the rewards' places on training tasks (empirical Bayes; Robbins
+1956).  The broad prior is uniform over all skills.  Their mixture is a defensive one (Hesterberg 1995): every
+place keeps some probability.  Bayes' rule lowers the probability of places that episodes passed without a
+reward.  So the search tries the places of the learned prior first, and those of the broad prior later.
 
-The next place is the one whose path most likely meets the reward (search theory; Stone 1975): a path is taken
-to be straight from where episodes start, and sweeps the ground within `sight`.  To meet it at the end counts
-somewhat more, because the episode stays there.
+The next place maximises the probability that the path to it detects the reward (search theory; Stone 1975).
+The model of a path is a straight line from the start of an episode.  It detects rewards within `sight`.  A
+reward at the end of a path counts somewhat more, because the episode stays there.
 """
 
 from __future__ import annotations
@@ -20,33 +20,40 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Relabel
     from hmrl_cli.types import Array, Key
 
-CANDIDATES = 512  # places of either prior
-ENDS = 128  # of them, ends of paths to choose from
-SEEN = 0.95  # chance that a reward within sight is met
-SIGHT = 0.2  # without training tasks that tell it
-FAR = 0.5  # extent from which on a reward has no place: it is dense
-STAYS = 0.25  # of finding a reward, the worth of finding it at the end of a path, where the episode stays
-DOUBT = 0.5  # share of its weight that a place keeps which was aimed at and not arrived at
+CANDIDATES = 512  # places drawn from each of the two priors
+ENDS = 128  # candidate ends of paths, a subset of these places
+DETECTION = 0.95  # probability that a path detects a reward within sight
+SIGHT = 0.2  # default distance, if no training tasks give it
+DENSE = 0.5  # least extent of a dense reward, which has no place
+STAYING = 0.25  # additional weight of a detection at the end of a path
+UNREACHED = 0.5  # factor on the probability of a place that an episode aimed at and did not reach
 
 
 class Belief(NamedTuple):
-    """Places where the reward may be, C of them."""
+    """A distribution over C candidate places of the reward."""
 
     places: Array  # [C, size]  skills
     log_weight: Array  # [C]  not normalised
-    sight: Array  # []  distance from which a reward would have been met
+    sight: Array  # []  distance within which a path detects a reward
 
 
 class Bank(NamedTuple):
-    """Where the rewards of B training tasks were."""
+    """Places of the rewards of B training tasks."""
 
     places: Array  # [B, size]  skills
-    known: Array  # [B]  1 where the reward was found
-    extent: Array  # [B]  how far from its place the reward was still met
+    known: Array  # [B]  1 if the reward was found, else 0
+    extent: Array  # [B]  largest distance from the place at which a decision still had the reward
 
 
 def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
-    """Before anything was seen of a task; without a bank, or with nothing in it, the broad prior alone."""
+    """The belief before any episode of a task.
+
+    Args:
+        key: draws the candidate places.
+        bank: places of training tasks; without a known one, or with None, the prior is the broad one alone.
+        size: dimensions of a skill.
+        settings: share of the broad prior, width of the kernels, and sight.
+    """
     broad_key, which_key, kernel_key = jax.random.split(key, 3)
     broad = jax.random.uniform(broad_key, (CANDIDATES, size), minval=-1.0, maxval=1.0)
     if bank is None:
@@ -61,50 +68,64 @@ def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
 
 
 def sight_of(bank: Bank, settings: Relabel) -> Array:
-    """As settings have it, or the median extent of training tasks where their rewards have places: []."""
+    """The distance [] within which a path detects a reward.
+
+    It is the setting, or the median extent on training tasks.  If rewards are dense or unknown there, it is
+    `SIGHT`.
+    """
     if settings.sight is not None:
         return jnp.float32(settings.sight)
     median = jnp.nanmedian(jnp.where(bank.known > 0, bank.extent, jnp.nan))
-    return jnp.where(median < FAR, jnp.maximum(median, 0.02), SIGHT)  # of no number, too, SIGHT
+    return jnp.where(median < DENSE, jnp.maximum(median, 0.02), SIGHT)  # a comparison with NaN is false
 
 
-def ruled_out(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Array) -> Belief:
-    """After N episodes: no reward is where they were, but the one that they met.
+def after_search(belief: Belief, aim: Array, aimed: Array, passed: Array, valid: Array) -> Belief:
+    """The belief after N episodes, by Bayes' rule for paths that detected no reward.
 
-    That one is remembered elsewhere.  Who searches on searches for another one.
+    Rewards that the episodes did find are ignored here.  They are in `relabel.DecisionBuffer`, and the search
+    goes on for other rewards.
 
     Args:
-        belief: before them.
-        aim: [N, size], the places that they were meant to go to.
-        aimed: [N], 1 for those that were meant to go to a place.
-        passed: [N, T, size], the places where they were.
-        valid: [N, T], 1 where a place counts.
+        belief: the belief before the episodes.
+        aim: [N, size], the place that an episode aimed at.
+        aimed: [N], 1 if the episode aimed at a place, else 0.
+        passed: [N, T, size], the places where it was.
+        valid: [N, T], 1 for valid steps.
     """
 
     def of_episode(episode: tuple[Array, Array, Array, Array]) -> Array:
         aim, aimed, passed, valid = episode
         distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
         nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-        missed = aimed * _within(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
-        seen = SEEN * _within(nearest, belief.sight)
-        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - DOUBT) * missed)
+        missed = aimed * _visibility(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+        seen = DETECTION * _visibility(nearest, belief.sight)
+        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - UNREACHED) * missed)
 
     chance = jax.lax.map(of_episode, (aim, aimed, passed, valid)).sum(axis=0)
     return belief._replace(log_weight=belief.log_weight + chance)
 
 
 def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Relabel) -> Array:
-    """Places [N, size] to go to from `start` [size], chosen one after another as if none met the reward."""
-    some_key, noise_key = jax.random.split(key)
+    """Places [count, size] for the next episodes, chosen greedily: each assumes that those before fail.
+
+    Args:
+        key: draws candidate ends, and the noise of the choice.
+        belief: distribution of the reward's place.
+        start: [size], the place where episodes start.
+        count: number of episodes.
+        settings: scale of the Gumbel noise on the log probability of detection.
+    """
+    sample_key, noise_key = jax.random.split(key)
     weight = jax.nn.softmax(belief.log_weight)
-    half = jax.random.categorical(some_key, belief.log_weight, shape=(ENDS // 2,))
-    even = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))  # of the broad prior, whatever its weight
-    ends = belief.places[jnp.concatenate([half, even])]
-    swept = SEEN * _within(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
-    ended = SEEN * _within(_between(ends, belief.places), belief.sight)  # [ENDS, C]
+    sampled = jax.random.categorical(sample_key, belief.log_weight, shape=(ENDS // 2,))
+    # from the broad prior, independent of its weight
+    spaced = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))
+    ends = belief.places[jnp.concatenate([sampled, spaced])]
+    swept = DETECTION * _visibility(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
+    ended = DETECTION * _visibility(_between(ends, belief.places), belief.sight)  # [ENDS, C]
 
     def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
-        best = jnp.argmax(jnp.log((swept + STAYS * ended) @ weight + 1e-12) + noise)
+        best = jnp.argmax(jnp.log((swept + STAYING * ended) @ weight + 1e-12) + noise)
         return weight * (1.0 - swept[best]), ends[best]
 
     noise = settings.noise * jax.random.gumbel(noise_key, (count, ENDS))
@@ -118,15 +139,15 @@ def _between(ends: Array, places: Array) -> Array:
 
 
 def _from_path(places: Array, start: Array, ends: Array) -> Array:
-    """Distances [E, C] of places [C, size] from the segments from `start` [size] to ends [E, size]."""
+    """Distances [E, C] of places [C, size] from line segments between `start` [size] and ends [E, size]."""
     way, offset = ends - start, places - start
     length, inner = jnp.sum(way**2, axis=-1)[:, None], way @ offset.T  # [E, 1], [E, C]
     along = jnp.clip(inner / jnp.maximum(length, 1e-9), 0.0, 1.0)
-    # expanded, so that nothing has the shape [E, C, size]
+    # the square is expanded, so that no array has the shape [E, C, size]
     square = jnp.sum(offset**2, axis=-1) - 2.0 * along * inner + along**2 * length
     return jnp.sqrt(jnp.maximum(square, 0.0))
 
 
-def _within(distance: Array, sight: Array) -> Array:
-    """1 within sight, 0 beyond, with a soft edge."""
+def _visibility(distance: Array, sight: Array) -> Array:
+    """Near 1 within sight and near 0 beyond: a sigmoid of the distance."""
     return jax.nn.sigmoid(8.0 * (1.0 - distance / sight))

@@ -1,8 +1,7 @@
-"""Relabelled experience: whatever was meant, a decision shows which skill leads to what it earned.
+"""Hindsight relabelling in the space of skills (Andrychowicz et al. 2017, 1707.01495).
 
-Hindsight (Andrychowicz et al. 2017, 1707.01495) in the space of skills: after each decision the mode of
-q(z|s) names the skill that leads there.  So every decision of every episode is a trial of one skill, and a
-reward that was met on the way to another place is as good as one that was aimed at.
+After each decision the mode of q(z|s) is the skill that leads to the state reached.  The decision counts as a
+trial of that skill, whatever skill the episode chose.  So a reward on the way to another place also counts.
 """
 
 from __future__ import annotations
@@ -16,68 +15,73 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
-LEVEL = 0.25  # share of the searching decisions that met no reward, at least
+BASE_QUANTILE = 0.25  # quantile of searching decisions that serves as the reward without a find
 
 
-class Memory(NamedTuple):
-    """Decisions of one task: M episodes of T decisions, those not yet made included."""
+class DecisionBuffer(NamedTuple):
+    """Decisions of one task: M episodes of T decisions; rows of later batches are 0."""
 
-    skill: Array  # [M, T, size]  that leads to where the decision led
+    skill: Array  # [M, T, size]  the skill that leads to the state after the decision
     reward: Array  # [M, T]
-    valid: Array  # [M, T]  1 where the decision was made and ran to its end
-    searched: Array  # [M]  1 where the episode did not go for a reward already found
+    valid: Array  # [M, T]  1 where the decision was made and did not end early
+    searched: Array  # [M]  1 for searching episodes, 0 for those that exploit a find
 
 
-def empty(batches: int, episodes: int, horizon: int, size: int) -> Memory:
-    """Room for so many batches."""
-    many = (batches * episodes, horizon)
-    return Memory(jnp.zeros((*many, size)), jnp.zeros(many), jnp.zeros(many), jnp.zeros(many[0]))
+def empty_buffer(batches: int, episodes: int, horizon: int, size: int) -> DecisionBuffer:
+    """A buffer of zeros for `batches` batches of `episodes` episodes."""
+    shape = (batches * episodes, horizon)
+    return DecisionBuffer(jnp.zeros((*shape, size)), jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
 
 
-def remember(memory: Memory, new: Memory, count: Array) -> Memory:
-    """With batch number `count` []."""
+def add(buffer: DecisionBuffer, new: DecisionBuffer, count: Array) -> DecisionBuffer:
+    """The buffer with batch number `count` [], from 0."""
 
     def put(old: Array, new: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
 
-    return jax.tree.map(put, memory, new)
+    return jax.tree.map(put, buffer, new)
 
 
-def gain(memory: Memory) -> Array:
-    """How much more the best decision earned than the lower quartile of episodes that searched: []."""
-    apart = jnp.max(memory.reward, where=memory.valid > 0, initial=-jnp.inf) - _level(memory)
-    return jnp.where(jnp.isfinite(apart), apart, 0.0)
+def reward_gain(buffer: DecisionBuffer) -> Array:
+    """The highest reward of a decision minus the base reward: []."""
+    gap = jnp.max(buffer.reward, where=buffer.valid > 0, initial=-jnp.inf) - _base_reward(buffer)
+    return jnp.where(jnp.isfinite(gap), gap, 0.0)
 
 
-def target(memory: Memory, selectivity: float, imprecision: float) -> tuple[Array, Array]:
-    """Mean and standard deviation [size] of the skills that earned most, the latter at least `imprecision`.
+def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tuple[Array, Array]:
+    """Weighted mean and standard deviation [size] of the skills of decisions.
 
-    Decisions weigh w ~ exp(s (r - max r) / (max r - mean r)), s the selectivity.  Without decisions the mean
-    is 0.
+    A decision with reward r has weight w ~ exp(s (r - max r) / (max r - mean r)), where s is the selectivity.
+    Without decisions the mean is 0.
+
+    Args:
+        buffer: all decisions.
+        selectivity: log of the weight ratio of the best to the mean reward.
+        imprecision: least standard deviation, added in quadrature.
     """
-    mean = masked_mean(memory.reward, memory.valid)
-    reward = jnp.where(memory.valid > 0, memory.reward, -jnp.inf)
-    best = jnp.where(memory.valid.any(), reward.max(), 0.0)
-    # what float32 sums leave of equal rewards is no difference
-    apart = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    weight = memory.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / apart, -50.0))
+    mean = masked_mean(buffer.reward, buffer.valid)
+    reward = jnp.where(buffer.valid > 0, buffer.reward, -jnp.inf)
+    best = jnp.where(buffer.valid.any(), reward.max(), 0.0)
+    # equal rewards may differ by the rounding of float32 sums
+    gap = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
+    weight = buffer.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / gap, -50.0))
     weight = weight / jnp.maximum(weight.sum(), 1e-30)
-    center = jnp.einsum("mt,mts->s", weight, memory.skill)
-    variance = jnp.einsum("mt,mts->s", weight, (memory.skill - center) ** 2)
+    center = jnp.einsum("mt,mts->s", weight, buffer.skill)
+    variance = jnp.einsum("mt,mts->s", weight, (buffer.skill - center) ** 2)
     return center, jnp.sqrt(variance + imprecision**2)
 
 
-def extent(memory: Memory, center: Array, least_gain: Array) -> Array:
-    """How far from the center [size] decisions still earned what counts as found: []."""
-    stands_out = (memory.valid > 0) & (memory.reward - _level(memory) > least_gain)
-    distance = jnp.linalg.norm(memory.skill - center, axis=-1)
+def extent(buffer: DecisionBuffer, center: Array, least_gain: Array) -> Array:
+    """Largest distance [] from the center [size] of decisions `least_gain` above the base reward."""
+    stands_out = (buffer.valid > 0) & (buffer.reward - _base_reward(buffer) > least_gain)
+    distance = jnp.linalg.norm(buffer.skill - center, axis=-1)
     return jnp.max(distance, where=stands_out, initial=0.0)
 
 
-def _level(memory: Memory) -> Array:
-    """Lower quartile of the rewards of decisions in episodes that searched: [].
+def _base_reward(buffer: DecisionBuffer) -> Array:
+    """Base reward []: the lower quartile of rewards of decisions in searching episodes.
 
-    A search may succeed so often that the median decision has met the reward.
+    The median may already contain the reward, if searches succeed often.
     """
-    of_search = (memory.valid > 0) & (memory.searched[:, None] > 0)
-    return jnp.nanquantile(jnp.where(of_search, memory.reward, jnp.nan), LEVEL)
+    searching = (buffer.valid > 0) & (buffer.searched[:, None] > 0)
+    return jnp.nanquantile(jnp.where(searching, buffer.reward, jnp.nan), BASE_QUANTILE)

@@ -38,7 +38,9 @@ def gather(agent):
         state = agent.init(jax.random.key(0))
         task_key, key = jax.random.split(jax.random.key(1))
         rows, tasks = agent._draw_tasks(task_key, state.tasks)
-        return state.meta, jax.vmap(partial(agent._gather, state.meta))(jax.random.split(key, 3), rows, tasks)
+        return state.meta, jax.vmap(partial(agent._collect_phases, state.meta))(
+            jax.random.split(key, 3), rows, tasks
+        )
 
     return run()
 

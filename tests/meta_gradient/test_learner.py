@@ -62,7 +62,7 @@ def test_first_order_is_another_gradient():
 def test_the_outer_surrogate_starts_at_ratio_one():
     agent = learner("maml", 2)
     meta, batch = gather(agent)
-    steps = agent._judged(batch).transitions
+    steps = agent._loss_phases(batch).transitions
     log_prob = jax.jit(lambda: agent.outputs(meta, batch).log_prob(steps.action))()
     np.testing.assert_allclose(log_prob, steps.log_prob, atol=1e-4)
 
@@ -83,14 +83,14 @@ def test_several_inner_steps_are_the_same_steps_in_a_row():
 def test_a_step_scaled_by_the_reward_goes_as_far_as_there_is_to_go(algorithm):
     agent = learner(algorithm, 1)
     meta, batch = gather(agent)
-    start = agent._start(meta, None if batch.rows is None else batch.rows[0])
+    start = agent._initial_state(meta, None if batch.rows is None else batch.rows[0])
     episodes = jax.tree.map(lambda x: x[0, 0], batch.phases)
     steps = episodes.transitions
 
     def moves(agent, worth):
         # equal advantages, whatever the rewards
         paid = episodes._replace(transitions=steps._replace(reward=jnp.full_like(steps.reward, worth)))
-        new = agent._adapt(meta, start, jnp.int32(0), paid)
+        new = agent._inner_update(meta, start, jnp.int32(0), paid)
         return ravel_pytree(jax.tree.map(jnp.subtract, new, start))[0]
 
     scaled = agent._replace(config=agent.config.model_copy(update={"scale_by_reward": True}))
@@ -164,7 +164,7 @@ def test_promp_has_the_reinforce_direction_and_another_derivative():
 def test_the_clipped_loss_stops_paying_beyond_the_clip():
     agent = clipping(1)
     meta, batch = gather(agent)
-    steps = agent._judged(batch).transitions
+    steps = agent._loss_phases(batch).transitions
 
     class Moved:
         """A policy that does everything e^shift times as often."""
@@ -176,7 +176,7 @@ def test_the_clipped_loss_stops_paying_beyond_the_clip():
             return steps.log_prob + self.shift
 
     gain = [float(agent.loss(meta, Moved(shift), batch)) for shift in (0.0, 1.0)]
-    advantage, valid = agent._judged(batch).advantage[:, 1:], steps.valid[:, 1:]
+    advantage, valid = agent._loss_phases(batch).advantage[:, 1:], steps.valid[:, 1:]
     factor = jnp.where(advantage > 0, 1.3, jnp.e)
     expected = -meta_gradient.phase_mean(factor * advantage, valid) + 5e-4 * (jnp.e - 2)
     np.testing.assert_allclose(gain[1], expected, rtol=1e-4)
@@ -190,7 +190,7 @@ def test_every_judged_phase_counts_and_each_update_has_its_step_size():
     slope = slope_of(agent)(meta, batch).step_size.params
     assert all((leaf != 0).all() and leaf.shape == (2,) for leaf in jax.tree.leaves(slope))
     last = clipping(2, outer_loss="last", outer="trust_region")
-    np.testing.assert_array_equal(last._judged(batch).returned, batch.phases.returned[:, 2:])
+    np.testing.assert_array_equal(last._loss_phases(batch).returned, batch.phases.returned[:, 2:])
 
 
 @pytest.mark.slow
@@ -202,7 +202,7 @@ def test_a_few_tasks_at_a_time_are_the_same_step_in_less_memory():
         state = agent.init(jax.random.key(0))
         keys = jax.random.split(jax.random.key(1), 8)
         tasks = jax.vmap(lambda k: FAMILY.sample(k, "train"))(keys)
-        gather_all = jax.jit(jax.vmap(partial(agent._gather, state.meta), in_axes=(0, None, 0)))
+        gather_all = jax.jit(jax.vmap(partial(agent._collect_phases, state.meta), in_axes=(0, None, 0)))
         batch = gather_all(keys, None, tasks)
         compiled = slope_of(agent).lower(state.meta, batch).compile()
         sizes.append(compiled.memory_analysis().temp_size_in_bytes)

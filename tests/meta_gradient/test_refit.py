@@ -32,7 +32,7 @@ def memory(returned, kept=None, latent=None):
     action = np.tile(np.arange(number, dtype=np.int32)[:, None] % 4, (1, 3))
     valid, own = np.ones((number, 3), np.float32), np.ones(number, np.float32)
     returned = np.array(returned, np.float32)
-    seen = refit.Memory(latent, obs, action, valid, own, returned, returned / 3, kept)
+    seen = refit.EpisodeBuffer(latent, obs, action, valid, own, returned, returned / 3, kept)
     return jax.tree.map(jnp.asarray, seen)
 
 
@@ -60,7 +60,7 @@ def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
     seen = memory([-9.0, -9.0, -1.0], latent=latent)
 
     def fitted(own, steps=0):
-        return refitted(seen._replace(own=jnp.array(own)), steps).latent
+        return refitted(seen._replace(on_policy=jnp.array(own)), steps).latent
 
     np.testing.assert_allclose(fitted([1.0, 1.0, 0.0]).mean, [1 / 3, 1 / 3], atol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, fitted([0.0, 0.0, 0.0]), PRIOR)
@@ -99,11 +99,11 @@ def test_nothing_moves_until_something_was_found(finds, found):
 
 def test_what_held_actions_cost_makes_no_find_of_the_others():
     own = jnp.array([1.0, 0.0, 0.0, 1.0, 0.0])
-    seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(own=own)
-    assert not refit.found(seen, 5, 20.0)
-    assert refit.found(seen._replace(own=jnp.zeros(5)), 5, 20.0)  # there is nothing else to go by
-    late = seen._replace(best=seen.best.at[4].set(-60.0))  # in vain, if all its steps are counted
-    assert refit.found(late, 5, 20.0)
+    seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(on_policy=own)
+    assert not refit.stands_out(seen, 5, 20.0)
+    assert refit.stands_out(seen._replace(on_policy=jnp.zeros(5)), 5, 20.0)  # there is nothing else to go by
+    late = seen._replace(max_reward=seen.max_reward.at[4].set(-60.0))  # in vain, if all its steps are counted
+    assert refit.stands_out(late, 5, 20.0)
 
 
 def test_an_untrained_policy_gets_better_by_doing_again_what_was_good():

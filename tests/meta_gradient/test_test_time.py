@@ -128,7 +128,7 @@ def test_a_fallback_holds_one_action_for_an_episode():
     episodes = run(0.25, 0.0)
     action = np.asarray(episodes.transitions.action)
     held = np.ptp(action, axis=1).max(axis=-1) == 0
-    np.testing.assert_array_equal(episodes.own, 1.0 - held)
+    np.testing.assert_array_equal(episodes.on_policy, 1.0 - held)
     assert 0.15 < held.mean() < 0.35
     assert (np.abs(action[held]) <= 1).all() and np.abs(action[held].mean()) < 0.2
     assert (np.ptp(run(0.0, 0.0).transitions.action, axis=1) > 0).all()
@@ -136,7 +136,7 @@ def test_a_fallback_holds_one_action_for_an_episode():
     own, late = np.asarray(run(0.0, 1.0).transitions.action), run(1.0, 1.0)
     action = np.asarray(late.transitions.action)
     since = np.array([(one != other).any(axis=-1).argmax() for one, other in zip(own, action, strict=True)])
-    assert not late.own.any() and {*since} == set(range(own.shape[1]))
+    assert not late.on_policy.any() and {*since} == set(range(own.shape[1]))
     for one, first in zip(action, since, strict=True):
         assert np.ptp(one[first:], axis=0).max() == 0
     # what an update makes of the others is what it would make of them alone

@@ -72,12 +72,12 @@ def test_where_every_search_succeeds_it_stays_found():
     plan = adaptation.Plan(
         belief.prior(jax.random.key(0), None, 2, Relabel()), EAST, jnp.ones(2), jnp.array(True)
     )
-    memory = relabel.empty(1, 4, 3, 2)._replace(
+    memory = relabel.empty_buffer(1, 4, 3, 2)._replace(
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
     )
-    held = adaptation.Held(jnp.zeros(4, int), jnp.zeros((4, 2)))
-    assert relabel.gain(memory) == 0
-    assert adaptation._learned(plan, memory, memory, held, 0.5, BUDGET).found
+    held = adaptation.RepeatedAction(jnp.zeros(4, int), jnp.zeros((4, 2)))
+    assert relabel.reward_gain(memory) == 0
+    assert adaptation._updated(plan, memory, memory, held, 0.5, BUDGET).found
 
 
 def test_a_fall_is_no_find():

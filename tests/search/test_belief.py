@@ -9,7 +9,7 @@ import pytest
 
 from hmrl_cli.schema import Relabel
 from hmrl_cli.search import belief as beliefs
-from hmrl_cli.search.belief import CANDIDATES, SEEN, Bank, Belief
+from hmrl_cli.search.belief import CANDIDATES, DETECTION, Bank, Belief
 
 SETTINGS = Relabel(broad=0.2, sight=0.2)
 BANK = Bank(jnp.array([[0.5, 0.5], [-0.9, -0.9]]), jnp.array([1.0, 0.0]), jnp.array([0.3, 2.0]))
@@ -68,9 +68,9 @@ def test_places_are_ruled_out_by_bayes():
     passed = jnp.array([[[0.0], [0.1]], [[0.25], [0.9]]])
     valid = jnp.array([[1.0, 1.0], [1.0, 0.0]])
     aim, aimed = jnp.array([[0.9], [0.3]]), jnp.array([1.0, 0.0])
-    after = beliefs.ruled_out(before, aim, aimed, passed, valid)
-    first = (1 - SEEN * within([0.0, 0.2, 0.8])) * (1 - 0.5 * within([0.9, 0.6, 0.0]))
-    second = 1 - SEEN * within(
+    after = beliefs.after_search(before, aim, aimed, passed, valid)
+    first = (1 - DETECTION * within([0.0, 0.2, 0.8])) * (1 - 0.5 * within([0.9, 0.6, 0.0]))
+    second = 1 - DETECTION * within(
         [0.25, 0.05, 0.65]
     )  # where it was not is not ruled out, nor what nobody aimed at
     expected = np.array([0.2, 0.3, 0.5]) * first * second
@@ -89,10 +89,10 @@ def test_the_next_places_are_the_best_one_after_another(size):
 
     def swept(end):
         path = 0.1 + along * (end - 0.1)
-        return SEEN * within(np.linalg.norm(places - path, axis=-1).min(axis=0))
+        return DETECTION * within(np.linalg.norm(places - path, axis=-1).min(axis=0))
 
     def score(end):
-        return swept(end) + beliefs.STAYS * SEEN * within(np.linalg.norm(places - end, axis=-1))
+        return swept(end) + beliefs.STAYING * DETECTION * within(np.linalg.norm(places - end, axis=-1))
 
     ends = places[:: CANDIDATES // (beliefs.ENDS // 2)]
     for place in got:
@@ -117,7 +117,7 @@ def test_the_learned_prior_is_used_up_first():
         def batch(belief, key):
             aim = beliefs.next_places(key, belief, jnp.zeros(2), 4, SETTINGS)
             path = jnp.linspace(0.0, 1.0, 20)[None, :, None] * aim[:, None]
-            return beliefs.ruled_out(belief, aim, jnp.ones(4), path, jnp.ones((4, 20))), aim
+            return beliefs.after_search(belief, aim, jnp.ones(4), path, jnp.ones((4, 20))), aim
 
         prior_key, key = jax.random.split(key)
         return jax.lax.scan(batch, beliefs.prior(prior_key, BANK, 2, SETTINGS), jax.random.split(key, 5))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.search import relabel
-from hmrl_cli.search.relabel import Memory
+from hmrl_cli.search.relabel import DecisionBuffer
 
 
 def memory(reward, skill=None, valid=None, searched=None):
@@ -14,7 +14,9 @@ def memory(reward, skill=None, valid=None, searched=None):
     reward = jnp.array(reward, jnp.float32)
     skill = jnp.zeros((*reward.shape, 1)) if skill is None else jnp.array(skill, jnp.float32)[..., None]
     valid = jnp.ones(reward.shape) if valid is None else jnp.array(valid, jnp.float32)
-    return Memory(skill, reward, valid, jnp.ones(len(reward)) if searched is None else jnp.array(searched))
+    return DecisionBuffer(
+        skill, reward, valid, jnp.ones(len(reward)) if searched is None else jnp.array(searched)
+    )
 
 
 def test_decisions_weigh_by_what_they_earned():
@@ -32,15 +34,15 @@ def test_decisions_weigh_by_what_they_earned():
 def test_what_was_not_done_speaks_for_nothing():
     mean, std = relabel.target(memory([[0.0, 9.0]], [[0.5, -0.5]], valid=[[1, 0]]), 10.0, 0.1)
     np.testing.assert_allclose((*mean, *std), [0.5, 0.1], rtol=1e-5)
-    nothing = relabel.empty(2, 3, 4, 1)
+    nothing = relabel.empty_buffer(2, 3, 4, 1)
     mean, std = relabel.target(nothing, 10.0, 0.1)
     np.testing.assert_allclose((*mean, *std), [0.0, 0.1], rtol=1e-5)
-    assert relabel.gain(nothing) == 0 and relabel.extent(nothing, mean, 0.0) == 0
+    assert relabel.reward_gain(nothing) == 0 and relabel.extent(nothing, mean, 0.0) == 0
 
 
 def test_a_batch_is_written_to_its_rows():
     new = memory([[1.0, 2.0]])
-    got = relabel.remember(relabel.empty(3, 1, 2, 1), new, jnp.int32(1))
+    got = relabel.add(relabel.empty_buffer(3, 1, 2, 1), new, jnp.int32(1))
     np.testing.assert_array_equal(got.reward, [[0, 0], [1, 2], [0, 0]])
     np.testing.assert_array_equal(got.searched, [0, 1, 0])
 
@@ -48,9 +50,9 @@ def test_a_batch_is_written_to_its_rows():
 def test_a_gain_is_told_by_episodes_that_searched():
     """Those that go for what was found, however many, do not make it usual; nor do half of the searches."""
     reward = [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 5.0, 5.0], *[[5.0] * 4] * 8]
-    assert relabel.gain(memory(reward, searched=[1.0, 1.0, *[0.0] * 8])) == 5
-    assert relabel.gain(memory([[0.0, 0.0, 5.0, 5.0, 5.0]])) == 5
-    assert relabel.gain(memory([[5.0, 5.0]])) == 0
+    assert relabel.reward_gain(memory(reward, searched=[1.0, 1.0, *[0.0] * 8])) == 5
+    assert relabel.reward_gain(memory([[0.0, 0.0, 5.0, 5.0, 5.0]])) == 5
+    assert relabel.reward_gain(memory([[5.0, 5.0]])) == 0
 
 
 def test_the_extent_is_that_of_what_stands_out():
@@ -71,9 +73,9 @@ def test_false_alarms_and_misses():
     @jax.vmap
     def gains(key):
         cost = 0.2 * jax.random.normal(key, (20, 20))
-        nothing = Memory(jnp.zeros((20, 20, 2)), -cost, jnp.ones((20, 20)), jnp.ones(20))
+        nothing = DecisionBuffer(jnp.zeros((20, 20, 2)), -cost, jnp.ones((20, 20)), jnp.ones(20))
         once = nothing._replace(reward=nothing.reward.at[7, 11].add(worth))
-        return relabel.gain(nothing), relabel.gain(once)
+        return relabel.reward_gain(nothing), relabel.reward_gain(once)
 
     nothing, once = gains(jax.random.split(jax.random.key(0), 600))
     assert (nothing > least_gain).mean() < 0.02

@@ -28,7 +28,7 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior, with_signal
-from hmrl_cli.environment.rollout import outcome, unroll
+from hmrl_cli.environment.rollout import episode_means, unroll
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import networks, replay, sac
 from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
@@ -286,7 +286,7 @@ class Pearl(NamedTuple):
             latent = posterior(known, self.config.context_size)
             z = jax.vmap(latent.sample)(jax.random.split(z_key, num_episodes))
             steps, valid, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), z)
-            point = outcome(steps.reward, final)
+            point = episode_means(steps.reward, final)
             flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
             new = self._evidence(encoder, flat, valid.reshape(-1))
             return (jax.tree.map(jnp.add, known, new), latent), (point, (steps, valid))

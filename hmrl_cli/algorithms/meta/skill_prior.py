@@ -87,7 +87,7 @@ class SkillPrior(NamedTuple):
             plan, memory, curve = adaptation.adapt(
                 key, self.family, task, budget, first, least_gain=least_gain(state.gain)
             )
-            gain = relabel.gain(memory)
+            gain = relabel.reward_gain(memory)
             return plan, gain, relabel.extent(memory, plan.target, SHARE * gain), curve
 
         plan, gain, extent, curve = jax.vmap(search)(jax.random.split(key, count))

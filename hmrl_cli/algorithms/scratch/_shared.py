@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pydantic
 from pydantic import Field
 
-from hmrl_cli.environment.rollout import outcome, unroll
+from hmrl_cli.environment.rollout import episode_means, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.schema import AlgorithmConfig
@@ -97,7 +97,7 @@ def without_adaptation(
             step_key = jax.random.fold_in(key, count)
             act = acting(policy, budget.deterministic)
             steps, final = episodes(step_key, act, family, task[None], budget.episodes)
-            return None, outcome(steps.reward, final)
+            return None, episode_means(steps.reward, final)
 
         _, curve = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
         return AdaptState(policy, None), curve

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.algorithms.scratch import _shared
-from hmrl_cli.environment.rollout import outcome
+from hmrl_cli.environment.rollout import episode_means
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, ppo
 from hmrl_cli.learning.distributions import take
@@ -66,7 +66,7 @@ class FromScratch(NamedTuple):
         steps, final = _shared.episodes(
             episode_key, act, self.family, state.tasks, self.config.episodes_per_update
         )
-        returned, success, reached = outcome(steps.reward, final)
+        returned, success, reached = episode_means(steps.reward, final)
         bonus_reward, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         agent, learned = self.agent.update(
             learn_key, state.agent, self._batch(state.observed, steps, steps.reward + bonus_reward)
@@ -96,7 +96,7 @@ class FromScratch(NamedTuple):
 
             count = self.config.episodes_per_update
             steps, final = _shared.episodes(key, act, self.family, state.tasks, count)
-            return outcome(steps.reward, final).returned
+            return episode_means(steps.reward, final).returned
 
         keys = jax.random.split(key, len(library.examples))
         best = jnp.asarray(library.examples)[jax.vmap(returned)(keys, library.examples).argmax()]
@@ -132,7 +132,7 @@ class FromScratch(NamedTuple):
             action=steps.action,
             log_prob=steps.log_prob,
             reward=reward[..., None],
-            price=jnp.ones((len(reward), 1)),
+            reward_weights=jnp.ones((len(reward), 1)),
             discount=steps.discount,
             valid=steps.valid,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.algorithms.scratch import _shared
-from hmrl_cli.environment.rollout import outcome
+from hmrl_cli.environment.rollout import episode_means
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay, sac
 from hmrl_cli.learning.sac import Config as SACConfig
@@ -79,7 +79,7 @@ class FromScratch(NamedTuple):
             state.tasks,
             self.config.episodes_per_update,
         )
-        returned, success, reached = outcome(steps.reward, final)
+        returned, success, reached = episode_means(steps.reward, final)
         _, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)

@@ -1,1 +1,1 @@
-"""Learners of skills without reward; one file each."""
+"""Learners of skills without reward, one file each."""

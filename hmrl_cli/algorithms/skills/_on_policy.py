@@ -1,7 +1,7 @@
-"""Skills learned by proximal policy optimisation: many environments at once, no replay.
+"""Skills learned by proximal policy optimisation in parallel environments, without replay.
 
-What the skills are learned for, an `Objective`, is one file for each algorithm; episodes, policy, critic
-and normalisation are the same for all of them.
+Each algorithm is one file that defines an `Objective`: the intrinsic reward and how it is learned.  Episodes,
+policy, critic and normalisation are the same for all algorithms.
 """
 
 from __future__ import annotations
@@ -26,50 +26,53 @@ if TYPE_CHECKING:
     from hmrl_cli.algorithms.skills._spaces import Space
     from hmrl_cli.types import Array, Distribution, Key, Metrics, Params
 
-SKILL_SCALE = 2.0  # of the encoded skill, beside observations of unit variance
+SKILL_SCALE = 2.0  # scale of the encoded skill, relative to observations of unit variance
 
 
 class Config(AlgorithmConfig):
-    """Settings of every objective's learner."""
+    """Settings that all objectives share."""
 
     command: ClassVar[str] = "pretrain-skills"
     observe: str = Field("body", description="feature of the observation that the policy sees")
     episodes_per_update: int = Field(64, gt=0, le=100_000, description="parallel episodes per update")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="of what the objective learns (Adam)")
-    ppo: PPOConfig = Field(PPOConfig(), description="the policy's learner")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="learning rate of the objective (Adam)")
+    ppo: PPOConfig = Field(PPOConfig(), description="settings of PPO, which trains the policy")
 
 
 class Objective(NamedTuple):
-    """What skills are learned for: pure functions of the objective's own state.
+    """An intrinsic objective of skills, as pure functions of its own state.
 
-    A path [N, T + 1, obs_size] holds the observations of episodes from the reset on; `valid` [N, T] is 1
-    where a step counts; `skills` are [N] int32 or [N, skill size], or with `redraw` [N, T, skill size].
+    A path [N, T + 1, obs_size] contains the observations of episodes from the reset on.  `valid` [N, T] is 1
+    for steps before an early end.  `skills` are [N] int32 or [N, skill size]; with `redraw`, [N, T, skill
+    size].
     """
 
     space: Space
     init: Callable[[Key], Any]
-    # key, state, skills, path, valid -> reward [N, T, C], and the price of its parts [N, C]
+    # key, state, skills, path, valid -> components of the reward [N, T, C], and their weights [N, C]
     reward: Callable[[Key, Any, Array, Array, Array], tuple[Array, Array]]
-    learn: Callable[[Key, Any, Array, Array, Array], tuple[Any, Metrics]]  # the same -> state
-    log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M], of the examples
-    num_rewards: int = 1  # C
-    draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: evenly
-    redraw: float = 0.0  # chance before each step that an episode goes on with another skill
-    place: Place | None = None  # None: the policy sees the skill as the space encodes it
+    learn: Callable[
+        [Key, Any, Array, Array, Array], tuple[Any, Metrics]
+    ]  # the same arguments -> state, metrics
+    log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M]
+    num_rewards: int = 1  # C, components of the reward
+    draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: uniformly
+    redraw: float = 0.0  # probability before each step that the skill is drawn anew
+    place: Place | None = None  # None: the policy sees the encoding of the space
 
 
 class Place(NamedTuple):
-    """How skills that lead to places see the way there: pure functions of what is frozen of the objective."""
+    """How a policy sees skills that are places, as pure functions of the objective's frozen parameters."""
 
-    freeze: Callable[[Any], Params]  # of the objective's state
-    # observations [..., obs_size] -> skills [..., size] that stay there
+    freeze: Callable[[Any], Params]  # state of the objective -> frozen parameters
+    # parameters, observations [..., obs_size] -> skills [..., size] that stay there
     locate: Callable[[Params, Array], Array]
-    way: Callable[[Params, Array, Array], Array]  # observations, skills -> [..., E], which the policy sees
+    way: Callable[[Params, Array, Array], Array]  # parameters, observations, skills -> [..., E]
     is_affine: bool  # whether `way` is an affine function of the observation
 
 
 class Learned(NamedTuple):
-    """Parameters that an objective learns by gradient, and the moments of what they see."""
+    """Parameters that an objective learns by gradient, and the moments of their inputs."""
 
     params: Params
     optimizer: Any
@@ -77,7 +80,7 @@ class Learned(NamedTuple):
 
 
 def begin(params: Params, size: int) -> Learned:
-    """Fresh: for parameters that see [size] numbers."""
+    """Initial state for parameters whose inputs are [size]."""
     return Learned(params, optax.scale_by_adam().init(params), moments.initial(size))
 
 
@@ -89,23 +92,23 @@ def descend(
     config: Config,
     minibatches: int | None = None,
 ) -> tuple[Learned, Metrics]:
-    """As many passes over the rows as the policy makes, in as many minibatches if no number is given.
+    """Minimise a loss by Adam, with as many passes over the rows as PPO makes.
 
     Args:
-        key: shuffles.
-        learned: what is learned.
-        loss: of the parameters and some rows, with metrics.
+        key: shuffles the rows.
+        learned: parameters, optimizer state and moments.
+        loss: parameters, minibatch -> loss [], metrics.
         rows: leaves [R, ...].
-        config: says how fast, and how often.
-        minibatches: of a pass.
+        config: gives the learning rate and the number of passes.
+        minibatches: minibatches in one pass; None: as many as PPO has.
 
     Returns:
         the new state, and the metrics of the last pass.
     """
     adam = optax.scale_by_adam()
 
-    def step(learned: Learned, some: Any) -> tuple[Learned, Metrics]:
-        grads, metrics = jax.grad(loss, has_aux=True)(learned.params, some)
+    def step(learned: Learned, minibatch: Any) -> tuple[Learned, Metrics]:
+        grads, metrics = jax.grad(loss, has_aux=True)(learned.params, minibatch)
         updates, optimizer = adam.update(grads, learned.optimizer)
         updates = jax.tree.map(lambda x: -config.learning_rate * x, updates)
         return Learned(optax.apply_updates(learned.params, updates), optimizer, learned.observed), metrics
@@ -116,7 +119,7 @@ def descend(
 
 
 class State(NamedTuple):
-    """Everything that training carries on."""
+    """Training state of one seed."""
 
     agent: ppo.State
     objective: Any
@@ -138,7 +141,7 @@ class OnPolicy(NamedTuple):
         return State(self.agent.init(agent_key), self.objective.init(objective_key), observed)
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """Run one episode in each environment, then learn from them and forget them."""
+        """One episode in each environment, then updates of policy and objective from these episodes."""
         draw_key, episode_key, reward_key, policy_key, objective_key = jax.random.split(key, 5)
         count = self.config.episodes_per_update
         skills = self._draw(draw_key, state.objective, count)
@@ -147,23 +150,25 @@ class OnPolicy(NamedTuple):
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
-        reward, price = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
+        reward, reward_weights = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
         agent, learned = self.agent.update(
-            policy_key, state.agent, self._batch(state, steps, skills, reward, price)
+            policy_key, state.agent, self._batch(state, steps, skills, reward, reward_weights)
         )
         objective, metrics = self.objective.learn(objective_key, state.objective, skills, path, steps.valid)
-        metrics["intrinsic_reward"] = masked_mean(jnp.sum(reward * price[:, None], axis=-1), steps.valid)
+        metrics["intrinsic_reward"] = masked_mean(
+            jnp.sum(reward * reward_weights[:, None], axis=-1), steps.valid
+        )
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
         return State(agent, objective, observed), metrics | learned
 
     def _draw(self, key: Key, objective: Any, count: int) -> Array:
-        """Skills for so many episodes."""
+        """Skills of `count` episodes."""
         if self.objective.draw is None:
             return self.objective.space.draw(key, count)
         return self.objective.draw(key, objective, count)
 
     def _redrawn(self, key: Key, skills: Array) -> Array:
-        """Which skill acts at every step [N, T, size], of episodes that begin with `skills` [N, size]."""
+        """The skill at every step [N, T, size] of episodes that start with `skills` [N, size]."""
         whether_key, what_key = jax.random.split(jax.random.fold_in(key, 1))
         count, horizon = len(skills), self.family.horizon
         anew = jax.random.bernoulli(whether_key, self.objective.redraw, (count, horizon)).at[:, 0].set(False)
@@ -173,7 +178,7 @@ class OnPolicy(NamedTuple):
         return jnp.take_along_axis(drawn, latest[..., None], axis=1)
 
     def freeze(self, state: State) -> Params:
-        """What acting with the skills takes."""
+        """The parameters that the skills' policy needs."""
         frozen = {"policy": state.agent.policy, "observed": state.observed}
         if self.objective.place is not None:
             frozen["place"] = self.objective.place.freeze(state.objective)
@@ -193,8 +198,8 @@ class OnPolicy(NamedTuple):
         return SkillLibrary(policy, params, space.skill, space.examples, None if place is None else locate)
 
     def fold(self, params: Params, skill: Array) -> Params:
-        """One skill as a policy of the whole observation: what it sees goes into the first layer."""
-        # features that a policy observes are linear, most of them a choice of numbers
+        """One skill as a policy of the observation alone: its inputs are folded into the first layer."""
+        # features that a policy observes are linear functions of the observation
         nowhere = jnp.zeros(self.family.obs_size)
         feature = jax.jacobian(self.family.features[self.config.observe])(nowhere)
         net = params["policy"]["net"]
@@ -206,7 +211,7 @@ class OnPolicy(NamedTuple):
         }
         if self.objective.place is not None:
             slope = jax.jacobian(self._command, argnums=1)(params, nowhere, skill)
-            # back from normalised observations to those that a place is seen in
+            # the policy sees normalised observations, but `way` takes the original ones
             mean, std = moments.scale(params["observed"])
             folded["kernel"] += std[:, None] * (slope.T @ of_skill)
             folded["bias"] += slope @ mean @ of_skill
@@ -218,21 +223,21 @@ class OnPolicy(NamedTuple):
         return self.objective.log_q(state.objective, obs)
 
     def _condition(self, params: Params, obs: Array, skill: Array) -> Array:
-        """What the policy sees: the observed feature, normalised, and the skill."""
+        """Input of the policy: the observed feature, normalised, and the encoded skill."""
         seen = self.family.features[self.config.observe](moments.normalize(params["observed"], obs))
         return jnp.concatenate([seen, self._command(params, obs, skill)], axis=-1)
 
     def _command(self, params: Params, obs: Array, skill: Array) -> Array:
-        """What networks see of a skill [..., E]."""
+        """A skill as networks see it [..., E]."""
         encoded = self.objective.space.encode(skill)
         if self.objective.place is not None:
             encoded = self.objective.place.way(params["place"], obs, encoded)
         return SKILL_SCALE * encoded
 
     def _episode(self, params: Params, key: Key, skill: Array) -> Transition:
-        """One episode of one skill, or of one for each step, on a training task.
+        """One episode on a training task, with one skill [size], or one for each step [T, size].
 
-        Its reward is not looked at.
+        The reward of the task is ignored.
         """
         task_key, unroll_key = jax.random.split(key)
         library = self.skills(params)
@@ -245,9 +250,9 @@ class OnPolicy(NamedTuple):
         return unroll(unroll_key, act, self.family, task, commands=commands)[0]
 
     def _batch(
-        self, state: State, steps: Transition, skills: Array, reward: Array, price: Array
+        self, state: State, steps: Transition, skills: Array, reward: Array, reward_weights: Array
     ) -> ppo.Batch:
-        """The episodes as the learner sees them; the critic also sees where the body is, and the time."""
+        """The batch for PPO; the critic also sees the whole observation and the time."""
         params = self.freeze(state)
         if not self.objective.redraw:
             skills = jnp.broadcast_to(jnp.expand_dims(skills, 1), (*steps.reward.shape, *skills.shape[1:]))
@@ -259,7 +264,7 @@ class OnPolicy(NamedTuple):
             action=steps.action,
             log_prob=steps.log_prob,
             reward=reward,
-            price=price,
+            reward_weights=reward_weights,
             discount=steps.discount,
             valid=steps.valid,
         )
@@ -268,8 +273,9 @@ class OnPolicy(NamedTuple):
 def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearner:
     """The learner of an objective on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, for more skills than episodes of an update,
-    and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, there are more skills than episodes in an update, or the
+            minibatches do not divide the steps.
     """
     skill = objective.space.skill
     if isinstance(skill, Discrete) and skill.size > config.episodes_per_update:

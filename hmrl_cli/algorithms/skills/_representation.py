@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 
 class Config(_on_policy.Config):
-    """Settings of both."""
+    """Settings that METRA and CSF share."""
 
-    skills: Literal["continuous", "discrete"] = Field("continuous", description="unit vectors, or one of N")
-    skill_size: int = Field(2, ge=2, le=1000, description="dimensions of a vector, or N; phi has as many")
+    skills: Literal["continuous", "discrete"] = Field(
+        "continuous", description="unit vectors, or N discrete skills"
+    )
+    skill_size: int = Field(2, ge=2, le=1000, description="dimensions of a skill, or N; also of phi")
     represent: str = Field("identity", description="feature of the observation that phi sees")
     hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer of phi")
 
 
 class Rows(NamedTuple):
-    """What phi learns from, of each step [R]."""
+    """Training data of phi, one row for each step [R]."""
 
     before: Array  # [R, F]
     after: Array  # [R, F]
@@ -60,7 +62,7 @@ class Phi(NamedTuple):
         return self(params, observed, rows.after) - self(params, observed, rows.before)
 
     def rows(self, skills: Array, path: Array, valid: Array) -> Rows:
-        """The steps of episodes, one below the other."""
+        """The steps of episodes as rows [N T, ...]."""
         feature, encoded = self._feature(path), self.space.encode(skills)
         encoded = jnp.broadcast_to(encoded[:, None], (*valid.shape, encoded.shape[-1]))
         rows = Rows(feature[:, :-1], feature[:, 1:], encoded, valid)
@@ -79,7 +81,8 @@ class Phi(NamedTuple):
 def make(config: Config, family: TaskFamily) -> Phi:
     """The representation of a configuration.
 
-    Raises ValueError for a feature that the family does not have.
+    Raises:
+        ValueError: the family lacks the feature.
     """
     size = feature_size(family, "algorithm.represent", config.represent)
     discrete = config.skills == "discrete"

@@ -1,4 +1,4 @@
-"""What a skill can be: one of several, a direction, or a point of a box."""
+"""Skill spaces: a finite set, directions, or points of a box."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from hmrl_cli.types import Action, Continuous, Discrete
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key
 
-NUM_EXAMPLES = 8  # of a continuous space, where its size lets one choose
+NUM_EXAMPLES = 8  # examples of a continuous space of two dimensions
 
 
 class Space(NamedTuple):
-    """A set of skills, and how even draws from it are made."""
+    """A set of skills, with uniform draws from it."""
 
-    skill: Action  # what a controller chooses
+    skill: Action  # the action space of a controller
     examples: Any  # [M] int32, or [M, size]; numpy
     draw: Callable[[Key, int], Array]  # key, N -> [N] int32, or [N, size]
-    encode: Callable[[Array], Array]  # skills -> [..., E], as networks see them; nothing lies outside
+    encode: Callable[[Array], Array]  # skills -> [..., E], as networks see them; projects onto the space
 
 
 def one_of(count: int, *, centred: bool = False) -> Space:
-    """Skills 0 .. count - 1, each drawn as often as the others, encoded one-hot.
+    """Skills 0 .. count - 1, encoded one-hot; a draw contains each about equally often.
 
-    Centred: one-hot vectors less their mean, times N / (N - 1), so that they sum to 0 (Park et al. 2024).
+    With `centred` the vectors are (one-hot - 1 / N) N / (N - 1), which sum to 0 (Park et al. 2024).
     """
 
     def encode(skill: Array) -> Array:
@@ -38,14 +38,14 @@ def one_of(count: int, *, centred: bool = False) -> Space:
         if number % count == 0:
             return jax.random.permutation(key, skills)
         order_key, label_key = jax.random.split(key)
-        # chance decides which of them come up once more than the others
+        # the skills that are drawn once more than the others are random
         return jax.random.permutation(order_key, jax.random.permutation(label_key, count)[skills])
 
     return Space(Discrete(count), np.arange(count, dtype=np.int32), draw, encode)
 
 
 def direction(size: int) -> Space:
-    """Unit vectors of R^size, drawn evenly from the sphere."""
+    """Unit vectors of R^size, drawn uniformly from the sphere."""
 
     def encode(skill: Array) -> Array:
         return skill / jnp.maximum(jnp.linalg.norm(skill, axis=-1, keepdims=True), 1e-6)
@@ -57,7 +57,7 @@ def direction(size: int) -> Space:
 
 
 def box(size: int) -> Space:
-    """Points of [-1, 1]^size, drawn evenly."""
+    """Points of [-1, 1]^size, drawn uniformly."""
 
     def draw(key: Key, number: int) -> Array:
         return jax.random.uniform(key, (number, size), minval=-1.0, maxval=1.0)
@@ -66,7 +66,7 @@ def box(size: int) -> Space:
 
 
 def _around(size: int) -> Any:
-    """Unit vectors [M, size] to stand for all: evenly around a circle, else both ways along each axis."""
+    """Examples of unit vectors [M, size]: equally spaced on a circle, else both directions of each axis."""
     if size == 2:
         angle = 2 * np.pi * np.arange(NUM_EXAMPLES) / NUM_EXAMPLES
         return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
@@ -74,7 +74,7 @@ def _around(size: int) -> Any:
 
 
 def places(size: int) -> Any:
-    """16 points [M, size] of [-1, 1]^size: a grid of a line or a square, else even draws."""
+    """16 points [M, size] of [-1, 1]^size: a grid of a line or a square, else uniform draws."""
     if size > 2:
         return np.random.default_rng(0).uniform(-1.0, 1.0, (16, size)).astype(np.float32)
     along = np.linspace(-1.0, 1.0, 2 * (16 if size == 1 else 4) + 1, dtype=np.float32)[1::2]

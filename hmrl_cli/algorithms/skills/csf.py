@@ -1,9 +1,9 @@
-"""CSF, contrastive successor features: METRA without a constraint to keep (Zheng et al. 2025, 2412.08021).
+"""CSF, contrastive successor features: METRA without a constraint (Zheng et al. 2025, 2412.08021).
 
-phi is learned by contrast, E[dphi . z - xi log E_z'[exp(dphi . z')]] with dphi = phi(s') - phi(s) and the
-skills z' of other steps.  The reward is dphi . z; the critic knows its parts, the successor features psi(s,
-z) of dphi, and the policy follows psi . z. The policy learns by proximal policy optimisation where the
-paper uses soft actor-critic.
+phi maximises the contrastive objective E[dphi . z - xi log E_z'[exp(dphi . z')]].  Here dphi = phi(s') -
+phi(s), and z' are skills of other episodes.  The reward is dphi . z.  The critic learns successor features
+psi(s, z), the discounted sums of dphi.  The policy maximises psi . z.  It learns by PPO, where the paper uses
+soft actor-critic.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Config(_representation.Config):
     """Settings of CSF."""
 
     name: Literal["csf"] = "csf"
-    contrast: float = Field(5.0, gt=0, le=1e3, description="xi, weight of the skills that did not act")
+    contrast: float = Field(5.0, gt=0, le=1e3, description="xi, weight of the contrastive term")
 
 
 class Csf(NamedTuple):
@@ -43,24 +43,27 @@ class Csf(NamedTuple):
     def reward(
         self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
     ) -> tuple[Array, Array]:
-        """The parts dphi, and their prices z."""
+        """The components dphi, and their weights z."""
         along = self.phi.along(state.params, state.observed, path)
         return along[:, 1:] - along[:, :-1], self.phi.space.encode(skills)
 
     def learn(
         self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
     ) -> tuple[Learned, Metrics]:
-        """Ascend the contrastive objective."""
+        """Maximise the contrastive objective by gradient steps."""
         rows = self.phi.rows(skills, path, valid)
         state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
         others = self.phi.space.encode(skills)
 
-        def loss(params: Params, some: Rows) -> tuple[Array, Metrics]:
-            moves = self.phi.moves(params, state.observed, some)
-            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
-            against = jax.nn.logsumexp(moves @ others.T, axis=-1) - jnp.log(len(others))
-            contrast = masked_mean(against, some.valid)
-            metrics = {"gain": gain, "step_length": masked_mean(jnp.linalg.norm(moves, axis=-1), some.valid)}
+        def loss(params: Params, minibatch: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params, state.observed, minibatch)
+            gain = masked_mean(jnp.sum(moves * minibatch.skill, axis=-1), minibatch.valid)
+            log_mean = jax.nn.logsumexp(moves @ others.T, axis=-1) - jnp.log(len(others))
+            contrast = masked_mean(log_mean, minibatch.valid)
+            metrics = {
+                "gain": gain,
+                "step_length": masked_mean(jnp.linalg.norm(moves, axis=-1), minibatch.valid),
+            }
             return self.config.contrast * contrast - gain, metrics
 
         return _on_policy.descend(key, state, loss, rows, self.config)
@@ -73,7 +76,8 @@ class Csf(NamedTuple):
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """CSF on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, or the minibatches do not divide the steps.
     """
     phi = _representation.make(config, family)
     csf = Csf(config, phi)

@@ -1,11 +1,10 @@
-"""DADS: skills whose effects can be foretold (Sharma et al. 2020, 1907.01657).
+"""DADS: skills whose effects are predictable (Sharma et al. 2020, 1907.01657).
 
-A model q(s'|s,z) of the skills' dynamics is learned; the reward is log q(s'|s,z) less the log of its mean
-over skills that might have acted, which tends to I(S';Z|s) where p(z|s) is p(z).  The model foretells the
-change of one feature, in units of its spread, as a normal distribution of unit variance.  It sees that
-feature alone, as the authors' does: a state with velocities foretells its next position whatever the skill,
-so that no skill would be worth anything.  The policy learns by proximal policy optimisation where the paper
-uses soft actor-critic.
+A model q(s'|s,z) of the skills' dynamics is learned.  The reward is log q(s'|s,z) - log mean_i q(s'|s,z_i),
+with z_i from p(z).  Its expectation approximates I(S';Z|s) if p(z|s) = p(z).  The model predicts the change
+of one feature, divided by its standard deviation, with a normal distribution of unit variance.  Its input is
+that feature alone, as in the authors' code.  Velocities in the input would predict the next position without
+the skill, so the reward would be 0.  The policy learns by PPO, where the paper uses soft actor-critic.
 """
 
 from __future__ import annotations
@@ -26,35 +25,37 @@ from hmrl_cli.learning.returns import masked_mean
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
 
-LOG_RATIO_LIMIT = 50.0  # of log q(s'|s,z_i) - log q(s'|s,z)
-CHANGE_FLOOR = 1e-12  # of the variance of a change: of a step, it is small in any units
+LOG_RATIO_LIMIT = 50.0  # bound of |log q(s'|s,z_i) - log q(s'|s,z)|
+CHANGE_FLOOR = 1e-12  # least variance of the change in one step, which is small in any unit
 
 
 class Config(_on_policy.Config):
     """Settings of DADS."""
 
     name: Literal["dads"] = "dads"
-    skills: Literal["continuous", "discrete"] = Field("continuous", description="in [-1, 1]^n, or one of n")
-    skill_size: int = Field(2, ge=2, le=1000, description="n")
-    samples: int = Field(20, gt=0, le=10_000, description="skills z_i, where continuous")
-    predict: str = Field("xy", description="feature of which q foretells the change")
-    condition: str = Field("xy", description="feature that q sees; with velocities, z tells it nothing")
+    skills: Literal["continuous", "discrete"] = Field(
+        "continuous", description="points of [-1, 1]^n, or n discrete skills"
+    )
+    skill_size: int = Field(2, ge=2, le=1000, description="n, dimensions of a skill, or number of skills")
+    samples: int = Field(20, gt=0, le=10_000, description="number of skills z_i, if continuous")
+    predict: str = Field("xy", description="feature whose change q predicts")
+    condition: str = Field("xy", description="feature that q sees; it should exclude velocities")
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of q")
 
     def unused(self) -> dict[str, str]:
-        """All discrete skills are asked, and none is drawn."""
+        """With discrete skills the mean is over all of them, without samples."""
         return {"samples": "algorithm.skills is discrete"} if self.skills == "discrete" else {}
 
 
 class State(NamedTuple):
     """What DADS learns beside the policy."""
 
-    dynamics: Learned  # its moments are those of what q sees
-    changed: Moments  # of what q foretells
+    dynamics: Learned  # the model q; its moments are those of the inputs
+    changed: Moments  # of the change that q predicts
 
 
 class _Rows(NamedTuple):
-    """What q learns from, of each step [..., R]."""
+    """Training data of q, one row for each step [..., R]."""
 
     seen: Array  # [R, F]
     change: Array  # [R, P]
@@ -80,16 +81,16 @@ class Dads(NamedTuple):
     def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
         """log(L + 1) - log(1 + sum_i exp(log q(s'|s,z_i) - log q(s'|s,z))), z_i drawn from p(z).
 
-        Discrete skills are not drawn: all of them stand for the mean.
+        L is the number of samples.  With discrete skills the mean is over all of them.
         """
         steps = self._steps(skills, path, valid)
-        own = self._log_likelihood(state.dynamics.params, state, steps)
+        of_skill = self._log_likelihood(state.dynamics.params, state, steps)
         if self.config.skills == "discrete":
-            ratio = self._against(state, steps, self.space.encode(self.space.examples)) - own[..., None]
+            ratio = self._against(state, steps, self.space.encode(self.space.examples)) - of_skill[..., None]
         else:
             others = self.space.draw(key, self.config.samples)
-            ratio = self._against(state, steps, self.space.encode(others)) - own[..., None]
-            ratio = jnp.concatenate([jnp.zeros_like(own)[..., None], ratio], axis=-1)
+            ratio = self._against(state, steps, self.space.encode(others)) - of_skill[..., None]
+            ratio = jnp.concatenate([jnp.zeros_like(of_skill)[..., None], ratio], axis=-1)
         ratio = jnp.clip(ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
         reward = jnp.log(ratio.shape[-1]) - jax.nn.logsumexp(ratio, axis=-1)
         return reward[..., None], jnp.ones((len(path), 1))
@@ -97,16 +98,16 @@ class Dads(NamedTuple):
     def learn(
         self, key: Key, state: State, skills: Array, path: Array, valid: Array
     ) -> tuple[State, Metrics]:
-        """Ascend the likelihood of what came."""
+        """Maximise the likelihood of the observed changes."""
         steps = self._steps(skills, path, valid)
         observed = moments.absorb(state.dynamics.observed, steps.seen, valid)
         changed = moments.absorb(state.changed, steps.change, valid)
         state = State(state.dynamics._replace(observed=observed), changed)
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
 
-        def loss(params: Params, some: _Rows) -> tuple[Array, Metrics]:
-            likelihood = self._log_likelihood(params, state, some)
-            loss = -masked_mean(likelihood, some.valid)
+        def loss(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
+            likelihood = self._log_likelihood(params, state, minibatch)
+            loss = -masked_mean(likelihood, minibatch.valid)
             return loss, {"model_loss": loss}
 
         dynamics, metrics = _on_policy.descend(key, state.dynamics, loss, rows, self.config)
@@ -124,13 +125,13 @@ class Dads(NamedTuple):
         return _Rows(*self._seen(path), encoded, valid)
 
     def _seen(self, path: Array) -> tuple[Array, Array]:
-        """What q conditions on [..., T, F], and the change that it foretells [..., T, P]."""
+        """Inputs of q [..., T, F], and the changes that it predicts [..., T, P]."""
         feature = self.family.features
         seen, predicted = feature[self.config.condition](path), feature[self.config.predict](path)
         return seen[..., :-1, :], jnp.diff(predicted, axis=-2)
 
     def _against(self, state: State, steps: _Rows, skills: Array) -> Array:
-        """log q(s'|s,z_i) [..., L] of the steps [...] had each of the skills [L, E] acted."""
+        """log q(s'|s,z_i) [..., L] of the steps [...] for each of the skills [L, E]."""
 
         def of_skill(skill: Array) -> Array:
             skill = jnp.broadcast_to(skill, (*steps.seen.shape[:-1], skill.shape[-1]))
@@ -139,17 +140,18 @@ class Dads(NamedTuple):
         return jnp.moveaxis(jax.lax.map(of_skill, skills), 0, -1)
 
     def _log_likelihood(self, params: Params, state: State, steps: _Rows) -> Array:
-        """log q(s'|s,z) [...] but for a constant."""
+        """log q(s'|s,z) [...], up to a constant."""
         seen = moments.normalize(state.dynamics.observed, steps.seen)
-        foretold = self.net.apply(params, jnp.concatenate([seen, steps.skill], axis=-1))
+        predicted = self.net.apply(params, jnp.concatenate([seen, steps.skill], axis=-1))
         change = moments.normalize(state.changed, steps.change, CHANGE_FLOOR)
-        return -0.5 * jnp.sum((change - foretold) ** 2, axis=-1)
+        return -0.5 * jnp.sum((change - predicted) ** 2, axis=-1)
 
 
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """DADS on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, or the minibatches do not divide the steps.
     """
     seen = feature_size(family, "algorithm.condition", config.condition)
     change = feature_size(family, "algorithm.predict", config.predict)

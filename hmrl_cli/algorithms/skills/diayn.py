@@ -1,7 +1,8 @@
 """DIAYN: skills that a discriminator can tell apart, without reward (Eysenbach et al. 2019, 1802.06070).
 
-With `feature_noise` both the discriminator and the reward see the feature blurred, so that it is worth a
-skill's while to lead well away from the others; without it, the algorithm is the paper's.
+With `feature_noise` Gaussian noise is added to the feature that the discriminator sees, in its loss and in
+the reward.  A skill then gets more reward the further it leads away from the others.  Without noise the
+algorithm is the paper's.
 """
 
 from __future__ import annotations
@@ -28,25 +29,29 @@ class Config(AlgorithmConfig):
 
     command: ClassVar[str] = "pretrain-skills"
     name: Literal["diayn"] = "diayn"
-    num_skills: int = Field(8, ge=2, le=1000, description="skills, drawn evenly: p(z) is fixed")
+    num_skills: int = Field(8, ge=2, le=1000, description="number of skills; p(z) is uniform")
     discriminate: str = Field("identity", description="feature of the observation that q(z|.) sees")
     feature_noise: float = Field(
         0.0,
         ge=0,
-        description="std of noise on that feature for q and reward: how far skills should part",
+        description="standard deviation of noise on that feature; more noise parts skills further",
     )
     observe: str = Field("identity", description="feature of the observation that the policy sees")
     episodes_per_update: int = Field(16, gt=0, le=100_000, description="parallel episodes per update")
     gradient_steps: int = Field(200, gt=0, le=100_000, description="gradient steps per update")
     batch_size: int = Field(256, gt=0, le=1_000_000, description="transitions per gradient step")
-    buffer_capacity: int = Field(200_000, gt=0, le=100_000_000, description="transitions kept for replay")
-    discriminator_hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer")
-    discriminator_learning_rate: float = Field(3e-4, gt=0, lt=1, description="of the discriminator (Adam)")
-    sac: SACConfig = Field(SACConfig(), description="the policy's learner")
+    buffer_capacity: int = Field(
+        200_000, gt=0, le=100_000_000, description="transitions in the replay buffer"
+    )
+    discriminator_hidden: networks.Hidden = Field(
+        (256, 256), strict=False, description="units per layer of q"
+    )
+    discriminator_learning_rate: float = Field(3e-4, gt=0, lt=1, description="learning rate of q (Adam)")
+    sac: SACConfig = Field(SACConfig(), description="settings of SAC, which trains the policy")
 
 
 class Stored(NamedTuple):
-    """What replay keeps of a step; the reward is not stored but asked of the current discriminator."""
+    """A step in the replay buffer; its reward comes from the discriminator at the time of the update."""
 
     obs: Array  # [obs_size]
     action: Array  # [action_size], or [] int32
@@ -56,7 +61,7 @@ class Stored(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that training carries on."""
+    """Training state of one seed."""
 
     sac: sac.State
     discriminator: Params
@@ -89,7 +94,7 @@ class Diayn(NamedTuple):
         return State(self.agent.init(agent_key), params, self._optimizer().init(params), buffer)
 
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """Run one episode in each environment, then learn from replay."""
+        """One episode in each environment, then gradient steps on replayed transitions."""
         episode_key, learn_key = jax.random.split(key)
         keys = jax.random.split(episode_key, self.config.episodes_per_update)
         steps, skills = jax.vmap(self._episode, in_axes=(0, None))(keys, state.sac.policy)
@@ -98,12 +103,12 @@ class Diayn(NamedTuple):
         state = state._replace(buffer=replay.add(state.buffer, *flat))
 
         log_q = self.log_q(state.discriminator, fresh.next_obs)
-        own = jnp.take_along_axis(log_q, fresh.skill[..., None], axis=-1)[..., 0]
+        log_q_of_skill = jnp.take_along_axis(log_q, fresh.skill[..., None], axis=-1)[..., 0]
         count = jnp.maximum(steps.valid.sum(), 1.0)
-        right = (log_q.argmax(axis=-1) == fresh.skill) * steps.valid
+        correct = (log_q.argmax(axis=-1) == fresh.skill) * steps.valid
         fresh_metrics = {
-            "discriminator_accuracy": right.sum() / count,
-            "mutual_information": lower_bound(own, -jnp.log(self.config.num_skills), steps.valid),
+            "discriminator_accuracy": correct.sum() / count,
+            "mutual_information": lower_bound(log_q_of_skill, -jnp.log(self.config.num_skills), steps.valid),
         }
 
         def gradient_step(state: State, t: Array) -> tuple[State, Metrics]:
@@ -120,7 +125,7 @@ class Diayn(NamedTuple):
         return jax.nn.log_softmax(self.discriminator.apply(params, features))
 
     def freeze(self, state: State) -> Params:
-        """What acting with the skills takes."""
+        """The parameters that the skills' policy needs."""
         return state.sac.policy
 
     def skills(self, params: Params) -> SkillLibrary:
@@ -137,12 +142,12 @@ class Diayn(NamedTuple):
         return self.log_q(state.discriminator, obs[..., 1:, :])
 
     def _condition(self, obs: Array, skill: Array) -> Array:
-        """What policy and critics see: the observed feature and the skill, one-hot."""
+        """Input of policy and critics: the observed feature and the one-hot skill."""
         one_hot = jax.nn.one_hot(skill, self.config.num_skills)
         return jnp.concatenate([self.family.features[self.config.observe](obs), one_hot], axis=-1)
 
     def _episode(self, key: Key, policy: Params) -> tuple[Transition, Array]:
-        """One episode of one skill on a training task; its reward is not looked at."""
+        """One episode of a random skill on a training task, whose reward is ignored, and the skill []."""
         task_key, skill_key, unroll_key = jax.random.split(key, 3)
         skill = jax.random.randint(skill_key, (), 0, self.config.num_skills)
 
@@ -161,7 +166,7 @@ class Diayn(NamedTuple):
         return optax.adam(self.config.discriminator_learning_rate)
 
     def _learn(self, key: Key, state: State) -> tuple[State, Metrics]:
-        """One gradient step on q by cross-entropy, one of soft actor-critic on log q(z|f(s')) - log p(z)."""
+        """One gradient step of q on its cross-entropy, and one of SAC on log q(z|f(s')) - log p(z)."""
         sample_key, noise_key, sac_key = jax.random.split(key, 3)
         batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
         label = jax.nn.one_hot(batch.skill, self.config.num_skills)
@@ -169,16 +174,16 @@ class Diayn(NamedTuple):
         features += self.config.feature_noise * jax.random.normal(noise_key, features.shape)
 
         def cross_entropy(params: Params) -> tuple[Array, Array]:
-            own = jnp.sum(self._log_q_of(params, features) * label, axis=-1)
-            return -own.mean(), own
+            log_q = jnp.sum(self._log_q_of(params, features) * label, axis=-1)
+            return -log_q.mean(), log_q
 
-        (loss, own), grads = jax.value_and_grad(cross_entropy, has_aux=True)(state.discriminator)
+        (loss, log_q), grads = jax.value_and_grad(cross_entropy, has_aux=True)(state.discriminator)
         updates, optimizer = self._optimizer().update(grads, state.discriminator_optimizer)
         discriminator = optax.apply_updates(state.discriminator, updates)
         sac_batch = sac.Batch(
             obs=self._condition(batch.obs, batch.skill),
             action=batch.action,
-            reward=own + jnp.log(self.config.num_skills),
+            reward=log_q + jnp.log(self.config.num_skills),
             discount=batch.discount,
             next_obs=self._condition(batch.next_obs, batch.skill),
         )
@@ -190,14 +195,15 @@ class Diayn(NamedTuple):
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, and for a buffer too small.
+    Raises:
+        ValueError: the family lacks a feature, or the buffer is smaller than one update.
     """
     steps = config.episodes_per_update * family.horizon
     replay.must_hold(config.buffer_capacity, steps)
-    told = feature_size(family, "algorithm.discriminate", config.discriminate)
+    feature_of_q = feature_size(family, "algorithm.discriminate", config.discriminate)
     seen = feature_size(family, "algorithm.observe", config.observe)
     agent = sac.make(seen + config.num_skills, family.action, config.sac)
-    discriminator = networks.mlp(told, config.discriminator_hidden, config.num_skills)
+    discriminator = networks.mlp(feature_of_q, config.discriminator_hidden, config.num_skills)
     learner = Diayn(config, family, agent, discriminator)
     return SkillLearner(
         learner.init,

@@ -1,9 +1,9 @@
-"""DIAYN on proximal policy optimisation: skills from many environments at once, without replay.
+"""DIAYN on proximal policy optimisation, in parallel environments without replay.
 
-The objective is DIAYN's (Eysenbach et al. 2019, 1802.06070).  Its discriminator is a multilayer perceptron,
-or is told what to look at: q(z|s) = softmax_z(sharpness (w_z . v - |w_z|^2 / 2)) of prototypes w_z of unit
-length and the mean v of a feature over the last steps.  Any q gives a lower bound of I(S;Z); this one
-rewards a skill from the first step on for moving its own way, and the more the further it gets.
+The objective is DIAYN's (Eysenbach et al. 2019, 1802.06070).  The discriminator q is a multilayer perceptron,
+or has a fixed form with prototypes w_z of unit length: q(z|s) = softmax_z(sharpness (w_z . v - |w_z|^2 / 2)).
+Here v is the mean of a feature over the last steps.  Any q gives a lower bound of I(S;Z).  With prototypes
+the reward grows from the first step on with the distance that a skill moves in its own direction.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ class Config(_on_policy.Config):
     """Settings of DIAYN with proximal policy optimisation."""
 
     name: Literal["diayn_ppo"] = "diayn_ppo"
-    num_skills: int = Field(8, ge=2, le=1000, description="skills, drawn evenly: p(z) is fixed")
+    num_skills: int = Field(8, ge=2, le=1000, description="number of skills; p(z) is uniform")
     discriminate: str = Field("velocity", description="feature of the observation that q(z|.) sees")
     window: int = Field(20, gt=0, le=10_000, description="steps over which q averages that feature")
     discriminator: Literal["prototypes", "mlp"] = Field("prototypes", description="form of q")
-    sharpness: float = Field(2.0, gt=0, le=1000, description="of prototypes, at the start")
-    stay: bool = Field(False, description="the last of the prototypes is zero: that skill is to stay")
-    hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer of an mlp")
+    sharpness: float = Field(2.0, gt=0, le=1000, description="sharpness of prototypes at the start")
+    stay: bool = Field(
+        False, description="whether the last prototype is zero, so that its skill stays in place"
+    )
+    hidden: networks.Hidden = Field((256, 256), strict=False, description="units per layer of the mlp")
 
     def unused(self) -> dict[str, str]:
-        """What the other form of q has."""
+        """Settings of the other form of q."""
         other = "hidden" if self.discriminator == "prototypes" else "sharpness"
         return {other: f"algorithm.discriminator is {self.discriminator}"}
 
@@ -51,7 +53,7 @@ class Config(_on_policy.Config):
 
 
 class _Rows(NamedTuple):
-    """What q learns from, of each step [R]."""
+    """Training data of q, one row for each step [R]."""
 
     seen: Array  # [R, F]
     skill: Array  # [R]
@@ -84,30 +86,32 @@ class Diayn(NamedTuple):
         self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
     ) -> tuple[Array, Array]:
         """log q(z|s') - log p(z)."""
-        own = self._own(self.log_q(state, path), skills[:, None])
-        return (own + jnp.log(self.config.num_skills))[..., None], jnp.ones((len(path), 1))
+        log_q_of_skill = self._of_skill(self.log_q(state, path), skills[:, None])
+        return (log_q_of_skill + jnp.log(self.config.num_skills))[..., None], jnp.ones((len(path), 1))
 
     def learn(
         self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
     ) -> tuple[Learned, Metrics]:
-        """Descend q's cross-entropy."""
+        """Minimise the cross-entropy of q by gradient steps."""
         log_q = self.log_q(state, path)
-        own = self._own(log_q, skills[:, None])
-        right = log_q.argmax(axis=-1) == skills[:, None]
+        log_q_of_skill = self._of_skill(log_q, skills[:, None])
+        correct = log_q.argmax(axis=-1) == skills[:, None]
         metrics = {
-            "discriminator_accuracy": masked_mean(right, valid),
-            "mutual_information": lower_bound(own, -jnp.log(self.config.num_skills), valid),
+            "discriminator_accuracy": masked_mean(correct, valid),
+            "mutual_information": lower_bound(log_q_of_skill, -jnp.log(self.config.num_skills), valid),
         }
         seen = self._seen(path)
         state = state._replace(observed=moments.absorb(state.observed, seen, valid))
         rows = _Rows(seen, jnp.broadcast_to(skills[:, None], valid.shape), valid)
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
-        def cross_entropy(params: Params, some: _Rows) -> tuple[Array, Metrics]:
-            own = self._own(self._log_q(params, state.observed, some.seen), some.skill)
-            return -masked_mean(own, some.valid), {}
+        def cross_entropy(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
+            log_q_of_skill = self._of_skill(
+                self._log_q(params, state.observed, minibatch.seen), minibatch.skill
+            )
+            return -masked_mean(log_q_of_skill, minibatch.valid), {}
 
-        # prototypes are few numbers: one exact gradient step a pass
+        # prototypes take one full-batch gradient step per pass, for they are few parameters
         minibatches = 1 if self.config.discriminator == "prototypes" else None
         state, _ = _on_policy.descend(key, state, cross_entropy, rows, self.config, minibatches)
         return state, metrics
@@ -129,13 +133,13 @@ class Diayn(NamedTuple):
             logits = jnp.concatenate([logits, jnp.zeros_like(logits[..., :1])], axis=-1)
         return jax.nn.log_softmax(jnp.exp(params.log_sharpness) * logits)
 
-    def _own(self, log_q: Array, skills: Array) -> Array:
-        """What q [..., num_skills] says of the skill that acted."""
+    def _of_skill(self, log_q: Array, skills: Array) -> Array:
+        """log q [...] of the episode's skill, of log q [..., num_skills]."""
         return jnp.sum(log_q * jax.nn.one_hot(skills, self.config.num_skills), axis=-1)
 
 
 def _spread(key: Key, count: int, size: int) -> Array:
-    """Unit vectors [count, size]: there and back on a line, even around a circle, else at random."""
+    """Unit vectors [count, size]: +1 and -1 on a line, equally spaced on a circle, else random."""
     if size == 1:
         return jnp.array([[1.0], [-1.0]])[:count]
     if size == 2:
@@ -146,7 +150,7 @@ def _spread(key: Key, count: int, size: int) -> Array:
 
 
 def _trailing_mean(x: Array, window: int) -> Array:
-    """Mean over the last `window` steps, or over all there have been, of x [..., T, F]."""
+    """Mean of x [..., T, F] over the last `window` steps, or over all steps so far if they are fewer."""
     total = jnp.cumsum(x, axis=-2)
     steps = x.shape[-2]
     before = jnp.concatenate([jnp.zeros_like(total[..., :window, :]), total[..., :-window, :]], axis=-2)
@@ -156,8 +160,9 @@ def _trailing_mean(x: Array, window: int) -> Array:
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """DIAYN on a family, plain or lifted, on proximal policy optimisation.
 
-    Raises ValueError for a feature that the family does not have, for more prototypes than a line has
-    directions, and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, there are more prototypes than directions on a line, or the
+            minibatches do not divide the steps.
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
     if size == 1 and config.discriminator == "prototypes" and config.num_skills > 2 + config.stay:
@@ -166,6 +171,6 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
             f"is one number, by which prototypes tell {2 + config.stay} skills apart\n"
             "must be as few, or algorithm.discriminator mlp"
         )
-    goal = Diayn(config, family, networks.mlp(size, config.hidden, config.num_skills), size)
-    objective = Objective(one_of(config.num_skills), goal.init, goal.reward, goal.learn, goal.log_q)
+    diayn = Diayn(config, family, networks.mlp(size, config.hidden, config.num_skills), size)
+    objective = Objective(one_of(config.num_skills), diayn.init, diayn.reward, diayn.learn, diayn.log_q)
     return _on_policy.make(config, family, objective)

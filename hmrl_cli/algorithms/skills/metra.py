@@ -1,8 +1,9 @@
-"""METRA: skills that go far, each its own way, in a representation of temporal distance.
+"""METRA: skills that move far in different directions of a learned representation (Park et al. 2024).
 
-Park et al. 2024, 2310.08887: max over phi and pi of E[(phi(s') - phi(s)) . z], while phi moves by at most 1
-in a step: ||phi(s') - phi(s)||^2 <= 1.  The constraint has a price lambda, which follows its violation. The
-policy learns by proximal policy optimisation where the paper uses soft actor-critic.
+2310.08887.  Representation phi and policy maximise E[(phi(s') - phi(s)) . z] under the constraint
+||phi(s') - phi(s)||^2 <= 1 for every step.  So distances of phi are at most numbers of steps.  The constraint
+has a Lagrange multiplier lambda, learned by dual gradient steps.  The policy learns by PPO, where the paper
+uses soft actor-critic.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ class Config(_representation.Config):
     """Settings of METRA."""
 
     name: Literal["metra"] = "metra"
-    slack: float = Field(1e-3, gt=0, le=1, description="epsilon of the constraint")
-    multiplier: float = Field(30.0, gt=0, le=1e6, description="lambda at the start")
+    slack: float = Field(
+        1e-3, gt=0, le=1, description="epsilon: upper bound of the slack 1 - |dphi|^2 in the loss"
+    )
+    multiplier: float = Field(30.0, gt=0, le=1e6, description="lambda, the Lagrange multiplier, at the start")
 
 
 class _Params(NamedTuple):
@@ -57,23 +60,23 @@ class Metra(NamedTuple):
     def learn(
         self, key: Key, state: Learned, skills: Array, path: Array, valid: Array
     ) -> tuple[Learned, Metrics]:
-        """Ascend in phi and descend in the price, both at once."""
+        """Gradient ascent in phi and dual gradient descent in lambda, in the same steps."""
         rows = self.phi.rows(skills, path, valid)
         state = state._replace(observed=moments.absorb(state.observed, rows.after, rows.valid))
 
-        def loss(params: _Params, some: Rows) -> tuple[Array, Metrics]:
-            moves = self.phi.moves(params.phi, state.observed, some)
-            gain = masked_mean(jnp.sum(moves * some.skill, axis=-1), some.valid)
-            room = masked_mean(jnp.minimum(self._room(moves), self.config.slack), some.valid)
+        def loss(params: _Params, minibatch: Rows) -> tuple[Array, Metrics]:
+            moves = self.phi.moves(params.phi, state.observed, minibatch)
+            gain = masked_mean(jnp.sum(moves * minibatch.skill, axis=-1), minibatch.valid)
+            slack = masked_mean(jnp.minimum(self._slack(moves), self.config.slack), minibatch.valid)
             multiplier = jnp.exp(params.log_multiplier)
-            price = params.log_multiplier * jax.lax.stop_gradient(room)
-            loss = price - gain - jax.lax.stop_gradient(multiplier) * room
-            return loss, {"gain": gain, "room": room, "multiplier": multiplier}
+            dual = params.log_multiplier * jax.lax.stop_gradient(slack)
+            loss = dual - gain - jax.lax.stop_gradient(multiplier) * slack
+            return loss, {"gain": gain, "room": slack, "multiplier": multiplier}
 
         return _on_policy.descend(key, state, loss, rows, self.config)
 
-    def _room(self, moves: Array) -> Array:
-        """What is left of the unit step [...]."""
+    def _slack(self, moves: Array) -> Array:
+        """1 - ||phi(s') - phi(s)||^2 [...]: the slack of the constraint, positive if it is satisfied."""
         return 1.0 - jnp.sum(moves**2, axis=-1)
 
     def log_q(self, state: Learned, path: Array) -> Array:
@@ -84,7 +87,8 @@ class Metra(NamedTuple):
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """METRA on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, and for steps that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, or the minibatches do not divide the steps.
     """
     metra = Metra(config, _representation.make(config, family))
     objective = Objective(metra.phi.space, metra.init, metra.reward, metra.learn, metra.log_q)

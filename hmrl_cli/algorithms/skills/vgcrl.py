@@ -1,16 +1,16 @@
 """VGCRL: skills that are places (variational goal-conditioned RL; Choi et al. 2021, 2106.01404).
 
-A skill z in [-1, 1]^n is drawn evenly.  q(z|s) is a Laplace distribution about the place where s is, in units
-of the reach: log q(z|s) = -|z - m(s)|_1 / sigma - n log(2 sigma), with m(s) = (feature(s) - center) / reach.
-E[log q(z|s) - log p(z)] is a lower bound of I(S;Z), which skills maximise by going to their places.
-The slope of a Gaussian's log q would vanish near the place and grow with the distance from it.
-With q learned, m is a perceptron's answer, fitted to the skills that led there, and shapes the space itself.
+A skill z in [-1, 1]^n is drawn uniformly.  q(z|s) is a Laplace distribution with its mode at m(s), the place
+of s in units of the reach: m(s) = (feature(s) - center) / reach, log q(z|s) = -|z - m(s)|_1 / sigma - n log(2
+sigma).  E[log q(z|s) - log p(z)] is a lower bound of I(S;Z).  Skills maximise it by going to their places.
+The gradient of a Gaussian's log q would vanish near the place and grow with the distance from it.  If q is
+learned, m is a multilayer perceptron, fitted to the skills that led to s.
 
-The reward of a step is the increase of log q.  Its level would have the same optimum: discounted sums of the
-two differ by a factor 1 - gamma, a constant and the end of the episode.  But levels of far places would swamp
-those of near ones in the critic.  An early end costs a price.
-An episode draws its skill anew now and then, so that skills work from anywhere.
-The policy sees the way to its place, z - m(s), in place of z.
+The reward of a step is the increase of log q.  The reward log q itself would have the same optimum:
+discounted sums of the two differ by a factor 1 - gamma, a constant and the end of the episode.  But log q of
+far places would dominate the critic's loss.  An early end has a penalty.  Episodes redraw their skill at
+random steps, so that skills work from any state.  The policy sees z - m(s), the displacement to its place,
+instead of z.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from hmrl_cli.learning.returns import masked_mean
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
 
-FAR = 5.0  # spreads of q that the policy sees as a way of length 1
-REACH_RATE = 0.05  # of the log of a reach that adapts, in each update
+UNIT = 5.0  # displacement that the policy sees as 1, in spreads of q
+REACH_RATE = 0.05  # step size of the log of an adaptive reach, in each update
 
 
 class Config(_on_policy.Config):
@@ -54,34 +54,37 @@ class Config(_on_policy.Config):
         description="share of episodes that end at their place, to which the reach adapts; none: it stays",
     )
     spread: float = Field(
-        0.6, gt=0, le=1e6, description="scale of q(z|s), and what counts as near, in the feature's units"
+        0.6,
+        gt=0,
+        le=1e6,
+        description="scale of q(z|s), and distance that counts as near, in the feature's units",
     )
     q: Literal["fixed", "learned"] = Field(
-        "fixed", description="whether q is given by the feature, or learned"
+        "fixed", description="whether q follows from the feature, or is learned"
     )
     redraw: float = Field(
-        0.01, ge=0, lt=1, description="chance before each step that the skill is drawn anew"
+        0.01, ge=0, lt=1, description="probability before each step that the skill is drawn anew"
     )
-    fall_price: float = Field(2.0, ge=0, le=1e6, description="what an early end costs")
+    fall_price: float = Field(2.0, ge=0, le=1e6, description="penalty of an early end, in nats")
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of a learned q")
-    observe: str = Field("body", description="feature of the observation that the policy sees beside the way")
+    observe: str = Field("body", description="feature that the policy sees beside the displacement")
 
     def unused(self) -> dict[str, str]:
-        """What one form of q has and the other lacks."""
+        """Settings of the other form of q."""
         if self.q == "fixed":
             return dict.fromkeys(("hidden", "learning_rate"), "algorithm.q is fixed")
         return dict.fromkeys(("center", "arrivals"), "algorithm.q is learned")
 
 
 class State(NamedTuple):
-    """What is learned beside the policy."""
+    """What VGCRL learns in addition to the policy."""
 
-    net: Learned | None  # of a learned q
+    net: Learned | None  # None if q is fixed
     reach: Array  # []
 
 
 class _Rows(NamedTuple):
-    """What a learned q sees, of each step [R]."""
+    """Training data of a learned q, one row for each step [R]."""
 
     seen: Array  # [R, F]
     skill: Array  # [R, F]
@@ -102,12 +105,12 @@ class Vgcrl(NamedTuple):
         return places(self.size)
 
     def init(self, key: Key) -> State:
-        """The whole reach, and a fresh network."""
+        """The configured reach, and a fresh network."""
         net = None if self.net is None else _on_policy.begin(self.net.init(key), self.size)
         return State(net, jnp.float32(self.config.reach))
 
     def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
-        """log q(z|s') - log q(z|s), less the price of an early end."""
+        """log q(z|s') - log q(z|s), minus the penalty of an early end."""
         skills = self._of_steps(skills, valid)
         params = self.freeze(state)
         before, after = (self._density(params, path[:, part], skills) for part in (slice(-1), slice(1, None)))
@@ -117,7 +120,7 @@ class Vgcrl(NamedTuple):
     def learn(
         self, key: Key, state: State, skills: Array, path: Array, valid: Array
     ) -> tuple[State, Metrics]:
-        """Fit a learned q to the skills that led to the states; let a reach adapt."""
+        """Fit a learned q to the skills that led to the states, and adapt the reach."""
         skills = self._of_steps(skills, valid)
         params = self.freeze(state)
         bound = self._density(params, path[:, 1:], skills) + self.size * math.log(2)
@@ -132,7 +135,7 @@ class Vgcrl(NamedTuple):
         }
         if self.config.arrivals is not None and self.net is None:
             reach = state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
-            # below the spread every place is near every other
+            # with a reach below the spread all places would be near each other
             state = state._replace(reach=jnp.maximum(reach, self.config.spread))
         if state.net is None or self.net is None:
             return state, metrics
@@ -140,20 +143,20 @@ class Vgcrl(NamedTuple):
         net = state.net._replace(observed=moments.absorb(state.net.observed, seen, valid))
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), _Rows(seen, skills, valid))
 
-        def loss(params: Params, some: _Rows) -> tuple[Array, Metrics]:
-            answer = self._answer(params, net.observed, some.seen)
-            return masked_mean(jnp.abs(some.skill - answer).sum(axis=-1), some.valid), {}
+        def loss(params: Params, minibatch: _Rows) -> tuple[Array, Metrics]:
+            located = self._net_mode(params, net.observed, minibatch.seen)
+            return masked_mean(jnp.abs(minibatch.skill - located).sum(axis=-1), minibatch.valid), {}
 
         net, _ = _on_policy.descend(key, net, loss, rows, self.config)
         return state._replace(net=net), metrics
 
     def log_q(self, state: State, path: Array) -> Array:
-        """Log share of each example in q(. | s') [..., T, M] along a path [..., T + 1, obs_size]."""
+        """log q(z|s'), normalised over the examples [..., T, M], along a path [..., T + 1, obs_size]."""
         of_example = self._density(self.freeze(state), path[..., 1:, None, :], self.examples)
         return jax.nn.log_softmax(of_example)
 
     def freeze(self, state: State) -> Params:
-        """What it takes to locate."""
+        """The parameters that `locate` needs."""
         frozen = {"reach": state.reach}
         return (
             frozen
@@ -165,14 +168,14 @@ class Vgcrl(NamedTuple):
         """The mode m(s) of q(z|s) [..., size]."""
         seen = self.family.features[self.config.discriminate](obs)
         if self.net is not None:
-            return self._answer(params["net"], params["observed"], seen)
+            return self._net_mode(params["net"], params["observed"], seen)
         return (seen - jnp.array(self.config.center or (0.0,) * self.size)) / params["reach"]
 
     def way(self, params: Params, obs: Array, skill: Array) -> Array:
-        """z - m(s), in units that do not change with the reach."""
-        return (skill - self.locate(params, obs)) * params["reach"] / (FAR * self.config.spread)
+        """z - m(s) [..., size], in units that do not depend on the reach."""
+        return (skill - self.locate(params, obs)) * params["reach"] / (UNIT * self.config.spread)
 
-    def _answer(self, params: Params, observed: moments.Moments, seen: Array) -> Array:
+    def _net_mode(self, params: Params, observed: moments.Moments, seen: Array) -> Array:
         assert self.net is not None
         return jnp.tanh(self.net.apply(params, moments.normalize(observed, seen)))
 
@@ -191,8 +194,9 @@ class Vgcrl(NamedTuple):
 def make(config: Config, family: TaskFamily) -> SkillLearner:
     """Skills that are places, on a family, plain or lifted.
 
-    Raises ValueError for a feature that the family does not have, for a center of another size, and for steps
-    that make no whole minibatch.
+    Raises:
+        ValueError: the family lacks a feature, the center has another size, or the minibatches do not divide
+            the steps.
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
     if config.center and len(config.center) != size:
@@ -201,14 +205,14 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
             f"as {config.discriminate!r} of {family.name} has"
         )
     net = networks.mlp(size, config.hidden, size) if config.q == "learned" else None
-    goal = Vgcrl(config, family, net, size)
+    vgcrl = Vgcrl(config, family, net, size)
     objective = Objective(
-        box(size)._replace(examples=goal.examples),
-        goal.init,
-        goal.reward,
-        goal.learn,
-        goal.log_q,
+        box(size)._replace(examples=vgcrl.examples),
+        vgcrl.init,
+        vgcrl.reward,
+        vgcrl.learn,
+        vgcrl.log_q,
         redraw=config.redraw,
-        place=Place(goal.freeze, goal.locate, goal.way, is_affine=net is None),
+        place=Place(vgcrl.freeze, vgcrl.locate, vgcrl.way, is_affine=net is None),
     )
     return _on_policy.make(config, family, objective)

@@ -51,10 +51,10 @@ def test_an_episode_earns_the_increase_of_log_q_less_the_price_of_an_early_end(r
     valid = jnp.ones((2, 10)).at[1, 4:].set(0.0)  # the second ends at its fourth step
     path = path.at[1, 4:].set(path[1, 4])
     of_steps = jnp.repeat(skills[:, None], 10, axis=1) if redraw else skills
-    reward, price = bound.reward(jax.random.key(0), state, of_steps, path, valid)
+    reward, weights = bound.reward(jax.random.key(0), state, of_steps, path, valid)
     log_q = bound._density(bound.freeze(state), path[:, jnp.array([0, -1])], skills[:, None])
     gain = log_q[:, 1] - log_q[:, 0] - jnp.array([0.0, 7.0])
-    np.testing.assert_allclose(jnp.sum(reward[..., 0] * price * valid, axis=1), gain, rtol=1e-4)
+    np.testing.assert_allclose(jnp.sum(reward[..., 0] * weights * valid, axis=1), gain, rtol=1e-4)
     assert reward[1, 3, 0] < -3 and not reward[1, 4:].any()
 
 

@@ -15,9 +15,9 @@ def test_vic_pays_once_at_the_last_step_that_counts():
     skills = jnp.array([0, 2])
     valid = jnp.ones((2, 10)).at[1, 4:].set(0.0)
     path = walks(skills)
-    reward, price = goal.reward(jax.random.key(0), state, skills, path, valid)
+    reward, weights = goal.reward(jax.random.key(0), state, skills, path, valid)
     log_q = goal.log_q(state, path)
-    assert reward.shape == (2, 10, 1) and (price == 1).all()
+    assert reward.shape == (2, 10, 1) and (weights == 1).all()
     np.testing.assert_allclose(reward[0, :9], 0)
     np.testing.assert_allclose(reward[0, 9, 0], log_q[0, 9, 0] + np.log(3), rtol=1e-5)
     np.testing.assert_allclose(reward[1, 3, 0], log_q[1, 9, 2] + np.log(3), rtol=1e-5)  # frozen from there on
