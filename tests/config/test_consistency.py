@@ -66,7 +66,7 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.step_hold=1"], "no update goes by"),
         ("wheeled/maesn", ["evaluation.tune_after=5"], "5, but there are 5 updates; must be left out"),
         ("wheeled/maesn", ["evaluation.rule=refit", "evaluation.step_hold=1"], "evaluation.rule is refit"),
-        ("wheeled/maesn", ["evaluation.adapt_steps=1", "evaluation.step_hold=1"], "one update has the whole"),
+        ("wheeled/maesn", ["evaluation.adapt_steps=1", "evaluation.step_hold=1"], "one update has the full"),
         ("wheeled/maesn", ["evaluation.adapt_steps=0", "evaluation.rule=refit"], "there is no update"),
         ("wheeled/maesn", ["evaluation.step_decay=1.0", "evaluation.step_floor=0.1"], "its step_decay is 1"),
     ],
