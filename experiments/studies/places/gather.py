@@ -33,9 +33,14 @@ def success(arrays: results.Arrays, world: str, arm: str, split: str) -> Any:
     return np.concatenate([arrays[f"{world}/{one}-sparse-{arm}/success"] for one in splits], axis=1)
 
 
-def area(curve: Any, episodes: int | None = None) -> Any:
-    """Mean success [seed, task] after 0, 4, 8, ... episodes, up to so many or all."""
-    return curve[..., : None if episodes is None else episodes // EPISODES + 1].mean(axis=-1)
+def area(curve: Any, episodes: int) -> Any:
+    """Mean success [seed, task] after 0, 4, 8, ... episodes, up to so many."""
+    return curve[..., : episodes // EPISODES + 1].mean(axis=-1)
+
+
+def rounded(row: dict[str, list[float]]) -> dict[str, list[float]]:
+    """To three decimals."""
+    return {name: [round(value, 3) for value in values] for name, values in row.items()}
 
 
 def interval(values: Any) -> list[float]:
@@ -46,22 +51,20 @@ def interval(values: Any) -> list[float]:
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, ("success", "reached", "fraction"))
-    worlds = sorted({key.split("/")[0] for key in arrays if key.endswith("-sparse-both/success")})
+    summary, arrays = results.gather(folder, ("success", "fraction"))
+    worlds = [arm for arm, rows in summary["evaluations"].items() if len(rows) == 2 * len(ARMS)]
     summary["success"], summary["differences"] = {}, {}
     for world in worlds:
         for split in ("test", "hidden", "mix"):
             curves = {arm: success(arrays, world, arm, split).astype(float) for arm in ARMS}
             for arm, curve in curves.items():
                 after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (8, 16, SOON)}
-                areas = {"area 40": interval(area(curve, SOON)), "area": interval(area(curve))}
-                summary["success"][f"{world}, {split}: {arm}"] = after | areas
+                row = after | {"area 40": interval(area(curve, SOON))}
+                summary["success"][f"{world}, {split}: {arm}"] = rounded(row)
             for other in ("learned", "broad"):
-                found = {}
-                for name, episodes in (("area 40", SOON), ("area", None)):
-                    pair = (area(curves[arm], episodes) for arm in ("both", other))
-                    found[name] = list(paired_difference(*pair, seeds_paired=True).values())
-                summary["differences"][f"{world}, {split}: both - {other}"] = found
+                pair = (area(curves[arm], SOON) for arm in ("both", other))
+                found = {"area 40": list(paired_difference(*pair, seeds_paired=True).values())}
+                summary["differences"][f"{world}, {split}: both - {other}"] = rounded(found)
     return summary, arrays
 
 
@@ -70,7 +73,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     panels = []
     for split in ("test", "hidden"):
         for world, title in PICTURED.items():
-            if f"{world}/{split}-sparse-both/success" in arrays:
+            if all(f"{world}/{split}-sparse-{arm}/success" in arrays for arm in ARMS):
                 panels.append(figures.Panel(f"{title}, {split}", list(_lines(arrays, world, split))))
     figures.curves(study / "success.svg", panels, "episodes", "success", columns=len(panels) // 2)
 

@@ -20,7 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hmrl_cli.config.layers import leaves
 from hmrl_cli.lazy import np
+from hmrl_cli.schema import Evaluation
 
 MEASURES = ("return", "success", "reached", "fraction")
 SPLITS_AND_REWARDS = {"train", "test", "hidden", "sparse", "dense"}
@@ -123,7 +125,9 @@ def evaluation_row(
     shared = ("split", "reward", "num_seeds", "num_tasks", "episodes", "flat", "feasible")
     protocol = {name: document.get(name) for name in shared} | {"updates": document["steps"][-1]}
     protocol |= {"tasks_sha256": document["tasks_sha256"][:8]}
-    protocol |= {name: value for name, value in document["adaptation"].items() if value not in (0, 1, None)}
+    plain = dict(leaves(Evaluation().model_dump()))
+    settings = document["adaptation"].items()
+    protocol |= {name: x for name, x in settings if x not in (0, 1, None) and x != plain.get(name)}
     if protocol not in protocols:
         protocols.append(protocol)
     curves = {measure: curve(document, measure) for measure in measures}
