@@ -92,9 +92,7 @@ class TaskFamily(NamedTuple):
     horizon: int
     terminates: bool  # whether an episode can end before its horizon
     scene: Scene
-    is_task: Callable[[Task], Array] | None = (
-        None  # -> [] bool: whether finite numbers [task_size] are a task
-    )
+    is_task: Callable[[Task], Array] | None = None  # -> [] bool: whether finite numbers are a task
     bonus: Bonus | None = None  # exploration bonus, added to the reward
 
 

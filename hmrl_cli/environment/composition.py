@@ -28,9 +28,8 @@ def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, sto
 
     Args:
         family: the family in which the skills act.
-        library: frozen skills.  If they can be located, the new family has a feature "skill" [..., skill
-        size]:
-            the skill that leads to an observation.
+        library: frozen skills.  Skills that can be located add a feature "skill": the skill [..., skill size]
+            that leads to an observation.
         steps_per_skill: environment steps in one decision.
         stochastic: whether skills sample their actions, as in their training, or take the most likely ones.
 

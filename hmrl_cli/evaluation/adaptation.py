@@ -82,7 +82,8 @@ def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
     """The budget with a `least_gain`, if its rule needs one and it has none.
 
     The gain is `LEAST_GAIN` of the mean difference from flat to feasible return, over training tasks.  It has
-    the unit of a return, and does not depend on the learner.  Without a controller `least_gain` stays None.
+    the unit of a return, and does not depend on the learner.  Without a controller it stays None,
+    which counts as 0.
 
     Args:
         budget: settings of the adaptation.

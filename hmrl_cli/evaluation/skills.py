@@ -92,8 +92,7 @@ def skill_diagnostics(
 
     * accuracy: share of steps at which the skill maximises q; accuracy_per_skill [M] likewise.
     * mutual_information: E[log q(z|x) - log p(z)] in nats, with p(z) uniform over the examples.  It is a
-    lower
-      bound of I(X;Z) (Barber & Agakov 2003).
+      lower bound of I(X;Z) (Barber & Agakov 2003).
     * effective_skills: exp of the entropy of the mean of q over steps, at most M.
     * displacement [M]: mean distance from start to end.  direction [M]: that of the mean end, in radians.
     * end_spread [M]: mean distance of a skill's ends from their centre.

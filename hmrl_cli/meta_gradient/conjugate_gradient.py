@@ -74,10 +74,10 @@ def solve(
     if memory is None:
         return solution, residual, None
 
-    def remember(new: Array, old: Array) -> Array:
+    def prepend(new: Array, old: Array) -> Array:
         return jnp.concatenate([new[::-1], old])[: len(old)]
 
-    return solution, residual, jax.tree.map(remember, pairs, memory)
+    return solution, residual, jax.tree.map(prepend, pairs, memory)
 
 
 def precondition(memory: CurvaturePairs | None, vector: Array) -> Array:

@@ -175,8 +175,8 @@ def surrogate(
     The outer step differentiates this gradient again.  Only "ratio" then accounts for how pre-update sampling
     affects the episodes, with low variance.
 
-    The latent's term is the score function of a constant z: -mean_j A_j log N(z_j; mu, sigma) (Gupta et al.
-    2018).  Episodes that repeated an action are excluded, because their actions are not the policy's.
+    The latent's term is a score-function loss with constant z_j: -mean_j A_j log N(z_j; mu, sigma) (Gupta et
+    al. 2018).  Episodes that repeated an action are excluded, because their actions are not the policy's.
     """
     loss = jnp.float32(0.0)
     if adapted.params is not None:

@@ -9,7 +9,7 @@ starting from the meta-parameters:
 * With `imitation_steps` the policy imitates good episodes (self-imitation; Oh et al. 2018, 1806.05635).
 
 Imitation also uses episodes that repeated a random action or skill (`collect`'s fallback).  Without imitation
-these episodes are excluded, because their returns do not depend on their latents.
+these episodes are excluded, because a repeated action does not depend on the latent.
 
 Before a reward is found, returns differ only by action costs and by chance.  The weights are invariant to the
 scale of returns, so the episode with the least cost would get most weight.  So a refit changes nothing until
@@ -40,7 +40,7 @@ class EpisodeBuffer(NamedTuple):
     latent: Array | None  # [M, L]
     obs: Array  # [M, T, obs_size]
     action: Array  # [M, T, action_size], or [M, T] int32
-    valid: Array  # [M, T]  1 where the step counts
+    valid: Array  # [M, T]  1 before an early end
     on_policy: Array  # [M]  1 where the policy chose every action
     returned: Array  # [M]  undiscounted
     max_reward: Array  # [M]  over valid steps

@@ -43,8 +43,8 @@ def adapt(
     """Search in batches of episodes; after a find, a share of each batch exploits it.
 
     An episode repeats one skill, or follows `behaviour`.  The first exploiting episode of a batch repeats the
-    best guess.  The others repeat draws around it.  In the last batch all episodes repeat the best guess.
-    Searching episodes repeat the skill of a place that the belief chooses.
+    best guess.  The others repeat draws around it.  After a find, all episodes of the last batch repeat the
+    best guess.  Searching episodes repeat the skill of a place that the belief chooses.
 
     Args:
         key: key of this task.

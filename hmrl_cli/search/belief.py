@@ -97,12 +97,12 @@ def after_search(belief: Belief, aim: Array, aimed: Array, passed: Array, valid:
         aim, aimed, passed, valid = episode
         distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
         nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-        missed = aimed * _visibility(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
-        seen = DETECTION * _visibility(nearest, belief.sight)
-        return jnp.log1p(-seen) + jnp.log1p(-(1.0 - UNREACHED) * missed)
+        unreached = aimed * _visibility(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+        detection = DETECTION * _visibility(nearest, belief.sight)
+        return jnp.log1p(-detection) + jnp.log1p(-(1.0 - UNREACHED) * unreached)
 
-    chance = jax.lax.map(of_episode, (aim, aimed, passed, valid)).sum(axis=0)
-    return belief._replace(log_weight=belief.log_weight + chance)
+    log_likelihood = jax.lax.map(of_episode, (aim, aimed, passed, valid)).sum(axis=0)
+    return belief._replace(log_weight=belief.log_weight + log_likelihood)
 
 
 def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Relabel) -> Array:
@@ -118,7 +118,7 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
     sample_key, noise_key = jax.random.split(key)
     weight = jax.nn.softmax(belief.log_weight)
     sampled = jax.random.categorical(sample_key, belief.log_weight, shape=(ENDS // 2,))
-    # from the broad prior, independent of its weight
+    # the other half comes from the broad prior, whatever its weight
     spaced = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))
     ends = belief.places[jnp.concatenate([sampled, spaced])]
     swept = DETECTION * _visibility(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
@@ -140,8 +140,8 @@ def _between(ends: Array, places: Array) -> Array:
 
 def _from_path(places: Array, start: Array, ends: Array) -> Array:
     """Distances [E, C] of places [C, size] from line segments between `start` [size] and ends [E, size]."""
-    way, offset = ends - start, places - start
-    length, inner = jnp.sum(way**2, axis=-1)[:, None], way @ offset.T  # [E, 1], [E, C]
+    segment, offset = ends - start, places - start
+    length, inner = jnp.sum(segment**2, axis=-1)[:, None], segment @ offset.T  # [E, 1], [E, C]
     along = jnp.clip(inner / jnp.maximum(length, 1e-9), 0.0, 1.0)
     # the square is expanded, so that no array has the shape [E, C, size]
     square = jnp.sum(offset**2, axis=-1) - 2.0 * along * inner + along**2 * length

@@ -64,8 +64,8 @@ def test_stochastic_skills_draw_anew_at_each_step_and_repeat_for_a_key():
 
 
 def test_repeat_keeps_the_action_space():
-    held = repeat(toys.walker(horizon=6), 2)
-    assert held.action == Continuous(2) and held.horizon == 3
+    repeated = repeat(toys.walker(horizon=6), 2)
+    assert repeated.action == Continuous(2) and repeated.horizon == 3
 
 
 def test_steps_that_do_not_divide_the_horizon_are_refused():
@@ -73,16 +73,16 @@ def test_steps_that_do_not_divide_the_horizon_are_refused():
         lift(toys.walker(horizon=6), LIBRARY, 4, stochastic=True)
 
 
-def test_a_held_family_can_be_looked_at():
+def test_a_family_with_repeated_actions_has_a_scene():
     def poses(state):
         return jnp.concatenate([state.obs, jnp.zeros(5)])[None]
 
     walker = toys.walker(horizon=6)
     walker = walker._replace(scene=walker.scene._replace(poses=poses))
-    held = repeat(walker, 3)
-    state = held.reset(jax.random.key(0), TASK)
-    np.testing.assert_array_equal(held.scene.poses(state)[0, :2], state.obs)
-    assert held.scene.dt == pytest.approx(3 * walker.scene.dt)
+    repeated = repeat(walker, 3)
+    state = repeated.reset(jax.random.key(0), TASK)
+    np.testing.assert_array_equal(repeated.scene.poses(state)[0, :2], state.obs)
+    assert repeated.scene.dt == pytest.approx(3 * walker.scene.dt)
 
 
 def test_skills_that_can_be_located_add_a_feature():

@@ -45,7 +45,7 @@ def test_remembers_the_newest_products_first():
     np.testing.assert_array_equal(later.direction[1:], memory.direction[:3])
 
 
-def test_what_is_held_is_not_moved_by_what_is_remembered():
+def test_earlier_curvature_pairs_do_not_move_masked_coordinates():
     memory = solve(product, TARGET, 3, conjugate_gradient.no_pairs(8, 4))[2]
     free = np.array([1, 1, 0, 1, 0, 1, 1, 1], np.float32)
     solution, _, _ = solve(product, free * TARGET, 12, memory, free)

@@ -70,10 +70,10 @@ def test_the_parameter_step_is_reinforce(episodes):
 
 
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.5, 1.0])
-def test_an_episode_as_a_whole_is_judged_by_its_return_whatever_lambda(gae_lambda, episodes):
+def test_the_advantage_of_a_start_is_the_return_less_baseline_for_any_lambda(gae_lambda, episodes):
     steps = episodes.transitions
-    judge = jax.jit(partial(inner_loop.advantages, discount=0.9, gae_lambda=gae_lambda))
-    _, starts = judge(steps)
+    estimate = jax.jit(partial(inner_loop.advantages, discount=0.9, gae_lambda=gae_lambda))
+    _, starts = estimate(steps)
 
     @jax.jit
     def worth(steps):

@@ -183,7 +183,7 @@ def test_the_clipped_loss_stops_paying_beyond_the_clip():
     np.testing.assert_allclose(gain[0], -meta_gradient.phase_mean(advantage, valid), atol=1e-6)
 
 
-def test_every_judged_phase_counts_and_each_update_has_its_step_size():
+def test_every_phase_of_the_loss_counts_and_each_update_has_its_step_size():
     agent = clipping(2)
     meta, batch = gather(agent)
     assert batch.phases.returned.shape == (3, 3, 4)

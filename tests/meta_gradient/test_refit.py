@@ -55,7 +55,7 @@ def test_the_posterior_is_the_prior_and_the_weighted_latents():
     np.testing.assert_allclose(one.mean, [2.0, 0.0], atol=1e-6)  # half way to the only one that counts
 
 
-def test_a_latent_is_not_fitted_to_episodes_that_held_an_action():
+def test_a_latent_is_not_fitted_to_episodes_that_repeated_an_action():
     latent = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, -2.0]])
     seen = memory([-9.0, -9.0, -1.0], latent=latent)
 
@@ -97,7 +97,7 @@ def test_nothing_moves_until_something_was_found(finds, found):
     assert np.abs(moved.latent.mean).max() > 0.05  # costs alone would have moved it
 
 
-def test_what_held_actions_cost_makes_no_find_of_the_others():
+def test_the_cost_of_repeated_actions_makes_no_find_of_the_others():
     own = jnp.array([1.0, 0.0, 0.0, 1.0, 0.0])
     seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(on_policy=own)
     assert not refit.stands_out(seen, 5, 20.0)

@@ -1,4 +1,4 @@
-"""Adaptation to one held-out task: what a batch of episodes is judged by."""
+"""Adaptation to one test task: which episodes the results of a batch count."""
 
 from functools import partial
 
@@ -22,12 +22,12 @@ POLICY = make_policy(2, Discrete(3), (8,))
 @pytest.mark.parametrize(
     ("own", "returned", "success"), [([1.0, 1.0, 0.0], 2.0, 0.5), ([0.0, 0.0, 0.0], 4.0, 2 / 3)]
 )
-def test_a_batch_is_judged_by_what_the_policy_did_itself(own, returned, success):
-    """Or by all of it, where every episode held an action."""
+def test_a_result_counts_only_episodes_of_the_policy(own, returned, success):
+    """Or all episodes, if each of them repeated an action."""
     ones = jnp.ones((3, 1))
     steps = Transition(jnp.ones((3, 1, 2)), jnp.zeros((3, 1), jnp.int32), ones, ones, ones, ones, ones)
-    returns, met = jnp.array([1.0, 3.0, 8.0]), jnp.array([0.0, 1.0, 1.0])
-    batch = Episodes(steps, None, None, jnp.array(own), ones, ones[:, 0], returns, met, met)
+    returns, successes = jnp.array([1.0, 3.0, 8.0]), jnp.array([0.0, 1.0, 1.0])
+    batch = Episodes(steps, None, None, jnp.array(own), ones, ones[:, 0], returns, successes, successes)
     start = AdaptState(POLICY.init(jax.random.key(0)), None)
     budget = Evaluation(adapt_steps=0, episodes=3)
     _, went = test_time.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
@@ -127,12 +127,12 @@ def test_a_fallback_holds_one_action_for_an_episode():
 
     episodes = run(0.25, 0.0)
     action = np.asarray(episodes.transitions.action)
-    held = np.ptp(action, axis=1).max(axis=-1) == 0
-    np.testing.assert_array_equal(episodes.on_policy, 1.0 - held)
-    assert 0.15 < held.mean() < 0.35
-    assert (np.abs(action[held]) <= 1).all() and np.abs(action[held].mean()) < 0.2
+    repeats = np.ptp(action, axis=1).max(axis=-1) == 0
+    np.testing.assert_array_equal(episodes.on_policy, 1.0 - repeats)
+    assert 0.15 < repeats.mean() < 0.35
+    assert (np.abs(action[repeats]) <= 1).all() and np.abs(action[repeats].mean()) < 0.2
     assert (np.ptp(run(0.0, 0.0).transitions.action, axis=1) > 0).all()
-    # late: the own actions at first, then one that is held to the end
+    # late: first the actions of the policy, then one that is repeated to the end
     own, late = np.asarray(run(0.0, 1.0).transitions.action), run(1.0, 1.0)
     action = np.asarray(late.transitions.action)
     since = np.array([(one != other).any(axis=-1).argmax() for one, other in zip(own, action, strict=True)])
@@ -141,7 +141,7 @@ def test_a_fallback_holds_one_action_for_an_episode():
         assert np.ptp(one[first:], axis=0).max() == 0
     # what an update makes of the others is what it would make of them alone
     size = AdaptState(jax.tree.map(jnp.ones_like, start.params), jax.tree.map(jnp.ones_like, start.latent))
-    alone = jax.tree.map(lambda x: x[~held], episodes)
+    alone = jax.tree.map(lambda x: x[~repeats], episodes)
     update = jax.jit(partial(inner_loop.update, policy=agent.policy, form="ratio"))
     one, other = (update(start, e, size) for e in (episodes, alone))
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), one, other)
@@ -149,7 +149,7 @@ def test_a_fallback_holds_one_action_for_an_episode():
 
 @pytest.mark.parametrize("algorithm", [maml, maesn])
 def test_by_relabelling_a_policy_goes_for_what_it_met(algorithm):
-    """Its parameters stay: it searches, and a skill is held once something was found."""
+    """Its parameters stay the same: it searches, and repeats a skill once a reward was found."""
     family = toys.placed()
     settings = SMALL | ({} if algorithm is maml else {"num_train_tasks": 5})
     agent = algorithm.make(algorithm.Config(**settings), family)

@@ -57,7 +57,7 @@ def test_what_has_moved_far_enough_moves_no_farther():
     assert probabilities(new)[0] > 1.02 * probabilities(START)[0]
 
 
-def test_an_episode_that_held_an_action_is_left_out():
+def test_an_episode_that_repeated_an_action_is_left_out():
     one, _ = step(episodes([0, 1], [1.0, -1.0], [1.0, 0.0]))
     other, _ = step(episodes([0, 2], [1.0, 3.0], [1.0, 0.0]))
     jax.tree.map(np.testing.assert_array_equal, one.params, other.params)

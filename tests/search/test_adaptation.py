@@ -34,12 +34,12 @@ def adapted():
 
 def test_a_sparse_goal_is_found_and_gone_to(adapted):
     tasks, plan, memory, curve = adapted
-    met = (memory.reward > 0.5).any(axis=(1, 2))
-    assert met.mean() > 0.95
-    np.testing.assert_array_equal(plan.found, met)  # neither false alarms nor misses
+    solved = (memory.reward > 0.5).any(axis=(1, 2))
+    assert solved.mean() > 0.95
+    np.testing.assert_array_equal(plan.found, solved)  # neither false alarms nor misses
     assert curve.returned.shape == (48, 10) and curve.success[:, 0].mean() < 0.4
-    assert curve.success[:, -1].mean() > 0.9 * met.mean()  # what was found last is known least
-    assert np.quantile(np.linalg.norm(plan.target - tasks, axis=-1)[met], 0.9) < toys.DISC
+    assert curve.success[:, -1].mean() > 0.9 * solved.mean()  # what was found last is known least
+    assert np.quantile(np.linalg.norm(plan.target - tasks, axis=-1)[solved], 0.9) < toys.DISC
     # half of a batch went for what was found before it, and all of the last one
     searched = np.asarray(memory.searched.reshape(48, 10, 4).mean(axis=2))
     found_before = np.cumsum((memory.reward > 0.5).reshape(48, 10, -1).any(axis=2), axis=1)[:, :-1] > 0
@@ -47,7 +47,7 @@ def test_a_sparse_goal_is_found_and_gone_to(adapted):
     np.testing.assert_array_equal(searched[:, -1], np.where(found_before[:, -1], 0.0, 1.0))
 
 
-def test_a_batch_is_judged_by_its_best_guess(adapted):
+def test_a_result_counts_the_best_guess(adapted):
     """The others still search, or try what is near."""
     _, _, memory, curve = adapted
     returned = np.asarray(memory.reward.sum(axis=2).reshape(48, 10, 4))
@@ -68,16 +68,16 @@ def test_small_budgets(budget):
 
 
 def test_where_every_search_succeeds_it_stays_found():
-    """Once something stood out, it stays found when nothing else is met any more."""
+    """Once something stood out, it stays found when nothing else is found any more."""
     plan = adaptation.Plan(
         belief.prior(jax.random.key(0), None, 2, Relabel()), EAST, jnp.ones(2), jnp.array(True)
     )
     memory = relabel.empty_buffer(1, 4, 3, 2)._replace(
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
     )
-    held = adaptation.RepeatedAction(jnp.zeros(4, int), jnp.zeros((4, 2)))
+    repeated = adaptation.RepeatedAction(jnp.zeros(4, int), jnp.zeros((4, 2)))
     assert relabel.reward_gain(memory) == 0
-    assert adaptation._updated(plan, memory, memory, held, 0.5, BUDGET).found
+    assert adaptation._updated(plan, memory, memory, repeated, 0.5, BUDGET).found
 
 
 def test_a_fall_is_no_find():

@@ -47,7 +47,7 @@ def test_a_batch_is_written_to_its_rows():
     np.testing.assert_array_equal(got.searched, [0, 1, 0])
 
 
-def test_a_gain_is_told_by_episodes_that_searched():
+def test_a_gain_is_relative_to_episodes_that_searched():
     """Those that go for what was found, however many, do not make it usual; nor do half of the searches."""
     reward = [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 5.0, 5.0], *[[5.0] * 4] * 8]
     assert relabel.reward_gain(memory(reward, searched=[1.0, 1.0, *[0.0] * 8])) == 5

@@ -34,7 +34,7 @@ class Config(meta_gradient.Config):
         0.5, gt=0, le=1, description="factor on the step size after each inner update from `step_hold` on"
     )
     step_hold: int = Field(
-        2, gt=0, le=10_000, description="inner updates that take the whole step size: 2 in MAESN's own code"
+        2, gt=0, le=10_000, description="inner updates that take the full step size: 2 in MAESN's own code"
     )
     learn_step_size: bool = Field(True, description="whether the outer step moves the step sizes")
     latent_size: int = Field(2, gt=0, le=1000, description="dimensions of the exploration latent")

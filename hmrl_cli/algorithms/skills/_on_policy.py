@@ -51,9 +51,8 @@ class Objective(NamedTuple):
     init: Callable[[Key], Any]
     # key, state, skills, path, valid -> components of the reward [N, T, C], and their weights [N, C]
     reward: Callable[[Key, Any, Array, Array, Array], tuple[Array, Array]]
-    learn: Callable[
-        [Key, Any, Array, Array, Array], tuple[Any, Metrics]
-    ]  # the same arguments -> state, metrics
+    # the same arguments -> state, metrics
+    learn: Callable[[Key, Any, Array, Array, Array], tuple[Any, Metrics]]
     log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M]
     num_rewards: int = 1  # C, components of the reward
     draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: uniformly

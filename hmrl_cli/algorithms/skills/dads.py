@@ -84,13 +84,16 @@ class Dads(NamedTuple):
         L is the number of samples.  With discrete skills the mean is over all of them.
         """
         steps = self._steps(skills, path, valid)
-        of_skill = self._log_likelihood(state.dynamics.params, state, steps)
+        log_likelihood = self._log_likelihood(state.dynamics.params, state, steps)
         if self.config.skills == "discrete":
-            ratio = self._against(state, steps, self.space.encode(self.space.examples)) - of_skill[..., None]
+            ratio = (
+                self._against(state, steps, self.space.encode(self.space.examples))
+                - log_likelihood[..., None]
+            )
         else:
             others = self.space.draw(key, self.config.samples)
-            ratio = self._against(state, steps, self.space.encode(others)) - of_skill[..., None]
-            ratio = jnp.concatenate([jnp.zeros_like(of_skill)[..., None], ratio], axis=-1)
+            ratio = self._against(state, steps, self.space.encode(others)) - log_likelihood[..., None]
+            ratio = jnp.concatenate([jnp.zeros_like(log_likelihood)[..., None], ratio], axis=-1)
         ratio = jnp.clip(ratio, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
         reward = jnp.log(ratio.shape[-1]) - jax.nn.logsumexp(ratio, axis=-1)
         return reward[..., None], jnp.ones((len(path), 1))

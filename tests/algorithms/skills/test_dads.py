@@ -56,10 +56,10 @@ def test_dads_pays_nothing_where_the_next_change_is_known_without_the_skill():
     path = jnp.concatenate([place, jnp.broadcast_to(skills[:, None], place.shape)], axis=-1)
     nothing = jnp.zeros((2, 2))
     # the linear model's kernel, which sees what q conditions on and then the skill: one of them suffices
-    told_by = {"velocity": [jnp.eye(2), nothing], "xy": [nothing, jnp.eye(2)]}
+    kernels = {"velocity": [jnp.eye(2), nothing], "xy": [nothing, jnp.eye(2)]}
     others = dads.make(dads.Config(**QUICK), family).step.__self__.objective.space.draw(jax.random.key(1), 5)
     apart = jnp.sum((skills[:, None] - others) ** 2, axis=-1)
-    for condition, kernel in told_by.items():
+    for condition, kernel in kernels.items():
         goal, state = objective(dads, family, observe="velocity", condition=condition, hidden=(), samples=5)
         params = jax.tree.map(jnp.zeros_like, state.dynamics.params)
         params["layers_0"] |= {"kernel": jnp.concatenate(kernel)}

@@ -55,7 +55,7 @@ def test_two_skills_part_a_corridor_and_reach_log_2():
 
 
 @pytest.mark.slow
-def test_continuous_skills_are_told_apart_and_entropy_is_held_up():
+def test_continuous_skills_are_distinguished_and_entropy_stays_high():
     learner = diayn.make(diayn.Config(num_skills=4, sac=agent("auto"), **QUICK), toys.walker(10))
     state, metrics = train(learner, 60, num_seeds=2)
     assert (metrics["mutual_information"] > 0.7 * jnp.log(4)).all()

@@ -93,12 +93,12 @@ def test_a_learned_q_fits_the_skills_that_led_to_the_states():
     skills = jax.random.uniform(jax.random.key(1), (32, 2), minval=-0.8, maxval=0.8)
     path = jnp.repeat(3 + 5 * skills[:, None], 11, axis=1)
     learn = jax.jit(lambda state: bound.learn(jax.random.key(2), state, skills, path, jnp.ones((32, 10))))
-    told = []
+    information = []
     for _ in range(30):
         state, metrics = learn(state)
-        told.append(metrics["mutual_information"])
+        information.append(metrics["mutual_information"])
     np.testing.assert_allclose(bound.locate(bound.freeze(state), path[:, -1]), skills, atol=0.2)
-    assert told[-1] > max(told[0], 1.0)
+    assert information[-1] > max(information[0], 1.0)
     assert state.net.observed.mean == pytest.approx(path.mean(axis=(0, 1)), abs=1e-3)
 
 
