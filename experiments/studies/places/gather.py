@@ -65,7 +65,27 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
                 pair = (area(curves[arm], SOON) for arm in ("both", other))
                 found = {"area 40": list(paired_difference(*pair, seeds_paired=True).values())}
                 summary["differences"][f"{world}, {split}: both - {other}"] = rounded(found)
+    summary["mean gap to the better arm: test to learned, hidden to broad"] = gaps(summary["success"], worlds)
     return summary, arrays
+
+
+def gaps(rows: dict[str, Any], worlds: list[str]) -> dict[str, list[float]]:
+    """How far both priors are below the arm made for each kind of goals, as means over worlds."""
+    better = {"test": "learned", "hidden": "broad"}
+    return {
+        when: [
+            float(
+                np.mean(
+                    [
+                        rows[f"{world}, {split}: {arm}"][when][0] - rows[f"{world}, {split}: both"][when][0]
+                        for world in worlds
+                    ]
+                )
+            )
+            for split, arm in better.items()
+        ]
+        for when in ("after 8", "after 16")
+    }
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:

@@ -127,7 +127,8 @@ def evaluation_row(
     protocol |= {"tasks_sha256": document["tasks_sha256"][:8]}
     plain = dict(leaves(Evaluation().model_dump()))
     settings = document["adaptation"].items()
-    protocol |= {name: x for name, x in settings if x not in (0, 1, None) and x != plain.get(name)}
+    told = {name: x for name, x in settings if name == "rule" or x != plain.get(name)}
+    protocol |= {name: x for name, x in told.items() if x not in (0, 1, None)}
     if protocol not in protocols:
         protocols.append(protocol)
     curves = {measure: curve(document, measure) for measure in measures}
