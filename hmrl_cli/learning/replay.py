@@ -47,6 +47,15 @@ def add(buffer: Buffer, batch: Any, valid: Array) -> Buffer:
     return Buffer(data, (buffer.position + count) % capacity, jnp.minimum(buffer.size + count, capacity))
 
 
+def put_batch(buffer: Any, batch: Any, count: Array) -> Any:
+    """A tree, leaves [B N, ...], with batch number `count` [] from 0, leaves [N, ...], in its rows."""
+
+    def put(old: Array, new: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
+
+    return jax.tree.map(put, buffer, batch)
+
+
 def sample(key: Key, buffer: Buffer, batch_size: int) -> Any:
     """Entries drawn uniformly with replacement, leaves [batch_size, ...]."""
     index = jax.random.randint(key, (batch_size,), 0, jnp.maximum(buffer.size, 1))

@@ -115,6 +115,20 @@ def masked_mean(x: Array, valid: Array) -> Array:
     return jnp.sum(x * valid) / jnp.maximum(valid.sum(), 1.0)
 
 
+def selective_weights(x: Array, valid: Array, selectivity: float) -> Array:
+    """Weights over the entries with valid = 1, which sum to 1: w ~ exp(s (x - max x) / (max x - mean x)).
+
+    s is the selectivity.  Equal entries get equal weights.  A few outstanding entries get nearly all the
+    weight.  Without valid entries the weights are 0.
+    """
+    best = jnp.max(jnp.where(valid > 0, x, -jnp.inf))
+    # equal entries may differ by the rounding of float32 sums
+    gap = jnp.maximum(best - masked_mean(x, valid), 1e-4 * jnp.abs(best) + 1e-8)
+    log_weight = jnp.maximum(selectivity * (x - best) / gap, -50.0)
+    weight = jax.nn.softmax(log_weight, axis=None, where=valid > 0)
+    return jnp.where(valid.any(), weight, 0.0)
+
+
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:
     """x with zero mean and unit variance over the entries with valid = 1; other entries become 0.
 

@@ -21,9 +21,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp, optax
+from hmrl_cli.learning import replay
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import Network
-from hmrl_cli.learning.returns import masked_mean
+from hmrl_cli.learning.returns import masked_mean, selective_weights
 from hmrl_cli.types import AdaptState
 
 if TYPE_CHECKING:
@@ -55,11 +56,7 @@ def empty_buffer(episodes: Episodes, batches: int) -> EpisodeBuffer:
 
 def add(buffer: EpisodeBuffer, episodes: Episodes, count: Array) -> EpisodeBuffer:
     """The buffer with batch number `count` [], from 0."""
-
-    def put(old: Array, new: Array) -> Array:
-        return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
-
-    return jax.tree.map(put, buffer, _entries(episodes))
+    return replay.put_batch(buffer, _entries(episodes), count)
 
 
 def _entries(episodes: Episodes) -> EpisodeBuffer:
@@ -77,17 +74,8 @@ def _entries(episodes: Episodes) -> EpisodeBuffer:
 
 
 def weights(buffer: EpisodeBuffer, selectivity: float) -> Array:
-    """Weights [M] of the episodes, which sum to 1: w ~ exp(s (R - max R) / (max R - mean R)).
-
-    R is the return and s the selectivity.  Equal returns give equal weights.  A few outstanding returns get
-    nearly all the weight.  Without episodes the weights are 0.
-    """
-    mean = masked_mean(buffer.returned, buffer.filled)
-    best = jnp.max(jnp.where(buffer.filled > 0, buffer.returned, -jnp.inf))
-    # equal returns may differ by the rounding of float32 sums
-    spread = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    log_weight = jnp.maximum(selectivity * (buffer.returned - best) / spread, -50.0)
-    return jax.nn.softmax(log_weight, where=buffer.filled > 0)
+    """Weights [M] of the episodes by their returns; without episodes, zeros."""
+    return selective_weights(buffer.returned, buffer.filled, selectivity)
 
 
 def stands_out(buffer: EpisodeBuffer, first: int, least_gain: float) -> Array:

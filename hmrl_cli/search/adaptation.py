@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import replay
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.search import belief as beliefs
 from hmrl_cli.search import relabel
@@ -82,7 +83,7 @@ def adapt(
         # a decision that ends early has less action cost; it must not count as a find
         complete = steps.valid * steps.discount
         new = DecisionBuffer(locate(steps.next_obs), steps.reward, complete, 1.0 - exploits)
-        buffer = relabel.add(buffer, new, count)
+        buffer = replay.put_batch(buffer, new, count)
         counted = jnp.where(plan.found, _repeats_best(episodes, is_last), 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
         means = Adaptation(*(masked_mean(x, counted) for x in record))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.learning.returns import masked_mean
+from hmrl_cli.lazy import jnp
+from hmrl_cli.learning.returns import selective_weights
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
@@ -33,15 +33,6 @@ def empty_buffer(batches: int, episodes: int, horizon: int, size: int) -> Decisi
     return DecisionBuffer(jnp.zeros((*shape, size)), jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
 
 
-def add(buffer: DecisionBuffer, new: DecisionBuffer, count: Array) -> DecisionBuffer:
-    """The buffer with batch number `count` [], from 0."""
-
-    def put(old: Array, new: Array) -> Array:
-        return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)
-
-    return jax.tree.map(put, buffer, new)
-
-
 def reward_gain(buffer: DecisionBuffer) -> Array:
     """The highest reward of a decision minus the base reward: []."""
     gap = jnp.max(buffer.reward, where=buffer.valid > 0, initial=-jnp.inf) - _base_reward(buffer)
@@ -51,21 +42,14 @@ def reward_gain(buffer: DecisionBuffer) -> Array:
 def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tuple[Array, Array]:
     """Weighted mean and standard deviation [size] of the skills of decisions.
 
-    A decision with reward r has weight w ~ exp(s (r - max r) / (max r - mean r)), where s is the selectivity.
-    Without decisions the mean is 0.
+    Decisions are weighted by their rewards (`selective_weights`).  Without decisions the mean is 0.
 
     Args:
         buffer: all decisions.
         selectivity: log of the weight ratio of the best to the mean reward.
         imprecision: least standard deviation, added in quadrature.
     """
-    mean = masked_mean(buffer.reward, buffer.valid)
-    reward = jnp.where(buffer.valid > 0, buffer.reward, -jnp.inf)
-    best = jnp.where(buffer.valid.any(), reward.max(), 0.0)
-    # equal rewards may differ by the rounding of float32 sums
-    gap = jnp.maximum(best - mean, 1e-4 * jnp.abs(best) + 1e-8)
-    weight = buffer.valid * jnp.exp(jnp.maximum(selectivity * (reward - best) / gap, -50.0))
-    weight = weight / jnp.maximum(weight.sum(), 1e-30)
+    weight = selective_weights(buffer.reward, buffer.valid, selectivity)
     center = jnp.einsum("mt,mts->s", weight, buffer.skill)
     variance = jnp.einsum("mt,mts->s", weight, (buffer.skill - center) ** 2)
     return center, jnp.sqrt(variance + imprecision**2)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.learning import replay
 from hmrl_cli.search import relabel
 from hmrl_cli.search.relabel import DecisionBuffer
 
@@ -42,7 +43,7 @@ def test_what_was_not_done_speaks_for_nothing():
 
 def test_a_batch_is_written_to_its_rows():
     new = memory([[1.0, 2.0]])
-    got = relabel.add(relabel.empty_buffer(3, 1, 2, 1), new, jnp.int32(1))
+    got = replay.put_batch(relabel.empty_buffer(3, 1, 2, 1), new, jnp.int32(1))
     np.testing.assert_array_equal(got.reward, [[0, 0], [1, 2], [0, 0]])
     np.testing.assert_array_equal(got.searched, [0, 1, 0])
 

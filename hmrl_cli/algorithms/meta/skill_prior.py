@@ -3,7 +3,7 @@
 Training tasks are searched as a test task is.  Where the reward of a task was found, the skill that leads
 there goes into a bank.  The kernel density of the bank is the prior by which the next tasks are searched,
 beside a broad one (`search.belief`).  It is the relative of PEARL's posterior sampling (Rakelly et al. 2019)
-whose latent is a skill, and whose posterior is exact.
+whose latent is a skill, and whose posterior follows from Bayes' rule over sampled places.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ class SkillPrior(NamedTuple):
             task_key, belief_key, key = jax.random.split(key, 3)
             task = self.family.sample(task_key, "train")
             first = self._prior(belief_key, state, budget.relabel)
-            plan, memory, curve = adaptation.adapt(
+            plan, buffer, curve = adaptation.adapt(
                 key, self.family, task, budget, first, least_gain=least_gain(state.gain)
             )
-            gain = relabel.reward_gain(memory)
-            return plan, gain, relabel.extent(memory, plan.target, SHARE * gain), curve
+            gain = relabel.reward_gain(buffer)
+            return plan, gain, relabel.extent(buffer, plan.target, SHARE * gain), curve
 
         plan, gain, extent, curve = jax.vmap(search)(jax.random.split(key, count))
         rows = (state.updates * count + jnp.arange(count)) % self.config.num_train_tasks

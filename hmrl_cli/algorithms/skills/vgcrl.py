@@ -157,12 +157,10 @@ class Vgcrl(NamedTuple):
 
     def freeze(self, state: State) -> Params:
         """The parameters that `locate` needs."""
-        frozen = {"reach": state.reach}
-        return (
-            frozen
-            if state.net is None
-            else frozen | {"net": state.net.params, "observed": state.net.observed}
-        )
+        frozen: Params = {"reach": state.reach}
+        if state.net is not None:
+            frozen |= {"net": state.net.params, "observed": state.net.observed}
+        return frozen
 
     def locate(self, params: Params, obs: Array) -> Array:
         """The mode m(s) of q(z|s) [..., size]."""
