@@ -71,20 +71,14 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 def gaps(rows: dict[str, Any], worlds: list[str]) -> dict[str, list[float]]:
     """How far both priors are below the arm made for each kind of goals, as means over worlds."""
-    better = {"test": "learned", "hidden": "broad"}
+
+    def gap(when: str, split: str, arm: str) -> float:
+        means = ([rows[f"{world}, {split}: {one}"][when][0] for world in worlds] for one in (arm, "both"))
+        better, both = map(np.mean, means)
+        return float(better - both)
+
     return {
-        when: [
-            float(
-                np.mean(
-                    [
-                        rows[f"{world}, {split}: {arm}"][when][0] - rows[f"{world}, {split}: both"][when][0]
-                        for world in worlds
-                    ]
-                )
-            )
-            for split, arm in better.items()
-        ]
-        for when in ("after 8", "after 16")
+        when: [gap(when, "test", "learned"), gap(when, "hidden", "broad")] for when in ("after 8", "after 16")
     }
 
 

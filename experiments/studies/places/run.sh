@@ -1,8 +1,8 @@
 #!/bin/sh
 # Skills that are places, and three ways to search them for a sparse reward: evenly, by the learned prior, and by both.
-# Goals of a WORLD lie on a part of a ring or an arena while training, hidden ones on the rest.  Final numbers are of
-# goals that no trial has seen (split_seed).  Libraries are shared by worlds.  On two cores: a library of the wheeled
-# robot three to ten minutes, of the ant and the half-cheetah twenty, a world some five, of the ant fifteen.
+# Goals of a WORLD lie on a part of a ring or an arena while training, hidden ones on the rest.  Numbers are of a draw
+# of goals of their own (split_seed).  Libraries are shared by worlds.  On two cores all worlds but maesn took an hour
+# and a half beside other work.
 #
 #   sh experiments/studies/places/run.sh [FOLDER [WORLD...]]
 set -eu
