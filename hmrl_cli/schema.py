@@ -44,6 +44,7 @@ class AlgorithmConfig(Strict):
     takes_bonus: ClassVar[bool] = False  # whether it supports an exploration bonus
     inner_loop: ClassVar[bool] = False  # whether it has inner updates, which [evaluation] may replace
     has_latent: ClassVar[bool] = False  # whether inner updates can adapt a latent
+    goes_on: ClassVar[bool] = False  # whether an evaluation may go on with its training, on the new task
     searches: ClassVar[bool] = False  # whether a search among skills is its only way to adapt
 
 
@@ -243,7 +244,8 @@ class Evaluation(Strict):
         default=None,
         ge=0,
         le=10_000,
-        description="updates by `rule` before clipped gradient steps tune the policy; none: no tuning",
+        description="updates by `rule` before clipped gradient steps tune the policy, or measurements before "
+        "ppo goes on training; none: neither",
     )
 
     def unused(self) -> dict[str, str]:

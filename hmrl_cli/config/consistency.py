@@ -59,11 +59,19 @@ def check_evaluation(experiment: Experiment) -> None:
             f"evaluation.imitation_steps: found 0; must be more with {algorithm.name}, "
             "which has no latent for a refit to move, or evaluation.rule gradient"
         )
-    if algorithm.inner_loop and found.deterministic:
+    learns = algorithm.inner_loop or (algorithm.goes_on and found.tune_after is not None)
+    if learns and found.deterministic:
         raise ConfigError(
             f"evaluation.deterministic: found true, but the updates of {algorithm.name} are made of sampled "
             "actions; must be false"
         )
+    if algorithm.goes_on and found.tune_after is not None:
+        steps = found.episodes * experiment.family.horizon // _steps_per_decision(experiment)
+        if steps % algorithm.ppo.minibatches:
+            raise ConfigError(
+                f"evaluation.episodes: found {found.episodes}, {steps} steps of an update; "
+                f"the steps must be a multiple of algorithm.ppo.minibatches, {algorithm.ppo.minibatches}"
+            )
     moves_latent = found.rule == "gradient" and getattr(algorithm, "adapts", None) == "latent"
     if moves_latent and found.episodes == 1 and found.adapt_steps and found.tune_after != 0:
         raise ConfigError(
@@ -119,8 +127,10 @@ def unused(experiment: Experiment) -> dict[str, str]:
         for name in ("fallback", "latent_std", "deterministic"):
             found[f"evaluation.{name}"] = f"{algorithm.name} has no policy"
     elif not algorithm.inner_loop:
-        rules = dict.fromkeys((*BY_RULE, "latent_std", "tune_after"), f"{algorithm.name} has no inner loop")
+        rules = dict.fromkeys((*BY_RULE, "latent_std", "tuning"), f"{algorithm.name} has no inner loop")
         found |= {f"evaluation.{name}": reason for name, reason in rules.items()}
+        if not algorithm.goes_on:
+            found["evaluation.tune_after"] = f"{algorithm.name} has no inner loop"
     elif not algorithm.has_latent:
         found["evaluation.latent_std"] = f"{algorithm.name} has no latent"
     if algorithm.inner_loop:
@@ -142,6 +152,13 @@ def unused(experiment: Experiment) -> dict[str, str]:
 def acts_through_skills(experiment: Experiment) -> bool:
     """Whether the learner's actions are skills."""
     return experiment.hierarchy is not None and experiment.hierarchy.use == "act"
+
+
+def _steps_per_decision(experiment: Experiment) -> int:
+    hierarchy = experiment.hierarchy
+    if hierarchy is not None and acts_through_skills(experiment):
+        return hierarchy.steps_per_skill
+    return experiment.training.action_repeat
 
 
 def _declared(path: str, config: Any) -> dict[str, str]:

@@ -143,5 +143,9 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
 
 def _experience(parts: Parts, budget: Evaluation) -> list[int]:
     """Environment steps of one task that an adaptation has learned from after 0 ... K updates, [K + 1]."""
-    episodes = {"all": budget.episodes, "one": 1, "none": 0}[parts.make_learner(None).learns_from]
-    return [update * episodes * parts.family.horizon for update in range(budget.adapt_steps + 1)]
+    learns_from, first = parts.make_learner(None).learns_from, 0
+    if learns_from == "none" and budget.tune_after is not None:
+        learns_from, first = "all", budget.tune_after
+    episodes = {"all": budget.episodes, "one": 1, "none": 0}[learns_from]
+    updates = [max(count - first, 0) for count in range(budget.adapt_steps + 1)]
+    return [count * episodes * parts.family.horizon for count in updates]

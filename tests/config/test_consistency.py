@@ -38,6 +38,8 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ("wheeled/ppo", [*SKILLS, "hierarchy.use=start", "hierarchy.stochastic=false"], "use is start"),
         ("wheeled/ppo", [*SKILLS, "hierarchy.use=start", "algorithm.ppo.init_std=1.0"], "starts as a skill"),
         ("wheeled/ppo", ["evaluation.rule=refit"], "'refit', but ppo has no inner loop; must be 'gradient'"),
+        ("wheeled/sac", ["evaluation.tune_after=0"], "0, but sac has no inner loop; must be left out"),
+        ("wheeled/ppo", ["evaluation.tuning.clip=0.1"], "ppo has no inner loop"),
         ("wheeled/ppo", ["evaluation.step_hold=2"], "2, but ppo has no inner loop; must be left out"),
         ("wheeled/maml", ["evaluation.latent_std=3.0"], "3.0, but maml has no latent; must be 1.0"),
         ("wheeled/maesn", ["evaluation.imitation_steps=2"], "2, but evaluation.rule is not refit; must be 0"),

@@ -112,6 +112,13 @@ def test_only_episodes_that_are_learned_from_are_counted(name, counted):
     assert evaluate._experience(parts, budget) == [0, steps, 2 * steps]
 
 
+def test_a_learner_that_goes_on_learning_counts_episodes_from_then_on():
+    parts = assembly.assemble(resolve("ppo").experiment)
+    budget = Evaluation(adapt_steps=3, episodes=5, tune_after=1)
+    steps = 5 * parts.family.horizon
+    assert evaluate._experience(parts, budget) == [0, 0, steps, 2 * steps]
+
+
 def test_what_has_no_inner_loop_adapts_in_no_other_way():
     with pytest.raises(ConfigError, match=r"fallback: found 0\.3, but ppo has no inner loop; must be 0\.0"):
         resolve("ppo", "evaluation.fallback=0.3")

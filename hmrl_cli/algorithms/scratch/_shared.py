@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Act = Callable[[Key, Array], tuple[Array, Array]]
     Acting = Callable[[Any, bool], Act]  # parameters, deterministic -> act
+    Step = Callable[[Key, State], tuple[State, Metrics]]  # one update
 
 
 class Config(AlgorithmConfig):
@@ -78,19 +79,26 @@ def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -
 
 
 def without_adaptation(
-    acting: Acting, params: Callable[[State], Any], family: TaskFamily
+    acting: Acting,
+    params: Callable[[State], Any],
+    family: TaskFamily,
+    goes_on: Callable[[int], Step] | None = None,
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`adapt` and `behaviour` of a learner that does not adapt.
+    """`adapt` and `behaviour` of a learner that adapts by nothing but its own updates.
 
-    `adapt` measures the same policy K + 1 times, each time with N new episodes.
+    `adapt` measures the same policy K + 1 times, each time with N new episodes.  With `tune_after` n, the
+    learner goes on learning from the episodes after the first n measurements, on the new task.
 
     Args:
         acting: parameters, deterministic -> (key, obs) -> action, log pi(action).
         params: state -> parameters of the policy.
         family: provides the episodes.
+        goes_on: number of episodes -> update of a state by as many episodes of its tasks.
     """
 
     def adapt(key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
+        if goes_on is not None and budget.tune_after is not None:
+            return trained_on(key, state, task, budget, goes_on(budget.episodes))
         policy = params(state)
 
         def measure(_: None, count: Array) -> tuple[None, Adaptation]:
@@ -101,6 +109,21 @@ def without_adaptation(
 
         _, curve = jax.lax.scan(measure, None, jnp.arange(budget.adapt_steps + 1))
         return AdaptState(policy, None), curve
+
+    def trained_on(
+        key: Key, state: State, task: Task, budget: Evaluation, step: Step
+    ) -> tuple[AdaptState, Adaptation]:
+        first = budget.adapt_steps if budget.tune_after is None else budget.tune_after
+
+        def update(now: State, count: Array) -> tuple[State, Adaptation]:
+            new, metrics = step(jax.random.fold_in(key, count), now)
+            learns = (count >= first) & (count < budget.adapt_steps)
+            new = jax.tree.map(lambda new, old: jnp.where(learns, new, old), new, now)
+            return new, Adaptation(metrics["return"], metrics["success"], metrics["reached"])
+
+        start = state._replace(tasks=task[None])
+        last, curve = jax.lax.scan(update, start, jnp.arange(budget.adapt_steps + 1))
+        return AdaptState(params(last), None), curve
 
     def behaviour(key: Key, adapted: AdaptState, deterministic: bool = False) -> Act:
         return acting(adapted.params, deterministic)

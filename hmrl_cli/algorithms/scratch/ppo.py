@@ -1,15 +1,15 @@
 """PPO from scratch on a few training tasks, with or without an exploration bonus (Schulman et al. 2017).
 
-The learner is not a meta-learner and does not adapt.  So an evaluation measures the trained policy on new
-tasks.  By default every seed learns one training task of its own.  One critic with one discount estimates the
-sum of reward and bonus.  The authors of random network distillation have one critic for each (1810.12894,
-sec. 2.3).
+The learner is not a meta-learner.  So an evaluation measures the trained policy on new tasks, or goes on
+training it there (`tune_after`).  By default every seed learns one training task of its own.  One critic with
+one discount estimates the sum of reward and bonus.  The authors of random network distillation have one
+critic for each (1810.12894, sec. 2.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class Config(_shared.Config):
     """Settings of proximal policy optimisation from scratch."""
 
+    goes_on: ClassVar[bool] = True
     name: Literal["ppo"] = "ppo"
     ppo: PPOConfig = Field(PPOConfig(), description="settings of PPO")
 
@@ -148,5 +149,10 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     ppo.must_divide(config.ppo, steps)
     agent = ppo.make(family.obs_size, family.obs_size + 1, family.action, config.ppo)
     learner = FromScratch(config, family, agent)
-    adapt, behaviour = _shared.without_adaptation(learner.acting, learner.params, family)
+
+    def goes_on(episodes: int) -> _shared.Step:
+        one_task = config.model_copy(update={"num_tasks": 1, "episodes_per_update": episodes})
+        return learner._replace(config=one_task).step
+
+    adapt, behaviour = _shared.without_adaptation(learner.acting, learner.params, family, goes_on)
     return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start, learns_from="none")

@@ -60,6 +60,19 @@ def test_a_goal_is_learned_and_kept(algorithm):
     assert action.shape == (2,) and log_prob.shape == ()
 
 
+def test_an_evaluation_may_go_on_training_on_the_new_task():
+    """After two measurements an untrained policy learns a goal from the evaluation's own episodes."""
+    fresh = learner("ppo", toys.walker(8))
+    state = jax.jit(fresh.init)(jax.random.key(0))
+    budget = Evaluation(adapt_steps=60, episodes=16, tune_after=2)
+    adapted, curve = jax.jit(fresh.adapt, static_argnums=3)(
+        jax.random.key(1), state, jnp.array([2.0, 0.0]), budget
+    )
+    assert curve.returned.shape == (61,) and curve.success[:3].mean() < 0.3 < 0.6 < curve.success[-5:].mean()
+    assert (adapted.params["observed"].mean != state.observed.mean).any()
+    assert state.tasks.shape == (1, 2)
+
+
 @pytest.mark.parametrize("explore", BONUSES)
 @pytest.mark.parametrize("algorithm", BUILD)
 def test_families_of_every_kind_carry_a_bonus(algorithm, explore):
