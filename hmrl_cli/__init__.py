@@ -112,14 +112,14 @@ def _train(
     from hmrl_cli.runner import startup
     from hmrl_cli.runner import train as training
     from hmrl_cli.runner.progress import Warns
-    from hmrl_cli.storage import reader
+    from hmrl_cli.storage import upstream
 
     startup.start()
     resolved = config.resolve(command, preset, list(sets), flags)
-    opened = reader.open_skills(resolved.experiment)
+    sources = upstream.open_sources(resolved.experiment)
     warns = Warns()
-    training.check(resolved, warns.note, opened)
+    training.check(resolved, warns.note, sources)
     with telling_limits():
         path = None if run_dir is None else Path(run_dir)
-        done = training.run(resolved, path, resume, warns, skills=opened)
+        done = training.run(resolved, path, resume, warns, sources=sources)
     return Path(done["run"])

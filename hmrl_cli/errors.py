@@ -68,7 +68,9 @@ class Interrupted(HmrlError):
         """
         name = signal.Signals(signal_number).name
         kept = f"; the checkpoint of epoch {epoch} is safe" if epoch else " before the first epoch"
-        super().__init__(f"interrupted by {name}{kept}\nto continue: the same command with --resume")
+        super().__init__(
+            f"interrupted by {name}{kept}\nto continue: the same command with --resume, or hmrl resume RUN"
+        )
         if signal_number == signal.SIGINT:
             self.exit_code = 130
 

@@ -82,6 +82,16 @@ class Training(Strict):
     action_repeat: int = pydantic.Field(
         default=1, gt=0, le=10_000, description="environment steps for which each action repeats"
     )
+    init_from: str | None = pydantic.Field(
+        default=None, min_length=1, description="a run from whose last checkpoint to start; none: a new state"
+    )
+    continues: bool = pydantic.Field(
+        default=False, description="whether epochs count on from those of `init_from`, as in one longer run"
+    )
+
+    def unused(self) -> dict[str, str]:
+        """Without another run there is nothing to continue."""
+        return {} if self.init_from else {"continues": "there is no training.init_from"}
 
 
 # Settings of an algorithm that an evaluation may replace.

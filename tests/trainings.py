@@ -59,7 +59,9 @@ def _compiled_once(experiment, parts, keys, state, skills):
     """One program for all runs of an experiment, as long as state and skills are of the same types."""
     leaves, tree = jax.tree.flatten((state, skills))
     make_family = plugins.load("families", experiment.family.name).make  # which a test may replace
-    settings = experiment.model_dump_json(exclude={"training": {"seed"}})  # which is in the keys
+    # the seed is in the keys, and the epochs are the host's
+    of_the_host = {"seed", "epochs", "checkpoint_every", "init_from", "continues"}
+    settings = experiment.model_dump_json(exclude={"training": of_the_host})
     known_by = (settings, make_family, tree, *map(jax.typeof, leaves))
     if known_by not in PROGRAMS:
         PROGRAMS[known_by] = _compile_epoch(experiment, parts, keys, state, skills)

@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import guide, lookup, results, train
+from hmrl_cli.cli import guide, lookup, options, results, runs, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -36,6 +36,7 @@ from hmrl_cli.version import __version__
 
 app = typer.Typer(
     name="hmrl",
+    cls=options.Commands,
     help="Exploration via hierarchical meta reinforcement learning.",
     pretty_exceptions_enable=False,
     # Boxes and colours for a person, plain text for a file or a pipe.
@@ -46,6 +47,8 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain-skills": train.pretrain_skills,
     "meta-train": train.meta_train,
+    "resume": train.resume,
+    "runs": runs.runs,
     "export": results.export,
     "imitate": results.imitate,
     "eval": results.evaluate,
@@ -58,7 +61,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": lookup.show,
 }
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, cls=options.Command)(_command)
 
 
 def main() -> None:

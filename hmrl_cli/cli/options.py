@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from hmrl_cli import inputs
 from hmrl_cli.config import plugins
@@ -58,6 +59,18 @@ Name = Annotated[str | None, typer.Option(help="Name of the run: its directory i
 RunDirectory = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Directory of the run.")]
 
 
+InitFrom = Annotated[
+    str | None,
+    typer.Option(metavar="RUN_DIR", help="Start from the last checkpoint of this run, with all it learned."),
+]
+
+
+MoreEpochs = Annotated[
+    str | None,
+    typer.Option("--epochs", metavar="+N", help="Of a complete run: N epochs more, as a new run."),
+]
+
+
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run if it exists, exactly.")]
 
 
@@ -84,6 +97,26 @@ RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run d
 TasksFile = Annotated[
     Path | None, typer.Option("--tasks", metavar="FILE.npz", help="These tasks instead of those of a split.")
 ]
+
+
+class _Flags:
+    """In the help, a flag has no type beside it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters of a command."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Command(_Flags, typer.core.TyperCommand):
+    """A command."""
+
+
+class Commands(_Flags, typer.core.TyperGroup):
+    """The list of all commands."""
 
 
 def check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:

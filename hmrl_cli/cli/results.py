@@ -207,20 +207,25 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
     if as_json:
         print_json(result)
         return
-    _out_rows(differences.without_nothing(result["rows"]), ("run", "split", "return", "success", "reached"))
+    out_rows(differences.without_nothing(result["rows"]), ("run", "split", "return", "success", "reached"))
     if result.get("differences"):
         print_line("")
         rows = [differences.difference_cells(one) for one in result["differences"]]
-        _out_rows(rows, (*list(rows[0])[:2], "return", "success", "reached"))
+        out_rows(rows, (*list(rows[0])[:2], "return", "success", "reached"))
 
 
-def _out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str]) -> None:
-    """Print rows.  A terminal gets the columns that fit, and a line with the columns of one value."""
+def out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str], broken: Sequence[str] = ()) -> None:
+    """Print rows.  A terminal gets the columns that fit, and a line with the columns of one value.
+
+    Args:
+        rows: of equal keys.
+        always, broken: see `tables.chosen`.
+    """
     columns = list(rows[0])
     cells = [{column: as_cell(row[column]) for column in columns} for row in rows]
     width, caption = width_of(sys.stdout), []
     if width is not None:
-        columns, constant, left_out = tables.chosen(cells, always, width)
+        columns, constant, left_out = tables.chosen(cells, always, width, broken)
         same = [f"{column} {cells[0][column]}" for column in constant if cells[0][column]]
         caption += [f"in every row: {', '.join(same)}"] if same else []
         caption += [f"in a wider terminal, or with --json: {', '.join(left_out)}"] if left_out else []

@@ -117,7 +117,7 @@ def wrapped(text: str, width: int | None) -> list[str]:
 
 
 def chosen(
-    rows: Sequence[Mapping[str, str]], always: Sequence[str], width: int
+    rows: Sequence[Mapping[str, str]], always: Sequence[str], width: int, broken: Sequence[str] = ()
 ) -> tuple[list[str], list[str], list[str]]:
     """Which columns of some rows to show in a width; of the optional ones, the last come first.
 
@@ -125,13 +125,20 @@ def chosen(
         rows: of equal keys.
         always: the columns that are shown whatever the width.
         width: of a line.
+        broken: the columns whose cells may be broken between words to make room.
 
     Returns:
         the columns to show, those that are the same in all rows, and those for which there is no room.
     """
     optional = [column for column in rows[0] if column not in always]
     constant = [column for column in optional if len({row[column] for row in rows}) == 1]
-    widths = {column: max(len(column), *(len(row[column]) for row in rows)) + GAP for column in rows[0]}
+    parts = {
+        column: [
+            part for row in rows for part in (_words(row[column]) if column in broken else [row[column]])
+        ]
+        for column in rows[0]
+    }
+    widths = {column: max(map(len, (column, *parts[column]))) + GAP for column in rows[0]}
     shown = {column for column in always if column in rows[0]}
     for column in reversed(optional):
         if column not in constant and sum(widths[x] for x in (*shown, column)) - GAP <= width:

@@ -1,18 +1,23 @@
-"""The two commands that train."""
+"""The commands that train."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from hmrl_cli import config
 from hmrl_cli.cli.options import (
     DryRun,
+    InitFrom,
     Json,
+    MoreEpochs,
     Name,
     NumSeeds,
     Preset,
@@ -25,12 +30,10 @@ from hmrl_cli.cli.options import (
     Verbose,
 )
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
-from hmrl_cli.errors import (
-    ConfigError,
-)
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import reader, upstream
 from hmrl_cli.storage.naming import named
 from hmrl_cli.storage.places import check_new
 
@@ -38,6 +41,7 @@ from hmrl_cli.storage.places import check_new
 def pretrain_skills(
     preset: Preset,
     sets: Sets = None,
+    init_from: InitFrom = None,
     seed: Seed = None,
     num_seeds: NumSeeds = None,
     name: Name = None,
@@ -52,7 +56,7 @@ def pretrain_skills(
 
     The last line on stdout is the run directory.
     """
-    flags = {"training.seed": seed, "training.num_seeds": num_seeds}
+    flags = {"training.init_from": init_from, "training.seed": seed, "training.num_seeds": num_seeds}
     asked = _resolve("pretrain-skills", preset, sets, flags)
     _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
 
@@ -61,6 +65,7 @@ def meta_train(
     preset: Preset,
     skills: Skills = None,
     sets: Sets = None,
+    init_from: InitFrom = None,
     seed: Seed = None,
     num_seeds: NumSeeds = None,
     name: Name = None,
@@ -75,18 +80,70 @@ def meta_train(
 
     The last line on stdout is the run directory.
     """
-    flags = {"hierarchy.skills": skills, "training.seed": seed, "training.num_seeds": num_seeds}
+    flags = {
+        "hierarchy.skills": skills,
+        "training.init_from": init_from,
+        "training.seed": seed,
+        "training.num_seeds": num_seeds,
+    }
     asked = _resolve("meta-train", preset, sets, flags)
     _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
 
 
+def resume(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Run directory.")],
+    epochs: MoreEpochs = None,
+    name: Name = None,
+    new_dir: RunDirectory = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Go on with a run as its own files say, or train a complete run on.
+
+    With --epochs +N, a new run begins where this one ended. Its numbers are
+    those that a longer run would have had; --name and --run-dir are its place.
+    The last line on stdout is the run directory.
+    """
+    shows, path = progress_on_stderr(quiet, verbose), _run_path(name, new_dir)
+    if epochs is None and path is not None:
+        raise ConfigError(
+            f"{'--name' if name else '--run-dir'}: found without --epochs; must go with --epochs +N"
+        )
+    if epochs is None:
+        written = reader.read_written(run_dir)
+        resolved = config.of_run(written.experiment, run_dir / "config.toml")
+        sources = upstream.sources_of(run_dir, written.experiment)
+        _train(resolved, sources, run_dir, True, False, as_json, shows, written)
+    else:
+        _train(*_longer(run_dir, epochs), path, False, False, as_json, shows)
+
+
+def _longer(run_dir: Path, epochs: str) -> tuple[config.Resolved, upstream.Sources]:
+    """A new run that trains another one on, and what it stands on."""
+    if not re.fullmatch(r"\+[1-9]\d{0,7}", epochs):
+        raise ConfigError(f"--epochs: found {shown(epochs)}; must be +N, as in: --epochs +100")
+    run = reader.read(run_dir)
+    settings = {
+        "training.epochs": int(run.status.get("epoch", 0)) + int(epochs),
+        "training.init_from": str(run_dir),
+        "training.continues": True,
+    }
+    resolved = config.of_run(run.experiment, run_dir / "config.toml", settings, f"--epochs {epochs}")
+    skills, parent = (
+        upstream.skills_of(run_dir, run.experiment),
+        upstream.open_parent(resolved.experiment, run),
+    )
+    return resolved, upstream.Sources(skills, parent)
+
+
 def _resolve(
     command: str, preset: str, sets: list[str] | None, flags: Mapping[str, Any]
-) -> tuple[config.Resolved, reader.Skills | None]:
-    """What to run, and the skills that it acts through."""
+) -> tuple[config.Resolved, upstream.Sources]:
+    """What to run, and what it stands on."""
     given = {path: value for path, value in flags.items() if value is not None}
     resolved = config.resolve(command, preset, sets or [], given)
-    return resolved, reader.open_skills(resolved.experiment)
+    return resolved, upstream.open_sources(resolved.experiment)
 
 
 def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
@@ -97,12 +154,13 @@ def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
 
 def _train(
     resolved: config.Resolved,
-    skills: reader.Skills | None,
+    sources: upstream.Sources,
     path: Path | None,
     resume: bool,
     dry_run: bool,
     as_json: bool,
     shown_progress: contextlib.AbstractContextManager[Progress],
+    written: config.Written | None = None,
 ) -> None:
     if path is not None and not (resume and os.path.lexists(path)):
         check_new(path)
@@ -114,12 +172,14 @@ def _train(
             shows.note(note)
         from hmrl_cli.runner import train
 
-        plan = train.check(resolved, shows.note, skills)
+        plan = train.check(resolved, shows.note, sources)
         if dry_run:
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
             argv = ["hmrl", *sys.argv[1:]]
-            result = train.run(resolved, path, resume, shows, argv=argv, stop=stop, skills=skills)
+            result = train.run(
+                resolved, path, resume, shows, argv=argv, stop=stop, sources=sources, written=written
+            )
     if as_json:
         print_json(result)
     elif dry_run:

@@ -10,7 +10,7 @@ from hmrl_cli.config.document import (
     to_toml,
     tree,
 )
-from hmrl_cli.config.resolution import Resolved, family_of, resolve, serving, with_evaluation
+from hmrl_cli.config.resolution import Resolved, family_of, of_run, resolve, serving, with_evaluation
 from hmrl_cli.config.validation import OPTIONAL, from_tree
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "flat",
     "from_tree",
     "load",
+    "of_run",
     "read",
     "resolve",
     "serving",

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli.config import consistency, layers, plugins, presets
@@ -63,6 +64,30 @@ def resolve(
         consistency.check_together(experiment)
     origins = {path: origins.get(path, "default") for path in flat(experiment)}
     return Resolved(experiment, origins, preset, command, notes)
+
+
+def of_run(
+    experiment: Experiment, config_file: Path, settings: Mapping[str, Any] | None = None, origin: str = ""
+) -> Resolved:
+    """The experiment of a run, to go on with it.
+
+    Args:
+        experiment: the content of the run's config.toml.
+        config_file: the path of that file.
+        settings: dotted path -> value of what is another one than in the run.
+        origin: of these settings, as messages name it.
+
+    Raises:
+        ConfigError: a setting is not valid.
+    """
+    run = f"run {config_file.parent}"
+    stack = [Layer(run, tree(experiment))]
+    stack += [Layer(origin, layers.nested(path.split("."), x)) for path, x in (settings or {}).items()]
+    merged, origins = layers.merge(stack)
+    found = validate("", run, merged, origins)
+    return Resolved(
+        found, {path: origins[path] for path in flat(found)}, str(config_file), found.algorithm.command
+    )
 
 
 def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hmrl_cli import config
 from hmrl_cli.compute import epochs
 from hmrl_cli.compute.finite import non_finite_leaves
 from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
-from hmrl_cli.errors import ConfigError, Diverged, InputError, Interrupted
+from hmrl_cli.errors import ConfigError, Diverged, Interrupted
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.runner import export
+from hmrl_cli.runner import initial
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, exports, reader
+from hmrl_cli.storage import checkpoints, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
@@ -29,35 +29,36 @@ from hmrl_cli.types import Discrete
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.storage.writer import RunDir
-    from hmrl_cli.types import Key, Params, State
+    from hmrl_cli.types import Params, State
 
 
 def check(
     resolved: Resolved,
     note: Callable[[str], None] = ignore_note,
-    skills: reader.Skills | None = None,
+    sources: upstream.Sources | None = None,
 ) -> dict[str, Any]:
     """The plan of a run: its parts, sizes and steps.  Nothing is compiled.
 
     Args:
         resolved: what to run.
         note: is called with what the user should know.
-        skills: what `reader.open_skills` returned for this experiment; None opens them.
+        sources: what `upstream.open_sources` returned for this experiment; None opens them.
 
     Returns:
         a JSON document: names, and the numbers of seeds, updates, environment steps of each seed, and bytes.
 
     Raises:
         ConfigError: the parts do not fit, or the state is too large for the machine.
-        InputError: the experiment cannot act through these skills.
+        InputError: the experiment cannot act through these skills, or start from this parent.
     """
     experiment = resolved.experiment
-    skills_from = skills_experiment(experiment, skills or reader.open_skills(experiment))
+    sources = sources or upstream.open_sources(experiment)
+    skills_from = skills_experiment(experiment, sources.skills)
     parts = assemble(experiment, skills_from)
     for idle in check_unused(experiment, resolved.origins, _unused_by(parts)):
         note(idle)
     shapes = state_shapes(experiment, parts)
-    _check_begin(experiment, parts, shapes[1])
+    initial.check(experiment, parts, shapes, sources, note)
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
@@ -72,6 +73,7 @@ def check(
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
         "skills": experiment.hierarchy.skills if experiment.hierarchy else None,
+        "init_from": training.init_from,
         "seeds": training.num_seeds,
         "updates": updates,
         "steps_per_update": parts.steps_per_update,
@@ -97,7 +99,8 @@ def run(
     *,
     argv: Sequence[str] = (),
     stop: Callable[[], int | None] = lambda: None,
-    skills: reader.Skills | None = None,
+    sources: upstream.Sources | None = None,
+    written: config.Written | None = None,
 ) -> dict[str, Any]:
     """Create or resume the run of a command, and train it to its end unless that has been done.
 
@@ -108,7 +111,8 @@ def run(
         progress: shows phases, epochs and notes.
         argv: the command line, for provenance.json.
         stop: see `train`.
-        skills: see `check`.
+        sources: see `check`.
+        written: the content of the config.toml of the run to resume; None reads it.
 
     Returns:
         a JSON document: the run directory, its state and epoch, and the summary that `train` returns.
@@ -116,7 +120,7 @@ def run(
     Raises:
         HmrlError: see `open_run` and `train`.
     """
-    with open_run(resolved, path, resume, argv, progress.note, skills) as directory:
+    with open_run(resolved, path, resume, argv, progress.note, sources, written) as directory:
         if directory.is_complete:
             progress.say("the run is complete already")
             summary = directory.status.get("summary", {})
@@ -149,16 +153,18 @@ def train(
     Raises:
         Diverged: a parameter or a metric is not finite.
         Interrupted: `stop` returned a signal; a checkpoint of the finished epochs was written.
-        InputError: the skills cannot be used, or all checkpoints are damaged.
+        InputError: the skills or the parent cannot be used, or all checkpoints are damaged.
     """
     experiment = resolved.experiment
-    skills_from = skills_experiment(experiment, run.skills)
+    skills_from = skills_experiment(experiment, run.sources.skills)
     parts = assemble(experiment, skills_from)
     keys = seed_keys(experiment)
     progress.phase("loading")
-    start, state, skills = _restored_or_begun(run, resume, parts)
+    start, state, skills = initial.restored_or_begun(run, resume, parts)
     progress.phase("compiling")
-    epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, start)
+    epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, run.epoch)
+    if start > run.epoch and run.sources.parent:
+        run.adopt(initial.metrics_of(run.sources.parent))
     progress.phase("training")
     after_epoch = _Recorder(run, parts, skills, progress, stop)
     state = epochs.fit(
@@ -186,19 +192,6 @@ def train(
             note=progress.note,
         )
     return summary
-
-
-def _restored_or_begun(run: RunDir, resume: bool, parts: Parts) -> tuple[int, State, Params]:
-    """Number of finished epochs, state and skills: of the newest intact checkpoint, or of a new run."""
-    experiment = run.experiment
-    found = run.load(state_shapes(experiment, parts)) if resume else None
-    if found:
-        return found.epoch, *jax.tree.map(jnp.asarray, found.tree)
-    skills = _load_skills(experiment, run.skills, parts)
-    begin = jax.jit(jax.vmap(lambda key, params: _begin(experiment, parts, key, params)))
-    state = begin(seed_keys(experiment).init, skills)
-    # without JAX's weak types, which a checkpoint does not keep: with them a resumed run is another program
-    return 0, jax.tree.map(lambda x: jnp.asarray(x, x.dtype), state), skills
 
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:
@@ -244,30 +237,6 @@ class _Recorder:
             raise Interrupted(result.epoch, signal)
 
 
-def _begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
-    """The state of one seed before training."""
-    learner = parts.make_learner(skills)
-    if parts.skill_learner is None or experiment.hierarchy is None or experiment.hierarchy.use == "act":
-        return learner.init(key)
-    init_key, start_key = jax.random.split(key)
-    state = learner.init(init_key)
-    assert parts.skill_learner.fold is not None, "assemble has seen to that"
-    fold = functools.partial(parts.skill_learner.fold, skills)
-    return learner.start(start_key, state, parts.skill_learner.skills(skills), fold)
-
-
-def _check_begin(experiment: Experiment, parts: Parts, skills: Params) -> None:
-    """Raise ConfigError where training could not begin; `skills` are shapes, leaves [S, ...]."""
-    try:
-        jax.eval_shape(
-            jax.vmap(lambda key, params: _begin(experiment, parts, key, params)),
-            seed_keys(experiment).init,
-            skills,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
 def _compile_epoch(
     experiment: Experiment, parts: Parts, keys: epochs.Streams, state: State, skills: Params
 ) -> Any:
@@ -277,29 +246,3 @@ def _compile_epoch(
     training = experiment.training
     epoch = epochs.make_epoch(step, training.updates_per_epoch, training.num_seeds)
     return epoch.lower(keys.train, state, skills).compile()
-
-
-def _load_skills(experiment: Experiment, source: reader.Skills | None, parts: Parts) -> Params:
-    """Frozen skills for every seed, leaves [S, ...].
-
-    With n skill seeds from s on, seed i gets the skills in row (i - s) mod n.  So a seed gets the same skills
-    alone and beside other seeds.
-
-    Raises:
-        InputError: the skills are damaged, or have changed since they were opened.
-    """
-    if source is None or parts.skill_learner is None:
-        return None
-    if isinstance(source.record, exports.Card):
-        params = export.read(Path(source.source), source.record)
-    else:
-        shapes = state_shapes(source.experiment, assemble(source.experiment))
-        found = reader.read_checkpoint(source.record, shapes, source.record.last_epoch)
-        if found.arrays_sha256 != source.arrays_sha256:
-            raise InputError(
-                f"hierarchy.skills: {source.source} has changed since this run began; start another run"
-            )
-        params = parts.skill_learner.freeze(found.tree[0])
-    ours, theirs = experiment.training, source.experiment.training
-    chosen = (ours.seed - theirs.seed + np.arange(ours.num_seeds)) % theirs.num_seeds
-    return jax.tree.map(lambda x: jnp.asarray(x)[chosen], params)

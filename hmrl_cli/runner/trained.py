@@ -8,14 +8,14 @@ from hmrl_cli.errors import InputError
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.runner.assembly import Parts, assemble, state_shapes
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import reader, upstream
 
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Params, Reward, State
 
 
-def skills_experiment(experiment: Experiment, skills: reader.Skills | None) -> Experiment | None:
+def skills_experiment(experiment: Experiment, skills: upstream.Source | None) -> Experiment | None:
     """How the skills of an experiment were trained; None where it acts through none.
 
     Raises:

@@ -232,7 +232,7 @@ def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> t
 
 def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> InputError:
     """The error for a complete run whose last checkpoint is missing or damaged, with the remedy."""
-    remedy = "to restore it: the command that trained the run, with --resume" if others else "train it again"
+    remedy = f"to restore it: hmrl resume {folder.parent}" if others else "train it again"
     return InputError(f"{folder}: {'; '.join(problems) or f'holds no checkpoint {epoch}'}\n{remedy}")
 
 

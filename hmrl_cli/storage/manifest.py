@@ -129,12 +129,16 @@ def compare_leaves(path: Path, expected: Mapping[str, Any], found: Mapping[str, 
     Raises:
         InputError: a leaf differs; the message names the first one.
     """
+    if problem := first_difference(expected, found):
+        raise InputError(f"{path}: {problem}\nit was written by another version of hmrl or run")
+
+
+def first_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """A text on the first leaf that differs in two descriptions of arrays; "" where none does."""
     for name in [*expected, *found]:
         if expected.get(name) != found.get(name):
-            raise InputError(
-                f"{path}: found {_leaf_text(found.get(name))} for {name}, "
-                f"must be {_leaf_text(expected.get(name))}\nit was written by another version of hmrl or run"
-            )
+            return f"found {_leaf_text(found.get(name))} for {name}, must be {_leaf_text(expected.get(name))}"
+    return ""
 
 
 def leaves(arrays: Mapping[str, Any]) -> dict[str, Any]:

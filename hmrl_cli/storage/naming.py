@@ -14,7 +14,7 @@ from hmrl_cli.errors import (
     shown,
 )
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage import checkpoints, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.writer import RunDir
 
@@ -28,7 +28,8 @@ def open_run(
     resume: bool,
     argv: Sequence[str] = (),
     note: Callable[[str], None] = ignore_note,
-    skills: reader.Skills | None = None,
+    sources: upstream.Sources | None = None,
+    written: config.Written | None = None,
 ) -> RunDir:
     """Create or resume the run directory of a command.
 
@@ -39,7 +40,8 @@ def open_run(
             configuration.
         argv: the command line, for provenance.json.
         note: is called with what the user should know.
-        skills: what `reader.open_skills` returned for this experiment; None opens them.
+        sources: what `upstream.open_sources` returned for this experiment; None opens them.
+        written: the content of the config.toml at `path`; None reads it.
 
     Raises:
         ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
@@ -47,18 +49,18 @@ def open_run(
     checkpoints.check_path(path or RUNS)
     if path is not None:
         if resume and os.path.lexists(path):
-            return RunDir.resume(path, resolved, argv, note, skills)
-        return RunDir.create(path, resolved, argv, note, skills)
+            return RunDir.resume(path, resolved, argv, note, sources, written)
+        return RunDir.create(path, resolved, argv, note, sources)
     name = auto_name(resolved)
     if resume:
         earlier = _newest_equal(name, resolved.experiment)
         if earlier is not None:
-            return RunDir.resume(earlier[0], resolved, argv, note, skills, earlier[1])
+            return RunDir.resume(earlier[0], resolved, argv, note, sources, earlier[1])
     number = 1
     while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
         number += 1
     path = RUNS / (name if number == 1 else f"{name}-{number}")
-    return RunDir.create(path, resolved, argv, note, skills)
+    return RunDir.create(path, resolved, argv, note, sources)
 
 
 def named(name: str) -> Path:

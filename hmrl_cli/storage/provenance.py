@@ -1,4 +1,4 @@
-"""Provenance of a run: versions, machine, commit and skills, on which its results can depend."""
+"""Provenance of a run: versions, machine, commit, skills and parent, on which its results can depend."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.errors import shown
+from hmrl_cli.errors import InputError, shown
 from hmrl_cli.lazy import PINNED, jax
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import upstream
 from hmrl_cli.version import __version__
 
 # Variables of the environment that numerical libraries look at, and those of them that move no number or
@@ -48,16 +48,17 @@ NO_NUMBER = (
 
 
 def collect(
-    resolved: config.Resolved, argv: Sequence[str], skills: reader.Skills | None = None
+    resolved: config.Resolved, argv: Sequence[str], sources: upstream.Sources | None = None
 ) -> dict[str, Any]:
     """What a result can depend on beside its configuration, as a JSON document.  Initialises jax.
 
     Args:
         resolved: what the run trains.
         argv: the command line.
-        skills: the skills that the run acts through; None where it acts through none.
+        sources: what the run stands on; None opens it.
     """
     training = resolved.experiment.training
+    sources = sources or upstream.open_sources(resolved.experiment)
     return {
         "schema": 1,
         "created": now(),
@@ -71,7 +72,7 @@ def collect(
         "machine": machine(),
         "numerics": numerics(),
         "git": git_commit(),
-        "skills": _identity_of(skills) if skills else None,
+        **{name: record_of(source) for name, source in sources._asdict().items()},
     }
 
 
@@ -141,19 +142,34 @@ def git_commit() -> str | None:
     return None
 
 
-def identity(skills: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
-    """What two records of the same skills share: epoch, and hashes of arrays and configuration."""
-    return tuple(skills.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if skills else None
+def check_sources(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a run whose skills or parent are others than when it began.
+
+    Raises:
+        InputError: names the setting and the path.
+    """
+    for name, setting in (("skills", "hierarchy.skills"), ("parent", "training.init_from")):
+        if identity(before.get(name)) != identity(now.get(name)):
+            path = (now.get(name) or before[name]).get("run")
+            raise InputError(
+                f"{setting}: {path} has changed since this run began\n"
+                f"must be the {name} it began with; to start another run: --name NAME"
+            )
 
 
-def _identity_of(skills: reader.Skills) -> dict[str, Any]:
-    """What a record keeps of the skills that a run acts through."""
-    return {
-        "run": skills.source,
-        "epoch": skills.epoch,
-        "arrays_sha256": skills.arrays_sha256,
-        "config_sha256": skills.config_sha256,
-        "config_hash": config.config_hash(skills.experiment),
+def identity(record: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """What two records of the same source share: epoch, and hashes of arrays and configuration."""
+    return tuple(record.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if record else None
+
+
+def record_of(source: upstream.Source | None) -> dict[str, Any] | None:
+    """What a record keeps of the skills, or of the parent, of a run."""
+    return source and {
+        "run": source.source,
+        "epoch": source.epoch,
+        "arrays_sha256": source.arrays_sha256,
+        "config_sha256": source.config_sha256,
+        "config_hash": config.config_hash(source.experiment),
     }
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli import config, reading
-from hmrl_cli.errors import ConfigError, InputError, shown
+from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, exports
+from hmrl_cli.storage import checkpoints
 from hmrl_cli.storage.locks import is_locked
 
 SCHEMA = 1
@@ -33,8 +33,8 @@ class _Status(reading.Form):
     summary: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
-class _SkillsIdentity(reading.Form):
-    """The keys of the skills in provenance.json that are checked."""
+class _Identity(reading.Form):
+    """The keys of the skills, or of the parent, in provenance.json that are checked."""
 
     epoch: Number
     arrays_sha256: str
@@ -48,7 +48,8 @@ class _Provenance(reading.Form):
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, Any] = pydantic.Field(default_factory=dict)
     machine: dict[str, Any] = pydantic.Field(default_factory=dict)
-    skills: _SkillsIdentity | None = None
+    skills: _Identity | None = None
+    parent: _Identity | None = None
 
 
 class Info(NamedTuple):
@@ -70,21 +71,6 @@ class Info(NamedTuple):
         return last_epoch(self.status)
 
 
-class Skills(NamedTuple):
-    """The skills that `hierarchy.skills` names, once their files are known to be intact."""
-
-    source: str  # as `hierarchy.skills` has it
-    record: Info | exports.Card  # of the run, or of the export
-    epoch: int
-    arrays_sha256: str  # of an export: of the file of its arrays
-    config_sha256: str  # of the file that holds their configuration: config.toml, or the card
-
-    @property
-    def experiment(self) -> Experiment:
-        """How the skills were trained."""
-        return self.record.experiment
-
-
 def read(path: Path) -> Info:
     """Read the configuration, the status and the provenance of a run.  Needs no jax.
 
@@ -93,15 +79,24 @@ def read(path: Path) -> Info:
     Raises:
         InputError: the path is no run directory, or one of the files is not valid in this version.
     """
-    if not (path / "config.toml").is_file():
-        raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
-    written = read_config(path / "config.toml")
+    written = read_written(path)
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
         status = read_status(path)  # it may have ended between the two looks
         if status.get("state") == "running":
             status["state"] = "killed"
     return Info(path, written, status, read_provenance(path))
+
+
+def read_written(path: Path) -> config.Written:
+    """The content of the config.toml of a run.
+
+    Raises:
+        InputError: the path is no run directory, or the configuration is not valid in this version.
+    """
+    if not (path / "config.toml").is_file():
+        raise InputError(f"{path}: holds no config.toml; must be a run directory (see: hmrl runs)")
+    return read_config(path / "config.toml")
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -139,11 +134,18 @@ def read_skills(run: Info) -> Experiment | None:
     Raises:
         InputError: skills.toml cannot be read, or is not of the skills that the run began with.
     """
-    if run.experiment.hierarchy is None:
-        return None
-    file = run.path / "skills.toml"
+    return None if run.experiment.hierarchy is None else recorded_skills(run.path, run.provenance)
+
+
+def recorded_skills(path: Path, provenance: Mapping[str, Any]) -> Experiment:
+    """The content of skills.toml in a run directory, whose provenance.json has the hash of it.
+
+    Raises:
+        InputError: it cannot be read, or is not of the skills that the run began with.
+    """
+    file = path / "skills.toml"
     found = read_config(file)
-    expected = (run.provenance.get("skills") or {}).get("config_hash")  # older runs have none
+    expected = (provenance.get("skills") or {}).get("config_hash")  # older runs have none
     if expected and found.config_hash != expected:
         raise InputError(f"{file}: is not of the skills that this run began with")
     return found.experiment
@@ -164,57 +166,6 @@ def read_checkpoint(run: Info, template: Any, only: int | None = None) -> checkp
     if found is None:
         raise InputError(f"{run.path}: has no checkpoint yet; must be a run that has reached one")
     return found
-
-
-def open_skills(experiment: Experiment) -> Skills | None:
-    """The skills that an experiment acts through; None where it acts through none.  Needs no jax.
-
-    Raises:
-        InputError: the skills are damaged, or not of a finished run on the same family.
-    """
-    if experiment.hierarchy is None:
-        return None
-    source = experiment.hierarchy.skills
-    record = exports.read_card(Path(source), "skills") if exports.is_export(source) else _finished(source)
-    theirs, ours = (e.family.name for e in (record.experiment, experiment))
-    if theirs != ours:
-        raise InputError(f"hierarchy.skills: {source} are skills of family {theirs!r}; must be of {ours!r}")
-    try:
-        return _intact(source, record)
-    except InputError as error:
-        raise InputError(f"hierarchy.skills: {error}") from None
-
-
-def _intact(source: str, record: Info | exports.Card) -> Skills:
-    """The skills of a record, once their arrays are known to be intact.
-
-    Raises:
-        InputError: the arrays are damaged.
-    """
-    if isinstance(record, exports.Card):
-        exports.read_bytes(Path(source), record)
-        return Skills(source, record, record.epoch, record.sha256, record.card_sha256)
-    epoch, digest = checkpoints.fingerprint(record.path / "checkpoints", record.last_epoch)
-    return Skills(source, record, epoch, digest, record.written.sha256)
-
-
-def _finished(source: str) -> Info:
-    """The run of pretrain-skills in a directory, once it is complete."""
-    if not Path(source).is_dir():
-        raise InputError(
-            f"hierarchy.skills: found {shown(source)}, which is no directory\n"
-            "must be the run directory of a finished: hmrl pretrain-skills; or what hmrl export made of it"
-        )
-    run = read(Path(source))
-    command = run.experiment.algorithm.command
-    if command != "pretrain-skills":
-        raise InputError(f"hierarchy.skills: {source} is a run of {command}; must be one of pretrain-skills")
-    if run.status.get("state") != "complete":
-        raise InputError(
-            f"hierarchy.skills: {source} is {run.status.get('state', 'not started')}; must be complete\n"
-            "to finish it: the command that began it, with --resume"
-        )
-    return run
 
 
 def read_config(file: Path) -> config.Written:

@@ -1,7 +1,7 @@
 """Writing a run directory, by the one process that trains the run.  reader.py reads it.
 
 config.toml       the resolved configuration: running it again repeats the run
-provenance.json   versions, devices, cores, seeds, command line, the skills that the run acts through
+provenance.json   versions, devices, cores, seeds, command line, the skills and the parent of the run
 skills.toml       the configuration that trained those skills
 metrics.jsonl     one line per epoch; nothing in it depends on the clock
 tb/               the same for TensorBoard
@@ -25,7 +25,7 @@ from hmrl_cli import config
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, files, provenance, reader
+from hmrl_cli.storage import checkpoints, files, provenance, reader, upstream
 from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
@@ -50,12 +50,12 @@ class RunDir:
         config_hash: str,
         lock: Lock,
         note: Callable[[str], None],
-        skills: reader.Skills | None,
+        sources: upstream.Sources | None,
     ) -> None:
         """`lock` is that of the directory; use `create`, `resume` or `open_run`."""
         self.path = path
         self.experiment = experiment
-        self.skills = skills  # that the run acts through
+        self.sources = sources or upstream.open_sources(experiment)  # what the run stands on
         self.status: Mapping[str, Any] = reader.read_status(path)  # content of status.json
         self._config_hash = config_hash
         self._folder = Folder(path, lock, note)
@@ -72,15 +72,15 @@ class RunDir:
         resolved: config.Resolved,
         argv: Sequence[str] = (),
         note: Callable[[str], None] = ignore_note,
-        skills: reader.Skills | None = None,
+        sources: upstream.Sources | None = None,
     ) -> RunDir:
         """A new run directory.
 
         Args:
-            path, resolved, argv, note, skills: see `naming.open_run`.
+            path, resolved, argv, note, sources: see `naming.open_run`.
 
         Raises:
-            InputError: the skills cannot be used.
+            InputError: the skills or the parent cannot be used.
             RunDirError: the directory exists, lies in another run, or cannot be created.
             StorageError: the disk is full or broken.
         """
@@ -99,7 +99,7 @@ class RunDir:
             take_back(path)
             raise
         try:
-            run = cls._start(path, resolved, argv, lock, note, skills)
+            run = cls._start(path, resolved, argv, lock, note, sources)
         except BaseException:
             with contextlib.suppress(HmrlError):
                 lock.check()  # another one may be there now
@@ -116,18 +116,18 @@ class RunDir:
         resolved: config.Resolved,
         argv: Sequence[str] = (),
         note: Callable[[str], None] = ignore_note,
-        skills: reader.Skills | None = None,
+        sources: upstream.Sources | None = None,
         written: config.Written | None = None,
     ) -> RunDir:
         """An existing run directory, of the same configuration.
 
         Args:
-            path, resolved, argv, note, skills: see `create`.
+            path, resolved, argv, note, sources: see `create`.
             written: the content of the run's config.toml; None reads it.
 
         Raises:
             ConfigError: the run has another configuration.
-            InputError: the skills the run acts through cannot be used, or have changed.
+            InputError: the skills or the parent cannot be used, or have changed.
             RunDirError: it is not a run directory, or another process writes to it.
         """
         check_existing(path)
@@ -136,15 +136,14 @@ class RunDir:
             for stale in half_written(path):
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
-                return cls._start(path, resolved, argv, lock, note, skills)  # killed before it had begun
+                return cls._start(path, resolved, argv, lock, note, sources)  # killed before it had begun
             written = written or reader.read_config(path / "config.toml")
             different = config.difference(resolved.experiment, written.experiment)
             if different:
                 raise ConfigError(
                     f"{different}\nto resume: the same settings; to start another run: --name NAME"
                 )
-            skills = skills or reader.open_skills(resolved.experiment)
-            run = cls(path, resolved.experiment, written.config_hash, lock, note, skills)
+            run = cls(path, resolved.experiment, written.config_hash, lock, note, sources)
             run._compare_provenance(resolved, argv)
             run._folder.note_what_is_lacking()
         except BaseException:
@@ -160,17 +159,16 @@ class RunDir:
         argv: Sequence[str],
         lock: Lock,
         note: Callable[[str], None],
-        skills: reader.Skills | None,
+        sources: upstream.Sources | None,
     ) -> RunDir:
         """Fill a new directory; config.toml, which makes it a run, comes last."""
         experiment = resolved.experiment
-        skills = skills or reader.open_skills(experiment)
-        run = cls(path, experiment, config.config_hash(experiment), lock, note, skills)
+        run = cls(path, experiment, config.config_hash(experiment), lock, note, sources)
         with files.creating(path):
             (path / "checkpoints").mkdir(exist_ok=True)
-        run._folder.write_json("provenance.json", provenance.collect(resolved, argv, skills))
-        if skills:  # evaluation rebuilds the skills from this, wherever their run went
-            run._folder.write_text("skills.toml", config.to_toml(skills.experiment))
+        run._folder.write_json("provenance.json", provenance.collect(resolved, argv, run.sources))
+        if run.sources.skills:  # evaluation rebuilds the skills from this, wherever their run went
+            run._folder.write_text("skills.toml", config.to_toml(run.sources.skills.experiment))
         run._write_status("running")
         run.event(f"created by hmrl {__version__}")
         run._folder.note_what_is_lacking()
@@ -178,13 +176,9 @@ class RunDir:
         return run
 
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
-        """Note differences of the environment, which can change results; refuse other skills."""
-        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv, self.skills)
-        if provenance.identity(before.get("skills")) != provenance.identity(now["skills"]):
-            raise InputError(
-                f"hierarchy.skills: {now['skills']['run']} has changed since this run began\n"
-                "must be the skills it began with; to start another run: --name NAME"
-            )
+        """Note differences of the environment, which can change results; refuse other skills or parents."""
+        before, now = reader.read_provenance(self.path), provenance.collect(resolved, argv, self.sources)
+        provenance.check_sources(before, now)
         changed = provenance.changes(before, now)
         if changed:
             self._folder.note(f"resumed in another environment, results may differ: {changed}")
@@ -265,6 +259,13 @@ class RunDir:
         with self._folder.writing("metrics.jsonl") as path:
             self._metrics.append(path, epoch, values)
         self._on_board(epoch, lambda board: board.add(epoch, values))
+
+    def adopt(self, metrics: Sequence[Mapping[str, Any]]) -> None:
+        """Begin with the metrics of the parent, as `read_metrics` returns them; raises as `record`."""
+        for line in metrics:
+            self.record(line["epoch"], {name: value for name, value in line.items() if name != "epoch"})
+        self.epoch = len(metrics)
+        self._write_status("running")
 
     def _on_board(self, epoch: int, do: Callable[[Board], None]) -> None:
         if not self._board_works:

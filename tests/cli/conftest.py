@@ -33,7 +33,7 @@ class Fakes:
         self.calls = []
         self.fails = None
 
-    def check(self, resolved, note, skills):
+    def check(self, resolved, note, sources):
         self.calls.append(("check", resolved))
         return {"parameters": 123, "list": [1, 2.5]}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.errors import ConfigError, InputError
-from hmrl_cli.runner import assembly, evaluate
+from hmrl_cli.runner import assembly, evaluate, initial
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
@@ -47,7 +47,7 @@ def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     assert parts.steps_per_decision == 1 and parts.act_on(None).horizon == 6
     trained = open_trained(reader.read(runs / "diayn_ppo"), "sparse", Silent())
     frozen = jax.tree.map(lambda x: x[0], trained.parts.make_learner(None).freeze(trained.state))
-    state = jax.jit(lambda key: training._begin(start.experiment, parts, key, frozen))(jax.random.key(0))
+    state = jax.jit(lambda key: initial.begin(start.experiment, parts, key, frozen))(jax.random.key(0))
     library, obs = parts.skill_learner.skills(frozen), jnp.array([0.3, -0.2])
     act = parts.make_learner(frozen).behaviour
     adapted = AdaptState({"policy": state.agent.policy, "observed": state.observed}, None)

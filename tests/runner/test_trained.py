@@ -11,11 +11,10 @@ from hmrl_cli import config
 from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import InputError
 from hmrl_cli.report import page
-from hmrl_cli.runner import assembly, evaluate, render
-from hmrl_cli.runner import train as training
+from hmrl_cli.runner import assembly, evaluate, initial, render
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import skills_experiment
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import reader, upstream
 from tests.storage.runs import opened
 from tests.trainings import SMALL, resolve
 
@@ -52,9 +51,9 @@ def test_a_controller_keeps_the_skills_it_stands_on(runs, tmp_path):
 def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
     def loaded(*seeds):
         resolved = resolve("maesn", "hierarchy.steps_per_skill=2", *seeds, skills=runs / "diayn")
-        skills = reader.open_skills(resolved.experiment)
+        skills = upstream.open_skills(resolved.experiment)
         parts = assembly.assemble(resolved.experiment, skills.experiment)
-        return jax.tree.leaves(training._load_skills(resolved.experiment, skills, parts))
+        return jax.tree.leaves(initial.load_skills(resolved.experiment, skills, parts))
 
     for both, alone in zip(loaded("training.num_seeds=2"), loaded("training.seed=1"), strict=True):
         np.testing.assert_array_equal(both[1], alone[0])

@@ -10,7 +10,7 @@ from hmrl_cli import config
 from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import HmrlError, InputError
 from hmrl_cli.lazy import np
-from hmrl_cli.storage import checkpoints, provenance, reader
+from hmrl_cli.storage import checkpoints, provenance, reader, upstream
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.writer import RunDir
 from tests.mutants import mutants, refused
@@ -21,12 +21,12 @@ def test_skills_are_checked(preset, tmp_path):
     def refusal(skills):
         experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills}).experiment
         with pytest.raises(InputError) as caught:
-            reader.open_skills(experiment)
+            upstream.open_skills(experiment)
         return message(caught)
 
     good = finished_skills(preset, tmp_path / "good")
     experiment = config.resolve("meta-train", preset, flags={"hierarchy.skills": good}).experiment
-    reader.open_skills(experiment)
+    upstream.open_skills(experiment)
     assert "is no directory" in refusal("nowhere")
     assert "config.toml" in refusal(str(tmp_path))
     assert "must be complete" in refusal(finished_skills(preset, tmp_path / "half", complete=False))
@@ -72,12 +72,12 @@ def test_damaged_skills_give_no_older_ones(preset, tmp_path, monkeypatch):
         assert run.is_complete
     skills = str(tmp_path / "skills")
     meta = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})
-    reader.open_skills(meta.experiment)
+    upstream.open_skills(meta.experiment)
     whole = checkpoints.fingerprint(tmp_path / "skills" / "checkpoints")
     flip(tmp_path / "skills" / "checkpoints" / "4" / "manifest.json")
-    for act in (lambda: reader.open_skills(meta.experiment), lambda: RunDir.create(tmp_path / "r", meta)):
+    for act in (lambda: upstream.open_skills(meta.experiment), lambda: RunDir.create(tmp_path / "r", meta)):
         with pytest.raises(
-            InputError, match=r"checkpoint 4 is damaged.*\nto restore it: .* --resume"
+            InputError, match=r"checkpoint 4 is damaged.*\nto restore it: hmrl resume .*skills"
         ) as caught:
             act()
         message(caught)
@@ -88,7 +88,7 @@ def test_damaged_skills_give_no_older_ones(preset, tmp_path, monkeypatch):
         trained(run, 4)
         run.complete({})
     assert checkpoints.fingerprint(tmp_path / "skills" / "checkpoints") == whole
-    reader.open_skills(meta.experiment)
+    upstream.open_skills(meta.experiment)
 
 
 def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(resolved, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def run(tmp_path, monkeypatch):
         run.record(1, {"loss": 1.0})
         run.save(1, {"w": np.float32([1])})
         run.complete({"metrics": {"loss": 1.0}})
-    found = provenance.collect(resolved, [], reader.open_skills(resolved.experiment))
+    found = provenance.collect(resolved, [])
     monkeypatch.setattr(provenance, "collect", lambda *arguments: found)
     return tmp_path / "r", resolved
 

@@ -1,0 +1,69 @@
+"""The command that lists runs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hmrl_cli.cli.options import Json
+from hmrl_cli.cli.output import print_json, print_line
+from hmrl_cli.cli.results import out_rows
+from hmrl_cli.storage import listing
+from hmrl_cli.storage.naming import RUNS
+
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+def runs(
+    folder: Annotated[Path | None, typer.Argument(help="Where to look.  [default: runs]")] = None,
+    as_json: Json = False,
+) -> None:
+    """List all runs in a folder, the youngest first.
+
+    A run is "running" while a process trains it, and "killed" where that
+    process is gone. The age counts from the creation of the run.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    place = folder or RUNS
+    # the default folder comes with the first run
+    found = listing.runs(place, now) if folder or place.is_dir() else []
+    if as_json:
+        print_json({"folder": str(place), "runs": found})
+    elif not found:
+        print_line(f"no runs in {place}")
+    else:
+        rows = [_row(run) for run in found]
+        out_rows(rows, ("name", "state", "age", "epoch"), broken=("evaluated",))
+        for run in found:
+            if run["problem"]:
+                print_line(f"{run['name']}: {run['problem']}")
+
+
+def _row(run: dict[str, Any]) -> dict[str, str]:
+    """A run as a row of text cells.  Where there is little room, the last columns have it."""
+    return {
+        "name": run["name"],
+        "state": run["state"],
+        "age": age(run["age"]),
+        "command": run["command"],
+        "seeds": _seeds(run["seeds"]),
+        "family": run["family"],
+        "algorithm": run["algorithm"],
+        "epoch": "" if run["epoch"] is None else f"{run['epoch']}/{run['epochs']}",
+        "evaluated": ", ".join(run["evaluated"]),
+    }
+
+
+def age(seconds: float) -> str:
+    """A time in its largest whole unit, such as "3 h"."""
+    unit, size = next(((unit, size) for unit, size in UNITS if seconds >= size), ("s", 1))
+    return f"{int(seconds // size)} {unit}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """A seed, or the first and the last one."""
+    return "-".join(str(seed) for seed in sorted({*seeds[:1], *seeds[-1:]}))

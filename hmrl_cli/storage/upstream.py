@@ -1,0 +1,193 @@
+"""What a run stands on: the skills that it acts through, and the run from which it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hmrl_cli import config
+from hmrl_cli.errors import InputError, shown
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import checkpoints, exports, reader
+
+# settings in which a run and the one that it continues may differ, for they decide no number
+OF_THE_RUN = ("epochs", "checkpoint_every", "init_from", "continues")
+
+
+class Recorded(NamedTuple):
+    """What a run itself records of a source that is gone."""
+
+    experiment: Experiment
+
+
+class Source(NamedTuple):
+    """Skills that `hierarchy.skills` names, or the run of `training.init_from`, once known to be intact."""
+
+    source: str  # the path, as the setting has it
+    record: reader.Info | exports.Card | Recorded  # of the run, or of the export
+    epoch: int
+    arrays_sha256: str  # of an export: of the file of its arrays
+    config_sha256: str  # of the file that holds the configuration: config.toml, or the card
+    skills_from: Experiment | None = None  # that trained the skills which a parent acts through
+
+    @property
+    def experiment(self) -> Experiment:
+        """How the arrays were trained."""
+        return self.record.experiment
+
+
+class Sources(NamedTuple):
+    """What a run stands on."""
+
+    skills: Source | None  # that it acts through
+    parent: Source | None  # the run from whose last checkpoint it starts
+
+
+def open_sources(experiment: Experiment) -> Sources:
+    """What a run of an experiment stands on.  Needs no jax.
+
+    Raises:
+        InputError: see `open_skills` and `open_parent`.
+    """
+    return Sources(open_skills(experiment), open_parent(experiment))
+
+
+def sources_of(path: Path, experiment: Experiment) -> Sources:
+    """What the run at a path stands on.  A source may be gone, as in `skills_of`.  Needs no jax.
+
+    Raises:
+        InputError: a source is needed or still there, and `open_sources` refuses it.
+    """
+    source = experiment.training.init_from
+    record = _record_of_gone(path, "parent", source)
+    # its arrays had the shapes of the run's own
+    parent = _recorded(source, record, experiment) if source and record else open_parent(experiment)
+    return Sources(skills_of(path, experiment), parent)
+
+
+def skills_of(path: Path, experiment: Experiment) -> Source | None:
+    """The skills that the run at a path acts through.  Needs no jax.
+
+    A checkpoint of the run holds what was taken from its sources.  So with one, the sources may be gone.
+
+    Raises:
+        InputError: the skills are needed or still there, and `open_skills` refuses them.
+    """
+    source = experiment.hierarchy.skills if experiment.hierarchy else None
+    record = _record_of_gone(path, "skills", source)
+    if not source or not record:
+        return open_skills(experiment)
+    return _recorded(source, record, reader.recorded_skills(path, {"skills": record}))
+
+
+def _record_of_gone(path: Path, name: str, source: str | None) -> Mapping[str, Any] | None:
+    """What provenance.json says of a source that is gone and needed no more; None where it is neither."""
+    if not source or os.path.lexists(source) or not checkpoints.epochs(path / "checkpoints"):
+        return None
+    found: Mapping[str, Any] | None = reader.read_provenance(path).get(name)
+    return found
+
+
+def _recorded(source: str, record: Mapping[str, Any], experiment: Experiment) -> Source:
+    """The source of a record in provenance.json."""
+    hashes: list[Any] = [record.get(name) for name in ("arrays_sha256", "config_sha256")]
+    return Source(source, Recorded(experiment), record["epoch"], *hashes)
+
+
+def open_parent(experiment: Experiment, run: reader.Info | None = None) -> Source | None:
+    """The run from whose last checkpoint an experiment starts; None where it starts anew.  Needs no jax.
+
+    Args:
+        experiment: that starts from it.
+        run: the run that `training.init_from` names; None reads it.
+
+    Raises:
+        InputError: the run is damaged, has not ended, or is of another algorithm; or it cannot be continued.
+    """
+    source, algorithm = experiment.training.init_from, experiment.algorithm
+    if source is None:
+        return None
+    # a run that diverged keeps its last finite checkpoint, and nothing could continue it
+    ended = ("complete",) if experiment.training.continues else ("complete", "diverged")
+    record = _ended(source, "training.init_from", algorithm.command, ended, run)
+    theirs = record.experiment.algorithm.name
+    if theirs != algorithm.name:
+        raise InputError(f"training.init_from: {source} is a run of {theirs}; must be of {algorithm.name}")
+    if experiment.training.continues:
+        _check_continues(experiment, record, source)
+    try:
+        return _intact(source, record)._replace(skills_from=reader.read_skills(record))
+    except InputError as error:
+        raise InputError(f"training.init_from: {error}") from None
+
+
+def _check_continues(experiment: Experiment, parent: reader.Info, source: str) -> None:
+    """Refuse settings by which a run would not be the end of a longer run of its parent."""
+    ours = {name: getattr(experiment.training, name) for name in OF_THE_RUN}
+    training = parent.experiment.training.model_copy(update=ours)
+    different = config.difference(experiment, parent.experiment.model_copy(update={"training": training}))
+    if different:
+        raise InputError(f"{different}\nmust be as in {source} with training.continues")
+    done, epochs = parent.status["epoch"], experiment.training.epochs
+    if epochs <= done:
+        raise InputError(f"training.epochs: found {epochs}; must be more than the {done} epochs of {source}")
+
+
+def open_skills(experiment: Experiment) -> Source | None:
+    """The skills that an experiment acts through; None where it acts through none.  Needs no jax.
+
+    Raises:
+        InputError: the skills are damaged, or not of a finished run on the same family.
+    """
+    if experiment.hierarchy is None:
+        return None
+    source = experiment.hierarchy.skills
+    if exports.is_export(source):
+        record: reader.Info | exports.Card = exports.read_card(Path(source), "skills")
+    else:
+        record = _ended(source, "hierarchy.skills", "pretrain-skills", ("complete",))
+    theirs, ours = (e.family.name for e in (record.experiment, experiment))
+    if theirs != ours:
+        raise InputError(f"hierarchy.skills: {source} are skills of family {theirs!r}; must be of {ours!r}")
+    try:
+        return _intact(source, record)
+    except InputError as error:
+        raise InputError(f"hierarchy.skills: {error}") from None
+
+
+def _intact(source: str, record: reader.Info | exports.Card) -> Source:
+    """The source of a record, once its arrays are known to be intact.
+
+    Raises:
+        InputError: the arrays are damaged.
+    """
+    if isinstance(record, exports.Card):
+        exports.read_bytes(Path(source), record)
+        return Source(source, record, record.epoch, record.sha256, record.card_sha256)
+    epoch, digest = checkpoints.fingerprint(record.path / "checkpoints", record.last_epoch)
+    return Source(source, record, epoch, digest, record.written.sha256)
+
+
+def _ended(
+    source: str, setting: str, command: str, states: Sequence[str], run: reader.Info | None = None
+) -> reader.Info:
+    """The run of a command in the directory that a setting names, once it has ended in one of the states."""
+    if not Path(source).is_dir():
+        export = "; or what hmrl export made of it" if setting == "hierarchy.skills" else ""
+        raise InputError(
+            f"{setting}: found {shown(source)}, which is no directory\n"
+            f"must be the run directory of a finished: hmrl {command}{export}"
+        )
+    run = run or reader.read(Path(source))
+    theirs = run.experiment.algorithm.command
+    if theirs != command:
+        raise InputError(f"{setting}: {source} is a run of {theirs}; must be one of {command}")
+    state = run.status.get("state", "not started")
+    if state not in states:
+        remedy = (
+            "once its training has ended" if state == "running" else f"to finish it: hmrl resume {source}"
+        )
+        raise InputError(f"{setting}: {source} is {state}; must be {' or '.join(states)}\n{remedy}")
+    return run
