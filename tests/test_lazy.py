@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import hmrl_cli
+from hmrl_cli import config
 
 NUMERICAL = {"jax", "jaxlib", "numpy", "flax", "optax", "brax", "orbax", "matplotlib", "mujoco"}
 
@@ -25,6 +26,13 @@ def leaves_out(code):
 def test_light_commands_do_not_import_jax(argv):
     done = leaves_out(f"from hmrl_cli.cli.main import run; code = run({argv!r})")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_list_of_runs_imports_no_jax(tmp_path):
+    experiment = config.resolve("meta-train", "point/smoke").experiment
+    (tmp_path / "config.toml").write_text(config.to_toml(experiment))
+    done = leaves_out(f"from hmrl_cli.cli.main import run; assert run(['runs', {str(tmp_path)!r}]) == 0")
+    assert done.returncode == 0 and "unknown" in done.stdout, done.stderr
 
 
 def test_no_module_imports_jax():

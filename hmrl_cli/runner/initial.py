@@ -117,7 +117,7 @@ def _state_of(parent: upstream.Source, num_seeds: int) -> Any:
     Seed i starts from row i, or from the only row.
     """
     rows = np.arange(num_seeds) % parent.experiment.training.num_seeds
-    return jax.tree.map(lambda x: jnp.asarray(x)[rows], _read(parent, "training.init_from"))
+    return jax.tree.map(lambda x: jnp.asarray(x[rows]), _read(parent, "training.init_from"))
 
 
 def _read(source: upstream.Source, setting: str) -> Any:

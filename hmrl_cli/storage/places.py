@@ -47,7 +47,7 @@ def taken(path: Path) -> RunDirError:
     """The error for a run directory that exists already."""
     return RunDirError(
         f"{path}: exists, and a run is never overwritten\n"
-        "to continue it: --resume; to start another: --name NAME"
+        f"to continue it: --resume, or hmrl resume {path}; to start another: --name NAME"
     )
 
 

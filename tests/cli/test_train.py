@@ -2,15 +2,19 @@
 
 import io
 import json
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from hmrl_cli.cli import main as cli
+from hmrl_cli.errors import Interrupted
 from hmrl_cli.runner import startup
 from hmrl_cli.runner.progress import Warns
 from hmrl_cli.storage import reader
+from hmrl_cli.storage.locks import locked
 
 
 def test_stdout_ends_with_the_run_directory(hmrl, fakes):
@@ -73,3 +77,88 @@ def test_skills_chain(hmrl):
     assert done.out == "runs/room-tiny-seed0-2\n"
     wrong = hmrl("meta-train", "room/tiny", "--skills", done.out.strip())
     assert wrong.code == 65 and "is a run of meta-train" in wrong.error[0]
+
+
+def test_resume_goes_on_as_the_run_says(hmrl, fakes):
+    begun = ("meta-train", "room/tiny", "--seed", "3", "--num-seeds", "2", "--set", "family.horizon=7")
+    fakes.fails = Interrupted(2, signal.SIGTERM)
+    stopped = hmrl(*begun, "--run-dir", "place")
+    assert stopped.code == 75 and stopped.error[1].endswith("with --resume, or hmrl resume RUN")
+    again = hmrl("resume", "place")
+    assert again.code == 75 and fakes.calls[-1] == ("train", True)
+    fakes.fails = None
+    before = Path("place/config.toml").read_bytes(), Path("place/provenance.json").read_bytes()
+    done = hmrl("resume", "place", "--json")
+    assert json.loads(done.out) == {"run": "place", "state": "complete", "epoch": 2, "success": 0.5}
+    assert before == (Path("place/config.toml").read_bytes(), Path("place/provenance.json").read_bytes())
+    whole = hmrl("resume", "place", "-v")
+    assert (whole.code, whole.out, whole.err) == (0, "place\n", "the run is complete already\n")
+    assert hmrl("resume", "place", "-q").err == ""
+    with locked(Path("place")):
+        assert hmrl("resume", "place").code == 73
+
+
+def test_a_longer_run_is_a_new_run_that_names_its_parent(hmrl, fakes):
+    hmrl("meta-train", "room/tiny", "--name", "short", "-q")
+    fakes.calls.clear()
+    done = hmrl("resume", "runs/short", "--epochs", "+3", "--name", "long", "-q")
+    assert (done.code, done.out) == (0, "runs/long\n")
+    info = reader.read(Path("runs/long"))
+    training = info.experiment.training
+    assert (training.epochs, training.init_from, training.continues) == (5, "runs/short", True)
+    assert (info.provenance["parent"]["run"], info.provenance["parent"]["epoch"]) == ("runs/short", 2)
+    assert info.provenance["origins"]["training.epochs"] == "--epochs +3"
+    assert info.provenance["origins"]["family.name"] == "run runs/short"
+    assert info.provenance["command"] == "meta-train"
+    assert hmrl("resume", "runs/short", "--epochs", "+3", "-q").out == "runs/short-seed0\n"
+    assert reader.read(Path("runs/short")).experiment.training.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "expected"),
+    [
+        (["nowhere"], 65, "nowhere: holds no config.toml; must be a run directory (see: hmrl runs)"),
+        (["."], 65, ".: holds no config.toml"),
+        (["runs/r", "--name", "x"], 2, "--name: found without --epochs; must go with --epochs +N"),
+        (["runs/r", "--run-dir", "x"], 2, "--run-dir: found without --epochs"),
+        (["runs/r", "--epochs", "3"], 2, "--epochs: found '3'; must be +N, as in: --epochs +100"),
+        (["runs/r", "--epochs", "+0"], 2, "--epochs: found '+0'; must be +N"),
+        (
+            ["runs/r", "--epochs", "+99999999"],
+            2,
+            "training.epochs: found 100000001 (from --epochs +99999999)",
+        ),
+        (["runs/r", "--epochs", "+1", "--run-dir", "runs/r"], 73, "runs/r: exists"),
+        (["runs/half", "--epochs", "+1"], 65, "runs/half is interrupted; must be complete"),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(hmrl, fakes, argv, code, expected):
+    hmrl("meta-train", "room/tiny", "--name", "r", "-q")
+    fakes.fails = Interrupted(1, signal.SIGTERM)
+    hmrl("meta-train", "room/tiny", "--name", "half", "-q")
+    wrong = hmrl("resume", *argv)
+    assert (wrong.code, wrong.out) == (code, "") and expected in wrong.err
+
+
+def test_a_run_starts_from_another_run(hmrl):
+    first = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    second = hmrl("meta-train", "room/tiny", "--init-from", first, "-q").out.strip()
+    info = reader.read(Path(second))
+    assert info.experiment.training.init_from == first and not info.experiment.training.continues
+    assert info.provenance["parent"]["run"] == first
+    assert hmrl("meta-train", "room/tiny", "--init-from", first, "-q", "--resume").out.strip() == second
+    plan = json.loads(hmrl("meta-train", "room/tiny", "--init-from", first, "--dry-run", "--json").out)
+    assert plan["config"]["training.init_from"] == first
+    wrong = hmrl("pretrain-skills", "room/tiny", "--init-from", first)
+    assert wrong.code == 65 and "is a run of meta-train; must be one of pretrain-skills" in wrong.error[0]
+
+
+def test_flags_have_no_type_in_the_help(monkeypatch, capsys):
+    """Neither in the boxes of a terminal, nor in the plain text of a pipe."""
+    command = typer.main.get_command(cli.app)
+    for name, one in {"": command, **command.commands}.items():
+        for mode in ("rich", None):
+            one.rich_markup_mode = mode
+            context = one.make_context(name or "hmrl", [], resilient_parsing=True)
+            text = one.get_help(context) + capsys.readouterr().out
+            assert "--help" in text and "<bool>" not in text, name

@@ -85,6 +85,10 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
         ("diayn", ["export", "diayn", "-o", "out.safetensors"]),
         ("diayn", [*train, "diayn"]),
         ("point-smoke-seed0", [*train, "diayn", "--resume"]),
+        ("point-smoke-seed0", ["resume", "point-smoke-seed0"]),
+        ("point-smoke-seed0", ["resume", "point-smoke-seed0", "--epochs", "+1", "--name", "more"]),
+        ("hmrl", [*train, "diayn", "--init-from", "hmrl", "--dry-run"]),
+        ("hmrl", ["runs", "hmrl"]),
     ):
         with opened() as counts:
             assert cli.run(command) == 0, command
