@@ -219,13 +219,16 @@ def out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str], broken: S
 
     Args:
         rows: of equal keys.
-        always, broken: see `tables.chosen`.
+        always, broken: see `tables.chosen`.  With the latter, the first column may have lines of its own.
     """
     columns = list(rows[0])
     cells = [{column: as_cell(row[column]) for column in columns} for row in rows]
     width, caption = width_of(sys.stdout), []
     if width is not None:
         columns, constant, left_out = tables.chosen(cells, always, width, broken)
+        if left_out and broken:  # the first column can have lines of its own, too
+            beside = [{**row, columns[0]: ""} for row in cells]
+            columns, constant, left_out = tables.chosen(beside, always, width, broken)
         same = [f"{column} {cells[0][column]}" for column in constant if cells[0][column]]
         caption += [f"in every row: {', '.join(same)}"] if same else []
         caption += [f"in a wider terminal, or with --json: {', '.join(left_out)}"] if left_out else []

@@ -16,8 +16,8 @@ def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[lis
 
     Where a table is wider than `width`, its first column has lines of its own.  Where that does not do, cells
     are broken between words and never within an interval; a terminal breaks the words that are longer.
-    Where that does not do either, every row is lines of "header: cell", and there is no line of headers.
-    None is any width.
+    Where that does not do, both is done.  Where that does not do either, every row is lines of
+    "header: cell", and there is no line of headers.  None is any width.
     """
     columns = list(zip(*cells, strict=True))
     natural = [max(map(len, column)) for column in columns]
@@ -26,7 +26,10 @@ def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[lis
     if len(columns) > 2 and GAP + _total(natural[1:]) <= width:
         return _grouped(cells, natural[1:])
     widths = _widths(columns, natural, width)
-    return [_row(row, widths) for row in cells] if widths else [[], *_records(cells, width)]
+    if widths:
+        return [_row(row, widths) for row in cells]
+    below = _widths(columns[1:], natural[1:], width - GAP) if len(columns) > 2 else None
+    return _grouped(cells, below) if below else [[], *_records(cells, width)]
 
 
 def _total(widths: Sequence[int]) -> int:

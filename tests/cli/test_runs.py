@@ -49,13 +49,16 @@ def test_a_table_of_runs(hmrl, some):
 @pytest.mark.parametrize("columns", [80, 40])
 def test_the_table_fits_and_nothing_is_cut(columns, some, on_a_terminal):
     lines, _ = on_a_terminal(columns, "runs")
-    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("in ") or not line)]
+    table = [line for line in lines if not line.startswith(("in ", "maml-0: "))]
     text = " ".join(lines)
     assert all(len(line) <= columns for line in table) and "..." not in text and "…" not in text
     for word in ("skills-of-a-long-name", "unreadable", "complete", "2/2"):
         assert word in text
     if columns == 80:  # cells are broken between words before a column is left out
-        assert "train-dense-own" in text and "maml" in text
+        # and the name has lines of its own
+        assert lines[0] == "name"
+        assert lines[1].split() == ["state", "age", "seeds", "family", "algorithm", "epoch", "evaluated"]
+        assert "train-dense-own" in text and lines[-2] == "in a wider terminal, or with --json: command"
 
 
 def test_columns_of_one_value_are_a_caption(hmrl, on_a_terminal):

@@ -85,8 +85,8 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
         ("diayn", ["export", "diayn", "-o", "out.safetensors"]),
         ("diayn", [*train, "diayn"]),
         ("point-smoke-seed0", [*train, "diayn", "--resume"]),
-        ("point-smoke-seed0", ["resume", "point-smoke-seed0"]),
-        ("point-smoke-seed0", ["resume", "point-smoke-seed0", "--epochs", "+1", "--name", "more"]),
+        ("point-smoke-seed0", ["resume", "runs/point-smoke-seed0"]),
+        ("point-smoke-seed0", ["resume", "runs/point-smoke-seed0", "--epochs", "+1", "--name", "more"]),
         ("hmrl", [*train, "diayn", "--init-from", "hmrl", "--dry-run"]),
         ("hmrl", ["runs", "hmrl"]),
     ):
