@@ -10,39 +10,52 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shared import results
+from shared import figures, results
 
 from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
 BASE = "entropy_0.001-mean"  # the default
+FAMILIES = ("sparse_point",)
+PICTURED = {
+    BASE: "default",
+    "entropy_0-mean": "entropy 0",
+    "entropy_0.1-mean": "entropy 0.1",
+    "sampled-sampled": "sampled skills",
+    "entropy_0.001-noise_1": "noise 1",
+    "entropy_0.001-noise_3": "noise 3",
+}
+EPISODES = 4  # of a batch
 SAME_SKILLS = ("sampled", "noise")  # as those of the default
 
 
-def area(arrays: results.Arrays, arm: str, rule: str) -> Any:
-    """Mean success [seed, task] after 0, 4, ... episodes, on the tasks of both splits."""
+def curve(arrays: results.Arrays, arm: str, rule: str) -> Any:
+    """Success [seed, task, batch] on the tasks of both splits."""
     splits = (arrays[f"{arm}/{split}-sparse-{rule}/success"] for split in ("test", "hidden"))
-    return np.concatenate(list(splits), axis=1).astype(float).mean(axis=-1)
+    return np.concatenate(list(splits), axis=1).astype(float)
+
+
+def interval(values: Any) -> list[float]:
+    """Mean and its interval over seeds and tasks [seed, task]."""
+    return list(paired_difference(values, np.zeros_like(values), seeds_paired=True).values())
 
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather(folder, ("success", "reached"))
     summary["success"], summary["differences"] = {}, {}
-    for family in ("sparse_point", "wheeled"):
+    for family in FAMILIES:
         found = {
-            f"{arm.split('/')[1]}-{name.removeprefix('test-sparse-')}": area(
+            f"{arm.split('/')[1]}-{name.removeprefix('test-sparse-')}": curve(
                 arrays, arm, name.removeprefix("test-sparse-")
-            )
+            ).mean(axis=-1)
             for arm, rows in summary["evaluations"].items()
             for name in rows
             if arm.startswith(f"{family}/") and name.startswith("test-")
         }
         for name, values in found.items():
-            zero = np.zeros_like(values)
-            whole = paired_difference(values, zero, seeds_paired=True)
-            summary["success"][f"{family}: {name}"] = list(whole.values())
+            summary["success"][f"{family}: {name}"] = interval(values)
             if name != BASE:
                 paired = any(one in name for one in SAME_SKILLS)
                 less = paired_difference(values, found[BASE], seeds_paired=paired)
@@ -51,7 +64,16 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
-    """The study is one table."""
+    """Success against episodes, one curve an arm."""
+    panels = []
+    for family in FAMILIES:
+        lines = []
+        for name, label in PICTURED.items():
+            of_arm = curve(arrays, f"{family}/{name.split('-')[0]}", name.split("-")[1])
+            points = [interval(of_arm[..., batch]) for batch in range(of_arm.shape[-1])]
+            lines.append(figures.Line(label, EPISODES * np.arange(len(points)), *np.array(points).T))
+        panels.append(figures.Panel(family, lines))
+    figures.curves(study / "success.svg", panels, "episodes", "success")
 
 
 if __name__ == "__main__":

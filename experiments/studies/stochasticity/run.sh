@@ -1,7 +1,6 @@
 #!/bin/sh
 # Chance where it may matter for a search over places: the entropy coefficient while skills are learned, skills that
-# are sampled at test time, and noise in the choice of places.  Three seeds; on two cores a quarter of an hour on the
-# point, three quarters on the wheeled robot.
+# are sampled at test time, and noise in the choice of places.  Three seeds; a quarter of an hour on two cores.
 #
 #   sh experiments/studies/stochasticity/run.sh [FOLDER [FAMILY...]]
 set -eu
@@ -28,7 +27,7 @@ arm() { # NAME SKILLS [hmrl's options]: meta-trained over these skills
     --set family.sector=0.125 --set algorithm.tasks_per_update=40 --set algorithm.batches=25 "$@" >/dev/null
 }
 
-for family in ${*:-sparse_point wheeled}; do
+for family in ${*:-sparse_point}; do
   for entropy in 0 0.001 0.01 0.1; do
     skills=$out/skills/$family-$entropy
     hmrl pretrain-skills "$family/vgcrl" --num-seeds 3 --run-dir "$skills" --resume \
