@@ -16,7 +16,7 @@ from hmrl_cli.search.relabel import DecisionBuffer
 from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.schema import Evaluation, Relabel
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Task
 
 
@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     target: Array  # [size]  weighted mean of the skills with the highest rewards
     target_std: Array  # [size]
     found: Array  # [] bool  whether a reward stood out in any batch so far
+    start: Array  # [size]  place where episodes start
 
 
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
@@ -61,7 +62,7 @@ def adapt(
         the last plan, all decisions, and means over episodes of each batch, leaves [adapt_steps + 1].  Once a
         reward was found, a mean counts only episodes that repeat the best guess.
     """
-    settings, episodes, size = budget.relabel, budget.episodes, family.action.size
+    episodes, size = budget.episodes, family.action.size
     if least_gain is None:
         least_gain = (budget.least_gain or 0.0) / family.horizon
     locate = family.features["skill"]
@@ -76,9 +77,13 @@ def adapt(
     ) -> tuple[tuple[Plan, DecisionBuffer], Adaptation]:
         plan, buffer = now
         repeat_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
-        exploits, is_last = _is_exploiting(plan, count, budget), count == budget.adapt_steps
+        is_last = count == budget.adapt_steps
+        exploits = _is_exploiting(plan, is_last, budget)
         share = jnp.where(is_last, 0.0, budget.fallback) if behaviour else jnp.float32(1)
-        repeated = _repeated_actions(repeat_key, plan, exploits, share, start, is_last, family, settings)
+        draw_key, share_key, place_key = jax.random.split(repeat_key, 3)
+        action = _actions_to_repeat(draw_key, place_key, plan, exploits, is_last, budget)
+        repeats = (exploits > 0) | jax.random.bernoulli(share_key, share, (episodes,))
+        repeated = RepeatedAction(jnp.where(repeats, 0, family.horizon), action)
         steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), repeated)
         # a decision that ends early has less action cost; it must not count as a find
         complete = steps.valid * steps.discount
@@ -90,16 +95,16 @@ def adapt(
         return (_updated(plan, buffer, new, repeated, least_gain, budget), buffer), means
 
     start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
-    first = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool))
+    first = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool), start)
     buffer = relabel.empty_buffer(budget.adapt_steps + 1, episodes, family.horizon, size)
     (plan, buffer), records = jax.lax.scan(one_batch, (first, buffer), jnp.arange(budget.adapt_steps + 1))
     return plan, buffer, records
 
 
-def _is_exploiting(plan: Plan, count: Array, budget: Evaluation) -> Array:
+def _is_exploiting(plan: Plan, is_last: Array, budget: Evaluation) -> Array:
     """1 for the episodes [N] of a batch that exploit a find, at least one; 0 for searching episodes."""
     in_share = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
-    return (plan.found & (in_share | (count == budget.adapt_steps))).astype(jnp.float32)
+    return (plan.found & (in_share | is_last)).astype(jnp.float32)
 
 
 def _repeats_best(episodes: int, is_last: Array) -> Array:
@@ -107,27 +112,15 @@ def _repeats_best(episodes: int, is_last: Array) -> Array:
     return ((jnp.arange(episodes) == 0) | is_last).astype(jnp.float32)
 
 
-def _repeated_actions(
-    key: Key,
-    plan: Plan,
-    exploits: Array,
-    share: Array,
-    start: Array,
-    is_last: Array,
-    family: TaskFamily,
-    settings: Relabel,
-) -> RepeatedAction:
-    """The skill that each episode repeats, leaves [N]: from its first step, or never."""
-    draw_key, repeat_key, place_key = jax.random.split(key, 3)
-    number = len(exploits)
-    draws = (
-        jax.random.normal(draw_key, (number, len(start))) * (1.0 - _repeats_best(number, is_last))[:, None]
-    )
+def _actions_to_repeat(
+    draw_key: Key, place_key: Key, plan: Plan, exploits: Array, is_last: Array, budget: Evaluation
+) -> Array:
+    """Skills [N, size] for the episodes of a batch: near the best guess to exploit, else places to search."""
+    draws = jax.random.normal(draw_key, (budget.episodes, len(plan.target)))
+    draws *= 1.0 - _repeats_best(budget.episodes, is_last)[:, None]
     near_best = plan.target + plan.target_std * draws
-    places = beliefs.next_places(place_key, plan.belief, start, number, settings)
-    repeats = (exploits > 0) | jax.random.bernoulli(repeat_key, share, (number,))
-    action = jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -1.0, 1.0)
-    return RepeatedAction(jnp.where(repeats, 0, family.horizon), action)
+    places = beliefs.next_places(place_key, plan.belief, plan.start, budget.episodes, budget.relabel)
+    return jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -1.0, 1.0)
 
 
 def _updated(
@@ -145,4 +138,5 @@ def _updated(
     center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
     aimed = (repeated.start == 0).astype(jnp.float32)
     belief = beliefs.after_search(plan.belief, repeated.action, aimed, new.skill, new.valid)
-    return Plan(belief, center, std, plan.found | (relabel.reward_gain(buffer) > least_gain))
+    found = plan.found | (relabel.reward_gain(buffer) > least_gain)
+    return Plan(belief, center, std, found, plan.start)

@@ -70,7 +70,7 @@ def test_small_budgets(budget):
 def test_where_every_search_succeeds_it_stays_found():
     """Once something stood out, it stays found when nothing else is found any more."""
     plan = adaptation.Plan(
-        belief.prior(jax.random.key(0), None, 2, Relabel()), EAST, jnp.ones(2), jnp.array(True)
+        belief.prior(jax.random.key(0), None, 2, Relabel()), EAST, jnp.ones(2), jnp.array(True), jnp.zeros(2)
     )
     memory = relabel.empty_buffer(1, 4, 3, 2)._replace(
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)

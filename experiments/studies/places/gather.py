@@ -23,6 +23,9 @@ PICTURED = {
     "point_eighth": "point, an eighth",
     "arena6_eighth": "wheeled, 6 m, an eighth",
 }
+GROWING = {3: "ring_eighth", 6: "arena6_eighth", 12: "arena12_eighth"}  # half the side of the space, m
+WIDENING = {1 / 8: ("ring_eighth", "ant_eighth", "point_eighth"), 1 / 2: ("ring", "ant", "point")}
+SPLITS = {"test": "test goals", "hidden": "hidden goals", "mix": "half and half"}
 EPISODES = 4  # of a batch
 SOON = 40  # episodes
 
@@ -90,6 +93,23 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
             if all(f"{world}/{split}-sparse-{arm}/success" in arrays for arm in ARMS):
                 panels.append(figures.Panel(f"{title}, {split}", list(_lines(arrays, world, split))))
     figures.curves(study / "success.svg", panels, "episodes", "success", columns=len(panels) // 2)
+    growth = [_over(arrays, split, {x: (world,) for x, world in GROWING.items()}) for split in SPLITS]
+    figures.curves(study / "growth.svg", growth, "half the side of the space, m", "mean success")
+    width = [_over(arrays, split, WIDENING) for split in SPLITS]
+    figures.curves(study / "width.svg", width, "share of the circle in training", "mean success")
+
+
+def _over(arrays: results.Arrays, split: str, worlds: dict[float, tuple[str, ...]]) -> figures.Panel:
+    """Mean success over the first episodes, one curve an arm, against what the worlds differ in."""
+    lines = []
+    for arm, label in ARMS.items():
+        of_worlds = [
+            [area(success(arrays, world, arm, split).astype(float), SOON) for world in several]
+            for several in worlds.values()
+        ]
+        rows = [interval(np.concatenate(values, axis=1)) for values in of_worlds]
+        lines.append(figures.Line(label, list(worlds), *np.array(rows).T))
+    return figures.Panel(SPLITS[split], lines)
 
 
 def _lines(arrays: results.Arrays, world: str, split: str) -> Any:

@@ -3,8 +3,10 @@
 A skill z in [-1, 1]^n is drawn uniformly.  q(z|s) is a Laplace distribution with its mode at m(s), the place
 of s in units of the reach: m(s) = (feature(s) - center) / reach, log q(z|s) = -|z - m(s)|_1 / sigma - n log(2
 sigma).  E[log q(z|s) - log p(z)] is a lower bound of I(S;Z).  Skills maximise it by going to their places.
-The gradient of a Gaussian's log q would vanish near the place and grow with the distance from it.  If q is
-learned, m is a multilayer perceptron, fitted to the skills that led to s.
+The gradient of a Gaussian's log q would vanish near the place and grow with the distance from it.  With heavy
+tails, log q(z|s) = -(n + 1) log(1 + |z - m(s)|_2 / sigma) - constant.  Then a detour around a wall costs
+little, far from the place.  If q is learned, m is a multilayer perceptron that is fitted to the skills that
+led to s.
 
 The reward of a step is the increase of log q.  The reward log q itself would have the same optimum:
 discounted sums of the two differ by a factor 1 - gamma, a constant and the end of the episode.  But log q of
@@ -62,6 +64,10 @@ class Config(_on_policy.Config):
     q: Literal["fixed", "learned"] = Field(
         "fixed", description="whether q follows from the feature, or is learned"
     )
+    tails: Literal["light", "heavy"] = Field(
+        "light",
+        description="whether q(z|s) falls exponentially with the distance from its mode, or as a power",
+    )
     redraw: float = Field(
         0.01, ge=0, lt=1, description="probability before each step that the skill is drawn anew"
     )
@@ -73,7 +79,7 @@ class Config(_on_policy.Config):
         """Settings of the other form of q."""
         if self.q == "fixed":
             return dict.fromkeys(("hidden", "learning_rate"), "algorithm.q is fixed")
-        return dict.fromkeys(("center", "arrivals"), "algorithm.q is learned")
+        return dict.fromkeys(("center", "arrivals", "tails"), "algorithm.q is learned")
 
 
 class State(NamedTuple):
@@ -180,8 +186,14 @@ class Vgcrl(NamedTuple):
     def _density(self, params: Params, obs: Array, skills: Array) -> Array:
         """log q(z|s) [...] of skills [..., size] at observations [..., obs_size]."""
         scale = self.config.spread / params["reach"]
-        distance = jnp.abs(skills - self.locate(params, obs)).sum(axis=-1)
-        return -distance / scale - self.size * jnp.log(2 * scale)
+        offset = skills - self.locate(params, obs)
+        if self.config.tails == "light":
+            return -jnp.abs(offset).sum(axis=-1) / scale - self.size * jnp.log(2 * scale)
+        n = self.size
+        log_ball = 0.5 * n * math.log(math.pi) - math.lgamma(0.5 * n + 1)  # volume of the unit ball
+        # the norm has no gradient at 0; nothing differentiates the density
+        fall = -(n + 1) * jnp.log1p(jnp.linalg.norm(offset, axis=-1) / scale)
+        return fall - log_ball - n * jnp.log(scale)
 
     def _of_steps(self, skills: Array, valid: Array) -> Array:
         """The skill of every step [N, T, size]."""

@@ -35,6 +35,20 @@ def test_q_is_a_density_of_the_skill(q):
     np.testing.assert_allclose(best, bound.locate(params, obs), atol=0.01)
 
 
+def test_with_heavy_tails_q_is_a_density_and_far_places_differ_little():
+    bound, state = goal(tails="heavy")
+    params, obs = bound.freeze(state), jnp.zeros(2)
+    radius = jnp.geomspace(1e-4, 1e4, 4001)
+    density = jnp.exp(bound._density(params, obs, radius[:, None] * jnp.array([0.6, 0.8])))
+    assert jnp.trapezoid(density * 2 * jnp.pi * radius, radius) == pytest.approx(1, abs=2e-3)
+    light, _ = goal()
+    near, far = jnp.array([[0.0, 0.5], [0.0, 0.7]]), jnp.array([[0.0, 4.0], [0.0, 4.2]])
+    falls = [
+        -jnp.diff(one._density(params, obs, places))[0] for one in (bound, light) for places in (near, far)
+    ]
+    assert falls[1] < 0.3 * falls[0] and falls[3] == pytest.approx(float(falls[2]), rel=1e-3)
+
+
 def test_places_are_counted_from_the_center_in_units_of_the_reach():
     bound, state = goal(center=(1.0, -1.0))
     params, obs = bound.freeze(state), jnp.array([2.0, 1.0])
@@ -142,7 +156,7 @@ def test_a_place_folds_into_a_policy_of_the_whole_observation():
 
 def test_settings_of_the_other_q_are_unused():
     assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate"}  # nothing is learned but the policy
-    assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals"}
+    assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals", "tails"}
 
 
 def test_mistakes_are_named():
