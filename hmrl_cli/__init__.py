@@ -108,15 +108,13 @@ def _train(
     run_dir: Path | str | None,
     resume: bool,
 ) -> Path:
-    from hmrl_cli import config
     from hmrl_cli.runner import startup
     from hmrl_cli.runner import train as training
     from hmrl_cli.runner.progress import Warns
     from hmrl_cli.storage import upstream
 
     startup.start()
-    resolved = config.resolve(command, preset, list(sets), flags)
-    sources = upstream.open_sources(resolved.experiment)
+    resolved, sources = upstream.resolve(command, preset, list(sets), flags)
     warns = Warns()
     training.check(resolved, warns.note, sources)
     with telling_limits():

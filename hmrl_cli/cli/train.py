@@ -142,8 +142,7 @@ def _resolve(
 ) -> tuple[config.Resolved, upstream.Sources]:
     """What to run, and what it stands on."""
     given = {path: value for path, value in flags.items() if value is not None}
-    resolved = config.resolve(command, preset, sets or [], given)
-    return resolved, upstream.open_sources(resolved.experiment)
+    return upstream.resolve(command, preset, sets or [], given)
 
 
 def _run_path(name: str | None, run_dir: Path | None) -> Path | None:

@@ -1,14 +1,16 @@
 """Presets: TOML files, their places, and their layers of settings.
 
 A preset may extend another one, as in `extends = "ant_goal/maesn"`.  Its tables `[pretrain-skills]` and
-`[meta-train]` hold settings for that command only.
+`[meta-train]` hold settings for that command only.  Its table `[over]` names presets that replace it over the
+skills of an algorithm, as in `vgcrl = "ant_goal/skill_prior"`.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hmrl_cli import inputs, reading
 from hmrl_cli.config import plugins
@@ -115,33 +117,67 @@ def parse(data: bytes, source: str) -> dict[str, Any]:
     return tables
 
 
-def stack(command: str, preset: str) -> list[Layer]:
+def stack(command: str, preset: str, learned_by: Callable[[str], str] | None = None) -> list[Layer]:
     """The layers of a preset for one command, those of the presets that it extends first.
+
+    Args:
+        command: "pretrain-skills" or "meta-train".
+        preset: a name, or a path that ends in .toml.
+        learned_by: path of the skills that the preset itself names, or "" -> the algorithm that learned the
+            skills to act through, "" for none.  None: there are no skills.
 
     Raises:
         ConfigError: there is no such preset, or it is not valid.
     """
-    return _stack(command, preset, path_of(preset), ())
+    return _Stack(command, learned_by or (lambda _: "")).of(preset, path_of(preset), (), "")
 
 
-def _stack(command: str, preset: str, path: Path, above: tuple[Path, ...]) -> list[Layer]:
-    if path.resolve() in above:
-        raise ConfigError(f"extends: {shown(preset)} extends itself, directly or through another preset")
-    if len(above) > reading.MAX_DEPTH:
-        raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
-    tables, origin = read(path, preset), f"preset {preset}"
-    extends = tables.pop("extends", None)
-    for_command = {name: tables.pop(name, {}) for name in COMMANDS}
-    below: list[Layer] = []
-    if extends is not None:
-        if not isinstance(extends, str):
-            raise ConfigError(f"extends: found {shown(extends)} (from {origin}); must be a preset name")
+class _Stack(NamedTuple):
+    """How layers are stacked for one command."""
+
+    command: str
+    learned_by: Callable[[str], str]
+
+    def of(self, preset: str, path: Path, above: tuple[Path, ...], skills: str) -> list[Layer]:
+        """The layers of a preset in a file, above which others stand; `skills` are those that they name."""
+        if path.resolve() in above:
+            raise ConfigError(f"extends: {shown(preset)} extends itself, directly or through another preset")
+        if len(above) > reading.MAX_DEPTH:
+            raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
+        tables, origin = read(path, preset), f"preset {preset}"
+        extends, over = tables.pop("extends", None), _table(tables, "over", origin)
+        for_command = {name: _table(tables, name, origin) for name in COMMANDS}[self.command]
+        skills = skills or skills_of(for_command) or skills_of(tables)
+        if over and (other := over.get(self.learned_by(skills))) is not None:
+            return self._below("over", other, path, origin, (*above, path.resolve()), skills)
+        below: list[Layer] = []
+        if extends is not None:
+            below = self._below("extends", extends, path, origin, (*above, path.resolve()), skills)
+        return [*below, Layer(origin, tables), Layer(origin, for_command)]
+
+    def _below(
+        self, key: str, preset: Any, path: Path, origin: str, above: tuple[Path, ...], skills: str
+    ) -> list[Layer]:
+        """The layers of the preset that another one names."""
+        if not isinstance(preset, str):
+            raise ConfigError(f"{key}: found {shown(preset)} (from {origin}); must be a preset name")
         try:
-            extended = path_of(extends, path.parent)
+            found = path_of(preset, path.parent)
         except ConfigError as error:
-            raise ConfigError(f"extends (from {origin}): {error}") from None
-        below = _stack(command, extends, extended, (*above, path.resolve()))
-    for name, content in for_command.items():
-        if not isinstance(content, dict):
-            raise ConfigError(f"{name}: found {shown(content)} (from {origin}); must be a table")
-    return [*below, Layer(origin, tables), Layer(origin, for_command[command])]
+            raise ConfigError(f"{key} (from {origin}): {error}") from None
+        return self.of(preset, found, above, skills)
+
+
+def _table(tables: dict[str, Any], name: str, origin: str) -> dict[str, Any]:
+    """Take a table, which may be missing, out of others."""
+    found = tables.pop(name, {})
+    if not isinstance(found, dict):
+        raise ConfigError(f"{name}: found {shown(found)} (from {origin}); must be a table")
+    return found
+
+
+def skills_of(tables: dict[str, Any]) -> str:
+    """The skills that tables name, or ""; values of a wrong type are found later."""
+    hierarchy = tables.get("hierarchy")
+    skills = hierarchy.get("skills") if isinstance(hierarchy, dict) else None
+    return skills if isinstance(skills, str) else ""

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,7 @@ def resolve(
     flags: Mapping[str, Any] | None = None,
     *,
     complete: bool = True,
+    learned_by: Callable[[str], str] | None = None,
 ) -> Resolved:
     """Merge default < preset < `--set` < flag and validate the result.
 
@@ -45,16 +46,21 @@ def resolve(
         sets: lines of TOML.
         flags: dotted path -> value.
         complete: False allows a hierarchy without skills, to show a preset as it is.
+        learned_by: path of skills -> the algorithm that learned them; None: no preset asks for it.
 
     Raises:
         ConfigError: a setting is unknown, missing, of the wrong type, out of range or contradictory.
     """
-    stack = presets.stack(command, preset)
-    stack += [Layer("--set", layers.parse_set(line)) for line in sets]
+    given = [Layer("--set", layers.parse_set(line)) for line in sets]
     for path, value in (flags or {}).items():
         flag = "--" + path.rpartition(".")[2].replace("_", "-")
-        stack.append(Layer(flag, layers.nested(path.split("."), value)))
-    merged, origins = layers.merge(stack)
+        given.append(Layer(flag, layers.nested(path.split("."), value)))
+
+    def learner_of_skills(of_preset: str) -> str:
+        skills = next(filter(None, (presets.skills_of(layer.tables) for layer in reversed(given))), of_preset)
+        return learned_by(skills) if skills and learned_by else ""
+
+    merged, origins = layers.merge([*presets.stack(command, preset, learner_of_skills), *given])
     experiment = validate(command, preset, merged, origins)
     consistency.check_command(command, preset, experiment)
     consistency.check_bonus(experiment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hmrl_cli import config
@@ -45,13 +46,41 @@ class Sources(NamedTuple):
     parent: Source | None  # the run from whose last checkpoint it starts
 
 
-def open_sources(experiment: Experiment) -> Sources:
+def resolve(
+    command: str, preset: str, sets: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> tuple[config.Resolved, Sources]:
+    """What to run, and what it stands on.  Needs no jax.
+
+    Args:
+        command, preset, sets, flags: see `config.resolve`.
+
+    Raises:
+        ConfigError: see `config.resolve`.
+        InputError: see `open_sources`.
+    """
+    records: dict[str, reader.Info | exports.Card] = {}
+
+    def learned_by(source: str) -> str:
+        records[source] = _skills_record(source)
+        return records[source].experiment.algorithm.name
+
+    resolved = config.resolve(command, preset, sets, flags, learned_by=learned_by)
+    return resolved, open_sources(resolved.experiment, records)
+
+
+def open_sources(
+    experiment: Experiment, records: Mapping[str, reader.Info | exports.Card] | None = None
+) -> Sources:
     """What a run of an experiment stands on.  Needs no jax.
+
+    Args:
+        experiment: how the run is to be trained.
+        records: path of skills -> their record, if it was read already.
 
     Raises:
         InputError: see `open_skills` and `open_parent`.
     """
-    return Sources(open_skills(experiment), open_parent(experiment))
+    return Sources(open_skills(experiment, records or {}), open_parent(experiment))
 
 
 def sources_of(path: Path, experiment: Experiment) -> Sources:
@@ -135,8 +164,14 @@ def _check_continues(experiment: Experiment, parent: reader.Info, source: str) -
         raise InputError(f"training.epochs: found {epochs}; must be more than the {done} epochs of {source}")
 
 
-def open_skills(experiment: Experiment) -> Source | None:
+def open_skills(
+    experiment: Experiment, records: Mapping[str, reader.Info | exports.Card] = MappingProxyType({})
+) -> Source | None:
     """The skills that an experiment acts through; None where it acts through none.  Needs no jax.
+
+    Args:
+        experiment: how the run is to be trained.
+        records: path of skills -> their record, if it was read already.
 
     Raises:
         InputError: the skills are damaged, or not of a finished run on the same family.
@@ -144,10 +179,7 @@ def open_skills(experiment: Experiment) -> Source | None:
     if experiment.hierarchy is None:
         return None
     source = experiment.hierarchy.skills
-    if exports.is_export(source):
-        record: reader.Info | exports.Card = exports.read_card(Path(source), "skills")
-    else:
-        record = _ended(source, "hierarchy.skills", "pretrain-skills", ("complete",))
+    record = records.get(source) or _skills_record(source)
     theirs, ours = (e.family.name for e in (record.experiment, experiment))
     if theirs != ours:
         raise InputError(f"hierarchy.skills: {source} are skills of family {theirs!r}; must be of {ours!r}")
@@ -155,6 +187,13 @@ def open_skills(experiment: Experiment) -> Source | None:
         return _intact(source, record)
     except InputError as error:
         raise InputError(f"hierarchy.skills: {error}") from None
+
+
+def _skills_record(source: str) -> reader.Info | exports.Card:
+    """How the skills in a run's directory, or in an export, were trained."""
+    if exports.is_export(source):
+        return exports.read_card(Path(source), "skills")
+    return _ended(source, "hierarchy.skills", "pretrain-skills", ("complete",))
 
 
 def _intact(source: str, record: reader.Info | exports.Card) -> Source:

@@ -71,6 +71,33 @@ def test_extends_cycle(add_preset):
     assert "extends itself" in refusal("meta-train", "a")
 
 
+def test_another_preset_takes_its_place_over_the_skills_of_an_algorithm(add_preset, tmp_path):
+    """By the skills of the command line or of a file, whatever it extends, and below what stands above."""
+    add_preset("room/wide", 'extends = "room/lifted"\n[family]\nsize = 9\n')
+    add_preset(
+        "room/hmrl", 'extends = "room/lifted"\n[over]\nexplore = "room/wide"\n[training]\nepochs = 70\n'
+    )
+    (tmp_path / "mine.toml").write_text('extends = "room/hmrl"\n[family]\nhorizon = 8\n')
+    (tmp_path / "named.toml").write_text('extends = "mine.toml"\n[hierarchy]\nskills = "explored"\n')
+    learned_by = {"explored": "explore", "other": "dig"}.__getitem__
+
+    def found(preset, *skills, **more):
+        flags = dict.fromkeys(["hierarchy.skills"] * len(skills), *skills)
+        experiment = config.resolve("meta-train", preset, flags=flags, complete=False, **more).experiment
+        return experiment.family.size, experiment.training.epochs
+
+    assert found("room/hmrl", "explored", learned_by=learned_by) == (9.0, 7)
+    assert found("room/hmrl", "other", learned_by=learned_by)[1] == 70
+    assert found("room/hmrl")[1] == found("room/hmrl", learned_by=learned_by)[1] == 70
+    assert found(str(tmp_path / "mine.toml"), "explored", learned_by=learned_by) == (9.0, 7)
+    assert found(str(tmp_path / "named.toml"), learned_by=learned_by) == (9.0, 7)
+    assert found("room/lifted", "nowhere", learned_by=learned_by)[1] == 7  # asks nothing
+    for text in ("over = 3", "[over]\nexplore = 3"):
+        add_preset("bad", f'extends = "room/lifted"\n{text}')
+        with pytest.raises(ConfigError, match=r"over: found 3 \(from preset bad\); must be a"):
+            found("bad", "explored", learned_by=learned_by)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

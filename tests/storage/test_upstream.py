@@ -120,3 +120,15 @@ def test_sources_that_are_gone_are_needed_until_the_first_checkpoint(child, pres
             upstream.sources_of(path, resolved.experiment)
         (tmp_path / source).rmdir()
         (tmp_path / "elsewhere").rename(tmp_path / source)
+
+
+def test_the_preset_of_a_run_may_depend_on_who_learned_its_skills(preset, tmp_path, monkeypatch):
+    """The skills are read once."""
+    finished_skills(preset, tmp_path / "skills")
+    (tmp_path / "other.toml").write_text(f'extends = "{preset}"\n[hierarchy]\nsteps_per_skill = 2\n')
+    (tmp_path / "over.toml").write_text(f'extends = "{preset}"\n[over]\ndiayn = "other.toml"\n')
+    reads, read = [], upstream._skills_record
+    monkeypatch.setattr(upstream, "_skills_record", lambda source: reads.append(source) or read(source))
+    resolved, sources = upstream.resolve("meta-train", "over.toml", flags={"hierarchy.skills": "skills"})
+    assert resolved.experiment.hierarchy.steps_per_skill == 2
+    assert sources.skills.experiment.algorithm.name == "diayn" and reads == ["skills"]
