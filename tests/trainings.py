@@ -9,7 +9,7 @@ from hmrl_cli.config import plugins
 from hmrl_cli.lazy import jax
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
-from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.naming import open_run
 
 SMALL = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
@@ -49,6 +49,13 @@ def resolve(algorithm, *sets, skills=None):
     flags = {"hierarchy.skills": str(skills)} if skills else {}
     command = plugins.load("algorithms", algorithm).Config.command
     return config.resolve(command, "point/smoke", smaller, flags)
+
+
+def longer(run, epochs):
+    """What trains a run on to so many epochs."""
+    settings = {"epochs": epochs, "init_from": str(run), "continues": True}
+    flags = {f"training.{name}": value for name, value in settings.items()}
+    return config.of_run(reader.read(run).experiment, run / "config.toml", flags)
 
 
 _compile_epoch = training._compile_epoch

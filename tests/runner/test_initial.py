@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import pytest
 
-from hmrl_cli import config
 from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import InputError
 from hmrl_cli.runner import initial
@@ -17,7 +16,7 @@ from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, manifest, reader
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
-from tests.trainings import content, one_program, resolve, train
+from tests.trainings import content, longer, one_program, resolve, train
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 TWO = "training.num_seeds=2"
@@ -34,17 +33,12 @@ class Dies(Silent):
 def test_two_epochs_and_two_more_are_four(algorithm, runs, tmp_path):
     """Metrics and arrays, to the bit; also where the new run dies before its first checkpoint."""
     train(tmp_path / "two", resolve(algorithm, TWO, "training.epochs=2"))
-    settings = {"epochs": 4, "init_from": str(tmp_path / "two"), "continues": True}
-    longer = config.of_run(
-        reader.read(tmp_path / "two").experiment,
-        tmp_path / "two" / "config.toml",
-        {f"training.{name}": value for name, value in settings.items()},
-    )
+    four = longer(tmp_path / "two", 4)
     with pytest.raises(RuntimeError, match="power cut"):
-        train(tmp_path / "four", longer, progress=Dies())
+        train(tmp_path / "four", four, progress=Dies())
     assert [line["epoch"] for line in read_metrics(tmp_path / "four")] == [1, 2, 3]
     assert checkpoints.epochs(tmp_path / "four" / "checkpoints") == []
-    train(tmp_path / "four", longer, resume=True)
+    train(tmp_path / "four", four, resume=True)
     assert content(tmp_path / "four") == content(runs / algorithm)
 
 
@@ -126,11 +120,7 @@ def test_training_tasks_that_come_along_are_noted(runs):
 def test_what_would_not_be_one_longer_run_is_refused(runs, tmp_path, monkeypatch):
     """Other skills than those of the parent, and a parent without its metrics."""
     shutil.copytree(runs / "hmrl", tmp_path / "hmrl")
-    settings = {"epochs": 6, "init_from": str(tmp_path / "hmrl"), "continues": True}
-    flags = {f"training.{name}": value for name, value in settings.items()}
-    resolved = config.of_run(
-        reader.read(tmp_path / "hmrl").experiment, tmp_path / "hmrl" / "config.toml", flags
-    )
+    resolved = longer(tmp_path / "hmrl", 6)
     assert training.check(resolved)["updates"] == 6
     lines = (tmp_path / "hmrl" / "metrics.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "hmrl" / "metrics.jsonl").write_bytes(b"".join(lines[1:]))

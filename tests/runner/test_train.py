@@ -22,7 +22,7 @@ from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
 from tests import trainings
-from tests.trainings import ALGORITHMS, content, resolve, train
+from tests.trainings import ALGORITHMS, content, longer, resolve, train
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -141,6 +141,10 @@ def test_any_algorithm_goes_on_exactly(algorithm, runs, tmp_path):
     train(tmp_path / "whole", resolved)
     whole = content(tmp_path / "whole")
     assert content_of_a_run_that_died(tmp_path / "cut", resolved) == whole
+    shorter = ("training.epochs=2", *SLOW[algorithm])
+    train(tmp_path / "two", resolve(algorithm, *shorter, skills=skills))
+    train(tmp_path / "four", longer(tmp_path / "two", 4))
+    assert content(tmp_path / "four") == whole
 
 
 def test_a_run_ends_as_any_other_after_a_full_disk(runs, tmp_path):
