@@ -67,6 +67,10 @@ def list_(
 
 def _list_all(kinds: Sequence[str], as_json: bool) -> None:
     listings = {kind: catalogue.LISTINGS[kind]() for kind in kinds}
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        for kind in plugins.FOLDERS.values():
+            for problem in plugins.working(kind)[1] if kind in kinds else ():
+                shows.note(problem)
     if as_json:
         print_json(listings)
         return
@@ -124,7 +128,7 @@ def show(
             check_known("RUN_DIR|PRESET", what, presets.files(), wanted)
         _show_preset(what, as_json)
         return
-    info = reader.read(Path(what))
+    info = reader.read(Path(what), code=False)
     origins = info.provenance.get("origins", {})
     if as_json:
         settings = config.flat(info.experiment)

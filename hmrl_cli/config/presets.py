@@ -144,4 +144,5 @@ def _stack(command: str, preset: str, path: Path, above: tuple[Path, ...]) -> li
     for name, content in for_command.items():
         if not isinstance(content, dict):
             raise ConfigError(f"{name}: found {shown(content)} (from {origin}); must be a table")
-    return [*below, Layer(origin, tables), Layer(origin, for_command[command])]
+    own = (plugins.located(one, path.parent) for one in (tables, for_command[command]))
+    return [*below, *(Layer(origin, one) for one in own)]

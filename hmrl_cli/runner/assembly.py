@@ -47,7 +47,7 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
     """
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
-    family = plugins.load("families", family_config.name).make(family_config)
+    family = plugins.make("families", family_config)(family_config)
     return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
 
 
@@ -65,13 +65,13 @@ def assemble(
         ConfigError: the parts do not fit.
     """
     family = make_family(experiment.family, reward)
-    make = plugins.load("algorithms", experiment.algorithm.name).make
+    make = plugins.make("algorithms", experiment.algorithm)
     hierarchy, skill_learner = experiment.hierarchy, None
     steps_per_decision = experiment.training.action_repeat
     acts = hierarchy is not None and hierarchy.use == "act"
     if hierarchy and skills_from:
         steps_per_decision = hierarchy.steps_per_skill if acts else steps_per_decision
-        skill_learner = plugins.load("algorithms", skills_from.algorithm.name).make(
+        skill_learner = plugins.make("algorithms", skills_from.algorithm)(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
@@ -84,7 +84,7 @@ def assemble(
     def make_learner(skills: Params) -> Learner:
         composed = act_on(skills)
         if experiment.bonus:
-            made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, composed)
+            made = plugins.make("bonuses", experiment.bonus)(experiment.bonus, composed)
             composed = bonus(composed, made)
         return make(experiment.algorithm, composed)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import config
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import shown
 from hmrl_cli.lazy import PINNED, jax
 from hmrl_cli.storage import reader
@@ -67,6 +68,7 @@ def collect(
         "origins": dict(resolved.origins),
         "config_hash": config.config_hash(resolved.experiment),
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "plugins": recorded.record(resolved.experiment),
         "versions": versions(),
         "machine": machine(),
         "numerics": numerics(),
@@ -110,12 +112,12 @@ def numerics() -> dict[str, Any]:
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The differences of two provenances in versions, machine and numerics.
 
-    A section that an earlier version of hmrl did not record is left out.
+    A section that an earlier version of hmrl did not record is left out.  So are plugins that are files.
 
     Returns:
         text such as "jaxlib '0.10.1' -> '0.10.2'"; "" where nothing differs.
     """
-    found = []
+    found = _changed_packages(before.get("plugins", {}), now["plugins"])
     for section in ("versions", "machine", "numerics"):
         earlier, later = before.get(section), now[section]
         if isinstance(earlier, Mapping):
@@ -125,6 +127,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
                 if earlier.get(name) != later.get(name)
             ]
     return ", ".join(found)
+
+
+def _changed_packages(before: recorded.Records, now: recorded.Records) -> list[str]:
+    """The installed plugins of other versions than before."""
+    both = [(before[section], now[section]) for section in now if section in before]
+    versions = [(old.get("package", ""), new.get("package", "")) for old, new in both]
+    return [f"{old} -> {new}" for old, new in versions if old and new and old != new]
 
 
 def git_commit() -> str | None:
@@ -154,6 +163,7 @@ def _identity_of(skills: reader.Skills) -> dict[str, Any]:
         "arrays_sha256": skills.arrays_sha256,
         "config_sha256": skills.config_sha256,
         "config_hash": config.config_hash(skills.experiment),
+        "plugins": recorded.record(skills.experiment),
     }
 
 

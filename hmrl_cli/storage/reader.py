@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli import config, reading
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import ConfigError, InputError, shown
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports
@@ -40,6 +41,7 @@ class _SkillsIdentity(reading.Form):
     arrays_sha256: str
     config_sha256: str | None = None
     config_hash: str | None = None
+    plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
 
 
 class _Provenance(reading.Form):
@@ -48,6 +50,7 @@ class _Provenance(reading.Form):
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, Any] = pydantic.Field(default_factory=dict)
     machine: dict[str, Any] = pydantic.Field(default_factory=dict)
+    plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
     skills: _SkillsIdentity | None = None
 
 
@@ -85,23 +88,29 @@ class Skills(NamedTuple):
         return self.record.experiment
 
 
-def read(path: Path) -> Info:
+def read(path: Path, *, code: bool = True) -> Info:
     """Read the configuration, the status and the provenance of a run.  Needs no jax.
 
-    A run whose process was killed has the state "killed".
+    A run whose process was killed has the state "killed".  A plugin whose code cannot be used, or may not be
+    run, has settings that can be read alone; see `config.recorded`.
+
+    Args:
+        path: the run directory.
+        code: whether to run the code of plugins that are files, which a command needs that acts.
 
     Raises:
         InputError: the path is no run directory, or one of the files is not valid in this version.
     """
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: ls runs)")
-    written = read_config(path / "config.toml")
+    provenance = read_provenance(path)
+    written = read_config(path / "config.toml", provenance.get("plugins") if code else None)
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
         status = read_status(path)  # it may have ended between the two looks
         if status.get("state") == "running":
             status["state"] = "killed"
-    return Info(path, written, status, read_provenance(path))
+    return Info(path, written, status, provenance)
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -141,9 +150,9 @@ def read_skills(run: Info) -> Experiment | None:
     """
     if run.experiment.hierarchy is None:
         return None
-    file = run.path / "skills.toml"
-    found = read_config(file)
-    expected = (run.provenance.get("skills") or {}).get("config_hash")  # older runs have none
+    file, kept = run.path / "skills.toml", run.provenance.get("skills") or {}
+    found = read_config(file, kept.get("plugins"))
+    expected = kept.get("config_hash")  # older runs have none
     if expected and found.config_hash != expected:
         raise InputError(f"{file}: is not of the skills that this run began with")
     return found.experiment
@@ -176,10 +185,13 @@ def open_skills(experiment: Experiment) -> Skills | None:
         return None
     source = experiment.hierarchy.skills
     record = exports.read_card(Path(source), "skills") if exports.is_export(source) else _finished(source)
-    theirs, ours = (e.family.name for e in (record.experiment, experiment))
-    if theirs != ours:
-        raise InputError(f"hierarchy.skills: {source} are skills of family {theirs!r}; must be of {ours!r}")
+    theirs, ours = record.experiment.family, experiment.family
     try:
+        if recorded.identity(theirs) != recorded.identity(ours):
+            names = [repr(one.name) for one in (theirs, ours)]
+            equal = ", as it is now" if names[0] == names[1] else ""
+            raise InputError(f"{source} are skills of family {names[0]}; must be of {names[1]}{equal}")
+        recorded.identity(record.experiment.algorithm)  # its code must be here
         return _intact(source, record)
     except InputError as error:
         raise InputError(f"hierarchy.skills: {error}") from None
@@ -217,13 +229,17 @@ def _finished(source: str) -> Info:
     return run
 
 
-def read_config(file: Path) -> config.Written:
+def read_config(file: Path, plugins: recorded.Records | None = None) -> config.Written:
     """The configuration in a file of a run.
+
+    Args:
+        file: config.toml or skills.toml.
+        plugins: what the run keeps of its plugins; None runs the code of no plugin's file.
 
     Raises:
         InputError: the configuration is not valid in this version.
     """
     try:
-        return config.read(file)
+        return config.read(file, plugins)
     except ConfigError as error:
         raise InputError(str(error)) from None
