@@ -62,6 +62,4 @@ def check_name(name: str) -> None:
         raise ConfigError(f"NAME: found {shown(name)}, a family that exists; must be another name")
     found = importlib.util.find_spec(name)
     if found is not None and found.origin != str(Path(f"{name}.py").absolute()):
-        raise ConfigError(
-            f"NAME: found {shown(name)}, a module of Python or of a package; must be another name"
-        )
+        raise ConfigError(f"NAME: found {shown(name)}, a module that exists; must be another name")

@@ -87,7 +87,7 @@ def from_path(kind: str, name: str, path: Path, sha256: str = "") -> ModuleType:
         return _run(kind, name, Path(os.path.abspath(path)), data)
     except ValueError as error:
         wanted = f"must be the file of SHA-256 {sha256[:12]}..." if sha256 else "must be the file of a plugin"
-        raise ConfigError(f"{kind}: found {shown(name)}, which {error}\n{wanted}") from error
+        raise ConfigError(f"{kind}: found {shown(name)}, which {error}; {wanted}") from error
 
 
 @functools.cache
