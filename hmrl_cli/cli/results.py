@@ -258,7 +258,10 @@ def report(
 
 def render(
     what: Annotated[
-        str, typer.Argument(metavar="RUN_DIR|FAMILY", help="A run directory, or a family or a preset of one.")
+        str,
+        typer.Argument(
+            metavar="RUN_DIR|FAMILY", help="A run directory, or a family, its file or a preset of one."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -275,7 +278,9 @@ def render(
     scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
     run = reader.read(Path(what)) if Path(what).is_dir() else None
-    if run is None and not plugins.is_file(what):
+    if run is None and plugins.is_file(what):
+        config.family_of(what)  # refuses a broken file before jax is imported
+    elif run is None:
         known = {*plugins.names("families"), *presets.files()}
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":

@@ -158,6 +158,5 @@ def why_no_plugin(kind: str, module: Any) -> str:
 def _named(model: type[Strict], name: str) -> type[Strict]:
     """The class of a plugin's settings, under the name by which a configuration knows the plugin."""
     field = pydantic.Field(name, description=model.model_fields["name"].description)
-    return pydantic.create_model(
-        model.__name__, __base__=model, __module__=model.__module__, name=(Literal[name], field)
-    )
+    named: Any = (Literal[name], field)
+    return pydantic.create_model(model.__name__, __base__=model, __module__=model.__module__, name=named)

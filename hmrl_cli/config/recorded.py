@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -96,22 +97,28 @@ def difference(now: Records, before: Records) -> str | None:
     return None
 
 
-def model(section: str, name: str, kept: Mapping[str, str]) -> type[Strict]:
+def model(section: str, table: Mapping[str, Any], kept: Mapping[str, str]) -> type[Strict]:
     """The class of the settings of a plugin that a run names; an `Absent` where its code cannot be used.
 
     Args:
         section: "family", "algorithm" or "bonus".
-        name: of the plugin.
+        table: the settings of the plugin, with its name.
         kept: what the run keeps of the plugin.  A file is run only if it is the one that the run began with.
     """
-    kind, whence = plugins.FOLDERS[section], kept.get("package", "a package")
+    name, kind = table["name"], plugins.FOLDERS[section]
     try:
         if plugins.is_file(name):
             return _model_of_file(kind, name, kept)
-        if name in plugins.names(kind):
-            found: type[Strict] = plugins.load(kind, name).Config
-            return found
-        return _absent(f"{section}.name: found {shown(name)}, which is not installed; must be, from {whence}")
+        if name not in plugins.names(kind):
+            whence = kept.get("package", "a package or of another version of hmrl")
+            raise ConfigError(f"found {shown(name)}, which is not installed; must be a plugin of {whence}")
+        found: type[Strict] = plugins.load(kind, name).Config
+        if name in plugins.entry_points(kind):
+            found.model_validate_json(json.dumps(table, default=str))
+        return found
+    except pydantic.ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        return _absent(f"{section}.{where}: {error.errors()[0]['msg']}; must be of {kept.get('package')}")
     except ConfigError as error:
         return _absent(f"{section}.name: {str(error).removeprefix(f'{kind}: ')}")
 

@@ -32,16 +32,12 @@ def from_tree(tables: Any, source: str, records: recorded.Records | None = None)
     if not isinstance(tables, dict):
         raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
     origins = {leaf: source for leaf, _ in layers.leaves(tables)}
-    named = {section: table for section in plugins.FOLDERS if _has_name(table := tables.get(section))}
-    models = {
-        section: recorded.model(section, table["name"], (records or {}).get(section, {}))
-        for section, table in named.items()
-    }
+    models = {}
+    for section in plugins.FOLDERS:
+        table = tables.get(section)
+        if isinstance(table, dict) and isinstance(table.get("name"), str):
+            models[section] = recorded.model(section, table, (records or {}).get(section, {}))
     return validate("", source, tables, origins, models=models, written=True)
-
-
-def _has_name(table: Any) -> bool:
-    return isinstance(table, dict) and isinstance(table.get("name"), str)
 
 
 def validate(

@@ -14,8 +14,9 @@ from typing import Any
 
 from hmrl_cli import config
 from hmrl_cli.config import recorded
-from hmrl_cli.errors import shown
+from hmrl_cli.errors import InputError, shown
 from hmrl_cli.lazy import PINNED, jax
+from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader
 from hmrl_cli.version import __version__
 
@@ -75,6 +76,17 @@ def collect(
         "git": git_commit(),
         "skills": _identity_of(skills) if skills else None,
     }
+
+
+def check_plugins(before: Mapping[str, Any], experiment: Experiment) -> None:
+    """Refuse an experiment with a plugin's file that is another one than in the provenance of its run.
+
+    Raises:
+        InputError: names the file.
+    """
+    changed = recorded.difference(recorded.record(experiment), before.get("plugins", {}))
+    if changed:
+        raise InputError(f"{changed}\nto start another run: --name NAME")
 
 
 def versions() -> dict[str, str]:

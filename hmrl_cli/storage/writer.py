@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.config import recorded
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
@@ -138,9 +137,7 @@ class RunDir:
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
                 return cls._start(path, resolved, argv, lock, note, skills)  # killed before it had begun
-            kept = reader.read_provenance(path).get("plugins", {})
-            if changed := recorded.difference(recorded.record(resolved.experiment), kept):
-                raise InputError(f"{changed}\nto start another run: --name NAME")
+            provenance.check_plugins(reader.read_provenance(path), resolved.experiment)
             written = written or reader.read_config(path / "config.toml")
             different = config.difference(resolved.experiment, written.experiment)
             if different:

@@ -9,7 +9,7 @@ import pytest
 
 from hmrl_cli import config
 from hmrl_cli.config import plugins
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import COMMANDS, Strict
 
 
@@ -64,6 +64,17 @@ def test_a_package_offers_a_family(install):
     assert "theirs" in plugins.names("families") and "theirs" not in plugins.names("bonuses")
     found = config.resolve("meta-train", "point/smoke", ["family.name=theirs"]).experiment
     assert found.family == Config(horizon=20) and plugins.make("families", found.family)(found.family) == 20
+
+
+def test_a_run_of_another_version_of_a_package_can_be_read(install):
+    install("theirs", family())
+    found = config.resolve("meta-train", "point/smoke", ["family.name=theirs"]).experiment
+    assert config.from_tree(config.tree(found), "a run") == found
+    older = config.tree(found) | {"family": {"name": "theirs", "speed": 3}}
+    run = config.from_tree(older, "a run", {"family": {"name": "theirs", "package": "pkg 0.9"}})
+    assert run.family.speed == 3
+    with pytest.raises(InputError, match=r"family\.speed: Extra inputs .*; must be of pkg 0\.9"):
+        plugins.make("families", run.family)
 
 
 def test_a_package_cannot_replace_a_family_of_ours(install):

@@ -69,7 +69,7 @@ def test_a_plugin_of_a_package_that_is_not_installed(run, tmp_path):
     )
     found = read(tmp_path, {"family": {"name": "theirs", "package": "pkg 1.2"}}).experiment.family
     assert found.horizon == 20
-    with pytest.raises(InputError, match=r"'theirs', which is not installed; must be, from pkg 1\.2"):
+    with pytest.raises(InputError, match=r"'theirs', which is not installed; must be a plugin of pkg 1\.2"):
         recorded.identity(found)
 
 
