@@ -96,8 +96,10 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
 
 
 def _without_tasks(value: Any) -> Any:
-    """Reference lines without the values of each task."""
-    return {key: x for key, x in value.items() if key != "per_task"} if isinstance(value, Mapping) else value
+    """Reference lines without the values of each task, and without a line that the family does not have."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: x for key, x in value.items() if key != "per_task" and x is not None}
 
 
 def _list_fields(kind: str, name: str, as_json: bool) -> None:
