@@ -13,7 +13,7 @@ import importlib.abc
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli import inputs
-from hmrl_cli.errors import ConfigError, one_line, shown
+from hmrl_cli.errors import ConfigError, HmrlError, one_line, shown
 from hmrl_cli.schema import COMMANDS, AlgorithmConfig, Strict
 
 SUFFIX = ".py"
@@ -109,8 +109,23 @@ def _run(kind: str, name: str, path: Path, data: bytes) -> ModuleType:
         del sys.modules[spec.name]
         raise
     module.Config = _named(module.Config, name)  # type: ignore[attr-defined]
-    module.Config.plugin_file = PluginFile(path, digest, module.make)
+    module.Config.plugin_file = PluginFile(path, digest, _guarded(name, module.make))
     return module
+
+
+def _guarded(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+    """The function `make` of a file, whose faults are none of this package."""
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return make(*arguments)
+        except (HmrlError, ValueError):  # of settings, with a text of its own
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {one_line(error)[:200]}"
+            raise ConfigError(f"{name}: make raised {reason}\nto see where: rerun with --debug") from error
+
+    return call
 
 
 class _Bytes(importlib.abc.InspectLoader):

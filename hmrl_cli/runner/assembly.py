@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hmrl_cli.compute import epochs
 from hmrl_cli.config import plugins
 from hmrl_cli.environment.composition import bonus, lift, repeat
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.lazy import jax
 from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
@@ -44,10 +44,18 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
     Args:
         family_config: the `Config` of a family plugin.
         reward: the reward in place of the configured one; None keeps that.
+
+    Raises:
+        ConfigError: the plugin refuses the settings, or makes no family.
     """
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
-    family = plugins.make("families", family_config)(family_config)
+    try:
+        family = plugins.make("families", family_config)(family_config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if not isinstance(family, TaskFamily):
+        raise ConfigError(f"{family_config.name}: make returned {shown(family)}; must return a TaskFamily")
     return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
 
 

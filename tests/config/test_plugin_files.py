@@ -98,6 +98,17 @@ def test_an_algorithm_must_say_which_command_trains_it(tmp_path):
         plugin_files.from_path("algorithms", "./learn.py", file)
 
 
+def test_algorithms_and_bonuses_may_be_files_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "learn.py").write_text("from hmrl_cli.algorithms.scratch.ppo import Config, make")
+    (tmp_path / "new.py").write_text("from hmrl_cli.bonuses.rnd import Config, make")
+    found = resolve("algorithm.name=learn.py", "bonus.name=new.py", "bonus.weight=0.5")
+    assert (found.algorithm.name, found.bonus.name, found.bonus.weight) == ("./learn.py", "./new.py", 0.5)
+    assert plugins.load("bonuses", "rnd").Config().name == "rnd"
+    with pytest.raises(ConfigError, match=r"bonus\.name: found '\./new\.py', but maesn takes no bonus"):
+        resolve("bonus.name=new.py")
+
+
 def test_what_a_file_prints_is_no_result(tmp_path, capsys):
     file = tmp_path / "loud.py"
     file.write_text("print('hello')\n" + rendered("family", "loud"))
