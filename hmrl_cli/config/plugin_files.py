@@ -25,6 +25,7 @@ from hmrl_cli.errors import ConfigError, HmrlError, one_line, shown
 from hmrl_cli.schema import COMMANDS, AlgorithmConfig, Strict
 
 SUFFIX = ".py"
+MAX_PATH = 5000  # characters of a message's path; file systems take 4096
 NEEDS = {"families": ("reward", "horizon"), "algorithms": (), "bonuses": ()}  # fields of a Config
 
 
@@ -46,6 +47,16 @@ def label(name: str) -> str:
     return Path(name).stem if is_file(name) else name
 
 
+def path_of(name: str) -> Path:
+    """The path that a name is.  A "~" is the user's home, where there is one."""
+    return Path(os.path.expanduser(name))
+
+
+def quoted(name: str) -> str:
+    """A name as messages show it: a path as a whole."""
+    return shown(name, MAX_PATH)
+
+
 def located(name: str, folder: Path | None = None) -> str:
     """The path of a plugin's file in the form that a configuration keeps.
 
@@ -58,7 +69,7 @@ def located(name: str, folder: Path | None = None) -> str:
     Returns:
         the path; `name` itself where no such file exists.
     """
-    written = Path(name).expanduser()
+    written = path_of(name)
     for place in ([folder / written] if folder else []) + [written]:
         if not inputs.why_no_file(place):
             path = Path(os.path.abspath(place))
@@ -87,7 +98,7 @@ def from_path(kind: str, name: str, path: Path, sha256: str = "") -> ModuleType:
         return _run(kind, name, Path(os.path.abspath(path)), data)
     except ValueError as error:
         wanted = f"must be the file of SHA-256 {sha256[:12]}..." if sha256 else "must be the file of a plugin"
-        raise ConfigError(f"{kind}: found {shown(name)}, which {error}; {wanted}") from error
+        raise ConfigError(f"{kind}: found {quoted(name)}, which {error}; {wanted}") from error
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def load(kind: str, name: str) -> ModuleType:
         ConfigError: the kind has no plugin of this name, or the plugin is broken.
     """
     if is_file(name):
-        return plugin_files.from_path(kind, name, Path(name).expanduser())
+        return plugin_files.from_path(kind, name, plugin_files.path_of(name))
     known = names(kind)
     if name not in known:
         raise ConfigError(

@@ -126,8 +126,10 @@ def model(section: str, table: Mapping[str, Any], kept: Mapping[str, str]) -> ty
 def _model_of_file(kind: str, name: str, kept: Mapping[str, str]) -> type[Strict]:
     digest = kept.get("sha256")
     if not digest:
-        raise ConfigError(f"found {shown(name)}, but no SHA-256 of it in the run; must be in provenance.json")
-    places = (Path(name).expanduser(), Path(kept.get("file", name)))
+        raise ConfigError(
+            f"found {plugin_files.quoted(name)}, but no SHA-256 of it in the run; must be in provenance.json"
+        )
+    places = (plugin_files.path_of(name), Path(kept.get("file", name)))
     path = next((place for place in places if place.is_file()), places[0])
     found: type[Strict] = plugin_files.from_path(kind, name, path, digest).Config
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import pydantic
 
-from hmrl_cli.config import layers, plugins, recorded
+from hmrl_cli.config import layers, plugin_files, plugins, recorded
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
@@ -127,7 +127,8 @@ def _loaded(section: str, name: str, origin: str) -> type[Strict]:
     try:
         found: type[Strict] = plugins.load(kind, name).Config
     except ConfigError as error:
-        text = str(error).removeprefix(f"{kind}: ").replace(shown(name), f"{shown(name)} (from {origin})", 1)
+        found_name = plugin_files.quoted(name)
+        text = str(error).removeprefix(f"{kind}: ").replace(found_name, f"{found_name} (from {origin})", 1)
         raise ConfigError(f"{section}.name: {text}") from error
     return found
 

@@ -1,5 +1,6 @@
 """Plugins that are files: their paths, their code and what is wrong with them."""
 
+import json
 import sys
 
 import pytest
@@ -87,6 +88,13 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(tmp_path, monkeypatch, tex
     message = str(refused.value)
     assert message.startswith("family.name: found './bad.py' (from --set), which ") and reason in message
     assert "\n" not in message and not [name for name in sys.modules if name.startswith("hmrl_plugin_bad")]
+
+
+@pytest.mark.parametrize("name", [f"/{'x' * 90}/y.py", "~nobody_at_all/y.py", "a\0b.py", "/dev/zero.py"])
+def test_a_path_to_nothing_is_shown_as_a_whole(name):
+    with pytest.raises(ConfigError) as refused:
+        resolve(f"family.name={json.dumps(name)}")
+    assert repr(name) in str(refused.value)
 
 
 def test_an_algorithm_must_say_which_command_trains_it(tmp_path):
