@@ -22,6 +22,8 @@ class Strict(pydantic.BaseModel):
     before: ClassVar[Mapping[str, Any]] = {}
     # settings of a family that affect its tasks, and not the dynamics that skills were trained in
     of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward"})
+    # of a plugin that is a file outside the package: its path, SHA-256 and `make`
+    plugin_file: ClassVar[Any] = None
 
     @pydantic.field_validator("*")
     @classmethod

@@ -83,7 +83,6 @@ class TaskFamily(NamedTuple):
     sample: Callable[[Key, Split], Task]
     reset: Callable[[Key, Task], EnvState]
     step: Callable[[EnvState, Array, Task], EnvState]  # may leave `reached` unchanged
-    controller: Callable[[EnvState, Task], Array] | None  # scripted; it sees the task
     # of observations [..., obs_size] -> [..., F]; "identity" and "xy", the position [..., 2], exist
     features: Mapping[str, Callable[[Array], Array]]
     obs_size: int
@@ -92,6 +91,7 @@ class TaskFamily(NamedTuple):
     horizon: int
     terminates: bool  # whether an episode can end before its horizon
     scene: Scene
+    controller: Callable[[EnvState, Task], Array] | None = None  # scripted; it sees the task
     is_task: Callable[[Task], Array] | None = None  # -> [] bool: whether finite numbers are a task
     bonus: Bonus | None = None  # exploration bonus, added to the reward
 

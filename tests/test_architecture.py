@@ -23,7 +23,7 @@ WINGS = {  # what each imports beside the ground
     "storage": ("config",),
     "config": (),  # reaches the plugins by their names alone
     "evaluation": ("environment", "learning", "compute"),
-    "families": (),
+    "families": ("environment",),
     "algorithms": ("meta_gradient", "search", "environment", "learning", "compute"),
     "bonuses": ("environment", "learning", "compute"),
     "meta_gradient": ("search", "environment", "learning", "compute"),

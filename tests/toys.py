@@ -35,7 +35,6 @@ def corridor(half: int = 2, horizon: int = 8) -> TaskFamily:
         sample=lambda key, split: jnp.zeros(1),
         reset=lambda key, task: _state(jnp.int32(0), observe(0), 0.0, False),
         step=step,
-        controller=None,
         features={"identity": lambda obs: obs, "xy": lambda obs: obs[..., :2]},
         obs_size=2 * half + 1,
         task_size=1,
@@ -64,7 +63,6 @@ def chain(length: int = 20, horizon: int = 24) -> TaskFamily:
         sample=lambda key, split: jnp.zeros(1),
         reset=lambda key, task: _state(jnp.int32(0), observe(0), 0.0, False),
         step=step,
-        controller=None,
         features={
             "identity": lambda obs: obs,
             "xy": lambda obs: jnp.stack([obs @ jnp.arange(float(length)), 0 * obs[..., 0]], axis=-1),

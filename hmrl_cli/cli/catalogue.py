@@ -18,21 +18,23 @@ from hmrl_cli.schema import Strict
 
 def purpose(kind: str, name: str) -> str:
     """What a plugin is for, in a line."""
-    return (plugins.load(kind, name).__doc__ or "").strip().partition("\n")[0]
+    return _first_line(plugins.load(kind, name))
+
+
+def _first_line(module: types.ModuleType) -> str:
+    return (module.__doc__ or "").strip().partition("\n")[0]
 
 
 def _plugins(kind: str) -> list[dict[str, str]]:
-    return [{"name": name, "description": purpose(kind, name)} for name in plugins.names(kind)]
+    found = plugins.working(kind)[0]
+    return [{"name": name, "description": _first_line(module)} for name, module in found.items()]
 
 
 def _algorithms() -> list[dict[str, str]]:
+    found = plugins.working("algorithms")[0]
     return [
-        {
-            "name": name,
-            "command": plugins.load("algorithms", name).Config.command,
-            "description": purpose("algorithms", name),
-        }
-        for name in plugins.names("algorithms")
+        {"name": name, "command": module.Config.command, "description": _first_line(module)}
+        for name, module in found.items()
     ]
 
 

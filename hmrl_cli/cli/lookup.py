@@ -67,6 +67,10 @@ def list_(
 
 def _list_all(kinds: Sequence[str], as_json: bool) -> None:
     listings = {kind: catalogue.LISTINGS[kind]() for kind in kinds}
+    with progress_on_stderr(quiet=False, verbose=False) as shows:
+        for kind in plugins.FOLDERS.values():
+            for problem in plugins.working(kind)[1] if kind in kinds else ():
+                shows.note(problem)
     if as_json:
         print_json(listings)
         return
@@ -92,8 +96,10 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
 
 
 def _without_tasks(value: Any) -> Any:
-    """Reference lines without the values of each task."""
-    return {key: x for key, x in value.items() if key != "per_task"} if isinstance(value, Mapping) else value
+    """Reference lines without the values of each task, and without a line that the family does not have."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: x for key, x in value.items() if key != "per_task" and x is not None}
 
 
 def _list_fields(kind: str, name: str, as_json: bool) -> None:
@@ -124,7 +130,7 @@ def show(
             check_known("RUN_DIR|PRESET", what, presets.files(), wanted)
         _show_preset(what, as_json)
         return
-    info = reader.read(Path(what))
+    info = reader.read(Path(what), code=False)
     origins = info.provenance.get("origins", {})
     if as_json:
         settings = config.flat(info.experiment)

@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import guide, lookup, options, results, runs, train
+from hmrl_cli.cli import guide, lookup, new, options, results, runs, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -56,6 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": results.report,
     "render": results.render,
     "guide": guide.guide,
+    "new": new.new,
     "doctor": lookup.doctor,
     "list": lookup.list_,
     "show": lookup.show,

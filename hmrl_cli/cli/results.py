@@ -200,7 +200,7 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
     same skills. Its 95 % interval draws tasks and seeds anew.
     """
     for run_directory in run_dirs:
-        reader.read(run_directory)
+        reader.read(run_directory, code=False)
     from hmrl_cli.report.comparison import compare
 
     result = compare(run_dirs)
@@ -250,7 +250,7 @@ def report(
     It is self-contained; stdout is its path.
     """
     for run_directory in run_dirs:
-        reader.read(run_directory)
+        reader.read(run_directory, code=False)
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
     outputs.check_page(out, "report")
@@ -266,7 +266,10 @@ def report(
 
 def render(
     what: Annotated[
-        str, typer.Argument(metavar="RUN_DIR|FAMILY", help="A run directory, or a family or a preset of one.")
+        str,
+        typer.Argument(
+            metavar="RUN_DIR|FAMILY", help="A run directory, or a family, its file or a preset of one."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -283,12 +286,14 @@ def render(
     scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
     run = reader.read(Path(what)) if Path(what).is_dir() else None
-    if run is None:
+    if run is None and plugins.is_file(what):
+        config.family_of(what)  # refuses a broken file before jax is imported
+    elif run is None:
         known = {*plugins.names("families"), *presets.files()}
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
-    place = out or (run.path / "render.html" if run else Path(f"{what.replace('/', '-')}.html"))
+    place = out or (run.path / "render.html" if run else outputs.page_of(what))
     outputs.check_page(place, "render")
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)

@@ -111,7 +111,7 @@ def resume(
             f"{'--name' if name else '--run-dir'}: found without --epochs; must go with --epochs +N"
         )
     if epochs is None:
-        written = reader.read_written(run_dir)
+        written = reader.read_written(run_dir, reader.read_provenance(run_dir).get("plugins"))
         resolved = config.of_run(written.experiment, run_dir / "config.toml")
         sources = upstream.sources_of(run_dir, written.experiment)
         _train(resolved, sources, run_dir, True, False, as_json, shows, written)

@@ -21,7 +21,7 @@ HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to
 def check_command(command: str, preset: str, experiment: Experiment) -> None:
     """The command is the one that trains the algorithm."""
     name = experiment.algorithm.name
-    right = plugins.command_of("algorithms", name)
+    right = experiment.algorithm.command
     if right != command:
         raise ConfigError(
             f"algorithm.name: found {name!r}, which {command} does not train\n"
@@ -31,9 +31,10 @@ def check_command(command: str, preset: str, experiment: Experiment) -> None:
 
 def check_bonus(experiment: Experiment) -> None:
     """A bonus goes with an algorithm that takes one."""
-    if experiment.bonus is None or plugins.takes_bonus(experiment.algorithm.name):
+    if experiment.bonus is None or experiment.algorithm.takes_bonus:
         return
-    takers = ", ".join(name for name in plugins.names("algorithms") if plugins.takes_bonus(name))
+    algorithms = plugins.working("algorithms")[0]
+    takers = ", ".join(name for name, module in algorithms.items() if module.Config.takes_bonus)
     raise ConfigError(
         f"bonus.name: found {experiment.bonus.name!r}, but {experiment.algorithm.name} takes no bonus; "
         f"must go with one of: {takers}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from hmrl_cli.config import layers, presets
+from hmrl_cli.config import layers, presets, recorded
 from hmrl_cli.config.validation import from_tree
 from hmrl_cli.errors import shown
 from hmrl_cli.schema import Experiment
@@ -44,15 +44,19 @@ class Written(NamedTuple):
     sha256: str  # of the bytes of the file
 
 
-def read(path: Path) -> Written:
+def read(path: Path, records: recorded.Records | None = None) -> Written:
     """The content of a file that `to_toml` wrote.  The file is opened once.
+
+    Args:
+        path: the file.
+        records: what the run keeps of its plugins.  Without it, the code of no plugin's file is run.
 
     Raises:
         ConfigError: the file does not hold a valid experiment.
     """
     data = presets.read_bytes(path, str(path))
     tables = presets.parse(data, str(path))
-    return Written(from_tree(tables, str(path)), _hash(tables), hashlib.sha256(data).hexdigest())
+    return Written(from_tree(tables, str(path), records), _hash(tables), hashlib.sha256(data).hexdigest())
 
 
 def load(path: Path) -> Experiment:

@@ -114,8 +114,11 @@ def _drop_what_only_the_old_plugin_has(
     if not isinstance(old, dict) or not isinstance(new, dict):
         return below
     names = [str(table.get("name")) for table in (old, new)]
-    if names[0] == names[1] or not set(names) <= set(plugins.names(kind)):
+    if names[0] == names[1] or not all(plugins.exists(kind, name) for name in names):
         return below
-    old_fields, new_fields = (plugins.load(kind, name).Config.model_fields for name in names)
+    try:
+        old_fields, new_fields = (plugins.load(kind, name).Config.model_fields for name in names)
+    except ConfigError:  # what is broken matters only where it is the new plugin, which `validate` loads
+        return below
     kept = {key: value for key, value in old.items() if key in new_fields or key not in old_fields}
     return below | {section: kept}

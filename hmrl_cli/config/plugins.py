@@ -1,26 +1,40 @@
-"""Task families, algorithms and exploration bonuses: each is one module in the folder of its kind.
+"""Task families, algorithms and exploration bonuses, found by name.
 
-The folder of a kind may have subfolders.  The name of a plugin is the name of its module, without folders.
+A plugin is one module with a `Config` and a `make`, in one of three places:
+
+- the folder of its kind in this package, or a subfolder; its name is that of the module, without folders;
+- an installed package, by an entry point of the group "hmrl.families", "hmrl.algorithms" or "hmrl.bonuses";
+- a file of the user; its name is a path such as "./my_family.py".
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from hmrl_cli.config import plugin_files
+from hmrl_cli.config.plugin_files import is_file
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 
 FOLDERS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # of each section
 
 
-@functools.cache
 def names(kind: str) -> tuple[str, ...]:
-    """The sorted names of the plugins of a kind: "families", "algorithms" or "bonuses"."""
-    return tuple(sorted(_modules(f"hmrl_cli.{kind}")))
+    """The sorted names of the plugins of a kind: "families", "algorithms" or "bonuses".  None is a file."""
+    return tuple(sorted({*_modules(f"hmrl_cli.{kind}"), *entry_points(kind)}))
+
+
+def exists(kind: str, name: object) -> bool:
+    """Whether a name may be that of a plugin: it is known, or the path of a file."""
+    return is_file(name) or name in names(kind)
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -31,14 +45,49 @@ def load(kind: str, name: str) -> ModuleType:
         name: of the plugin.
 
     Raises:
-        ConfigError: the kind has no plugin of this name.
+        ConfigError: the kind has no plugin of this name, or the plugin is broken.
     """
+    if is_file(name):
+        return plugin_files.from_path(kind, name, plugin_files.path_of(name))
     known = names(kind)
     if name not in known:
         raise ConfigError(
             f"{kind}: found {shown(name)}{suggestion(name, known)}\nmust be one of: {', '.join(known)}"
         )
-    return importlib.import_module(_modules(f"hmrl_cli.{kind}")[name])
+    if name in _modules(f"hmrl_cli.{kind}"):
+        return importlib.import_module(_modules(f"hmrl_cli.{kind}")[name])
+    return _from_package(kind, *entry_points(kind)[name])
+
+
+def _from_package(kind: str, point: EntryPoint, *others: EntryPoint) -> ModuleType:
+    try:
+        if others:
+            raise ValueError(f"is in {' and '.join(map(package_of, (point, *others)))}; must be in one")
+        with plugin_files.running():
+            module: ModuleType = point.load()
+        if reason := plugin_files.why_no_plugin(kind, module):
+            raise ValueError(reason)
+        if (found := module.Config.model_fields["name"].default) != point.name:
+            raise ValueError(f"has a Config with the name {shown(found)}")
+    except ValueError as error:
+        raise ConfigError(f"{kind}: {shown(point.name)} of {package_of(point)} {error}") from error
+    return module
+
+
+def package_of(point: EntryPoint) -> str:
+    """Name and version of the package that an entry point is of."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def working(kind: str) -> tuple[dict[str, ModuleType], list[str]]:
+    """The plugins of a kind that can be loaded, by name; and a line on each of those that cannot."""
+    found, problems = {}, []
+    for name in names(kind):
+        try:
+            found[name] = load(kind, name)
+        except ConfigError as error:
+            problems.append(f"{error}; left out")
+    return found, problems
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -68,17 +117,51 @@ def _modules(package: str) -> dict[str, str]:
     return found
 
 
+@functools.cache
+def entry_points(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
+    """Name -> entry points of the plugins that installed packages offer.  None of them is loaded.
+
+    A name of this package stays the package's own, so that nothing that is installed changes a run.
+    """
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in importlib.metadata.entry_points(group=f"hmrl.{kind}"):
+        if point.name not in _modules(f"hmrl_cli.{kind}") and not is_file(point.name):
+            found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
 def choices(kind: str, command: str) -> list[str]:
     """Names of the plugins of a kind that a command can use.  Families and bonuses go with every command."""
-    return [name for name in names(kind) if command in ("", command_of(kind, name) or command)]
+    return [
+        name
+        for name, module in working(kind)[0].items()
+        if kind != "algorithms" or command in ("", module.Config.command)
+    ]
 
 
-def command_of(kind: str, name: str) -> str | None:
-    """The command that trains an algorithm; None for other plugins."""
-    return load(kind, name).Config.command if kind == "algorithms" else None
+def make(kind: str, config: Any) -> Any:
+    """The function `make` of the plugin that the settings belong to.
+
+    Args:
+        kind: "families", "algorithms" or "bonuses".
+        config: settings of a plugin.
+
+    Raises:
+        InputError: the code of the plugin is not here.
+    """
+    return config.plugin_file.make if config.plugin_file else load(kind, config.name).make
 
 
-def takes_bonus(algorithm: str) -> bool:
-    """Whether an algorithm can learn from an exploration bonus."""
-    takes: bool = load("algorithms", algorithm).Config.takes_bonus
-    return takes
+def located(tables: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """Tables of settings whose plugins that are files have the paths that a configuration keeps.
+
+    Args:
+        tables: settings as a user wrote them.
+        folder: the folder of the TOML file that holds them; None for the command line.
+    """
+    found = dict(tables)
+    for section in FOLDERS:
+        table = tables.get(section)
+        if isinstance(table, dict) and is_file(table.get("name")):
+            found[section] = table | {"name": plugin_files.located(table["name"], folder)}
+    return found

@@ -153,7 +153,8 @@ class _Stack(NamedTuple):
         below: list[Layer] = []
         if extends is not None:
             below = self._below("extends", extends, path, origin, (*above, path.resolve()), skills)
-        return [*below, Layer(origin, tables), Layer(origin, for_command)]
+        own = (plugins.located(one, path.parent) for one in (tables, for_command))
+        return [*below, *(Layer(origin, one) for one in own)]
 
     def _below(
         self, key: str, preset: Any, path: Path, origin: str, above: tuple[Path, ...], skills: str

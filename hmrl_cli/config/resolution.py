@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.config import consistency, layers, plugins, presets
+from hmrl_cli.config import consistency, layers, plugins, presets, recorded
 from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
@@ -51,7 +51,7 @@ def resolve(
     Raises:
         ConfigError: a setting is unknown, missing, of the wrong type, out of range or contradictory.
     """
-    given = [Layer("--set", layers.parse_set(line)) for line in sets]
+    given = [Layer("--set", plugins.located(layers.parse_set(line))) for line in sets]
     for path, value in (flags or {}).items():
         flag = "--" + path.rpartition(".")[2].replace("_", "-")
         given.append(Layer(flag, layers.nested(path.split("."), value)))
@@ -106,6 +106,7 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
 
     Raises:
         ConfigError: see `resolve`; or a line sets another table.
+        InputError: the code of a plugin is not here.
     """
     stack = [Layer("the run", tree(experiment))]
     for line in sets:
@@ -115,7 +116,14 @@ def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[
         stack.append(Layer("--set", tables))
     stack.append(Layer("flags", {"evaluation": dict(flags)}))
     merged, origins = layers.merge(stack)
-    found = validate("", "the run", merged, origins)
+    sections = {
+        name: section for name in plugins.FOLDERS if (section := getattr(experiment, name)) is not None
+    }
+    for section in sections.values():
+        recorded.identity(section)  # its code must be here
+    found = validate(
+        "", "the run", merged, origins, models={name: type(section) for name, section in sections.items()}
+    )
     consistency.check_evaluation(found)
     consistency.check_unused(found, origins, consistency.unused(found))
     return found
@@ -145,9 +153,9 @@ def family_of(name: str) -> Strict:
         name: a family, for its default settings, or a preset, for the family settings of the preset.
 
     Raises:
-        ConfigError: no family or preset has this name.
+        ConfigError: no family or preset has this name, or the family is broken.
     """
-    if name in plugins.names("families"):
+    if plugins.exists("families", name):
         return plugins.load("families", name).Config()
     known = presets.files()
     if name in known:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pydantic
 
-from hmrl_cli.config import layers, plugins
+from hmrl_cli.config import layers, plugin_files, plugins, recorded
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
 OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
 
 
-def from_tree(tables: Any, source: str) -> Experiment:
+def from_tree(tables: Any, source: str, records: recorded.Records | None = None) -> Experiment:
     """The experiment in nested tables that `tree` made, in this version or an earlier one.
 
     A setting that is newer than the tables gets the value that reproduces the earlier version.
@@ -24,6 +24,7 @@ def from_tree(tables: Any, source: str) -> Experiment:
     Args:
         tables: the tables.
         source: the origin of the tables, for the message.
+        records: what the run keeps of its plugins, see `recorded.record`.
 
     Raises:
         ConfigError: the tables do not hold a valid experiment.
@@ -31,7 +32,12 @@ def from_tree(tables: Any, source: str) -> Experiment:
     if not isinstance(tables, dict):
         raise ConfigError(f"found {type(tables).__name__}; must be the tables of a configuration")
     origins = {leaf: source for leaf, _ in layers.leaves(tables)}
-    return validate("", source, tables, origins, written=True)
+    models = {}
+    for section in plugins.FOLDERS:
+        table = tables.get(section)
+        if isinstance(table, dict) and isinstance(table.get("name"), str):
+            models[section] = recorded.model(section, table, (records or {}).get(section, {}))
+    return validate("", source, tables, origins, models=models, written=True)
 
 
 def validate(
@@ -40,6 +46,7 @@ def validate(
     merged: Mapping[str, Any],
     origins: Mapping[str, str],
     *,
+    models: Mapping[str, type[Strict]] | None = None,
     written: bool = False,
 ) -> Experiment:
     """The experiment in merged tables.
@@ -49,6 +56,7 @@ def validate(
         preset: the preset or file, for the message.
         merged: the tables.
         origins: dotted path -> origin of the value.
+        models: section -> class of its settings; other plugins are found by their names.
         written: whether a run wrote the tables, which then hold all settings of their version.
 
     Raises:
@@ -61,7 +69,7 @@ def validate(
         if name not in Experiment.model_fields
     ]
     values: dict[str, Any] = {}
-    for section, model in _section_models(command, preset, merged, origins).items():
+    for section, model in _section_models(command, preset, merged, origins, models or {}).items():
         if section in OPTIONAL and section not in merged:
             continue
         try:
@@ -80,11 +88,15 @@ def validate(
 
 
 def _section_models(
-    command: str, preset: str, merged: Mapping[str, Any], origins: Mapping[str, str]
+    command: str,
+    preset: str,
+    merged: Mapping[str, Any],
+    origins: Mapping[str, str],
+    known: Mapping[str, type[Strict]],
 ) -> dict[str, type[Strict]]:
-    models: dict[str, type[Strict]] = {}
+    models = dict(known)
     for section, kind in plugins.FOLDERS.items():
-        if section in OPTIONAL and section not in merged:
+        if section in known or (section in OPTIONAL and section not in merged):
             continue
         table = merged.get(section, {})
         if not isinstance(table, dict):
@@ -99,15 +111,26 @@ def _section_models(
                 f"{section}.name: {preset} names no {section}{whose}\n"
                 f"to choose one: --set {section}.name=NAME, one of: {choices}"
             )
-        if not isinstance(name, str) or name not in plugins.names(kind):
+        if not isinstance(name, str) or not plugins.exists(kind, name):
             hint = did_you_mean(name, plugins.names(kind)) if isinstance(name, str) else ""
             origin = _origin(origins, f"{section}.name")
             raise ConfigError(
                 f"{section}.name: found {shown(name)} (from {origin}){hint}\n"
                 f"must be one of: {', '.join(plugins.names(kind))}"
             )
-        models[section] = plugins.load(kind, name).Config
+        models[section] = _loaded(section, name, _origin(origins, f"{section}.name"))
     return models | {"hierarchy": Hierarchy, "training": Training, "evaluation": Evaluation}
+
+
+def _loaded(section: str, name: str, origin: str) -> type[Strict]:
+    kind = plugins.FOLDERS[section]
+    try:
+        found: type[Strict] = plugins.load(kind, name).Config
+    except ConfigError as error:
+        found_name = plugin_files.quoted(name)
+        text = str(error).removeprefix(f"{kind}: ").replace(found_name, f"{found_name} (from {origin})", 1)
+        raise ConfigError(f"{section}.name: {text}") from error
+    return found
 
 
 def _parse(model: type[Strict], table: Any) -> Strict:

@@ -16,20 +16,14 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
-from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.environment import brax_env
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Shape
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 Backend = Literal["spring", "mjx", "positional", "generalized"]
-KINDS: dict[int, Literal["sphere", "capsule", "cylinder", "box"]] = {
-    2: "sphere",
-    3: "capsule",
-    5: "cylinder",
-    6: "box",
-}  # by MuJoCo's number of a geom type; the viewer draws its own floor in place of planes
-SIZES = {"sphere": 1, "capsule": 2, "cylinder": 2, "box": 3}  # how many numbers give the size
 # Above these speeds a simulation counts as exploded.  Random torques reach at most 17 m/s and 86 rad/s.
 FASTEST = 100.0  # m/s
 FASTEST_TURN = 1000.0  # rad/s
@@ -118,8 +112,8 @@ def load(xml: str, *, backend: str, dt: float, substeps: int) -> Physics:
         qd_size=system.qd_size(),
         num_motors=system.act_size(),
         substep_dt=dt / substeps,
-        shapes=_shapes(system.mj_model),
-        poses=lambda state: jnp.concatenate([state.x.pos, state.x.rot], axis=-1),
+        shapes=brax_env.shapes(system.mj_model),
+        poses=brax_env.poses,
     )
 
 
@@ -164,22 +158,6 @@ def _mjx_solver() -> dict[str, Any]:
         "opt.iterations": 1,
         "opt.ls_iterations": 4,
     }
-
-
-def _shapes(model: Any) -> tuple[Shape, ...]:
-    """Return the geoms of a MuJoCo model.  Link i of brax is body i + 1, because body 0 is the world."""
-    return tuple(
-        Shape(
-            kind=KINDS[kind],
-            size=tuple(np.asarray(model.geom_size[i][: SIZES[KINDS[kind]]]).tolist()),
-            body=int(model.geom_bodyid[i]) - 1,
-            position=tuple(model.geom_pos[i].tolist()),
-            rotation=tuple(model.geom_quat[i].tolist()),
-            color=tuple(model.geom_rgba[i][:3].tolist()),
-        )
-        for i, kind in enumerate(map(int, model.geom_type))
-        if kind in KINDS
-    )
 
 
 def add_scenery(root: ElementTree.Element, scenery: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hmrl_cli.compute import epochs
 from hmrl_cli.config import plugins
 from hmrl_cli.environment.composition import bonus, lift, repeat
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.lazy import jax
 from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
@@ -44,10 +44,18 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
     Args:
         family_config: the `Config` of a family plugin.
         reward: the reward in place of the configured one; None keeps that.
+
+    Raises:
+        ConfigError: the plugin refuses the settings, or makes no family.
     """
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
-    family = plugins.load("families", family_config.name).make(family_config)
+    try:
+        family = plugins.make("families", family_config)(family_config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if not isinstance(family, TaskFamily):
+        raise ConfigError(f"{family_config.name}: make returned {shown(family)}; must return a TaskFamily")
     return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
 
 
@@ -65,13 +73,13 @@ def assemble(
         ConfigError: the parts do not fit.
     """
     family = make_family(experiment.family, reward)
-    make = plugins.load("algorithms", experiment.algorithm.name).make
+    make = plugins.make("algorithms", experiment.algorithm)
     hierarchy, skill_learner = experiment.hierarchy, None
     steps_per_decision = experiment.training.action_repeat
     acts = hierarchy is not None and hierarchy.use == "act"
     if hierarchy and skills_from:
         steps_per_decision = hierarchy.steps_per_skill if acts else steps_per_decision
-        skill_learner = plugins.load("algorithms", skills_from.algorithm.name).make(
+        skill_learner = plugins.make("algorithms", skills_from.algorithm)(
             skills_from.algorithm, make_family(skills_from.family)
         )
 
@@ -84,7 +92,7 @@ def assemble(
     def make_learner(skills: Params) -> Learner:
         composed = act_on(skills)
         if experiment.bonus:
-            made = plugins.load("bonuses", experiment.bonus.name).make(experiment.bonus, composed)
+            made = plugins.make("bonuses", experiment.bonus)(experiment.bonus, composed)
             composed = bonus(composed, made)
         return make(experiment.algorithm, composed)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hmrl_cli import config
 from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.config.layers import leaves
+from hmrl_cli.config.plugin_files import label
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.tasks import tasks_digest
@@ -130,8 +131,8 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
     """The part of an evaluation document that says what was evaluated, and how it adapts."""
     experiment = trained.experiment
     return {
-        "family": experiment.family.name,
-        "algorithm": experiment.algorithm.name,
+        "family": label(experiment.family.name),
+        "algorithm": label(experiment.algorithm.name),
         "epoch": trained.epoch,
         "arrays_sha256": trained.arrays_sha256,
         "num_seeds": experiment.training.num_seeds,

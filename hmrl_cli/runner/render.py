@@ -18,7 +18,7 @@ from hmrl_cli.report.viewer.episodes import page
 from hmrl_cli.runner import assembly
 from hmrl_cli.runner.diagnose import SKILL_EPISODES, place_labels
 from hmrl_cli.runner.trained import open_trained
-from hmrl_cli.storage import files
+from hmrl_cli.storage import files, outputs
 from hmrl_cli.storage.reader import Info
 from hmrl_cli.types import Continuous, EnvState, TaskFamily
 
@@ -92,7 +92,7 @@ def render_family(
     )
     who = "scripted controller" if family.controller else "random actions"
     labels = [f"{split} task {i + 1}: {who}" for i in range(num_tasks)]
-    out = out or Path(f"{name.replace('/', '-')}.html")
+    out = out or outputs.page_of(name)
     files.write_text(out, page(f"{name}: {who}", family, frames, labels))
     return out
 

@@ -29,7 +29,7 @@ def skills_experiment(experiment: Experiment, skills: upstream.Source | None) ->
             f"hierarchy.skills: {source} acts through skills or repeated actions; must act directly"
         )
     theirs, ours = (dict(e.family) for e in (trained, experiment))
-    for field in sorted(theirs.keys() - experiment.family.of_tasks):
+    for field in sorted(theirs.keys() - experiment.family.of_tasks - {"name"}):  # which `open_skills` checks
         if theirs[field] != ours[field]:
             raise InputError(
                 f"hierarchy.skills: {source} was trained with family.{field} = {theirs[field]!r}; "

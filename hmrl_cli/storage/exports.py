@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli import config, reading
+from hmrl_cli.config import plugin_files, recorded
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.schema import Experiment
@@ -38,6 +39,8 @@ class _Form(reading.Form):
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
     config: dict[str, Any]
     skills_config: dict[str, Any] | None
+    plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
+    skills_plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
 
 
 class Card(NamedTuple):
@@ -137,15 +140,17 @@ def encode(
     return data, {
         "schema": SCHEMA,
         "kind": kind,
-        "family": experiment.family.name,
-        "algorithm": experiment.algorithm.name,
+        "family": plugin_files.label(experiment.family.name),
+        "algorithm": plugin_files.label(experiment.algorithm.name),
         "num_seeds": experiment.training.num_seeds,
         "epoch": epoch,
         "hmrl": __version__,
         "sha256": manifest.sha256(data),
         "arrays": manifest.leaves(arrays),
         "config": config.tree(experiment),
+        "plugins": recorded.record(experiment),
         "skills_config": config.tree(skills_from) if skills_from else None,
+        "skills_plugins": recorded.record(skills_from) if skills_from else {},
     }
 
 
@@ -172,17 +177,17 @@ def read_card(path: Path, kind: Kind) -> Card:
     skills = found["skills_config"]
     return Card(
         kind,
-        _experiment(file, found["config"]),
-        None if skills is None else _experiment(file, skills),
+        _experiment(file, found["config"], found.get("plugins")),
+        None if skills is None else _experiment(file, skills, found.get("skills_plugins")),
         found["epoch"],
         found["sha256"],
         manifest.sha256(data),
     )
 
 
-def _experiment(file: Path, found: Any) -> Experiment:
+def _experiment(file: Path, found: Any, plugins: recorded.Records | None) -> Experiment:
     try:
-        return config.from_tree(found, str(file))
+        return config.from_tree(found, str(file), plugins)
     except ConfigError as error:
         raise InputError(f"{file}: {error}") from None
 

@@ -74,7 +74,7 @@ def _described(path: Path, problem: str, now: datetime.datetime) -> dict[str, An
     try:
         row["age"] = _seconds_since(path.stat().st_mtime, now)
         if not problem:
-            row |= _read(reader.read(path), now)
+            row |= _read(reader.read(path, code=False), now)
     except (HmrlError, OSError) as error:
         row["problem"] = one_line(error)
     return row

@@ -98,6 +98,6 @@ def _newest_equal(name: str, experiment: Experiment) -> tuple[Path, config.Writt
     for file in sorted(found, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         with contextlib.suppress(ConfigError):  # of another version of hmrl: not equal
             written = config.read(file)
-            if written.experiment == experiment:
+            if config.difference(experiment, written.experiment) is None:
                 return file.parent, written
     return None

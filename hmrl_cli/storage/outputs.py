@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from hmrl_cli import reading
+from hmrl_cli.config.plugin_files import label
 from hmrl_cli.errors import ConfigError, InputError, StorageError
 from hmrl_cli.storage.files import writing
 
@@ -27,6 +28,11 @@ def run_around(folder: Path) -> Path | None:
         if sum((candidate / name).is_file() for name in RUN_FILES) > 1:
             return candidate
     return None
+
+
+def page_of(what: str) -> Path:
+    """The page of a family, its file or a preset: NAME.html, with a dash for a slash."""
+    return Path(f"{label(what).replace('/', '-')}.html")
 
 
 def check_page(out: Path, name: str) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import config
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
 from hmrl_cli.lazy import PINNED, jax
+from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import upstream
 from hmrl_cli.version import __version__
 
@@ -68,12 +70,24 @@ def collect(
         "origins": dict(resolved.origins),
         "config_hash": config.config_hash(resolved.experiment),
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "plugins": recorded.record(resolved.experiment),
         "versions": versions(),
         "machine": machine(),
         "numerics": numerics(),
         "git": git_commit(),
         **{name: record_of(source) for name, source in sources._asdict().items()},
     }
+
+
+def check_plugins(before: Mapping[str, Any], experiment: Experiment) -> None:
+    """Refuse an experiment with a plugin's file that is another one than in the provenance of its run.
+
+    Raises:
+        InputError: names the file.
+    """
+    changed = recorded.difference(recorded.record(experiment), before.get("plugins", {}))
+    if changed:
+        raise InputError(f"{changed}\nto start another run: --name NAME")
 
 
 def versions() -> dict[str, str]:
@@ -111,12 +125,12 @@ def numerics() -> dict[str, Any]:
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The differences of two provenances in versions, machine and numerics.
 
-    A section that an earlier version of hmrl did not record is left out.
+    A section that an earlier version of hmrl did not record is left out.  So are plugins that are files.
 
     Returns:
         text such as "jaxlib '0.10.1' -> '0.10.2'"; "" where nothing differs.
     """
-    found = []
+    found = _changed_packages(before.get("plugins", {}), now["plugins"])
     for section in ("versions", "machine", "numerics"):
         earlier, later = before.get(section), now[section]
         if isinstance(earlier, Mapping):
@@ -126,6 +140,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
                 if earlier.get(name) != later.get(name)
             ]
     return ", ".join(found)
+
+
+def _changed_packages(before: recorded.Records, now: recorded.Records) -> list[str]:
+    """The installed plugins of other versions than before."""
+    both = [(before[section], now[section]) for section in now if section in before]
+    versions = [(old.get("package", ""), new.get("package", "")) for old, new in both]
+    return [f"{old} -> {new}" for old, new in versions if old and new and old != new]
 
 
 def git_commit() -> str | None:
@@ -170,6 +191,7 @@ def record_of(source: upstream.Source | None) -> dict[str, Any] | None:
         "arrays_sha256": source.arrays_sha256,
         "config_sha256": source.config_sha256,
         "config_hash": config.config_hash(source.experiment),
+        "plugins": recorded.record(source.experiment),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli import config, reading
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints
@@ -40,6 +41,7 @@ class _Identity(reading.Form):
     arrays_sha256: str
     config_sha256: str | None = None
     config_hash: str | None = None
+    plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
 
 
 class _Provenance(reading.Form):
@@ -48,6 +50,7 @@ class _Provenance(reading.Form):
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, Any] = pydantic.Field(default_factory=dict)
     machine: dict[str, Any] = pydantic.Field(default_factory=dict)
+    plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
     skills: _Identity | None = None
     parent: _Identity | None = None
 
@@ -71,32 +74,42 @@ class Info(NamedTuple):
         return last_epoch(self.status)
 
 
-def read(path: Path) -> Info:
+def read(path: Path, *, code: bool = True) -> Info:
     """Read the configuration, the status and the provenance of a run.  Needs no jax.
 
-    A run whose process was killed has the state "killed".
+    A run whose process was killed has the state "killed".  A plugin whose code cannot be used, or may not be
+    run, has settings that can be read alone; see `config.recorded`.
+
+    Args:
+        path: the run directory.
+        code: whether to run the code of plugins that are files, which a command needs that acts.
 
     Raises:
         InputError: the path is no run directory, or one of the files is not valid in this version.
     """
-    written = read_written(path)
+    provenance = read_provenance(path)
+    written = read_written(path, provenance.get("plugins") if code else None)
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
         status = read_status(path)  # it may have ended between the two looks
         if status.get("state") == "running":
             status["state"] = "killed"
-    return Info(path, written, status, read_provenance(path))
+    return Info(path, written, status, provenance)
 
 
-def read_written(path: Path) -> config.Written:
+def read_written(path: Path, plugins: recorded.Records | None = None) -> config.Written:
     """The content of the config.toml of a run.
+
+    Args:
+        path: the run directory.
+        plugins: see `read_config`.
 
     Raises:
         InputError: the path is no run directory, or the configuration is not valid in this version.
     """
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: hmrl runs)")
-    return read_config(path / "config.toml")
+    return read_config(path / "config.toml", plugins)
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -143,9 +156,9 @@ def recorded_skills(path: Path, provenance: Mapping[str, Any]) -> Experiment:
     Raises:
         InputError: it cannot be read, or is not of the skills that the run began with.
     """
-    file = path / "skills.toml"
-    found = read_config(file)
-    expected = (provenance.get("skills") or {}).get("config_hash")  # older runs have none
+    file, kept = path / "skills.toml", provenance.get("skills") or {}
+    found = read_config(file, kept.get("plugins"))
+    expected = kept.get("config_hash")  # older runs have none
     if expected and found.config_hash != expected:
         raise InputError(f"{file}: is not of the skills that this run began with")
     return found.experiment
@@ -168,13 +181,17 @@ def read_checkpoint(run: Info, template: Any, only: int | None = None) -> checkp
     return found
 
 
-def read_config(file: Path) -> config.Written:
+def read_config(file: Path, plugins: recorded.Records | None = None) -> config.Written:
     """The configuration in a file of a run.
+
+    Args:
+        file: config.toml or skills.toml.
+        plugins: what the run keeps of its plugins; None runs the code of no plugin's file.
 
     Raises:
         InputError: the configuration is not valid in this version.
     """
     try:
-        return config.read(file)
+        return config.read(file, plugins)
     except ConfigError as error:
         raise InputError(str(error)) from None

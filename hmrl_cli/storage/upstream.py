@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hmrl_cli import config
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, reader
@@ -147,6 +148,7 @@ def open_parent(experiment: Experiment, run: reader.Info | None = None) -> Sourc
     if experiment.training.continues:
         _check_continues(experiment, record, source)
     try:
+        recorded.identity(record.experiment.algorithm)  # its code must be here
         return _intact(source, record)._replace(skills_from=reader.read_skills(record))
     except InputError as error:
         raise InputError(f"training.init_from: {error}") from None
@@ -180,10 +182,13 @@ def open_skills(
         return None
     source = experiment.hierarchy.skills
     record = records.get(source) or _skills_record(source)
-    theirs, ours = (e.family.name for e in (record.experiment, experiment))
-    if theirs != ours:
-        raise InputError(f"hierarchy.skills: {source} are skills of family {theirs!r}; must be of {ours!r}")
+    theirs, ours = record.experiment.family, experiment.family
     try:
+        if recorded.identity(theirs) != recorded.identity(ours):
+            names = [repr(one.name) for one in (theirs, ours)]
+            equal = ", as it is now" if names[0] == names[1] else ""
+            raise InputError(f"{source} are skills of family {names[0]}; must be of {names[1]}{equal}")
+        recorded.identity(record.experiment.algorithm)  # its code must be here
         return _intact(source, record)
     except InputError as error:
         raise InputError(f"hierarchy.skills: {error}") from None

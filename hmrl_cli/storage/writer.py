@@ -127,7 +127,7 @@ class RunDir:
 
         Raises:
             ConfigError: the run has another configuration.
-            InputError: the skills or the parent cannot be used, or have changed.
+            InputError: the skills, the parent or a plugin's file cannot be used, or have changed.
             RunDirError: it is not a run directory, or another process writes to it.
         """
         check_existing(path)
@@ -137,6 +137,7 @@ class RunDir:
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
                 return cls._start(path, resolved, argv, lock, note, sources)  # killed before it had begun
+            provenance.check_plugins(reader.read_provenance(path), resolved.experiment)
             written = written or reader.read_config(path / "config.toml")
             different = config.difference(resolved.experiment, written.experiment)
             if different:

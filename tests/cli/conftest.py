@@ -62,7 +62,7 @@ class Fakes:
         }
 
     def describe_family(self, name, split, tasks):
-        return {"name": name, "split": split, "dense": {"flat": -1.0}}
+        return {"name": name, "split": split, "dense": {"flat": -1.0, "feasible": None}}
 
     def compare(self, paths):
         return {

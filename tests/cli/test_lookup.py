@@ -1,10 +1,13 @@
 """list and show."""
 
+import importlib.metadata
 import json
 import re
 import tomllib
 from pathlib import Path
 
+from hmrl_cli.cli.new import rendered
+from hmrl_cli.config import plugins
 from hmrl_cli.schema import COMMANDS
 
 
@@ -27,7 +30,8 @@ def test_list(hmrl):
     assert json.loads(hmrl("list", "bonuses", "rnd", "--json").out)["name"] == "rnd"
     described = json.loads(hmrl("list", "families", "point", "--split", "hidden", "--json").out)
     assert described["split"] == "hidden"
-    assert "flat -1" in hmrl("list", "families", "point", "--split", "test").out
+    line = hmrl("list", "families", "point", "--split", "test").out.splitlines()[-1]
+    assert line.split() == ["dense", "flat", "-1"]  # without a controller there is no feasible line
     assert "maml" in hmrl("list", "presets", "room/tiny").out
 
 
@@ -58,3 +62,29 @@ def test_show(hmrl):
     assert re.search(r"(?m)^training.seed = 3 +# newer than the run$", hmrl("show", run).out)
     assert document["status"]["state"] == "complete"
     assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)
+
+
+def test_a_broken_plugin_of_a_package_is_one_note(hmrl, monkeypatch):
+    broken = importlib.metadata.EntryPoint("theirs", "no_such_module", "hmrl.families")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [broken] if group == "hmrl.families" else []
+    )
+    plugins.entry_points.cache_clear()
+    try:
+        listed = hmrl("list", "--json")
+    finally:
+        plugins.entry_points.cache_clear()
+    assert listed.code == 0 and "point" in [row["name"] for row in json.loads(listed.out)["families"]]
+    assert listed.err == (
+        "families: 'theirs' of no_such_module cannot be run: ModuleNotFoundError: "
+        "No module named 'no_such_module'; left out\n"
+    )
+
+
+def test_a_file_is_listed_and_rendered(hmrl, fakes):
+    Path("walk.py").write_text(rendered("family", "walk"))
+    assert "radius" in hmrl("list", "families", "./walk.py").out
+    assert hmrl("list", "families", "walk.py", "--json").code == 0
+    assert hmrl("render", "./walk.py").code == 0 and fakes.calls[-1][0] == "render"
+    gone = hmrl("render", "./gone.py")
+    assert gone.code == 2 and "'./gone.py', which does not exist" in gone.error[0]

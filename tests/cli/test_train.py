@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from hmrl_cli.cli import main as cli
+from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import Interrupted
 from hmrl_cli.runner import startup
 from hmrl_cli.runner.progress import Warns
@@ -162,3 +163,21 @@ def test_flags_have_no_type_in_the_help(monkeypatch, capsys):
             context = one.make_context(name or "hmrl", [], resilient_parsing=True)
             text = one.get_help(context) + capsys.readouterr().out
             assert "--help" in text and "<bool>" not in text, name
+
+
+def test_skills_of_a_family_in_a_file_go_with_that_file_alone(hmrl):
+    family = Path("walk.py")
+    family.write_text(rendered("family", "walk"))
+    sets = ("-q", "--set", "family.name=./walk.py")
+    skills = hmrl("pretrain-skills", "room/tiny", *sets).out.strip()
+    assert hmrl("meta-train", "room/tiny", *sets, "--skills", skills).code == 0
+    Path("copy.py").write_text(family.read_text())
+    copied = hmrl("meta-train", "room/tiny", "-q", "--set", "family.name=./copy.py", "--skills", skills)
+    assert copied.code == 0
+    other = hmrl("meta-train", "room/tiny", "-q", "--skills", skills)
+    assert other.code == 65 and "are skills of family './walk.py'; must be of 'point'" in other.error[0]
+    family.write_text(family.read_text() + "# another\n")
+    for path in (skills, copied.out.strip()):
+        changed = hmrl("meta-train", "room/tiny", *sets, "--skills", path)
+        assert changed.code == 65
+    assert "which has changed since the run began" in hmrl("export", skills, "-o", "z.safetensors").error[0]

@@ -3,7 +3,6 @@
 import pytest
 
 from hmrl_cli import config
-from hmrl_cli.config import plugins
 from tests.config.room import real, refusal
 
 SKILLS = ["hierarchy.skills=z"]
@@ -75,7 +74,7 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
 )
 def test_what_does_nothing_is_refused(preset, sets, complaint, tmp_path):
     """Where the command line sets it; a file's is noted, one that says what is so anyway passes."""
-    command = plugins.command_of("algorithms", config.serving(preset)[0].experiment.algorithm.name)
+    command = config.serving(preset)[0].experiment.algorithm.command
     path, _, _ = sets[-1].partition("=")
     message = refusal(command, preset, sets)
     assert message.startswith(f"{path}: found ") and complaint in message, message

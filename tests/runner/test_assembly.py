@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli import config
+from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.runner import assembly, evaluate, initial
 from hmrl_cli.runner import train as training
@@ -35,6 +37,25 @@ def test_a_bonus_for_a_feature_that_the_family_lacks_is_refused():
         training.check(resolve("ppo", "bonus.observe=speed"))
     with pytest.raises(ConfigError, match=r"bonus.name: found 'rnd', but maml takes no bonus; .* ppo, sac"):
         resolve("maml", "bonus.name=rnd")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "raise TypeError(1)",
+            r"^\./walk\.py: make raised TypeError: 1\nto see where: rerun with --debug",
+        ),
+        ("raise ValueError('family.radius: too large')", r"^family\.radius: too large$"),
+        ("return 3", r"^\./walk\.py: make returned 3; must return a TaskFamily$"),
+    ],
+)
+def test_a_file_that_makes_no_family_is_told(tmp_path, monkeypatch, line, told):
+    monkeypatch.chdir(tmp_path)
+    text = rendered("family", "walk").replace("    def sample(", f"    {line}\n\n    def sample(")
+    (tmp_path / "walk.py").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        assembly.make_family(config.family_of("./walk.py"))
 
 
 @pytest.mark.slow

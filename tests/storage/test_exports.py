@@ -7,7 +7,9 @@ import pytest
 import safetensors.numpy
 
 from hmrl_cli import config
-from hmrl_cli.errors import ConfigError, StorageError
+from hmrl_cli.cli.new import rendered
+from hmrl_cli.config import recorded
+from hmrl_cli.errors import ConfigError, InputError, StorageError
 from hmrl_cli.lazy import np
 from hmrl_cli.storage import exports
 from tests.mutants import mutants, refused
@@ -26,6 +28,20 @@ def test_every_key_of_a_card_may_be_anything(tmp_path):
             assert problem, (kind, keys)
         if keys == ("unknown",) and kind in ("null", "text", "list"):
             assert not problem
+
+
+def test_a_card_keeps_which_file_its_family_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "walk.py").write_text(rendered("family", "walk"))
+    experiment = config.resolve("pretrain-skills", "point/smoke", ["family.name=./walk.py"]).experiment
+    _, card = exports.encode(ARRAYS, "skills", experiment, None, 1)
+    assert card["family"] == "walk"
+    (tmp_path / "s.json").write_text(json.dumps(card))
+    assert exports.read_card(tmp_path / "s.safetensors", "skills").experiment == experiment
+    (tmp_path / "walk.py").unlink()
+    gone = exports.read_card(tmp_path / "s.safetensors", "skills").experiment.family
+    with pytest.raises(InputError, match="which does not exist; must be the file of SHA-256"):
+        recorded.identity(gone)
 
 
 ARRAYS = {"w": np.float32([1])}

@@ -7,11 +7,14 @@ import jax
 import pytest
 
 from hmrl_cli import config
+from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import InputError
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import provenance, reader
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.storage.writer import RunDir
 from tests.storage.runs import finished_skills, message
+
+SECTIONS = ("versions", "machine", "numerics")
 
 
 def test_create_writes_what_a_run_depends_on(resolved):
@@ -51,3 +54,23 @@ def test_changed_skills_stop_a_resumed_run(preset, tmp_path):
     with pytest.raises(InputError) as caught:
         RunDir.resume(tmp_path / "r", resolved)
     assert "has changed since this run began" in message(caught)
+
+
+def test_a_changed_file_of_a_plugin_stops_a_resumed_run(preset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    family = tmp_path / "walk.py"
+    family.write_text(rendered("family", "walk"))
+    asked = ("meta-train", preset, ["family.name=./walk.py"])
+    RunDir.create(tmp_path / "r", config.resolve(*asked)).close()
+    assert reader.read(tmp_path / "r").provenance["plugins"]["family"]["file"] == str(family)
+    RunDir.resume(tmp_path / "r", config.resolve(*asked)).close()
+    family.write_text(family.read_text().replace("0.2, gt=0", "0.1, gt=0"))  # and another default
+    with pytest.raises(InputError) as caught:
+        RunDir.resume(tmp_path / "r", config.resolve(*asked))
+    assert "family.name: ./walk.py has changed since the run began: found SHA-256" in message(caught)
+
+
+def test_another_version_of_a_package_is_noted():
+    records = [{"plugins": {"family": {"name": "theirs", "package": f"pkg {n}"}}} for n in (1, 2)]
+    assert provenance.changes(records[0], records[1] | {key: {} for key in SECTIONS}) == "pkg 1 -> pkg 2"
+    assert provenance.changes({}, records[1] | {key: {} for key in SECTIONS}) == ""
