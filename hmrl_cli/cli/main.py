@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import guide, lookup, results, train
+from hmrl_cli.cli import comparing, guide, lookup, results, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -49,8 +49,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": results.export,
     "imitate": results.imitate,
     "eval": results.evaluate,
-    "compare": results.compare,
-    "report": results.report,
+    "compare": comparing.compare,
+    "report": comparing.report,
     "render": results.render,
     "guide": guide.guide,
     "doctor": lookup.doctor,
