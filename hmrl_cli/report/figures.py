@@ -122,13 +122,14 @@ def _draw_training(
     if known:
         steps, values = zip(*known, strict=True)
         _draw_seeds(axis, steps, np.transpose(values), look)
-        axis.plot(steps, np.mean(values, axis=1), label=name, **look)
+        marker = "o" if len(steps) == 1 else ""
+        axis.plot(steps, np.mean(values, axis=1), label=name, marker=marker, ms=3, **look)
 
 
 def _draw_seeds(axis: Any, steps: Any, curves: Any, look: Mapping[str, Any]) -> None:
     """Curves [seed, step] as thin lines; nothing of a single seed."""
     for curve in curves if len(curves) > 1 else ():
-        axis.plot(steps, curve, lw=0.6, alpha=0.5, **look)
+        axis.plot(steps, curve, lw=0.6, alpha=0.75, **look)
 
 
 def _looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -148,7 +149,7 @@ def _legend(figure: Any, axes: Any) -> None:
         for axis in axes.flat
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(entries.values(), entries, loc="outside lower center", ncols=2, fontsize="small")
+    figure.legend(entries.values(), entries, loc="outside lower left", ncols=2, fontsize="small")
 
 
 def _plain(text: str) -> str:

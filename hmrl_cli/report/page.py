@@ -103,7 +103,9 @@ def _evaluations(evaluated: Sequence[Arm], found: Mapping[str, Any]) -> str:
         minus = [differences.difference_cells(one) for one in found["differences"] if one["family"] == family]
         parts += [f"<h2>Adaptation to new tasks of {_escaped(family)}</h2>", _rows(rows)]
         if minus:
-            parts += [_table(minus, f"Differences on {family}"), f"<p><small>{DIFFERENCES_NOTE}</small></p>"]
+            first = (next(iter(minus[0])), *FIRST)
+            parts += [_narrow(minus, first, f"Differences on {family}")]
+            parts += [f"<p><small>{DIFFERENCES_NOTE}</small></p>"]
         names = ", ".join(arm.name for arm in members)
         label = f"Return, success and goals reached against updates on {family}, of {names}"
         caption = (
@@ -125,20 +127,25 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table of a family; columns of one value are a text below, and so are the ways to adapt."""
     cells = [{key: value for key, value in row.items() if key not in ("family", *IN_CSV)} for row in rows]
     cells = differences.without_nothing(cells)
-    constant = [key for key in cells[0] if key not in FIRST and len({str(row[key]) for row in cells}) == 1]
-    if len(cells) == 1:
-        constant = [key for key in constant if key not in LINES]
-    shown = [key for key in (*FIRST, *cells[0]) if key in cells[0] and key not in (*constant, "adaptation")]
-    columns = list(dict.fromkeys(shown))
-    same = ", ".join(f"{key} {cells[0][key]}" for key in constant)
-    ways = dict.fromkeys((row["run"], row["adaptation"]) for row in cells if "adaptation" not in constant)
-    listed = "".join(f"<li>{_escaped(name)}: {_escaped(way)}</li>" for name, way in ways)
+    ways = dict.fromkeys((row["run"], row["adaptation"]) for row in cells)
+    listed = ""
+    if len({way for _, way in ways}) > 1:
+        listed = "".join(f"<li>{_escaped(name)}: {_escaped(way)}</li>" for name, way in ways)
+        cells = [{key: value for key, value in row.items() if key != "adaptation"} for row in cells]
     return (
-        _table([{key: row[key] for key in columns} for row in cells], "Results of each run")
-        + (f"<p><small>In every row: {_escaped(same)}.</small></p>" if same else "")
+        _narrow(cells, (*FIRST, *(LINES if len(cells) == 1 else ())), "Results of each run")
         + (f'<p><small>Ways to adapt:</small></p><ul class="note">{listed}</ul>' if listed else "")
         + f"<p><small>{ROWS_NOTE}</small></p>"
     )
+
+
+def _narrow(rows: Sequence[Mapping[str, Any]], first: Sequence[str], label: str) -> str:
+    """A table that begins with some columns; others that are the same in all rows are a text below."""
+    constant = [key for key in rows[0] if key not in first and len({str(row[key]) for row in rows}) == 1]
+    columns = [key for key in dict.fromkeys((*first, *rows[0])) if key in rows[0] and key not in constant]
+    same = ", ".join(f"{key} {rows[0][key]}" for key in constant)
+    note = f"<p><small>In every row: {_escaped(same)}.</small></p>" if same else ""
+    return _table([{key: row[key] for key in columns} for row in rows], label) + note
 
 
 def _table(rows: Sequence[Mapping[str, Any]], label: str, kind: str = "") -> str:

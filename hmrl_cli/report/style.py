@@ -21,11 +21,11 @@ td, th { padding: .35rem .75rem; text-align: right; white-space: nowrap;
 th { border-bottom: 2px solid var(--line); font-weight: 600 }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); text-align: left;
   max-width: 38vw; white-space: normal; overflow-wrap: break-word }
-.text td, .text th { text-align: left; white-space: normal; min-width: 8rem }
+.text td, .text th { text-align: left; white-space: normal; min-width: 6.5rem; overflow-wrap: anywhere }
 tr:hover td { background: var(--band) }
 figure { margin: 1.5rem 0 }
-figure svg { display: block; width: 100%; min-width: 38rem; max-width: 58rem; height: auto;
-  fill: currentColor }
+figure svg { display: block; max-width: 100%; height: auto; fill: currentColor }
+@media (max-width: 55rem) { figure svg { max-width: none } }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --paper: #0d1117; --faint: #9aa4af; --line: #3d444d; --band: #161b22;
     --mark: #6cb6ff }
@@ -38,7 +38,7 @@ figure svg { display: block; width: 100%; min-width: 38rem; max-width: 58rem; he
   .scroll { overflow: visible } table { font-size: 7pt; width: 100% }
   td, th { padding: 1pt 3pt; white-space: normal; position: static }
   td:first-child, th:first-child { position: static }
-  figure { break-inside: avoid } figure svg { min-width: 0; max-height: 230mm; filter: none }
+  figure { break-inside: avoid } figure svg { max-width: 100%; max-height: 230mm; filter: none }
   tr { break-inside: avoid } h2 { break-after: avoid } .screen { display: none }
 }
 """

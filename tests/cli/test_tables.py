@@ -106,7 +106,7 @@ def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):
     )
 
 
-@pytest.mark.parametrize("columns", [80, 60, 20])
+@pytest.mark.parametrize("columns", [200, 120, 80, 60, 20])
 def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     curve = {"mean": [-1234.5] * 2, "low": [-2345.6] * 2, "high": [-123.4] * 2}
