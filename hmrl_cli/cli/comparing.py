@@ -22,6 +22,7 @@ from hmrl_cli.cli.output import (
 from hmrl_cli.errors import ConfigError, printable
 from hmrl_cli.report import differences, formats
 from hmrl_cli.runner import startup
+from hmrl_cli.storage import outputs, reader
 
 # columns of a terminal, the most wanted first
 ALWAYS = ("run", "split", "return", "success", "reached")
@@ -53,9 +54,10 @@ def compare(
     asked = {"--csv": as_csv, "--latex": as_latex, "--json": as_json}
     if len(flags := [flag for flag, is_asked in asked.items() if is_asked]) > 1:
         raise ConfigError(f"{' and '.join(flags)}: found together; must be one of them")
+    runs = [reader.read(run_directory) for run_directory in run_dirs]
     from hmrl_cli.report.comparison import compare
 
-    result = compare(run_dirs, group)
+    result = compare(runs, group)
     if as_json:
         print_json(result)
     elif as_csv:
@@ -145,12 +147,14 @@ def report(
 
     It is self-contained; stdout is its path.
     """
+    runs = [reader.read(run_directory) for run_directory in run_dirs]
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    outputs.check_page(out, "report")
     startup.prepare()
     from hmrl_cli.report import page as pages
 
-    path = str(pages.write(run_dirs, out))
+    path = str(pages.write(runs, out))
     if as_json:
         print_json({"report": path})
     else:

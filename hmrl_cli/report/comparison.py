@@ -63,18 +63,18 @@ def none_there(path: Path) -> InputError:
     return InputError(f"{path}: holds no evaluation; first: hmrl eval {path}")
 
 
-def read_arms(run_paths: Sequence[Path], group: str | None = None) -> list[Arm]:
+def read_arms(runs: Sequence[Path | reader.Info], group: str | None = None) -> list[Arm]:
     """Read runs, each file once; runs that were never evaluated have no documents.
 
     Args:
-        run_paths: the run directories.
+        runs: the run directories, or what `reader.read` returns of them.
         group: see `compare`.
 
     Raises:
         ConfigError: no run has the setting `group`.
         InputError: a path is no run directory, or a file of it cannot be used.
     """
-    found = [_arm(path) for path in run_paths]
+    found = [_arm(run if isinstance(run, reader.Info) else reader.read(run)) for run in runs]
     if group is not None:
         return pooled(found, group)
     told: dict[Path, str] = {}
@@ -84,21 +84,18 @@ def read_arms(run_paths: Sequence[Path], group: str | None = None) -> list[Arm]:
     return [arm._replace(name=told[arm.paths[0]]) for arm in found]
 
 
-def _arm(path: Path) -> Arm:
+def _arm(run: reader.Info) -> Arm:
     """The arm of one run, not yet named."""
-    run = reader.read(path)
-    skills = None
-    with contextlib.suppress(InputError):  # runs of early versions have no skills.toml
-        skills = reader.read_skills(run)
+    is_told = (run.path / "skills.toml").is_file()  # runs of early versions have none
+    skills = reader.read_skills(run) if is_told else None
     settings = config.flat(run.experiment)
     if skills is not None:
         del settings["hierarchy.skills"]  # another path for each seed
         settings |= {f"{arms.SKILLS}{name}": value for name, value in config.flat(skills).items()}
     training = run.experiment.training
     seeds = tuple(range(training.seed, training.seed + training.num_seeds))
-    return Arm(
-        "", (path,), settings, run.provenance, seeds, _skills_of(run, seeds, skills), evaluations(path)
-    )
+    pairs = _skills_of(run, seeds, skills)
+    return Arm("", (run.path,), settings, run.provenance, seeds, pairs, evaluations(run.path))
 
 
 def _skills_of(
@@ -112,14 +109,14 @@ def _skills_of(
     return tuple((digest, (seed - first) % count) for seed in seeds)
 
 
-def compare(run_paths: Sequence[Path], group: str | None = None) -> dict[str, Any]:
+def compare(runs: Sequence[Path | reader.Info], group: str | None = None) -> dict[str, Any]:
     """Compare evaluated runs after the last update, and the first run of a family with each of the others.
 
     A difference is one of means over seeds and tasks, paired by task.  Seeds are paired as well where both
     runs act through the same skills.
 
     Args:
-        run_paths: the run directories.
+        runs: see `read_arms`.
         group: dotted path of a setting.  Runs that differ only in the seed become one row, named by it.
 
     Returns:
@@ -130,7 +127,7 @@ def compare(run_paths: Sequence[Path], group: str | None = None) -> dict[str, An
         ConfigError: no run has the setting `group`.
         InputError: a run has no evaluation, or two evaluations differ in a key of `BUDGET`.
     """
-    return compared(read_arms(run_paths, group), group)
+    return compared(read_arms(runs, group), group)
 
 
 def compared(found: Sequence[Arm], group: str | None = None) -> dict[str, Any]:

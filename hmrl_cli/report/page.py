@@ -17,7 +17,7 @@ from hmrl_cli.report.comparison import compared, none_there, read_arms
 from hmrl_cli.report.figures import curves_svg, training_svg
 from hmrl_cli.report.formats import csv_text
 from hmrl_cli.report.style import STYLE
-from hmrl_cli.storage import files, outputs
+from hmrl_cli.storage import files, reader
 from hmrl_cli.storage.metrics import read_metrics
 
 FIRST = ("run", "split", "success", "reached", "return", "fraction")  # columns, from the left
@@ -35,23 +35,24 @@ DIFFERENCES_NOTE = (
 )
 
 
-def write(run_paths: Sequence[Path], out: Path) -> Path:
+def write(runs: Sequence[Path | reader.Info], out: Path) -> Path:
     """Write one page without scripts and without links to elsewhere; each file of a run is read once.
 
-    A name that ends in `.svg` gets the adaptation curves alone.
+    Args:
+        runs: the run directories, or what `reader.read` returns of them.
+        out: the file; a name that ends in `.svg` gets the adaptation curves alone.
 
     Raises:
-        ConfigError: the name ends in something else, or a file is there that hmrl did not write.
+        ConfigError: the name ends in something else.
         InputError: none of the runs has anything to show, or the runs cannot be compared.
         StorageError: the page cannot be written.
     """
     if out.suffix not in (".html", ".svg"):
         raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
-    runs = read_arms(run_paths)
-    outputs.check_page(out, "report")
-    evaluated = [run for run in runs if run.documents]
-    found = compared(evaluated or runs) if evaluated or out.suffix == ".svg" else None
-    text = _page(runs, evaluated, found) if out.suffix == ".html" else curves_svg(evaluated)
+    read = read_arms(runs)
+    evaluated = [run for run in read if run.documents]
+    found = compared(evaluated or read) if evaluated or out.suffix == ".svg" else None
+    text = _page(read, evaluated, found) if out.suffix == ".html" else curves_svg(evaluated)
     files.write_text(out, text)
     return out
 
