@@ -166,7 +166,7 @@ def _joint_document(protocol: tuple[str, str], runs: Sequence[Arm]) -> Mapping[s
         for name in ("tasks_sha256", "steps", "episodes", "adaptation"):
             if document[name] != first[name]:
                 raise InputError(
-                    f"{path}: {'-'.join(protocol)}: its {name} differ from those of {found[0][0]}\n"
+                    f"{path}: {'-'.join(protocol)}: its {name} is not that of {found[0][0]}\n"
                     "must be evaluated alike to be pooled by --group"
                 )
     per_task = [document["per_task"] for _, document in found]

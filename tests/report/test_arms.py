@@ -75,7 +75,7 @@ def test_runs_that_cannot_be_pooled_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"maml: seed 0 is in .*maml as well\nmust differ"):
         compare([one, two, one], "algorithm.name")
     (other,) = seeds_of(tmp_path / "x", "maml", np.zeros((1, 4, 2)), adaptation={"rule": "gradient"})
-    with pytest.raises(InputError, match=r"test-sparse: its adaptation differ from those of"):
+    with pytest.raises(InputError, match=r"test-sparse: its adaptation is not that of"):
         compare([two, other], "algorithm.name")
     (old,) = seeds_of(tmp_path / "old", "maml", np.zeros((1, 4, 2)), per_task=None)
     with pytest.raises(InputError, match=r"test-sparse: has no number of each task\nto have it: hmrl eval"):
