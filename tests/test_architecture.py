@@ -51,7 +51,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "environment.frames": "runner/test_render.py",
     "report.viewer.__init__": "report/test_viewer.py",
     "report.viewer.episodes": "runner/test_render.py",
-    "report.page": "report/test_comparison.py",
+    "report.style": "report/test_page.py",
     # one test for every plugin, by its name
     "families.ant_dir": "families/test_contract.py",
     "families.ant_goal": "families/test_contract.py",

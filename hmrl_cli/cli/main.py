@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import guide, lookup, new, options, results, runs, train
+from hmrl_cli.cli import comparing, guide, lookup, new, options, results, runs, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -52,8 +52,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": results.export,
     "imitate": results.imitate,
     "eval": results.evaluate,
-    "compare": results.compare,
-    "report": results.report,
+    "compare": comparing.compare,
+    "report": comparing.report,
     "render": results.render,
     "guide": guide.guide,
     "new": new.new,

@@ -1,4 +1,4 @@
-"""Commands on trained runs: export, imitate, eval, compare, report and render."""
+"""Commands on trained runs: export, imitate, eval and render."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli import config, inputs
-from hmrl_cli.cli import tables
 from hmrl_cli.cli.options import (
     Json,
     RewardName,
@@ -29,7 +28,6 @@ from hmrl_cli.cli.output import (
     print_line,
     print_table,
     progress_on_stderr,
-    width_of,
     write_table,
 )
 from hmrl_cli.config import plugins, presets
@@ -40,7 +38,6 @@ from hmrl_cli.errors import (
 )
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
-from hmrl_cli.runner import startup
 from hmrl_cli.storage import exports, outputs, reader
 
 
@@ -190,78 +187,6 @@ def _lines_text(result: Mapping[str, Any]) -> str:
             nonzero = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
             texts.append(f"{line} {as_cell(result[line])}{f' ({nonzero})' if nonzero else ''}")
     return ", ".join(texts)
-
-
-def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
-    """Compare evaluated runs, with intervals, and the first run with each of the others.
-
-    A difference is the mean of the first run minus that of another, after the
-    last update. It is paired by task, and by seed where both runs stand on the
-    same skills. Its 95 % interval draws tasks and seeds anew.
-    """
-    for run_directory in run_dirs:
-        reader.read(run_directory, code=False)
-    from hmrl_cli.report.comparison import compare
-
-    result = compare(run_dirs)
-    if as_json:
-        print_json(result)
-        return
-    out_rows(differences.without_nothing(result["rows"]), ("run", "split", "return", "success", "reached"))
-    if result.get("differences"):
-        print_line("")
-        rows = [differences.difference_cells(one) for one in result["differences"]]
-        out_rows(rows, (*list(rows[0])[:2], "return", "success", "reached"))
-
-
-def out_rows(rows: Sequence[Mapping[str, Any]], always: Sequence[str], broken: Sequence[str] = ()) -> None:
-    """Print rows.  A terminal gets the columns that fit, and a line with the columns of one value.
-
-    Args:
-        rows: of equal keys.
-        always, broken: see `tables.chosen`.  With the latter, the first column may have lines of its own.
-    """
-    columns = list(rows[0])
-    cells = [{column: as_cell(row[column]) for column in columns} for row in rows]
-    width, caption = width_of(sys.stdout), []
-    if width is not None:
-        columns, constant, left_out = tables.chosen(cells, always, width, broken)
-        if left_out and broken:  # the first column can have lines of its own, too
-            beside = [{**row, columns[0]: ""} for row in cells]
-            columns, constant, left_out = tables.chosen(beside, always, width, broken)
-        same = [f"{column} {cells[0][column]}" for column in constant if cells[0][column]]
-        caption += [f"in every row: {', '.join(same)}"] if same else []
-        caption += [f"in a wider terminal, or with --json: {', '.join(left_out)}"] if left_out else []
-    print_table(columns, [[row[column] for column in columns] for row in cells])
-    for text in caption:
-        print_caption(text, sys.stdout)
-
-
-def report(
-    run_dirs: RunDirs,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
-
-    It is self-contained; stdout is its path.
-    """
-    for run_directory in run_dirs:
-        reader.read(run_directory, code=False)
-    if out is None:
-        out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
-    outputs.check_page(out, "report")
-    startup.prepare()
-    from hmrl_cli.report import page as pages
-
-    path = str(pages.write(run_dirs, out))
-    if as_json:
-        print_json({"report": path})
-    else:
-        print_line(path)
 
 
 def render(

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from hmrl_cli.cli.comparing import print_rows
 from hmrl_cli.cli.options import Json
 from hmrl_cli.cli.output import print_json, print_line
-from hmrl_cli.cli.results import out_rows
 from hmrl_cli.storage import listing
 from hmrl_cli.storage.naming import RUNS
 
+ALWAYS = ("name", "state", "age", "epoch")
+OPTIONAL = ("evaluated", "algorithm", "family", "seeds", "command")  # the most wanted first
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -37,7 +39,7 @@ def runs(
         print_line(f"no runs in {place}")
     else:
         rows = [_row(run) for run in found]
-        out_rows(rows, ("name", "state", "age", "epoch"), broken=("evaluated",))
+        print_rows(rows, ALWAYS, OPTIONAL, "--json", broken=("evaluated",))
         for run in found:
             if run["problem"]:
                 print_line(f"{run['name']}: {run['problem']}")

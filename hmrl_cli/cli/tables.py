@@ -16,20 +16,49 @@ def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[lis
 
     Where a table is wider than `width`, its first column has lines of its own.  Where that does not do, cells
     are broken between words and never within an interval; a terminal breaks the words that are longer.
-    Where that does not do, both is done.  Where that does not do either, every row is lines of
-    "header: cell", and there is no line of headers.  None is any width.
+    Then both are done.  Where that does not do either, every row is lines of "header: cell", and there is no
+    line of headers.  None is any width.
     """
     columns = list(zip(*cells, strict=True))
-    natural = [max(map(len, column)) for column in columns]
+    natural = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     if width is None or _total(natural) <= width:
         return [_row(row, natural) for row in cells]
-    if len(columns) > 2 and GAP + _total(natural[1:]) <= width:
+    is_wide = len(columns) > 2
+    if is_wide and GAP + _total(natural[1:]) <= width:
         return _grouped(cells, natural[1:])
-    widths = _widths(columns, natural, width)
-    if widths:
+    if widths := _widths(columns, natural, width):
         return [_row(row, widths) for row in cells]
-    below = _widths(columns[1:], natural[1:], width - GAP) if len(columns) > 2 else None
-    return _grouped(cells, below) if below else [[], *_records(cells, width)]
+    if is_wide and (widths := _widths(columns[1:], natural[1:], width - GAP)):
+        return _grouped(cells, widths)
+    return [[], *_records(cells, width)]
+
+
+def names_in_parts(rows: Sequence[Mapping[str, str]], column: str, width: int) -> list[dict[str, str]]:
+    """Rows whose names in a column are broken after a "/", if the rows fit a width by that.
+
+    A broken name has the parts of a path on lines of their own, as many on a line as it holds.
+    """
+    widest = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
+    room = width - _total([size for key, size in widest.items() if key != column]) - GAP
+    if widest[column] <= room:
+        return [dict(row) for row in rows]
+    parts = [re.findall(r"[^/]*/+|[^/]+", row[column]) for row in rows]
+    if max(len(part) for name in parts for part in (*name, column)) > room:
+        room = width  # on lines of their own
+    return [
+        row | {column: "\n".join(_joined(name, room))}
+        for row, name in zip(map(dict, rows), parts, strict=True)
+    ]
+
+
+def _joined(parts: Sequence[str], width: int) -> list[str]:
+    """Lines of the parts, as many on a line as it holds."""
+    lines = [""]
+    for part in parts:
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -40,7 +69,10 @@ def _grouped(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list
     """Rows below their first cell, which is told where it is another than before."""
     before = [None, *(row[0] for row in cells)]
     return [
-        [*([] if row[0] == last else [row[0]]), *(" " * GAP + line for line in _row(row[1:], widths))]
+        [
+            *([] if row[0] == last else row[0].split("\n")),
+            *(" " * GAP + line for line in _row(row[1:], widths)),
+        ]
         for row, last in zip(cells, before, strict=False)
     ]
 
@@ -76,6 +108,8 @@ def _words(cell: str) -> list[str]:
 
 def _broken(cell: str, width: int) -> list[str]:
     """The lines of a cell."""
+    if "\n" in cell:
+        return [line for part in cell.split("\n") for line in _broken(part, width)]
     if len(cell) <= width:
         return [cell]
     lines = [""]
@@ -120,21 +154,28 @@ def wrapped(text: str, width: int | None) -> list[str]:
 
 
 def chosen(
-    rows: Sequence[Mapping[str, str]], always: Sequence[str], width: int, broken: Sequence[str] = ()
+    rows: Sequence[Mapping[str, str]],
+    always: Sequence[str],
+    optional: Sequence[str],
+    width: int,
+    broken: Sequence[str] = (),
 ) -> tuple[list[str], list[str], list[str]]:
-    """Which columns of some rows to show in a width; of the optional ones, the last come first.
+    """Which columns of some rows to show in a width.
 
     Args:
         rows: of equal keys.
         always: the columns that are shown whatever the width.
+        optional: columns that are shown where there is room, the most wanted first; columns that are in
+            neither come last.
         width: of a line.
         broken: the columns whose cells may be broken between words to make room.
 
     Returns:
         the columns to show, those that are the same in all rows, and those for which there is no room.
     """
-    optional = [column for column in rows[0] if column not in always]
-    constant = [column for column in optional if len({row[column] for row in rows}) == 1]
+    wanted = [column for column in dict.fromkeys((*optional, *rows[0])) if column in rows[0]]
+    wanted = [column for column in wanted if column not in always]
+    constant = [column for column in rows[0] if column in wanted and len({row[column] for row in rows}) == 1]
     parts = {
         column: [
             part for row in rows for part in (_words(row[column]) if column in broken else [row[column]])
@@ -143,8 +184,8 @@ def chosen(
     }
     widths = {column: max(map(len, (column, *parts[column]))) + GAP for column in rows[0]}
     shown = {column for column in always if column in rows[0]}
-    for column in reversed(optional):
+    for column in wanted:
         if column not in constant and sum(widths[x] for x in (*shown, column)) - GAP <= width:
             shown.add(column)
-    left_out = [column for column in optional if column not in {*shown, *constant}]
+    left_out = [column for column in rows[0] if column not in {*shown, *constant}]
     return [column for column in rows[0] if column in shown], constant, left_out

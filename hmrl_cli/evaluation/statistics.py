@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hmrl_cli.lazy import np
@@ -116,6 +116,23 @@ def _interval(values: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _drawn_fractions(gained: Any, gaps: Any, streams: tuple[int, int] = (0, 1)) -> tuple[Any, Any] | None:
+    """Mean fraction [step] of gains [seed, task, step], and by how much draws [step, draw] differ from it.
+
+    A draw whose gap is not positive is NaN.  None if the 95 % interval of the mean gap [task] includes 0.
+    """
+    gap = np.broadcast_to(gaps, gained.shape[:2])
+    weights = [_weights(count, DRAWS, stream) for stream, count in zip(streams, gap.shape, strict=True)]
+    gap_of_draws = _drawn_means(gap, *weights)
+    if _interval(gap_of_draws)[0] <= 0:
+        return None
+    divisor = np.where(gap_of_draws > 0, gap_of_draws, np.nan)
+    middle = gained.mean(axis=(0, 1)) / gap.mean()
+    # residuals from the mean fraction: with equal fractions of all tasks the interval has only noise
+    residuals = np.moveaxis(gained - middle * gap[..., None], 2, 0)
+    return middle, np.stack([_drawn_means(step, *weights) / divisor for step in residuals])
+
+
 def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] | None:
     """Returns as fractions of the gap between flat and feasible return, as lists over steps.
 
@@ -135,18 +152,11 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
     """
     returned, flat = np.asarray(returned), np.asarray(flat)
     gained, gaps = returned - flat[:, None], np.asarray(feasible) - flat
-    gap = np.broadcast_to(gaps, gained.shape[:2])
-    weights = [_weights(count, DRAWS, stream) for stream, count in enumerate(gap.shape)]
-    gap_of_draws = _drawn_means(gap, *weights)
-    if _interval(gap_of_draws)[0] <= 0:
+    found = _drawn_fractions(gained, gaps)
+    if found is None:
         return None
-    positive = gap_of_draws > 0
-    middle = gained.mean(axis=(0, 1)) / gap.mean()
-    # residuals from the mean fraction: with equal fractions of all tasks the interval has only noise
-    residuals = np.moveaxis(gained - middle * gap[..., None], 2, 0)
-    low, high = np.transpose(
-        [_interval(_drawn_means(step, *weights)[positive] / gap_of_draws[positive]) for step in residuals]
-    )
+    middle, drawn = found
+    low, high = np.transpose([_interval(step[np.isfinite(step)]) for step in drawn])
     wide = gaps >= 0.1 * gaps.mean()
     return {
         "mean": middle.tolist(),
@@ -186,3 +196,51 @@ def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dic
     if max(rates) > wide and min(rates) < 1 - wide:
         return found
     return found | {"low": min(found["low"], -float(wide)), "high": max(found["high"], float(wide))}
+
+
+def rate_over_families(rates: Sequence[Any]) -> dict[str, float]:
+    """Mean over families of the mean rate, with its 95 % interval: "mean", "low", "high".
+
+    Every family counts alike.  A bootstrap draw takes seeds and tasks within each family, independently, so
+    the interval is for these families.  It is at least as wide as Wilson's over all (family, seed, task).
+
+    Args:
+        rates: for each family, [seed, task].
+    """
+    arrays = [np.asarray(one) for one in rates]
+    middle = float(np.mean([one.mean() for one in arrays]))
+    weights = [
+        [_weights(count, DRAWS, stream) for stream, count in zip(_streams(i), one.shape, strict=True)]
+        for i, one in enumerate(arrays)
+    ]
+    drawn = [_drawn_means(one, *of_family) for one, of_family in zip(arrays, weights, strict=True)]
+    low, high = _interval(np.mean(drawn, axis=0))
+    wilson_low, wilson_high = wilson_interval(middle, sum(one.size for one in arrays))
+    return {"mean": middle, "low": min(low, float(wilson_low)), "high": max(high, float(wilson_high))}
+
+
+def fraction_over_families(families: Sequence[tuple[Any, Any, Any]]) -> dict[str, float] | None:
+    """Mean over families of the fraction, drawn as in `rate_over_families`.
+
+    Args:
+        families: for each one, returns [seed, task], flat [task] and feasible [task].
+
+    Returns:
+        "mean", "low", "high"; None if a family has no fraction (see `fraction_summary`).
+    """
+    found = []
+    for i, (returned, flat, feasible) in enumerate(families):
+        gained = np.asarray(returned)[..., None] - np.asarray(flat)[:, None]
+        one = _drawn_fractions(gained, np.asarray(feasible) - np.asarray(flat), _streams(i))
+        if one is None:
+            return None
+        found.append((one[0][0], one[1][0]))
+    middle = float(np.mean([mean for mean, _ in found]))
+    drawn = np.mean([differences for _, differences in found], axis=0)
+    low, high = _interval(drawn[np.isfinite(drawn)])
+    return {"mean": middle, "low": middle + low, "high": middle + high}
+
+
+def _streams(family: int) -> tuple[int, int]:
+    """Of the seeds and of the tasks of a family, which no other family shares."""
+    return 10 + 2 * family, 11 + 2 * family

@@ -1,4 +1,4 @@
-"""Comparison of evaluated runs: a row for each evaluation, and paired differences."""
+"""Comparison of evaluated runs: a row for each evaluation, paired differences, and means over families."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hmrl_cli import config
 from hmrl_cli.errors import InputError
 from hmrl_cli.evaluation import document as documents
-from hmrl_cli.reading import read_json
-from hmrl_cli.report.differences import difference, row
-from hmrl_cli.storage import checkpoints
+from hmrl_cli.report import arms
+from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
+from hmrl_cli.report.differences import difference, over_families, row
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import checkpoints, reader
 
 # What runs must share to be compared: key of the document -> beginning of the message.
 BUDGET = {
-    "family": "its family is",
     "tasks_sha256": "its tasks are",
     "flat": "its reference lines are",
     "steps": "its updates are",
@@ -54,67 +56,136 @@ def _newest(path: Path) -> tuple[int, str] | None:
     return None
 
 
-def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
-    """Compare evaluated runs after the last update, and the first run with each of the others.
+def none_there(path: Path) -> InputError:
+    """The error for a run without an evaluation."""
+    if (path / "skills.json").is_file():
+        return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
+    return InputError(f"{path}: holds no evaluation; first: hmrl eval {path}")
+
+
+def read_arms(runs: Sequence[Path | reader.Info], group: str | None = None) -> list[Arm]:
+    """Read runs, each file once; runs that were never evaluated have no documents.
+
+    Args:
+        runs: the run directories, or what `reader.read` returns of them.
+        group: see `compare`.
+
+    Raises:
+        ConfigError: no run has the setting `group`.
+        InputError: a path is no run directory, or a file of it cannot be used.
+    """
+    found = [_arm(run if isinstance(run, reader.Info) else reader.read(run)) for run in runs]
+    if group is not None:
+        return pooled(found, group)
+    told: dict[Path, str] = {}
+    for members in by_family(found).values():
+        paths = [arm.paths[0] for arm in members]
+        told |= zip(paths, arms.names(paths), strict=True)
+    return [arm._replace(name=told[arm.paths[0]]) for arm in found]
+
+
+def _arm(run: reader.Info) -> Arm:
+    """The arm of one run, not yet named."""
+    is_told = (run.path / "skills.toml").is_file()  # runs of early versions have none
+    skills = reader.read_skills(run) if is_told else None
+    settings = config.flat(run.experiment)
+    if skills is not None:
+        del settings["hierarchy.skills"]  # another path for each seed
+        settings |= {f"{arms.SKILLS}{name}": value for name, value in config.flat(skills).items()}
+    training = run.experiment.training
+    seeds = tuple(range(training.seed, training.seed + training.num_seeds))
+    pairs = _skills_of(run, seeds, skills)
+    return Arm("", (run.path,), settings, run.provenance, seeds, pairs, evaluations(run.path))
+
+
+def _skills_of(
+    run: reader.Info, seeds: Sequence[int], skills: Experiment | None
+) -> tuple[tuple[str, int], ...] | None:
+    """See `Arm.skills`."""
+    digest = (run.provenance.get("skills") or {}).get("arrays_sha256")
+    if digest is None:
+        return None
+    first, count = (skills.training.seed, skills.training.num_seeds) if skills else (seeds[0], len(seeds))
+    return tuple((digest, (seed - first) % count) for seed in seeds)
+
+
+def compare(runs: Sequence[Path | reader.Info], group: str | None = None) -> dict[str, Any]:
+    """Compare evaluated runs after the last update, and the first run of a family with each of the others.
 
     A difference is one of means over seeds and tasks, paired by task.  Seeds are paired as well where both
     runs act through the same skills.
 
+    Args:
+        runs: see `read_arms`.
+        group: dotted path of a setting.  Runs that differ only in the seed become one row, named by it.
+
     Returns:
-        a JSON document: `rows`, one for each run and evaluation, and `differences`.
+        a JSON document: `rows`, one for each run and evaluation; `differences`; and `aggregate`, the means
+        over families, which is empty where there is one family.
 
     Raises:
+        ConfigError: no run has the setting `group`.
         InputError: a run has no evaluation, or two evaluations differ in a key of `BUDGET`.
     """
-    runs = [(name, evaluations(path)) for name, path in named_runs(run_paths)]
-    for path, (_, found) in zip(run_paths, runs, strict=True):
-        if not found:
-            if (path / "skills.json").is_file():
-                raise InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
-            raise InputError(f"{path}: holds no evaluation; first: hmrl eval {path}")
-    _check_alike([(path, one) for path, (_, found) in zip(run_paths, runs, strict=True) for one in found])
-    (first, ours), libraries = runs[0], [_library(path) for path in run_paths]
-    differences = [
-        {"run": first, "minus": name, "split": one["split"], "reward": one["reward"]}
-        | difference(one, other, same_skills=library is not None and library == libraries[0])
-        for (name, theirs), library in zip(runs[1:], libraries[1:], strict=True)
-        for one in ours
-        for other in theirs
-        if protocol_of(one) == protocol_of(other) and one["per_task"] and other["per_task"]
-    ]
-    rows = [row(name, document) for name, found in runs for document in found]
-    return {"schema": 1, "rows": rows, "differences": differences}
+    return compared(read_arms(runs, group), group)
 
 
-def protocol_of(document: Mapping[str, Any]) -> tuple[str, str]:
-    """Split and reward, which evaluations must share to be compared."""
-    return document["split"], document["reward"]
+def compared(found: Sequence[Arm], group: str | None = None) -> dict[str, Any]:
+    """What `compare` returns, of runs that were read."""
+    for arm in found:
+        if not arm.documents:
+            raise none_there(arm.paths[0])
+    families = by_family(found)
+    for members in families.values():
+        _check_alike(members, group)
+    return {
+        "schema": 1,
+        "rows": [
+            row(arm.name, one) for members in families.values() for arm in members for one in arm.documents
+        ],
+        "differences": [one for members in families.values() for one in _differences(members)],
+        "aggregate": over_families(list(families.values())) if len(families) > 1 else [],
+    }
 
 
-def _check_alike(evaluated: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-    """Refuse documents of one split and reward that differ in a key of `BUDGET`."""
-    first: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for path, document in evaluated:
-        expected = first.setdefault(protocol_of(document), document)
-        for name in BUDGET:
-            if document[name] != expected[name]:
-                raise InputError(
-                    f"{path}: {'-'.join(protocol_of(document))}: {BUDGET[name]} not those of the other runs\n"
-                    "must be evaluated alike: family, --tasks, --num-tasks, --adapt-steps, --episodes"
-                )
-
-
-def named_runs(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Name and path of every run.  The name is that of the directory; its path where names are equal."""
-    names = [path.resolve().name for path in paths]
+def _differences(members: Sequence[Arm]) -> list[dict[str, Any]]:
+    """The first arm of a family minus each of the others, where both met the same tasks."""
+    first, *others = members
     return [
-        (name if names.count(name) == 1 else str(path), path) for name, path in zip(names, paths, strict=True)
+        {
+            "run": first.name,
+            "minus": other.name,
+            "family": first.family,
+            "split": one["split"],
+            "reward": one["reward"],
+        }
+        | difference(one, another, same_skills=is_paired(first, other))
+        for other in others
+        for one in first.documents
+        for another in other.documents
+        if protocol_of(one) == protocol_of(another) and one["tasks_sha256"] == another["tasks_sha256"]
+        if one["per_task"] and another["per_task"]
     ]
 
 
-def _library(path: Path) -> str | None:
-    """SHA-256 of the skills that a run acts through; None where it is unknown, or there are none."""
-    file = path / "provenance.json"
-    skills = read_json(file).get("skills") if file.is_file() else None
-    digest = skills.get("arrays_sha256") if isinstance(skills, dict) else None
-    return digest if isinstance(digest, str) else None
+def is_paired(one: Arm, other: Arm) -> bool:
+    """Whether both act through the same skills, seed by seed."""
+    return one.skills is not None and one.skills == other.skills
+
+
+def _check_alike(members: Sequence[Arm], group: str | None) -> None:
+    """Refuse documents of one family, split and reward that differ in a key of `BUDGET`.
+
+    Arms that are grouped by a setting of the family may have tasks of their own.
+    """
+    own_tasks = group is not None and group.startswith("family.")
+    first: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for arm in members:
+        for document in arm.documents:
+            expected = first.setdefault((*protocol_of(document), arm.name * own_tasks), document)
+            for name in BUDGET:
+                if document[name] != expected[name]:
+                    raise InputError(
+                        f"{arm.paths[0]}: {'-'.join(protocol_of(document))}: {BUDGET[name]} not those of the "
+                        "other runs\nmust be evaluated alike: --tasks, --num-tasks, --adapt-steps, --episodes"
+                    )

@@ -1,4 +1,4 @@
-"""The numbers of a comparison: a row for each evaluation, and differences paired by task."""
+"""The numbers of a comparison: a row for each evaluation, differences paired by task, means over families."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from typing import Any
 
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.evaluation.document import MEASURES, MIDDLE
-from hmrl_cli.evaluation.statistics import fraction_summary, paired_difference, paired_rate_difference
+from hmrl_cli.evaluation.statistics import (
+    fraction_over_families,
+    fraction_summary,
+    paired_difference,
+    paired_rate_difference,
+    rate_over_families,
+)
 from hmrl_cli.lazy import np
+from hmrl_cli.report.arms import Arm, protocol_of
 from hmrl_cli.schema import Evaluation
+
+LINES = ("flat", "flat_success", "flat_reached", "feasible")
 
 
 def difference(
@@ -36,11 +45,15 @@ def difference(
     return found
 
 
+def plain(*numbers: float) -> list[str]:
+    """Numbers with two decimals, or with one where any is 100 or more."""
+    decimals = 2 if max(map(abs, numbers)) < 100 else 1
+    return [f"{number:z.{decimals}f}" for number in numbers]
+
+
 def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> str:
     """A number with its interval, such as "0.52 [0.41, 0.60]"; from 100 on with one decimal."""
-    numbers = [values[key] for key in (middle, "low", "high")]
-    decimals = 2 if max(map(abs, numbers)) < 100 else 1
-    centre, low, high = (f"{number:z.{decimals}f}" for number in numbers)
+    centre, low, high = plain(*(values[key] for key in (middle, "low", "high")))
     return f"{sign if float(centre) > 0 else ''}{centre} [{low}, {high}]"
 
 
@@ -52,14 +65,14 @@ def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
 
 
 def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """One evaluation of a run as a row: its protocol, and each measure after the last update."""
+    """One evaluation of an arm as a row: its protocol, and each measure after the last update.
 
-    def last(measure: str) -> str:
-        found = document[measure]
-        return shown({key: values[-1] for key, values in found.items()}, MIDDLE[measure])
-
+    Numbers are rounded, and texts where they have an interval.  `numbers` has them with all digits.
+    """
+    numbers = _numbers(document)
     return {
         "run": name,
+        "family": document["family"],
         "split": document["split"],
         "reward": document["reward"],
         "seeds": document["num_seeds"],
@@ -67,12 +80,21 @@ def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "updates": document["steps"][-1],
         "episodes": document["episodes"],
         "env_steps": document["env_steps"][-1],
-        **{line: _rounded(document[line]) for line in ("flat", "flat_success", "flat_reached", "feasible")},
-        "before": _rounded(document["return"]["iqm"][0]),
-        **{measure: last(measure) for measure in MEASURES},
-        "fraction": (fraction := _fraction(document)) and shown(fraction),
+        **{key: _rounded(numbers[key]) for key in (*LINES, "before")},
+        **{key: numbers[key] and shown(numbers[key], MIDDLE[key]) for key in MIDDLE},
         "adaptation": _adaptation(document),
+        "numbers": numbers,
     }
+
+
+def _numbers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Reference lines, return before any update, and each measure with its interval after the last update."""
+    measures = {
+        measure: {key: document[measure][key][-1] for key in (MIDDLE[measure], "low", "high")}
+        for measure in MEASURES
+    }
+    lines = {line: document[line] for line in LINES}
+    return lines | {"before": document["return"]["iqm"][0], **measures, "fraction": _fraction(document)}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -97,9 +119,53 @@ def _adaptation(document: Mapping[str, Any]) -> str:
     return ", ".join(changed) or "own update"
 
 
+def over_families(families: Sequence[Sequence[Arm]]) -> list[dict[str, Any]]:
+    """Means over families of success and fraction after the last update, with 95 % intervals.
+
+    Args:
+        families: the arms of each family.
+
+    Returns:
+        a row for each name, split and reward that every family has with the numbers of each task.
+    """
+    evaluated = [
+        {
+            (arm.name, *protocol_of(document)): document["per_task"]
+            for arm in arms
+            for document in arm.documents
+            if document["per_task"]
+        }
+        for arms in families
+    ]
+    everywhere = [key for key in evaluated[0] if all(key in one for one in evaluated)]
+    return [
+        dict(zip(("run", "split", "reward"), key, strict=True))
+        | {"families": len(families)}
+        | _aggregate([one[key] for one in evaluated])
+        for key in everywhere
+    ]
+
+
+def _aggregate(per_task: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over families of the numbers of each task after the last update."""
+    last = [{name: np.array(one[name])[..., -1] for name in ("return", "success")} for one in per_task]
+    lines = [(one["flat"], one["feasible"]) for one in per_task]
+    has_lines = all(line is not None for both in lines for line in both)
+    returns = [(one["return"], *both) for one, both in zip(last, lines, strict=True)]
+    return {
+        "success": rate_over_families([one["success"] for one in last]),
+        "fraction": fraction_over_families(returns) if has_lines else None,
+    }
+
+
+def aggregate_cells(aggregate: Mapping[str, Any]) -> dict[str, Any]:
+    """A mean over families as a row of cells."""
+    return {key: shown(value) if isinstance(value, Mapping) else value for key, value in aggregate.items()}
+
+
 def without_nothing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows without empty columns, and without success rates of doing nothing that are all 0."""
-    columns = dict.fromkeys(key for row in rows for key in row)
+    columns = dict.fromkeys(key for row in rows for key in row if key != "numbers")
     rates = ("flat_success", "flat_reached")
     kept = [
         key

@@ -64,7 +64,7 @@ class Fakes:
     def describe_family(self, name, split, tasks):
         return {"name": name, "split": split, "dense": {"flat": -1.0, "feasible": None}}
 
-    def compare(self, paths):
+    def compare(self, paths, group):
         return {
             "rows": [{"arm": "[red]", "success": 0.51234567, "interval": [0.4, 0.6]}, {"arm": "b\x1b[2J"}]
         }

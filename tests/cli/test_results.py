@@ -1,4 +1,4 @@
-"""Commands about results: eval, compare, report, render."""
+"""Commands about results: eval, render."""
 
 import json
 from pathlib import Path
@@ -21,17 +21,6 @@ def test_eval(hmrl, fakes):
     assert "2.00 [1.50, 2.50]" in plain.err
     fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), "accuracy": [0.75]}
     assert "accuracy  [0.75]" in hmrl("eval", runs[0]).err
-
-
-def test_compare_and_report(hmrl):
-    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
-    table = hmrl("compare", run).out
-    assert table.splitlines()[1] == "[red]  0.5123   [0.4, 0.6]"
-    assert "\x1b" not in table
-    assert json.loads(hmrl("compare", run, "--json").out)["rows"][0]["arm"] == "[red]"
-    assert hmrl("report", run).out == f"{run}/report.html\n"
-    assert hmrl("report", run, run).out == "report.html\n"
-    assert json.loads(hmrl("report", run, "-o", "x.html", "--json").out) == {"report": "x.html"}
 
 
 def test_render(hmrl, fakes):

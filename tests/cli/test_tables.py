@@ -1,29 +1,11 @@
 """Tables that fit a terminal, with nothing cut."""
 
+import re
+
 import pytest
 
 from hmrl_cli.cli import tables
-
-ROW = {
-    "run": "hmrl",
-    "split": "test",
-    "reward": "sparse",
-    "seeds": 3,
-    "env_steps": 100_000,
-    "flat": 148.95,
-    "flat_success": 0.1,
-    "flat_reached": 0.0,
-    "feasible": 321.83,
-    "before": 150.2,
-    "return": "239.4 [201.2, 250.1]",
-    "success": "0.61 [0.48, 0.74]",
-    "reached": "0.93 [0.83, 0.97]",
-    "fraction": "0.56 [0.46, 0.69]",
-    "adaptation": "rule refit, imitation_steps 200, fallback 0.3",
-}
-
-
-OTHER = ROW | {"run": "maesn_repeat", "split": "hidden", "before": -1234.5, "fraction": "0.10 [0.02, 0.17]"}
+from tests.cli.rows import OTHER, ROW
 
 
 def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
@@ -35,7 +17,7 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
         "success": number,
         "reached": number,
     }
-    fakes.compare = lambda paths: {"rows": [ROW, OTHER], "differences": [difference]}
+    fakes.compare = lambda paths, group: {"rows": [ROW, OTHER], "differences": [difference]}
     rows, _ = on_a_terminal(75, "compare", run)
     assert [line.strip() for line in rows if line.strip() in ("run", "hmrl", "maesn_repeat")]
     assert sum(f"{ROW['return']}  {ROW['success']}  {ROW['reached']}" in line for line in rows) == 2
@@ -44,16 +26,61 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
     assert all(cell in rows[1] for cell in (ROW["return"], ROW["success"], ROW["reached"]))
     text = " ".join(" ".join(rows).split())
     assert "in every row: reward sparse, seeds 3, env_steps 100000, flat 148.9, flat_success 0.1" in text
-    assert "in a wider terminal, or with --json: before, fraction" in text
+    assert "in a wider terminal, or with --csv: before, fraction" in text
     assert "hmrl minus split return success reached maesn_repeat test +120.0" in text
     assert "+0.23 [0.06, 0.40]" in text and "in every row: reward sparse, seeds own" in text
     wide, _ = on_a_terminal(120, "compare", run)
     assert wide[0].split() == ["run", "split", "before", "return", "success", "reached", "fraction"]
     plain = hmrl("compare", run).out.splitlines()
     assert "adaptation" in plain[0] and "flat_reached" not in plain[0]
-    fakes.compare = lambda paths: {"rows": [ROW]}
+    fakes.compare = lambda paths, group: {"rows": [ROW]}
     alone, _ = on_a_terminal(85, "compare", run)
     assert alone[0].split() == ["run", "split", "return", "success", "reached"] and len(alone) > 2
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_a_comparison_has_its_main_columns_at_every_width(columns, hmrl, fakes, on_a_terminal):
+    """Whole, and with a note on those that are not there; long names are broken after a slash alone."""
+    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    long = "wheeled/seed0/exploring_with_refits_of_the_latent"
+    number = {"mean": -0.23, "low": -0.6, "high": 0.4}
+    difference = {"run": long, "minus": "b", "split": "test", "reward": "sparse", "seeds": "own"}
+    difference |= dict.fromkeys(("return", "success", "reached"), number)
+    rows = [ROW | {"run": long}, OTHER | {"return": "-1337.4 [-1498.9, -1174.2]"}]
+    fakes.compare = lambda paths, group: {"rows": rows, "differences": [difference]}
+    lines, _ = on_a_terminal(columns, "compare", run)
+    text = "\n".join(lines)
+    assert "..." not in text and "…" not in text and max(map(len, lines)) <= columns
+    for row in rows:
+        for column in ("split", "return", "success", "reached"):
+            assert all(word in text for word in tables._words(row[column])), column
+    header = text[: text.index("test")].split()
+    assert header[:2] == ["run", "split"] and {"return", "success", "reached"} <= {*header}
+    assert long in re.sub(r"/\n", "/", text)
+    shown = {column for column in ROW if column in header}
+    told = " ".join(text.split())
+    # in a column, the same in every row, or in the note; nothing is ever reached
+    assert all(column in told for column in ROW if column != "flat_reached")
+    assert ({*ROW} - shown and "in a wider terminal, or with --csv: " in told) or columns == 200
+    plain = hmrl("compare", run).out
+    assert plain.splitlines()[0].split() == [column for column in ROW if column != "flat_reached"]
+
+
+def test_a_name_is_broken_after_a_slash_where_that_saves_the_table():
+    rows = [{"run": "wheeled/seed0/meta", "success": "0.61"}, {"run": "b", "success": "0.5"}]
+    assert tables.names_in_parts(rows, "run", 40) == rows
+    (long, _) = tables.names_in_parts(rows, "run", 24)
+    assert long["run"] == "wheeled/seed0/\nmeta"
+    _, first, _ = tables.fitted([["run", "success"], *(list(x.values()) for x in (long, rows[1]))], 24)
+    assert first == ["wheeled/seed0/  0.61", "meta"]
+    (long, _) = tables.names_in_parts(rows, "run", 12)  # no part fits: on lines of its own
+    assert long["run"] == "wheeled/\nseed0/meta"
+
+
+def test_the_most_wanted_columns_come_first():
+    rows = [{"run": name, "a": "1" * 20, "b": name * 20, "c": name * 10, "d": "same"} for name in "xy"]
+    assert tables.chosen(rows, ["run"], ["c", "b"], 30) == (["run", "c"], ["a", "d"], ["b"])
+    assert tables.chosen(rows, ["run"], ["b", "c"], 30) == (["run", "b"], ["a", "d"], ["c"])
 
 
 def test_results_have_the_digits_that_are_shown(hmrl, fakes):
@@ -80,7 +107,7 @@ def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):
     )
 
 
-@pytest.mark.parametrize("columns", [80, 60, 20])
+@pytest.mark.parametrize("columns", [200, 120, 80, 60, 20])
 def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     curve = {"mean": [-1234.5] * 2, "low": [-2345.6] * 2, "high": [-123.4] * 2}
@@ -89,7 +116,7 @@ def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
     }
     lines = {"flat": -200.0, "flat_success": 0.1, "flat_reached": 0.33, "feasible": -90.0}
     fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], **lines, **curves}
-    fakes.compare = lambda paths: {"rows": [ROW, OTHER]}
+    fakes.compare = lambda paths, group: {"rows": [ROW, OTHER]}
     long = {"reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}}, "feature": "y" * 90}
     fakes.describe_family = lambda *_: long
     for argv in (

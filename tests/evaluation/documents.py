@@ -1,9 +1,11 @@
 """Evaluation documents and runs that hold them."""
 
+import functools
 import json
 
 import numpy as np
 
+from hmrl_cli import config
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.types import Adaptation
 
@@ -38,11 +40,18 @@ def document(returned=None, success=0.5, feasible=FEASIBLE, **changes):
     } | changes
 
 
-def run(folder, name, content, skills=None):
-    """A run directory that holds one evaluation, and the hash of its skills."""
+@functools.cache
+def _config(*sets):
+    resolved = config.resolve("meta-train", "point/smoke", ["training.num_seeds=2", *sets])
+    return config.to_toml(resolved.experiment)
+
+
+def run(folder, name, content, skills=None, sets=()):
+    """A run directory that holds its configuration, one evaluation, and the hash of its skills."""
     (folder / name / "eval").mkdir(parents=True)
     text = content if isinstance(content, str) else json.dumps(content)
     (folder / name / "eval" / "test-sparse.json").write_text(text)
-    provenance = {"skills": skills and {"arrays_sha256": skills}}
+    (folder / name / "config.toml").write_text(_config(*sets))
+    provenance = {"schema": 1, "skills": skills and {"epoch": 2, "arrays_sha256": skills}}
     (folder / name / "provenance.json").write_text(json.dumps(provenance))
     return folder / name

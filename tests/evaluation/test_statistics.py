@@ -4,10 +4,12 @@ import pytest
 from hmrl_cli.evaluation import statistics
 from hmrl_cli.evaluation.statistics import (
     bootstrap_interval,
+    fraction_over_families,
     fraction_summary,
     interquartile_mean,
     paired_difference,
     paired_rate_difference,
+    rate_over_families,
     rate_summary,
     score_summary,
     wilson_interval,
@@ -147,3 +149,25 @@ def test_two_rates_of_zero_are_not_equal_for_certain():
     assert paired_rate_difference(hardly, none, seeds_paired=True)["low"] == found["low"]
     assert paired_rate_difference(1 - none, 1 - hardly, seeds_paired=False)["low"] == found["low"]
     assert paired_rate_difference(none, none + 0.5, seeds_paired=False)["high"] == -0.5
+
+
+def test_means_over_families_count_every_family_alike():
+    """However many seeds and tasks it has; with closed forms."""
+    few, many = np.full((1, 2), 1.0), np.full((3, 40), 0.0)
+    found = rate_over_families([few, many])
+    assert found["mean"] == 0.5 and found["low"] < 0.5 < found["high"]  # Wilson's, for nothing varies
+    flat, feasible = np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0])
+    halves = [(np.tile(share * feasible, (2, 1)), flat, feasible) for share in (0.2, 0.6)]
+    np.testing.assert_allclose(list(fraction_over_families(halves).values()), 0.4)
+    assert fraction_over_families([halves[0], (halves[1][0], flat, flat)]) is None
+
+
+def test_the_interval_over_families_is_as_wide_as_theory_says():
+    """Of K families with independent errors, the standard error is that of one divided by sqrt(K)."""
+    rates = np.random.default_rng(0).uniform(size=(4, 1, 100))
+    found = rate_over_families(list(rates))
+    error = rates.std(axis=-1).mean() / np.sqrt(4 * 100)
+    # Wilson's interval of the same mean is wider, for rates vary less than successes and failures
+    assert found["high"] - found["low"] >= 2 * 1.96 * error
+    one = rate_over_families(list(rates[:1]))
+    np.testing.assert_allclose((one["high"] - one["low"]) / (found["high"] - found["low"]), 2, rtol=0.1)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from hmrl_cli.errors import ConfigError, InputError
@@ -10,6 +11,7 @@ from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import evaluate
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import reader
+from tests.evaluation.documents import document, run
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -25,14 +27,14 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     }
     assert {row["adaptation"] for row in rows} >= {"own update"}
     other = runs / "maesn" / "eval" / "test-sparse.json"
-    document = json.loads(other.read_text())
-    document["adaptation"] |= {"rule": "refit", "imitation_steps": 2}
-    other.write_text(json.dumps(document))
+    evaluated = json.loads(other.read_text())
+    evaluated["adaptation"] |= {"rule": "refit", "imitation_steps": 2}
+    other.write_text(json.dumps(evaluated))
     (row,) = [row for row in compare([runs / "maesn"])["rows"] if row["split"] == "test"]
     assert row["adaptation"] == "rule refit, imitation_steps 2"
-    assert row["env_steps"] == document["env_steps"][-1] > 0
+    assert row["env_steps"] == evaluated["env_steps"][-1] > 0
     page = pages.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 2 and "default-src 'none'" in page and "<script" not in page
+    assert page.count("<svg") == 4 and "default-src 'none'" in page and "<script" not in page
     assert not [link for link in page.split('"') if link.startswith("http") and "w3.org" not in link]
     with pytest.raises(InputError, match="diayn: is a run of skills, which do not adapt"):
         pages.write([runs / "diayn"], tmp_path / "skills.svg")
@@ -51,3 +53,42 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     evaluate.evaluate(reader.read(runs / "maesn"), split="test", num_tasks=2, progress=Silent())
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         compare([runs / "maml", runs / "maesn"])
+
+
+def test_families_have_rows_differences_and_means_of_their_own(tmp_path):
+    rng = np.random.default_rng(0)
+    paths, rates = [], {"a": (0.2, 0.6), "b": (0.4, 0.0)}
+    for name, of_families in rates.items():
+        for family, rate in zip(("one", "two"), of_families, strict=True):
+            scores = rng.normal(size=(2, 4, 2))
+            paths.append(run(tmp_path / family, name, document(scores, rate, family=family)))
+    found = compare(paths)
+    assert [(row["family"], row["run"]) for row in found["rows"]] == [
+        ("one", "a"), ("one", "b"), ("two", "a"), ("two", "b"),
+    ]  # fmt: skip
+    assert [(one["family"], one["minus"]) for one in found["differences"]] == [("one", "b"), ("two", "b")]
+    for one in found["aggregate"]:
+        mine = [row["numbers"] for row in found["rows"] if row["run"] == one["run"]]
+        for measure in ("success", "fraction"):
+            middle = np.mean([numbers[measure]["mean"] for numbers in mine])
+            np.testing.assert_allclose(one[measure]["mean"], middle)
+            assert one[measure]["low"] <= middle <= one[measure]["high"]
+    assert [one["families"] for one in found["aggregate"]] == [2, 2]
+    assert compare(paths[:3])["aggregate"][0]["run"] == "a"
+    assert compare([paths[0], paths[3]])["aggregate"] == compare(paths[::2])["aggregate"] == []
+
+
+def test_only_a_group_by_a_setting_of_the_family_may_have_tasks_of_its_own(tmp_path):
+    paths = [
+        run(
+            tmp_path,
+            str(radius),
+            document(tasks_sha256=str(radius)),
+            sets=(f"family.sparse_radius={radius}",),
+        )
+        for radius in (0.1, 0.5)
+    ]
+    with pytest.raises(InputError, match="its tasks are not those of the other runs"):
+        compare(paths)
+    found = compare(paths, "family.sparse_radius")
+    assert [row["run"] for row in found["rows"]] == ["0.1", "0.5"] and found["differences"] == []

@@ -12,7 +12,9 @@ import pytest
 
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.report import figures
-from hmrl_cli.report.figures import curves_svg, paths_svg
+from hmrl_cli.report.arms import Arm
+from hmrl_cli.report.figures import _thinned, curves_svg, paths_svg, training_svg
+from tests.evaluation.documents import document
 
 PATHS = np.cumsum(np.random.default_rng(0).normal(size=(1, 3, 2, 5, 2)), axis=3)
 
@@ -30,24 +32,35 @@ def test_a_users_style_changes_no_picture():
         assert matplotlib.rcParams["text.usetex"]  # and theirs is as it was
 
 
-def test_a_run_has_one_colour_and_one_entry_in_the_legend(monkeypatch):
+def arm(name, *documents, seeds=(0,)):
+    return Arm(name, (Path(name),), {"algorithm.name": "maml"}, {}, seeds, None, documents)
+
+
+def test_a_run_has_one_colour_and_one_entry_in_the_legend():
     """Where a run was evaluated on one split alone, too."""
-    curve = {"iqm": [0.0, 1.0], "mean": [0.0, 1.0], "low": [0.0, 0.5], "high": [0.0, 1.0]}
-    lines = {"flat": 0.0, "feasible": 1.0, "flat_success": None, "flat_reached": None}
-    document = {"reward": "sparse", "steps": [0, 1], "env_steps": [0, 10], **lines}
-    document |= dict.fromkeys(("return", "success", "reached"), curve)
     splits = {"one": ("test",), "both": ("test", "hidden"), "other": ("hidden",)}
-    monkeypatch.setattr(figures, "compare", lambda paths: None)
-    monkeypatch.setattr(
-        figures, "evaluations", lambda path: [document | {"split": split} for split in splits[path.name]]
-    )
-    drawn = curves_svg([Path(name) for name in splits])
+    lines = {"flat_success": None, "flat_reached": None, "per_task": None}
+    arms = [arm(name, *(document(split=split, **lines) for split in own)) for name, own in splits.items()]
+    drawn = curves_svg(arms)
     for name in (*splits, "flat", "feasible"):
         assert drawn.count(f"<!-- {name} -->") == 1
     colours = re.findall(r"stroke: (#\w{6}); stroke-width: 1.5; stroke-linecap: square", drawn)
     panels = [colours[i] for i in range(12)]  # two runs in each of six panels, before the legend
     blue, vermilion, green = figures.PALETTE[:3]
     assert panels.count(blue) == panels.count(green) == 3 and panels.count(vermilion) == 6
+    assert drawn.count("<!-- flat -5.00 -->") == 2  # beside the line
+
+
+def test_every_seed_has_a_thin_line():
+    thin = "stroke-width: 0.6"
+    assert curves_svg([arm("a", document())]).count(thin) == 2 * 3
+    assert curves_svg([arm("a", document(per_task=None))]).count(thin) == 0
+    epochs = [
+        {"epoch": i, "env_steps": 10 * i, "return": [i, -i], "loss": [0.0, 1.0]} for i in range(1, 2000)
+    ]
+    drawn = training_svg({"ppo": epochs, "one": [{"epoch": 1, "env_steps": 4, "loss": 2.0}] * 2})
+    assert drawn.count(thin) == 2 * 2 and drawn.index("<!-- return -->") < drawn.index("<!-- loss -->")
+    assert len(_thinned(epochs, 100)) <= 100 and _thinned(epochs, 100)[-1] is epochs[-1]
 
 
 def test_a_backend_that_is_not_here_is_not_asked_for():

@@ -65,7 +65,8 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, []))
     monkeypatch.setattr(render, "page", lambda *arguments: "")
-    monkeypatch.setattr(page, "curves_svg", lambda paths: "")
+    monkeypatch.setattr(page, "curves_svg", lambda arms: "")
+    monkeypatch.setattr(page, "training_svg", lambda trained: "")
     for name in ("diayn", "hmrl"):
         shutil.copytree(runs / name, name, ignore=shutil.ignore_patterns("eval", "*.html"))
     np.savez("path.npz", obs=np.zeros((3, 2), np.float32))
@@ -92,7 +93,10 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     ):
         with opened() as counts:
             assert cli.run(command) == 0, command
-        files = ("config.toml", "skills.toml", "status.json")
+        files = ["config.toml", "skills.toml", "status.json"]
+        if command[0] in ("compare", "report"):
+            files += ["provenance.json", "metrics.jsonl", "test-sparse.json", "manifest.json"]
+            assert counts["eval", "test-sparse.json"] == counts["hmrl", "provenance.json"] == 1
         often = {file: n for file, n in counts.items() if file[1] in files and n > 1}
         assert counts[run, "config.toml"] == 1 and not often, (command, often)
     with opened() as counts:

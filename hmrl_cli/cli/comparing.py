@@ -1,0 +1,168 @@
+"""Commands that lay evaluated runs side by side: compare and report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hmrl_cli.cli import tables
+from hmrl_cli.cli.options import Json, RunDirs
+from hmrl_cli.cli.output import (
+    as_cell,
+    print_caption,
+    print_json,
+    print_line,
+    print_table,
+    width_of,
+)
+from hmrl_cli.errors import ConfigError, printable
+from hmrl_cli.report import differences, formats
+from hmrl_cli.runner import startup
+from hmrl_cli.storage import outputs, reader
+
+# columns of a terminal, the most wanted first
+ALWAYS = ("run", "split", "return", "success", "reached")
+OPTIONAL = ("fraction", "seeds", "env_steps", "before", "flat", "feasible", "updates", "episodes", "tasks")
+
+
+def compare(
+    run_dirs: RunDirs,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="A row for each value of this setting, such as algorithm.name: seeds of all runs in one.",
+        ),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV, with all digits.")] = False,
+    as_latex: Annotated[
+        bool, typer.Option("--latex", help="Print tabulars for LaTeX with booktabs.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare evaluated runs, with intervals, and the first run with each of the others.
+
+    A difference is the mean of the first run minus that of another, after the
+    last update. It is paired by task, and by seed where both runs stand on the
+    same skills. Its 95 % interval draws tasks and seeds anew. Each family has
+    a table of its own, and several have a table of their means.
+    """
+    asked = {"--csv": as_csv, "--latex": as_latex, "--json": as_json}
+    if len(flags := [flag for flag, is_asked in asked.items() if is_asked]) > 1:
+        raise ConfigError(f"{' and '.join(flags)}: found together; must be one of them")
+    runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
+    from hmrl_cli.report.comparison import compare
+
+    result = compare(runs, group)
+    if as_json:
+        print_json(result)
+    elif as_csv:
+        _print_text(formats.csv_text([_renamed(row, group) for row in result["rows"]]))
+    elif as_latex:
+        _print_text("\n".join(_latex_text(*section) for section in sections(result, group)))
+    else:
+        for number, (text, rows) in enumerate(sections(result, group)):
+            if number:
+                print_line("")
+            if text:
+                print_caption(text, sys.stdout)
+            print_rows(rows, (*list(rows[0])[:1], *ALWAYS), OPTIONAL, "--csv")
+        if len({row.get("family") for row in result["rows"]}) > 1 and not result["aggregate"]:
+            print_line("")
+            print_caption("no mean over families: no row is in all; name rows by --group KEY", sys.stdout)
+
+
+def _print_text(text: str) -> None:
+    for line in text.splitlines():
+        print_line(line)
+
+
+def _latex_text(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    cells = [{key: as_cell(value) for key, value in row.items()} for row in rows]
+    return formats.latex(title, cells, (*list(rows[0])[:1], *ALWAYS))
+
+
+def sections(result: Mapping[str, Any], group: str | None) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Title and rows of every table: of each family its rows and differences, and the means over families."""
+    found = []
+    families = list(dict.fromkeys(row.get("family") for row in result["rows"]))
+    for family in families:
+        named = f"family {family}" if len(families) > 1 else ""
+        of_family = [row for row in result["rows"] if row.get("family") == family]
+        rows = [_renamed({k: v for k, v in row.items() if k != "family"}, group) for row in of_family]
+        found.append((named, differences.without_nothing(rows)))
+        minus = [one for one in result.get("differences", ()) if one.get("family") == family]
+        if minus:
+            title = f"{named}: differences" if named else ""
+            found.append((title, [differences.difference_cells(one) for one in minus]))
+    if means := result.get("aggregate"):
+        rows = [_renamed(differences.aggregate_cells(row), group) for row in means]
+        found.append((f"mean over {len(families)} families", differences.without_nothing(rows)))
+    return found
+
+
+def _renamed(row: Mapping[str, Any], group: str | None) -> dict[str, Any]:
+    """A row whose first column is named after the setting that the runs are grouped by."""
+    return {group if group and key == "run" else key: value for key, value in row.items()}
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]],
+    always: Sequence[str],
+    optional: Sequence[str],
+    elsewhere: str,
+    broken: Sequence[str] = (),
+) -> None:
+    """Print rows.  A terminal gets the columns that fit, and a line with the columns of one value.
+
+    Args:
+        rows: of equal keys; names in the first column may be broken after a "/".
+        always, optional, broken: see `tables.chosen`; with the last, names may have lines of their own.
+        elsewhere: the option that shows all columns.
+    """
+    columns = list(rows[0])
+    cells = [{column: printable(as_cell(row[column])) for column in columns} for row in rows]
+    width, caption = width_of(sys.stdout), []
+    if width is not None:
+        columns, constant, left_out = tables.chosen(cells, always, optional, width, broken)
+        if left_out and broken:
+            beside = [{**row, columns[0]: ""} for row in cells]
+            columns, constant, left_out = tables.chosen(beside, always, optional, width, broken)
+        same = [f"{column} {cells[0][column]}" for column in constant if cells[0][column]]
+        caption += [f"in every row: {', '.join(same)}"] if same else []
+        caption += [f"in a wider terminal, or with {elsewhere}: {', '.join(left_out)}"] if left_out else []
+        cells = [{column: row[column] for column in columns} for row in cells]
+        cells = tables.names_in_parts(cells, columns[0], width)
+    print_table(columns, [[row[column] for column in columns] for row in cells])
+    for text in caption:
+        print_caption(text, sys.stdout)
+
+
+def report(
+    run_dirs: RunDirs,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
+
+    It is self-contained; stdout is its path.
+    """
+    runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
+    if out is None:
+        out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    outputs.check_page(out, "report")
+    startup.prepare()
+    from hmrl_cli.report import page as pages
+
+    path = str(pages.write(runs, out))
+    if as_json:
+        print_json({"report": path})
+    else:
+        print_line(path)

@@ -1,0 +1,177 @@
+"""Arms of a comparison: evaluated runs, named by what differs, or pools of runs that differ in the seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hmrl_cli.errors import ConfigError, InputError, did_you_mean, shown
+from hmrl_cli.evaluation.adaptation import curve_document
+from hmrl_cli.evaluation.document import MEASURES
+from hmrl_cli.lazy import np
+from hmrl_cli.types import Adaptation
+
+SKILLS = "skills."  # begins the names of settings of the skills that a run acts through
+# what runs of one arm differ in; how they were evaluated is in the documents
+OF_ONE_RUN = ("training.seed", "training.num_seeds", "training.checkpoint_every")
+
+
+class Arm(NamedTuple):
+    """A run, or several that are pooled, and what their files say."""
+
+    name: str  # tells it apart from the other arms of its family
+    paths: tuple[Path, ...]
+    settings: Mapping[str, Any]  # dotted path -> value, of the first run
+    provenance: Mapping[str, Any]  # of the first run
+    seeds: tuple[int, ...]
+    skills: tuple[tuple[str, int], ...] | None  # of each seed, the SHA-256 of the skills and a row in them
+    documents: Sequence[Mapping[str, Any]]  # its evaluations
+
+    @property
+    def family(self) -> str:
+        """The name of its family."""
+        return str(self.documents[0]["family"] if self.documents else self.settings["family.name"])
+
+
+def protocol_of(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Split and reward, which evaluations must share to be compared."""
+    return document["split"], document["reward"]
+
+
+def by_family(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
+    """The arms of each family.  Names come in the same order in all of them."""
+    order = _unique(arm.name for arm in arms)
+    arms = sorted(arms, key=lambda arm: order.index(arm.name))
+    return {
+        family: [arm for arm in arms if arm.family == family] for family in _unique(a.family for a in arms)
+    }
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """What tells paths apart: as few of their last parts as do, without parts that all of them have.
+
+    Paths that are equal keep their names.
+    """
+    parts = [path.resolve().parts for path in paths]
+    most = max(map(len, parts))
+    ends = [[one[-number:] for one in parts] for number in range(1, most + 1)]
+    apart = next((one for one in ends if len({*one}) == len({*parts})), ends[0])
+    if len({*parts}) == 1:
+        return ["/".join(one) for one in apart]
+    from_end = zip(*(one[::-1] for one in apart), strict=False)
+    same = {number for number, column in enumerate(from_end, start=1) if len({*column}) == 1}
+    return ["/".join(x for i, x in enumerate(one) if len(one) - i not in same) for one in apart]
+
+
+def pooled(runs: Sequence[Arm], key: str) -> list[Arm]:
+    """Arms of the runs that differ in nothing but the seed, named by the value of a setting.
+
+    Args:
+        runs: one arm for each run.
+        key: dotted path of the setting.  Arms of one value are told apart by their other settings.
+
+    Raises:
+        ConfigError: no run has the setting.
+        InputError: runs of one arm share a seed, or were not evaluated alike.
+    """
+    known = {name for run in runs for name in run.settings}
+    if key not in known:
+        raise ConfigError(
+            f"--group: found {shown(key)}{did_you_mean(key, known)}\n"
+            "must be a setting of the runs (see: hmrl show RUN_DIR), or skills. and one of their skills"
+        )
+    pools: dict[str, list[Arm]] = {}
+    for run in runs:
+        what = {
+            name: value for name, value in run.settings.items() if not _is_of_one_run(name) or name == key
+        }
+        pools.setdefault(json.dumps(what, sort_keys=True), []).append(run)
+    found = [_pool(_text(members[0].settings.get(key)), members) for members in pools.values()]
+    return [arm._replace(name=_told_apart(arm, found)) for arm in found]
+
+
+def _is_of_one_run(name: str) -> bool:
+    return name.removeprefix(SKILLS) in OF_ONE_RUN or name.startswith(("evaluation.", f"{SKILLS}evaluation."))
+
+
+def _text(value: Any) -> str:
+    """The value of a setting, as a name."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _told_apart(arm: Arm, arms: Sequence[Arm]) -> str:
+    """Its name, with the settings by which it differs from arms of the same name and family."""
+    alike = [one for one in arms if (one.name, one.family) == (arm.name, arm.family)]
+    differing = differences_of_settings(alike)
+    # another plugin has other settings altogether
+    plugins = tuple(name.removesuffix("name") for name in differing if name.endswith(".name"))
+    plugins += (SKILLS, "hierarchy.") if f"{SKILLS}algorithm.name" in differing else ()
+    short = [name for name in differing if name.endswith(".name") or not name.startswith(plugins)]
+    texts = [[f"{name} {_text(one.settings.get(name))}" for name in short] for one in alike]
+    told = short if len({*map(tuple, texts)}) == len(alike) else differing
+    text = ", ".join(f"{name} {_text(arm.settings.get(name))}" for name in told)
+    return f"{arm.name} ({text})" if text else arm.name
+
+
+def differences_of_settings(arms: Sequence[Arm]) -> list[str]:
+    """Names of the settings that differ between arms, without seeds and ways of evaluation."""
+    known = _unique(name for arm in arms for name in arm.settings if not _is_of_one_run(name))
+    return [name for name in known if len({json.dumps(arm.settings.get(name)) for arm in arms}) > 1]
+
+
+def _pool(name: str, runs: Sequence[Arm]) -> Arm:
+    """One arm of runs, of which no two have a seed on the same skills."""
+    runs = sorted(runs, key=lambda run: run.seeds)
+    trained: dict[tuple[int, Any], Path] = {}
+    for run in runs:
+        for seed, skills in zip(run.seeds, run.skills or [None] * len(run.seeds), strict=True):
+            if (seed, skills) in trained:
+                raise InputError(
+                    f"{run.paths[0]}: seed {seed} is in {trained[seed, skills]} as well\n"
+                    "must differ in seeds, or in a setting, to be pooled by --group"
+                )
+            trained[seed, skills] = run.paths[0]
+    protocols = _unique(protocol_of(document) for run in runs for document in run.documents)
+    of_runs = [run.skills for run in runs]
+    return Arm(
+        name,
+        tuple(path for run in runs for path in run.paths),
+        runs[0].settings,
+        runs[0].provenance,
+        tuple(seed for run in runs for seed in run.seeds),
+        None if None in of_runs else tuple(one for of_run in of_runs for one in of_run or ()),
+        [_joint_document(protocol, runs) for protocol in protocols],
+    )
+
+
+def _joint_document(protocol: tuple[str, str], runs: Sequence[Arm]) -> Mapping[str, Any]:
+    """One evaluation of the seeds of all runs."""
+    found = [(run.paths[0], one) for run in runs for one in run.documents if protocol_of(one) == protocol]
+    first = found[0][1]
+    if len(found) == 1:
+        return first
+    for path, document in found:
+        if not document["per_task"]:
+            raise InputError(
+                f"{path}: {'-'.join(protocol)}: has no number of each task\nto have it: hmrl eval {path}"
+            )
+        for name in ("tasks_sha256", "steps", "episodes", "adaptation"):
+            if document[name] != first[name]:
+                raise InputError(
+                    f"{path}: {'-'.join(protocol)}: its {name} is not that of {found[0][0]}\n"
+                    "must be evaluated alike to be pooled by --group"
+                )
+    per_task = [document["per_task"] for _, document in found]
+    scores: list[Any] = [np.concatenate([one[measure] for one in per_task]) for measure in MEASURES]
+    lines = {name: first[name] for name in ("flat", "flat_success", "flat_reached", "feasible")}
+    lines["per_task"] = {name: first["per_task"][name] for name in ("flat", "feasible")}
+    sizes = {"num_seeds": sum(one["num_seeds"] for _, one in found)}
+    return {**first, **sizes} | curve_document(Adaptation(*scores), lines)

@@ -1,0 +1,42 @@
+"""The sentence that a page begins with."""
+
+import numpy as np
+
+from hmrl_cli.report.comparison import compared, read_arms
+from hmrl_cli.report.findings import finding, mean_finding
+from tests.evaluation.documents import document, run
+
+
+def test_the_best_run_is_told_with_its_difference_from_the_next(tmp_path):
+    scores = np.zeros((2, 4, 2))
+    rates = {"low": 0.25, "best": 0.75, "middle": 0.5}
+    arms = read_arms([run(tmp_path, name, document(scores, rate)) for name, rate in rates.items()])
+    text = finding(arms)
+    assert text.startswith("On 4 test tasks of toy (sparse reward), best has the highest success, 0.75 [")
+    assert text.endswith("after 1 update. That is 0.25 [0.25, 0.25] more than middle, the next.")
+    assert "Doing nothing has 0.25." in finding(arms[:1])
+
+
+def test_an_uncertain_order_is_told(tmp_path):
+    """Where none succeeds, the return decides."""
+    noise = np.random.default_rng(0).normal(size=(2, 2, 4, 2))
+    arms = read_arms([run(tmp_path, name, document(x, 0.0)) for name, x in zip("ab", noise, strict=True)])
+    text = finding(arms)
+    assert "the highest return" in text and text.endswith("includes 0, so the order is not certain.")
+    older = [arm._replace(documents=[{**arm.documents[0], "per_task": None}]) for arm in arms]
+    assert finding(older).endswith("the next.") is False and "more than" not in finding(older)
+
+
+def test_the_best_run_over_families_is_told(tmp_path):
+    arms = read_arms(
+        [
+            run(tmp_path / family, name, document(np.zeros((2, 4, 2)), rate, family=family))
+            for family in ("one", "two")
+            for name, rate in (("a", 0.25), ("b", 0.5))
+        ]
+    )
+    text = mean_finding(compared(arms)["aggregate"])
+    assert text.startswith(
+        "Over 2 families (test tasks, sparse reward), b has the highest mean success, 0.50 ["
+    )
+    assert "The next is a with 0.25 [" in text

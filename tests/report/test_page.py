@@ -1,0 +1,102 @@
+"""The page: for screens of any width, in light and dark, for readers of the screen and for paper."""
+
+import base64
+import json
+import re
+
+import pytest
+
+from hmrl_cli.errors import InputError
+from hmrl_cli.report import page as pages
+from hmrl_cli.report.comparison import compare
+from hmrl_cli.report.formats import csv_text
+from tests.evaluation.documents import document, run
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    ways = [{"rule": "refit", "imitation_steps": 2}, {"rule": "gradient"}]
+    return [
+        run(folder, name, document(adaptation=way, success=rate), sets=(f"algorithm.discount={rate}",))
+        for name, way, rate in zip(("a<b>", "c"), ways, (0.75, 0.25), strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def page(two, tmp_path_factory):
+    return pages.write(two, tmp_path_factory.mktemp("page") / "x.html").read_text()
+
+
+def test_it_begins_with_what_was_found(page):
+    first = re.findall("<p.*?</p>", page)[0]
+    assert first.startswith('<p class="finding">On 4 test tasks of toy') and "a&lt;b&gt;" in first
+    assert "0.50 [0.50, 0.50] more than c" in first and page.index(first) < page.index("<table")
+
+
+def test_it_fits_every_screen_and_paper(page):
+    head = page.partition("</head>")[0]
+    assert 'name="viewport" content="width=device-width, initial-scale=1"' in head
+    assert "@media (prefers-color-scheme: dark)" in head and "@media print" in head
+    assert head.index("Content-Security-Policy") < head.index("<style")
+    wide = re.findall(r"<(?:table|svg)\b", page)
+    boxes = re.findall(
+        r'<div class="scroll" role="region" tabindex="0" aria-label="[^"]+"><(?:table|svg)', page
+    )
+    assert len(wide) == len(boxes) > 3 and ".scroll { overflow-x: auto" in head
+    assert "<script" not in page and len(page) < 5 * 2**20
+
+
+def test_the_table_begins_with_the_numbers_and_has_no_prose(page):
+    table = re.findall("<table.*?</table>", page)[0]
+    columns = re.findall("<th>(.*?)</th>", table)
+    assert columns == ["run", "split", "success", "reached", "return", "fraction"]
+    assert "a&lt;b&gt;: rule refit, imitation_steps 2" in page and "In every row: reward sparse" in page
+
+
+def test_figures_are_named_and_take_the_colours_of_the_page(page):
+    (figure,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    label = re.search('role="img" aria-label="(.*?)"', figure)[1]
+    assert "updates on toy, of a&lt;b&gt;, c" in label
+    assert "#000000" not in figure and "currentColor" in figure and "fill: #ffffff" not in figure
+    ids = re.findall(r'\bid="(.*?)"', page)
+    assert len(ids) == len({*ids}) and {*re.findall(r'href="#(.*?)"', page)} <= {*ids}
+
+
+def test_the_numbers_are_in_it_as_csv(page, two):
+    data = re.search('download="hmrl-report.csv" href="data:text/csv;base64,(.*?)"', page)[1]
+    assert base64.b64decode(data).decode() == csv_text(compare(two)["rows"])
+
+
+def test_it_has_the_settings_that_differ_and_where_runs_are_from(page):
+    assert "<td>algorithm.discount</td><td>0.75</td><td>0.25</td>" in page
+    assert "training.seed" not in page and page.count("<td>maesn</td><td>0, 1</td>") == 2
+
+
+def test_a_run_that_was_never_evaluated_shows_its_training(two, tmp_path):
+    """As of PPO, which has no adaptation to show."""
+    path = run(tmp_path, "ppo", document())
+    (path / "eval" / "test-sparse.json").unlink()
+    with pytest.raises(InputError, match="ppo: holds no evaluation; first: hmrl eval"):
+        pages.write([path], tmp_path / "x.html")
+    epochs = [{"epoch": i, "env_steps": 96 * i, "return": [0.5, -i], "kl": [0.0, 0.1]} for i in (1, 2)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    page = pages.write([path], tmp_path / "x.html").read_text()
+    assert page.count("<svg") == 1 and "<!-- return -->" in page and "ppo was not evaluated" in page
+    assert "Metrics of training against environment steps, of ppo" in page
+    page = pages.write([*two, path], tmp_path / "x.html").read_text()
+    assert page.count("<svg") == 2 and "highest success" in page
+
+
+def test_families_have_a_section_each(tmp_path):
+    paths = [run(tmp_path / family, "a", document(family=family)) for family in ("one", "two")]
+    page = pages.write(paths, tmp_path / "x.html").read_text()
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles == [
+        "Mean over 2 families",
+        "Adaptation to new tasks of one",
+        "Adaptation to new tasks of two",
+        "Runs",
+    ]
+    assert re.findall('<p class="finding">.*?</p>', page)[0].startswith('<p class="finding">Over 2 families')
+    assert page.count("<svg") == 2
