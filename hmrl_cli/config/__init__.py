@@ -10,13 +10,21 @@ from hmrl_cli.config.document import (
     to_toml,
     tree,
 )
-from hmrl_cli.config.resolution import Resolved, family_of, resolve, serving, with_evaluation
+from hmrl_cli.config.resolution import (
+    Resolved,
+    changed_evaluation,
+    family_of,
+    resolve,
+    serving,
+    with_evaluation,
+)
 from hmrl_cli.config.validation import OPTIONAL, from_tree
 
 __all__ = [
     "OPTIONAL",
     "Resolved",
     "Written",
+    "changed_evaluation",
     "config_hash",
     "difference",
     "family_of",

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hmrl_cli.config import consistency, layers, plugins, presets
+from hmrl_cli.config import consistency, layers, plugins, presets, protocols
 from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
-from hmrl_cli.schema import COMMANDS, Experiment, Strict
+from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Strict
 
 
 class Resolved(NamedTuple):
@@ -65,29 +65,57 @@ def resolve(
     return Resolved(experiment, origins, preset, command, notes)
 
 
-def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
+def with_evaluation(
+    experiment: Experiment,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+) -> Experiment:
     """The experiment of a run with other settings in its [evaluation] table.
 
     Args:
         experiment: the experiment of the run.
-        sets: lines of TOML, of the [evaluation] table only.
+        sets: lines of TOML, of the [evaluation] table only; they override the protocol.
         flags: name of a setting -> value; they override `sets`.
+        protocol: a named way to adapt; None keeps that of the run.
 
     Raises:
-        ConfigError: see `resolve`; or a line sets another table.
+        ConfigError: see `resolve`; or a line sets another table, or there is no such protocol.
     """
-    stack = [Layer("the run", tree(experiment))]
+    stack = _of_run(experiment, protocol)
     for line in sets:
         tables = layers.parse_set(line)
         if tables.keys() != {"evaluation"}:
             raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
         stack.append(Layer("--set", tables))
-    stack.append(Layer("flags", {"evaluation": dict(flags)}))
+    stack.append(Layer("flags", {"evaluation": dict(flags or {})}))
     merged, origins = layers.merge(stack)
-    found = validate("", "the run", merged, origins)
-    consistency.check_evaluation(found)
-    consistency.check_unused(found, origins, consistency.unused(found))
+    try:
+        found = validate("", "the run", merged, origins)
+        consistency.check_evaluation(found)
+        consistency.check_unused(found, origins, consistency.unused(found))
+    except ConfigError as error:
+        raise ConfigError(f"--protocol {protocol}: {error}" if protocol else str(error)) from None
     return found
+
+
+def changed_evaluation(
+    experiment: Experiment, evaluation: Evaluation, protocol: str | None = None
+) -> dict[str, Any]:
+    """The settings of an evaluation that differ from those of a run and a protocol: dotted path -> value.
+
+    Raises:
+        ConfigError: there is no such protocol.
+    """
+    usual = validate("", "the run", *layers.merge(_of_run(experiment, protocol))).evaluation
+    before = dict(layers.leaves(usual.model_dump()))
+    return {path: x for path, x in layers.leaves(evaluation.model_dump()) if x != before[path]}
+
+
+def _of_run(experiment: Experiment, protocol: str | None) -> list[Layer]:
+    """The layers below `--set` for a trained run."""
+    run = Layer("the run", tree(experiment))
+    return [run, protocols.layer(protocol, experiment)] if protocol else [run]
 
 
 def serving(preset: str) -> list[Resolved]:
