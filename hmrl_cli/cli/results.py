@@ -13,7 +13,9 @@ import typer
 from hmrl_cli import config, inputs
 from hmrl_cli.cli import tables
 from hmrl_cli.cli.options import (
+    Evaluated,
     Json,
+    Protocol,
     RewardName,
     RunDirs,
     SplitName,
@@ -102,6 +104,7 @@ def evaluate(
     split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
+    protocol: Protocol = None,
     adapt_steps: Annotated[int | None, typer.Option(min=0, help="Inner updates; as in the run.")] = None,
     episodes: Annotated[
         int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
@@ -123,7 +126,7 @@ def evaluate(
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    runs = _checked_runs(run_dirs, set_ or (), given)
+    runs = _checked_runs(run_dirs, set_ or (), given, protocol)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
@@ -136,6 +139,7 @@ def evaluate(
                 tasks_file=tasks,
                 reward=reward.value,
                 **given,
+                protocol=protocol,
                 sets=set_ or (),
                 progress=shows,
             )
@@ -150,15 +154,15 @@ def evaluate(
 
 
 def _checked_runs(
-    run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any]
+    run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any], protocol: str | None
 ) -> list[reader.Info]:
     """The runs, each with a check of the settings of its evaluation."""
     wanted = {name: value for name, value in given.items() if value is not None}
     runs = []
     for run_directory in run_dirs:
         runs.append(reader.read(run_directory))
-        if wanted or sets:
-            config.with_evaluation(runs[-1].experiment, sets, wanted)
+        if wanted or sets or protocol:
+            config.with_evaluation(runs[-1].experiment, sets, wanted, protocol)
     return runs
 
 
@@ -192,7 +196,7 @@ def _lines_text(result: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
+def compare(run_dirs: RunDirs, protocol: Evaluated = None, as_json: Json = False) -> None:
     """Compare evaluated runs, with intervals, and the first run with each of the others.
 
     A difference is the mean of the first run minus that of another, after the
@@ -203,7 +207,7 @@ def compare(run_dirs: RunDirs, as_json: Json = False) -> None:
         reader.read(run_directory)
     from hmrl_cli.report.comparison import compare
 
-    result = compare(run_dirs)
+    result = compare(run_dirs, protocol)
     if as_json:
         print_json(result)
         return
@@ -235,6 +239,7 @@ def report(
         Path | None,
         typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
     ] = None,
+    protocol: Evaluated = None,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
@@ -249,7 +254,7 @@ def report(
     startup.prepare()
     from hmrl_cli.report import page as pages
 
-    path = str(pages.write(run_dirs, out))
+    path = str(pages.write(run_dirs, out, protocol))
     if as_json:
         print_json({"report": path})
     else:

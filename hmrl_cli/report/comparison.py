@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.errors import InputError
+from hmrl_cli.config import protocols
+from hmrl_cli.errors import InputError, did_you_mean, shown
 from hmrl_cli.evaluation import document as documents
 from hmrl_cli.reading import read_json
 from hmrl_cli.report.differences import difference, row
 from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage.evaluations import way_of
 
 # What runs must share to be compared: key of the document -> beginning of the message.
 BUDGET = {
@@ -23,15 +25,22 @@ BUDGET = {
 }
 
 
-def evaluations(path: Path) -> list[dict[str, Any]]:
-    """The evaluation documents of a run: the test split first, then by file name.
+def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
+    """The evaluation documents of a run by one protocol: the test split first, then by file name.
+
+    Args:
+        path: the run directory.
+        protocol: what file names say after split and reward; None: the run's own way and budget, or another
+            budget where the run has only that.
 
     Raises:
         InputError: a document is damaged, or of an older checkpoint than the newest of the run.
     """
     found = []
     newest = _newest(path)
-    for file in sorted((path / "eval").glob("*.json")):
+    there = sorted((path / "eval").glob("*.json"))
+    wanted = protocol or _usual({way_of(file) for file in there})
+    for file in (file for file in there if way_of(file) == wanted):
         try:
             document = documents.read(file)
         except InputError as error:
@@ -39,12 +48,20 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
         if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
             split = document["split"]
             tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
+            how = _options(document["protocol"])
             raise InputError(
                 f"{file}: is of epoch {document['epoch']}, and not of the newest checkpoint, {newest[0]}\n"
-                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}"
+                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}{how}"
             )
         found.append(document)
     return sorted(found, key=lambda document: document["split"] != "test")
+
+
+def _usual(ways: Set[str]) -> str:
+    """The run's own way, "", or the only one that there is, if that is no protocol."""
+    if len(ways) == 1 and next(iter(ways)).partition("-")[0] not in protocols.files():
+        return next(iter(ways))
+    return ""
 
 
 def _newest(path: Path) -> tuple[int, str] | None:
@@ -54,11 +71,35 @@ def _newest(path: Path) -> tuple[int, str] | None:
     return None
 
 
-def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
+def _options(asked: Mapping[str, Any]) -> str:
+    """The options of `hmrl eval` that a document's part "protocol" stands for."""
+    name = f" --protocol {asked['name']}" if asked["name"] else ""
+    return name + "".join(f" --set evaluation.{key}={value}" for key, value in asked["changed"].items())
+
+
+def none_there(path: Path, protocol: str | None) -> InputError:
+    """The error for a run without an evaluation by a protocol, with the names of those that it has."""
+    if (path / "skills.json").is_file():
+        return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
+    others = sorted({way_of(file) for file in (path / "eval").glob("*.json")} - {""})
+    what, option = "by its own settings" if others else "", ""
+    if protocol in protocols.files():
+        what, option = f"by {shown(protocol)}", f" --protocol {protocol}"
+    elif protocol:
+        what = f"by {shown(protocol)}{did_you_mean(protocol, {*others, *protocols.files()})}"
+    message = f"{path}: holds no evaluation{what and f' {what}'}; first: hmrl eval {path}{option}"
+    return InputError(f"{message}\nit has, with --protocol: {', '.join(others)}" if others else message)
+
+
+def compare(run_paths: Sequence[Path], protocol: str | None = None) -> dict[str, Any]:
     """Compare evaluated runs after the last update, and the first run with each of the others.
 
     A difference is one of means over seeds and tasks, paired by task.  Seeds are paired as well where both
     runs act through the same skills.
+
+    Args:
+        run_paths: the run directories.
+        protocol: see `evaluations`.
 
     Returns:
         a JSON document: `rows`, one for each run and evaluation, and `differences`.
@@ -66,12 +107,10 @@ def compare(run_paths: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: a run has no evaluation, or two evaluations differ in a key of `BUDGET`.
     """
-    runs = [(name, evaluations(path)) for name, path in named_runs(run_paths)]
+    runs = [(name, evaluations(path, protocol)) for name, path in named_runs(run_paths)]
     for path, (_, found) in zip(run_paths, runs, strict=True):
         if not found:
-            if (path / "skills.json").is_file():
-                raise InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
-            raise InputError(f"{path}: holds no evaluation; first: hmrl eval {path}")
+            raise none_there(path, protocol)
     _check_alike([(path, one) for path, (_, found) in zip(run_paths, runs, strict=True) for one in found])
     (first, ours), libraries = runs[0], [_library(path) for path in run_paths]
     differences = [

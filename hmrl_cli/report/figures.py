@@ -48,21 +48,21 @@ def own_style() -> Iterator[None]:
 
 
 @own_style()
-def curves_svg(run_paths: Sequence[Path]) -> str:
+def curves_svg(run_paths: Sequence[Path], protocol: str | None = None) -> str:
     """Return, success and goals ever reached against updates, a column for every split and reward."""
-    compare(run_paths)  # only what can be compared goes into one picture
-    protocols: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
+    compare(run_paths, protocol)  # only what can be compared goes into one picture
+    panels: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
     for name, path in named_runs(run_paths):
-        for document in evaluations(path):
+        for document in evaluations(path, protocol):
             named = (_plain(name), document)
-            protocols.setdefault(protocol_of(document), []).append(named)
-    figure, axes = _figure(len(MEASURES), len(protocols))
+            panels.setdefault(protocol_of(document), []).append(named)
+    figure, axes = _figure(len(MEASURES), len(panels))
     looks = {_plain(name): _look(number) for number, (name, _) in enumerate(named_runs(run_paths))}
-    for column, (protocol, shown) in enumerate(protocols.items()):
+    for column, (panel, shown) in enumerate(panels.items()):
         for axis, measure in zip(axes[:, column], MEASURES, strict=True):
             _draw_curves(axis, measure, shown, looks)
             axis.set_ylabel(LABELS.get(measure, measure) if column == 0 else "")
-        axes[0][column].set_title(_plain(" goals, ".join(protocol)) + " reward")
+        axes[0][column].set_title(_plain(" goals, ".join(panel)) + " reward")
         axes[-1][column].set_xlabel(_updates([document for _, document in shown]))
     _legend(figure, axes)
     return _svg(figure)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.errors import ConfigError, InputError, printable
+from hmrl_cli.errors import ConfigError, printable
 from hmrl_cli.reading import read_bytes
-from hmrl_cli.report.comparison import compare, evaluations
+from hmrl_cli.report.comparison import compare, evaluations, none_there
 from hmrl_cli.report.differences import difference_cells, without_nothing
 from hmrl_cli.report.figures import curves_svg
 from hmrl_cli.storage import files
@@ -22,10 +22,13 @@ figure { margin: 1.5rem 0 } svg { max-width: 100%; height: auto }
 """
 
 
-def write(run_paths: Sequence[Path], out: Path) -> Path:
+def write(run_paths: Sequence[Path], out: Path, protocol: str | None = None) -> Path:
     """One page without scripts and without links to elsewhere: table, adaptation curves, paths of skills.
 
-    A name that ends in `.svg` gets the adaptation curves alone.
+    Args:
+        run_paths: the run directories.
+        out: the file; a name that ends in `.svg` gets the adaptation curves alone.
+        protocol: which evaluations; None: those by the runs' own settings.
 
     Raises:
         ConfigError: the name ends in something else.
@@ -33,16 +36,17 @@ def write(run_paths: Sequence[Path], out: Path) -> Path:
     """
     if out.suffix not in (".html", ".svg"):
         raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
-    evaluated = [path for path in run_paths if evaluations(path)]
+    evaluated = [path for path in run_paths if evaluations(path, protocol)]
     if out.suffix == ".svg":
-        files.write_text(out, curves_svg(evaluated or run_paths))
+        files.write_text(out, curves_svg(evaluated or run_paths, protocol))
         return out
     pictures = [path / "skills.svg" for path in run_paths if (path / "skills.svg").is_file()]
     if not evaluated and not pictures:
-        raise InputError(f"{run_paths[0]}: holds nothing to report; first: hmrl eval {run_paths[0]}")
+        raise none_there(run_paths[0], protocol)
     parts = []
     if evaluated:
-        parts += [_html_tables(compare(evaluated)), f"<figure>{curves_svg(evaluated)}</figure>"]
+        curves = curves_svg(evaluated, protocol)
+        parts += [_html_tables(compare(evaluated, protocol)), f"<figure>{curves}</figure>"]
     parts += [
         f"<figure>{_picture(file)}<figcaption>skills of "
         f"<code>{html.escape(file.parent.resolve().name)}</code></figcaption></figure>"

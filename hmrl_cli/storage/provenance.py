@@ -67,12 +67,15 @@ def collect(
         "origins": dict(resolved.origins),
         "config_hash": config.config_hash(resolved.experiment),
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
-        "versions": versions(),
-        "machine": machine(),
-        "numerics": numerics(),
+        **surroundings(),
         "git": git_commit(),
         "skills": _identity_of(skills) if skills else None,
     }
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, machine and numerics, on which the bits of a result can depend.  Initialises jax."""
+    return {"versions": versions(), "machine": machine(), "numerics": numerics()}
 
 
 def versions() -> dict[str, str]:

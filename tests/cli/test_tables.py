@@ -35,7 +35,7 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
         "success": number,
         "reached": number,
     }
-    fakes.compare = lambda paths: {"rows": [ROW, OTHER], "differences": [difference]}
+    fakes.compare = lambda *_: {"rows": [ROW, OTHER], "differences": [difference]}
     rows, _ = on_a_terminal(75, "compare", run)
     assert [line.strip() for line in rows if line.strip() in ("run", "hmrl", "maesn_repeat")]
     assert sum(f"{ROW['return']}  {ROW['success']}  {ROW['reached']}" in line for line in rows) == 2
@@ -51,7 +51,7 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
     assert wide[0].split() == ["run", "split", "before", "return", "success", "reached", "fraction"]
     plain = hmrl("compare", run).out.splitlines()
     assert "adaptation" in plain[0] and "flat_reached" not in plain[0]
-    fakes.compare = lambda paths: {"rows": [ROW]}
+    fakes.compare = lambda *_: {"rows": [ROW]}
     alone, _ = on_a_terminal(85, "compare", run)
     assert alone[0].split() == ["run", "split", "return", "success", "reached"] and len(alone) > 2
 
@@ -72,7 +72,7 @@ def test_results_have_the_digits_that_are_shown(hmrl, fakes):
 
 def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):
     lines, _ = on_a_terminal(80, "list")
-    assert lines.count("") == 3  # between the four tables
+    assert lines.count("") == 4  # between the five tables
     row = ["a" * 26, "pretrain-skills, meta-train", "word " * 20]
     _, fitted = tables.fitted([["presets", "command", "description"], row], 80)
     assert (
@@ -89,7 +89,7 @@ def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
     }
     lines = {"flat": -200.0, "flat_success": 0.1, "flat_reached": 0.33, "feasible": -90.0}
     fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], **lines, **curves}
-    fakes.compare = lambda paths: {"rows": [ROW, OTHER]}
+    fakes.compare = lambda *_: {"rows": [ROW, OTHER]}
     long = {"reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}}, "feature": "y" * 90}
     fakes.describe_family = lambda *_: long
     for argv in (

@@ -10,6 +10,7 @@ from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import evaluate
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import reader
+from tests.evaluation.documents import document, run
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -48,6 +49,29 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         compare([runs / "maml"])
     assert str(caught.value).endswith(" --reward sparse")
     (tmp_path / "4").rename(newest)
-    evaluate.evaluate(reader.read(runs / "maesn"), split="test", num_tasks=2, progress=Silent())
+    other.write_text(json.dumps(document | {"tasks_sha256": "0"}))
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         compare([runs / "maml", runs / "maesn"])
+
+
+def test_a_protocol_is_compared_alone(tmp_path):
+    """By its name, or by what differs; without one, the run's own."""
+    paths = [run(tmp_path, name, document()) for name in ("a", "b")]
+    ways = {"explore": {"name": "explore"}, "episodes=9": {"changed": {"episodes": 9}}}
+    for way, asked in ways.items():
+        changed = json.dumps(document(episodes=9, protocol=asked))
+        (paths[0] / "eval" / f"test-sparse-{way}.json").write_text(changed)
+        assert [row["episodes"] for row in compare(paths[:1], way)["rows"]] == [9]
+        assert pages.write(paths[:1], tmp_path / "r.html", way).read_text().count("<td>9</td>") == 1
+    assert [row["episodes"] for row in compare(paths)["rows"]] == [5, 5]
+    with pytest.raises(
+        InputError, match=r"b: holds no evaluation by 'explore'; first: hmrl eval .*b --protocol"
+    ):
+        compare(paths, "explore")
+    with pytest.raises(InputError, match=r"by 'explroe'; did you mean 'explore'.*\n.*: episodes=9, explore"):
+        compare(paths, "explroe")
+    (paths[0] / "eval" / "test-sparse.json").unlink()
+    with pytest.raises(InputError, match="a: holds no evaluation by its own settings; first: hmrl eval"):
+        pages.write(paths[:1], tmp_path / "r.html")
+    (paths[0] / "eval" / "test-sparse-explore.json").unlink()
+    assert compare(paths[:1])["rows"][0]["episodes"] == 9  # a quick look is all that there is

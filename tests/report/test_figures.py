@@ -37,9 +37,9 @@ def test_a_run_has_one_colour_and_one_entry_in_the_legend(monkeypatch):
     document = {"reward": "sparse", "steps": [0, 1], "env_steps": [0, 10], **lines}
     document |= dict.fromkeys(("return", "success", "reached"), curve)
     splits = {"one": ("test",), "both": ("test", "hidden"), "other": ("hidden",)}
-    monkeypatch.setattr(figures, "compare", lambda paths: None)
+    monkeypatch.setattr(figures, "compare", lambda *_: None)
     monkeypatch.setattr(
-        figures, "evaluations", lambda path: [document | {"split": split} for split in splits[path.name]]
+        figures, "evaluations", lambda path, _: [document | {"split": split} for split in splits[path.name]]
     )
     drawn = curves_svg([Path(name) for name in splits])
     for name in (*splits, "flat", "feasible"):

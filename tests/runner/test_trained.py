@@ -66,7 +66,7 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, []))
     monkeypatch.setattr(render, "page", lambda *arguments: "")
-    monkeypatch.setattr(page, "curves_svg", lambda paths: "")
+    monkeypatch.setattr(page, "curves_svg", lambda *_: "")
     for name in ("diayn", "hmrl"):
         shutil.copytree(runs / name, name, ignore=shutil.ignore_patterns("eval", "*.html"))
     np.savez("path.npz", obs=np.zeros((3, 2), np.float32))
