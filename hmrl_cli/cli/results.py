@@ -272,17 +272,22 @@ def render(
     split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
     reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,
     num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
+    protocol: Protocol = None,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page that plays episodes.
 
-    Of a skill run, every skill; of a meta-run, its policy before and after adaptation; of a family, the
-    scripted controller that knows the goal. The page is self-contained; stdout is its path.
+    Of a skill run, every skill; of a meta-run, the episodes of an adaptation, as eval measures it; of a
+    family, the scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
     run = reader.read(Path(what)) if Path(what).is_dir() else None
     if run is None:
         known = {*plugins.names("families"), *presets.files()}
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
+    if protocol and (run is None or run.experiment.algorithm.command == "pretrain-skills"):
+        raise ConfigError(f"--protocol: found {shown(protocol)} for what does not adapt; must be left out")
+    if run and protocol:
+        config.with_evaluation(run.experiment, protocol=protocol)
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
     place = out or (run.path / "render.html" if run else Path(f"{what.replace('/', '-')}.html"))
@@ -298,7 +303,8 @@ def render(
             "out": out,
             "progress": shows,
         }
-        write = partial(renders.render_run, run) if run else partial(renders.render_family, what)
+        adapts = partial(renders.render_run, run, protocol=protocol) if run else None
+        write = adapts or partial(renders.render_family, what)
         path = str(write(**settings))
     if as_json:
         print_json({"render": path})
