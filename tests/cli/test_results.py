@@ -44,6 +44,8 @@ def test_render(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     assert hmrl("render", run).out == f"{run}/render.html\n"
     assert json.loads(hmrl("render", run, "-o", "x.html", "--json").out) == {"render": "x.html"}
+    wrong = hmrl("render", run, "--protocol", "explroe")
+    assert wrong.code == 2 and "protocol: found 'explroe'" in wrong.err
     assert hmrl("render", "point", "--split", "hidden", "--num-tasks", "2").out == "point.html\n"
     kwargs = fakes.calls[-1][1]
     assert (kwargs["split"], kwargs["reward"], kwargs["num_tasks"]) == ("hidden", "sparse", 2)
