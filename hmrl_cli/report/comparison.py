@@ -82,12 +82,12 @@ def none_there(path: Path, protocol: str | None) -> InputError:
     if (path / "skills.json").is_file():
         return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
     others = sorted({way_of(file) for file in (path / "eval").glob("*.json")} - {""})
-    what, option = "by its own settings" if others else "", ""
+    what, first = " by its own settings" if others else "", f"; first: hmrl eval {path}"
     if protocol in protocols.files():
-        what, option = f"by {shown(protocol)}", f" --protocol {protocol}"
+        what, first = f" by {shown(protocol)}", f"{first} --protocol {protocol}"
     elif protocol:
-        what = f"by {shown(protocol)}{did_you_mean(protocol, {*others, *protocols.files()})}"
-    message = f"{path}: holds no evaluation{what and f' {what}'}; first: hmrl eval {path}{option}"
+        what, first = f" by {shown(protocol)}{did_you_mean(protocol, {*others, *protocols.files()})}", ""
+    message = f"{path}: holds no evaluation{what}{first}"
     return InputError(f"{message}\nit has, with --protocol: {', '.join(others)}" if others else message)
 
 
