@@ -89,9 +89,8 @@ def with_evaluation(
             raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
         stack.append(Layer("--set", tables))
     stack.append(Layer("flags", {"evaluation": dict(flags or {})}))
-    merged, origins = layers.merge(stack)
     try:
-        found = validate("", "the run", merged, origins)
+        found, origins = _merged(stack)
         consistency.check_evaluation(found)
         consistency.check_unused(found, origins, consistency.unused(found))
     except ConfigError as error:
@@ -107,8 +106,8 @@ def changed_evaluation(
     Raises:
         ConfigError: there is no such protocol.
     """
-    usual = validate("", "the run", *layers.merge(_of_run(experiment, protocol))).evaluation
-    before = dict(layers.leaves(usual.model_dump()))
+    usual, _ = _merged(_of_run(experiment, protocol))
+    before = dict(layers.leaves(usual.evaluation.model_dump()))
     return {path: x for path, x in layers.leaves(evaluation.model_dump()) if x != before[path]}
 
 
@@ -116,6 +115,12 @@ def _of_run(experiment: Experiment, protocol: str | None) -> list[Layer]:
     """The layers below `--set` for a trained run."""
     run = Layer("the run", tree(experiment))
     return [run, protocols.layer(protocol, experiment)] if protocol else [run]
+
+
+def _merged(stack: Sequence[Layer]) -> tuple[Experiment, dict[str, str]]:
+    """The experiment of layers over a run, which nothing has checked for consistency; and origins."""
+    merged, origins = layers.merge(stack)
+    return validate("", "the run", merged, origins), origins
 
 
 def serving(preset: str) -> list[Resolved]:
