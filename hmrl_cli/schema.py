@@ -111,6 +111,11 @@ BY_RULE = (
 )
 
 
+# Settings of an evaluation that say how it adapts, and those that say on how much.
+WAY = ("rule", "imitation_steps", "fallback", "late_fallback", "tune_after")
+BUDGET = ("num_tasks", "split_seed", "adapt_steps", "episodes")
+
+
 class Relabel(Strict):
     """The search among skills for a reward, and the use of a reward that was found.
 

@@ -136,6 +136,8 @@ class Adaptation(NamedTuple):
     returned: Array  # [K + 1]  undiscounted
     success: Array  # [K + 1]  share of episodes with the goal reached at the last step
     reached: Array  # [K + 1]  share of episodes with the goal reached at any step
+    # the episodes of a recorded family, `frames.Episodes` with leaves [K + 1, N, ...]; None of another one
+    episodes: Any = None
 
 
 class Distribution(Protocol):

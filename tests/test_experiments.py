@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmrl_cli.config import presets
+from hmrl_cli.config import presets, protocols
 from hmrl_cli.report.figures import paths_svg
 
 ROOT = Path(__file__).parent.parent
@@ -272,9 +272,10 @@ def test_paths_are_read_back_from_a_picture(shared, tmp_path):
     assert np.allclose(ends, walks[..., [0, -1], :].reshape(6, 2, 2), atol=1e-3)
 
 
-def test_presets_alone_are_in_the_wheel_and_small():
+def test_presets_and_protocols_alone_are_in_the_wheel_and_small():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert build["force-include"] == {"experiments/presets": "hmrl_cli/presets"}
     assert presets.folder() == EXPERIMENTS / "presets"
     assert size(EXPERIMENTS / "presets") < 1 * MB
-    assert len(presets.files()) == len(list((EXPERIMENTS / "presets").rglob("*.toml")))
+    everything = list((EXPERIMENTS / "presets").rglob("*.toml"))
+    assert len(presets.files()) + len(protocols.files()) == len(everything)

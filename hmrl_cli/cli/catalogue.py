@@ -1,4 +1,4 @@
-"""What there is to choose from: plugins and presets, what each is for, and settings with their types."""
+"""What there is to choose from: plugins, presets and protocols, their purposes, and settings with types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli import config
-from hmrl_cli.config import plugins, presets
+from hmrl_cli.config import plugins, presets, protocols
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.schema import Strict
 
@@ -45,12 +45,16 @@ def _presets() -> list[dict[str, str]]:
             commands = ", ".join(resolved.command for resolved in config.serving(name))
         except ConfigError:
             commands = "none: it has an error, see hmrl show"
-        rows.append({"name": name, "command": commands, "description": _first_sentence(path)})
+        rows.append({"name": name, "command": commands, "description": first_sentence(path)})
     return rows
 
 
-def _first_sentence(preset: Path) -> str:
-    """Of the comment that a preset begins with."""
+def _protocols() -> list[dict[str, str]]:
+    return [{"name": name, "description": first_sentence(path)} for name, path in protocols.files().items()]
+
+
+def first_sentence(preset: Path) -> str:
+    """Of the comment that a preset, or a protocol, begins with."""
     lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     comment = " ".join(line.removeprefix("#").strip() for line in lines[:end])
@@ -62,6 +66,7 @@ LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "algorithms": _algorithms,
     "bonuses": partial(_plugins, "bonuses"),
     "presets": _presets,
+    "protocols": _protocols,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli.cli import tables
-from hmrl_cli.cli.options import Json, RunDirs
+from hmrl_cli.cli.options import Evaluated, Json, RunDirs
 from hmrl_cli.cli.output import (
     as_cell,
     print_caption,
@@ -38,6 +38,7 @@ def compare(
             help="A row for each value of this setting, such as algorithm.name: seeds of all runs in one.",
         ),
     ] = None,
+    protocol: Evaluated = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV, with all digits.")] = False,
     as_latex: Annotated[
         bool, typer.Option("--latex", help="Print tabulars for LaTeX with booktabs.")
@@ -57,7 +58,7 @@ def compare(
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
     from hmrl_cli.report.comparison import compare
 
-    result = compare(runs, group)
+    result = compare(runs, group, protocol)
     if as_json:
         print_json(result)
     elif as_csv:
@@ -148,6 +149,7 @@ def report(
         Path | None,
         typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
     ] = None,
+    protocol: Evaluated = None,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
@@ -161,7 +163,7 @@ def report(
     startup.prepare()
     from hmrl_cli.report import page as pages
 
-    path = str(pages.write(runs, out))
+    path = str(pages.write(runs, out, protocol))
     if as_json:
         print_json({"report": path})
     else:

@@ -13,7 +13,7 @@ from hmrl_cli import config
 from hmrl_cli.cli import catalogue
 from hmrl_cli.cli.options import Json, SplitName, TasksFile, check_known, check_tasks_file
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
-from hmrl_cli.config import plugins, presets
+from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import startup
 from hmrl_cli.schema import Experiment
@@ -34,7 +34,8 @@ def doctor(as_json: Json = False) -> None:
 
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[families|algorithms|bonuses|presets]", help="What to list.")
+        str | None,
+        typer.Argument(metavar="[families|algorithms|bonuses|presets|protocols]", help="What to list."),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
     split: Annotated[SplitName | None, typer.Option(help="Roll a family out on this split.")] = None,
@@ -61,6 +62,8 @@ def list_(
         _describe_family(name, split or SplitName.test, tasks, as_json)
     elif kind == "presets":
         _show_preset(name, as_json)
+    elif kind == "protocols":
+        _show_protocol(name, as_json)
     else:
         _list_fields(str(kind), name, as_json)
 
@@ -153,6 +156,17 @@ def _show_preset(preset: str, as_json: bool) -> None:
     for resolved in served:
         print_line(f"# hmrl {resolved.command} {preset}")
         _out_config(resolved.experiment, resolved.origins)
+
+
+def _show_protocol(name: str, as_json: bool) -> None:
+    settings = protocols.replaced(name)
+    described = catalogue.first_sentence(protocols.files()[name])
+    if as_json:
+        print_json({"name": name, "description": described, "settings": settings})
+        return
+    print_line(described)
+    rows = [(f"evaluation.{path}", as_cell(value) or "none") for path, value in layers.leaves(settings)]
+    print_table((name, "value"), rows)
 
 
 def _out_config(experiment: Experiment, origins: Mapping[str, str]) -> None:

@@ -119,6 +119,20 @@ class Commands(_Flags, typer.core.TyperGroup):
     """The list of all commands."""
 
 
+Protocol = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A named way to adapt (see: hmrl list protocols); as in the run."),
+]
+
+
+Evaluated = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol", metavar="NAME", help="Evaluations by this protocol, or of this name; as in the run."
+    ),
+]
+
+
 def check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:
     """Refuse an argument that is not among the known names.
 

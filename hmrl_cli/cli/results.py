@@ -13,6 +13,7 @@ import typer
 from hmrl_cli import config, inputs
 from hmrl_cli.cli.options import (
     Json,
+    Protocol,
     RewardName,
     RunDirs,
     SplitName,
@@ -99,6 +100,7 @@ def evaluate(
     split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
+    protocol: Protocol = None,
     adapt_steps: Annotated[int | None, typer.Option(min=0, help="Inner updates; as in the run.")] = None,
     episodes: Annotated[
         int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
@@ -120,7 +122,7 @@ def evaluate(
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    runs = _checked_runs(run_dirs, set_ or (), given)
+    runs = _checked_runs(run_dirs, set_ or (), given, protocol)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
@@ -133,6 +135,7 @@ def evaluate(
                 tasks_file=tasks,
                 reward=reward.value,
                 **given,
+                protocol=protocol,
                 sets=set_ or (),
                 progress=shows,
             )
@@ -147,15 +150,15 @@ def evaluate(
 
 
 def _checked_runs(
-    run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any]
+    run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any], protocol: str | None
 ) -> list[reader.Info]:
     """The runs, each with a check of the settings of its evaluation."""
     wanted = {name: value for name, value in given.items() if value is not None}
     runs = []
     for run_directory in run_dirs:
         runs.append(reader.read(run_directory))
-        if wanted or sets:
-            config.with_evaluation(runs[-1].experiment, sets, wanted)
+        if wanted or sets or protocol:
+            config.with_evaluation(runs[-1].experiment, sets, wanted, protocol)
     return runs
 
 
@@ -203,12 +206,13 @@ def render(
     split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
     reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,
     num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
+    protocol: Protocol = None,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page that plays episodes.
 
-    Of a skill run, every skill; of a meta-run, its policy before and after adaptation; of a family, the
-    scripted controller that knows the goal. The page is self-contained; stdout is its path.
+    Of a skill run, every skill; of a meta-run, the episodes of an adaptation, as eval measures it; of a
+    family, the scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
     run = reader.read(Path(what)) if Path(what).is_dir() else None
     if run is None and plugins.is_file(what):
@@ -216,6 +220,10 @@ def render(
     elif run is None:
         known = {*plugins.names("families"), *presets.files()}
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
+    if protocol and (run is None or run.experiment.algorithm.command == "pretrain-skills"):
+        raise ConfigError(f"--protocol: found {shown(protocol)} for what does not adapt; must be left out")
+    if run and protocol:
+        config.with_evaluation(run.experiment, protocol=protocol)
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
     place = out or (run.path / "render.html" if run else outputs.page_of(what))
@@ -231,7 +239,8 @@ def render(
             "out": out,
             "progress": shows,
         }
-        write = partial(renders.render_run, run) if run else partial(renders.render_family, what)
+        adapts = partial(renders.render_run, run, protocol=protocol) if run else None
+        write = adapts or partial(renders.render_family, what)
         path = str(write(**settings))
     if as_json:
         print_json({"render": path})

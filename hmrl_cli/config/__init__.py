@@ -10,13 +10,22 @@ from hmrl_cli.config.document import (
     to_toml,
     tree,
 )
-from hmrl_cli.config.resolution import Resolved, family_of, of_run, resolve, serving, with_evaluation
+from hmrl_cli.config.resolution import (
+    Resolved,
+    changed_evaluation,
+    family_of,
+    of_run,
+    resolve,
+    serving,
+    with_evaluation,
+)
 from hmrl_cli.config.validation import OPTIONAL, from_tree
 
 __all__ = [
     "OPTIONAL",
     "Resolved",
     "Written",
+    "changed_evaluation",
     "config_hash",
     "difference",
     "family_of",

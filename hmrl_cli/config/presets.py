@@ -18,6 +18,8 @@ from hmrl_cli.config.layers import Layer, check_depth
 from hmrl_cli.errors import ConfigError, one_line, shown
 from hmrl_cli.schema import COMMANDS
 
+PROTOCOLS = "protocols"  # the folder, beside the presets, of ways to adapt
+
 
 def folder() -> Path:
     """The folder of the presets: in an installed package, or `experiments/presets` in a checkout."""
@@ -32,12 +34,12 @@ def files() -> dict[str, Path]:
 
 
 def _candidates() -> dict[str, Path]:
-    """Name -> file of every TOML file in the folder of the presets.  No file is read."""
+    """Name -> file of every TOML file in the folder of the presets but protocols.  No file is read."""
     root = folder()
     found = {}
     for path in sorted(root.rglob("*.toml")):
         name = path.relative_to(root).with_suffix("").as_posix()
-        if path.is_file() and not name.endswith(".toml"):
+        if path.is_file() and not name.endswith(".toml") and not name.startswith(f"{PROTOCOLS}/"):
             found[name] = path
     return found
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.config import consistency, layers, plugins, presets, recorded
+from hmrl_cli.config import consistency, layers, plugins, presets, protocols, recorded
 from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
-from hmrl_cli.schema import COMMANDS, Experiment, Strict
+from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Strict
 
 
 class Resolved(NamedTuple):
@@ -85,48 +85,82 @@ def of_run(
 
     Raises:
         ConfigError: a setting is not valid.
+        InputError: the code of a plugin is not here.
     """
     run = f"run {config_file.parent}"
     stack = [Layer(run, tree(experiment))]
     stack += [Layer(origin, layers.nested(path.split("."), x)) for path, x in (settings or {}).items()]
-    merged, origins = layers.merge(stack)
-    found = validate("", run, merged, origins)
+    found, origins = _merged(stack, experiment, run)
     return Resolved(
         found, {path: origins[path] for path in flat(found)}, str(config_file), found.algorithm.command
     )
 
 
-def with_evaluation(experiment: Experiment, sets: Sequence[str], flags: Mapping[str, Any]) -> Experiment:
+def with_evaluation(
+    experiment: Experiment,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+) -> Experiment:
     """The experiment of a run with other settings in its [evaluation] table.
 
     Args:
         experiment: the experiment of the run.
-        sets: lines of TOML, of the [evaluation] table only.
+        sets: lines of TOML, of the [evaluation] table only; they override the protocol.
         flags: name of a setting -> value; they override `sets`.
+        protocol: a named way to adapt; None keeps that of the run.
 
     Raises:
-        ConfigError: see `resolve`; or a line sets another table.
+        ConfigError: see `resolve`; or a line sets another table, or there is no such protocol.
         InputError: the code of a plugin is not here.
     """
-    stack = [Layer("the run", tree(experiment))]
+    stack = _of_run(experiment, protocol)
     for line in sets:
         tables = layers.parse_set(line)
         if tables.keys() != {"evaluation"}:
             raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
         stack.append(Layer("--set", tables))
-    stack.append(Layer("flags", {"evaluation": dict(flags)}))
-    merged, origins = layers.merge(stack)
+    stack.append(Layer("flags", {"evaluation": dict(flags or {})}))
+    try:
+        found, origins = _merged(stack, experiment)
+        consistency.check_evaluation(found)
+        consistency.check_unused(found, origins, consistency.unused(found))
+    except ConfigError as error:
+        raise ConfigError(f"--protocol {protocol}: {error}" if protocol else str(error)) from None
+    return found
+
+
+def changed_evaluation(
+    experiment: Experiment, evaluation: Evaluation, protocol: str | None = None
+) -> dict[str, Any]:
+    """The settings of an evaluation that differ from those of a run and a protocol: dotted path -> value.
+
+    Raises:
+        ConfigError: there is no such protocol.
+    """
+    usual, _ = _merged(_of_run(experiment, protocol), experiment)
+    before = dict(layers.leaves(usual.evaluation.model_dump()))
+    return {path: x for path, x in layers.leaves(evaluation.model_dump()) if x != before[path]}
+
+
+def _of_run(experiment: Experiment, protocol: str | None) -> list[Layer]:
+    """The layers below `--set` for a trained run."""
+    run = Layer("the run", tree(experiment))
+    return [run, protocols.layer(protocol, experiment)] if protocol else [run]
+
+
+def _merged(
+    stack: Sequence[Layer], experiment: Experiment, run: str = "the run"
+) -> tuple[Experiment, dict[str, str]]:
+    """The experiment of layers over that of a run, which nothing has checked for consistency; and origins."""
     sections = {
         name: section for name in plugins.FOLDERS if (section := getattr(experiment, name)) is not None
     }
     for section in sections.values():
         recorded.identity(section)  # its code must be here
-    found = validate(
-        "", "the run", merged, origins, models={name: type(section) for name, section in sections.items()}
-    )
-    consistency.check_evaluation(found)
-    consistency.check_unused(found, origins, consistency.unused(found))
-    return found
+    models = {name: type(section) for name, section in sections.items()}
+    merged, origins = layers.merge(stack)
+    return validate("", run, merged, origins, models=models), origins
 
 
 def serving(preset: str) -> list[Resolved]:

@@ -1,13 +1,14 @@
-"""The frames of an episode, as the viewer draws them."""
+"""The frames of an episode, as the viewer draws them, and families that record them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import EnvState, TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Task
+    from hmrl_cli.types import Array, Key, Task
 
 
 class Frames(NamedTuple):
@@ -24,3 +25,64 @@ def frame(family: TaskFamily, state: EnvState, task: Task) -> Frames:
     """The frame of one state, with leaves as in `Frames` but without the axis F."""
     scene = family.scene
     return Frames(scene.poses(state), scene.goals(state, task), state.reward, state.success, state.done)
+
+
+class Recording(NamedTuple):
+    """The body of a state in a recorded family."""
+
+    body: Any  # of the state in the family itself
+    frames: Frames  # of the episode so far; the rest is 0
+    steps: Array  # [] int32  so far
+
+
+class Episodes(NamedTuple):
+    """Recorded episodes, leaves [..., N, ...]."""
+
+    frames: Frames  # [..., N, F, ...]
+    counted: Array  # [..., N]  1 for episodes that a result counts, else 0
+
+
+def recorded(family: TaskFamily) -> TaskFamily:
+    """The family whose states carry the frames of their episode.
+
+    So whoever runs its episodes, also through skills, can be watched.  The random draws stay the same.
+
+    Args:
+        family: neither lifted nor repeated, so that every step of the simulation has a frame.
+    """
+
+    def plain(state: EnvState) -> EnvState:
+        return state._replace(body=state.body.body)
+
+    def record(state: EnvState, frames: Frames, steps: Array, task: Task) -> EnvState:
+        frames = jax.tree.map(lambda xs, x: xs.at[steps].set(x), frames, frame(family, state, task))
+        return state._replace(body=Recording(state.body, frames, steps))
+
+    def reset(key: Key, task: Task) -> EnvState:
+        start = family.reset(key, task)
+        shapes = jax.eval_shape(lambda: frame(family, start, task))
+        empty = jax.tree.map(lambda x: jnp.zeros((family.horizon + 1, *x.shape), x.dtype), shapes)
+        return record(start, empty, jnp.int32(0), task)
+
+    def step(state: EnvState, action: Array, task: Task) -> EnvState:
+        new = family.step(plain(state), action, task)
+        return record(new, state.body.frames, state.body.steps + 1, task)
+
+    script = family.controller
+    controller = None if script is None else lambda state, task: script(plain(state), task)
+    scene = family.scene._replace(
+        poses=lambda state: family.scene.poses(plain(state)),
+        goals=lambda state, task: family.scene.goals(plain(state), task),
+    )
+    return family._replace(reset=reset, step=step, controller=controller, scene=scene)
+
+
+def frames_of(final: EnvState) -> Frames | None:
+    """The frames of the episodes that end in these states; None where their family is not recorded."""
+    found = jax.tree.leaves(final, is_leaf=lambda part: isinstance(part, Frames))
+    return next((part for part in found if isinstance(part, Frames)), None)
+
+
+def episodes_of(frames: Frames | None, counted: Array) -> Episodes | None:
+    """Recorded episodes; None where there are no frames."""
+    return None if frames is None else Episodes(frames, counted)

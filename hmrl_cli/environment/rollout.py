@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hmrl_cli.environment.frames import episodes_of, frames_of
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
 
@@ -81,4 +82,5 @@ def episode_means(reward: Array, final: EnvState) -> Adaptation:
         reward.sum(axis=1).mean(),
         final.success.astype(jnp.float32).mean(),
         final.reached.astype(jnp.float32).mean(),
+        episodes_of(frames_of(final), jnp.ones(len(reward))),
     )

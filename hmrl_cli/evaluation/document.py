@@ -21,6 +21,7 @@ Size = Annotated[int, pydantic.Field(ge=1, le=2**53)]
 Text = Annotated[str, pydantic.Field(max_length=300)]
 Curve = Annotated[list[Number], pydantic.Field(min_length=1)]
 PerTask = list[list[Curve]]  # [seed][task][step]
+Settings = dict[Text, Text | Count | Number | bool | None]  # dotted path -> value
 
 
 class _Part(pydantic.BaseModel):
@@ -49,6 +50,13 @@ class _Fraction(_Part):
     high: Curve | None = None
 
 
+class _Protocol(_Part):
+    """How an evaluation was asked for; earlier versions have none."""
+
+    name: Text | None = None  # None: the run's own way to adapt
+    changed: Settings = {}  # settings that differ from those of the run and the protocol
+
+
 class _PerTask(_Part):
     returned: PerTask = pydantic.Field(alias="return")
     success: PerTask
@@ -70,7 +78,8 @@ class _Evaluation(_Part):
     env_steps: list[Count]
     steps: list[Count]
     tasks_sha256: Text
-    adaptation: dict[Text, Text | Count | Number | bool | None] = {}
+    protocol: _Protocol = _Protocol()
+    adaptation: Settings = {}
     flat: Number
     flat_success: Rate | None = None
     flat_reached: Rate | None = None

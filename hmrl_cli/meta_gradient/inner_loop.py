@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from hmrl_cli.environment.frames import Frames, frames_of
 from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
@@ -45,6 +46,7 @@ class Episodes(NamedTuple):
     returned: Array  # [N]  undiscounted
     success: Array  # [N]  goal reached at the last step
     reached: Array  # [N]  goal reached at any step
+    frames: Frames | None = None  # [N, ...]  of a recorded family
 
 
 def collect(
@@ -96,6 +98,7 @@ def collect(
         returned=transitions.reward.sum(axis=1),
         success=final.success.astype(jnp.float32),
         reached=final.reached.astype(jnp.float32),
+        frames=frames_of(final),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from hmrl_cli.environment.frames import episodes_of
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.networks import Network
 from hmrl_cli.learning.returns import masked_mean
@@ -81,7 +82,8 @@ def _batch_means(episodes: Episodes) -> Adaptation:
     """Means [] over episodes in which the policy chose every action, or over all if there are none."""
     counted = jnp.where(episodes.on_policy.any(), episodes.on_policy, 1.0)
     each = (episodes.returned, episodes.success, episodes.reached)
-    return Adaptation(*(masked_mean(x, counted) for x in each))
+    returned, success, reached = (masked_mean(x, counted) for x in each)
+    return Adaptation(returned, success, reached, episodes_of(episodes.frames, counted))
 
 
 def _num_rule_updates(budget: Evaluation) -> int:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.errors import InputError
+from hmrl_cli.config import protocols
+from hmrl_cli.errors import InputError, did_you_mean, shown
 from hmrl_cli.evaluation import document as documents
 from hmrl_cli.report import arms
 from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
 from hmrl_cli.report.differences import difference, over_families, row
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage.evaluations import way_of
 
 # What runs must share to be compared: key of the document -> beginning of the message.
 BUDGET = {
@@ -25,15 +27,22 @@ BUDGET = {
 }
 
 
-def evaluations(path: Path) -> list[dict[str, Any]]:
-    """The evaluation documents of a run: the test split first, then by file name.
+def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
+    """The evaluation documents of a run by one protocol: the test split first, then by file name.
+
+    Args:
+        path: the run directory.
+        protocol: what file names say after split and reward; None: the run's own way and budget, or another
+            budget where the run has only that.
 
     Raises:
         InputError: a document is damaged, or of an older checkpoint than the newest of the run.
     """
     found = []
     newest = _newest(path)
-    for file in sorted((path / "eval").glob("*.json")):
+    there = sorted((path / "eval").glob("*.json"))
+    wanted = protocol or _usual({way_of(file) for file in there})
+    for file in (file for file in there if way_of(file) == wanted):
         try:
             document = documents.read(file)
         except InputError as error:
@@ -41,12 +50,20 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
         if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
             split = document["split"]
             tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
+            how = _options(document["protocol"])
             raise InputError(
                 f"{file}: is of epoch {document['epoch']}, and not of the newest checkpoint, {newest[0]}\n"
-                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}"
+                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}{how}"
             )
         found.append(document)
     return sorted(found, key=lambda document: document["split"] != "test")
+
+
+def _usual(ways: Set[str]) -> str:
+    """The run's own way, "", or the only one that there is, if that is no protocol."""
+    if len(ways) == 1 and next(iter(ways)).partition("-")[0] not in protocols.files():
+        return next(iter(ways))
+    return ""
 
 
 def _newest(path: Path) -> tuple[int, str] | None:
@@ -56,25 +73,41 @@ def _newest(path: Path) -> tuple[int, str] | None:
     return None
 
 
-def none_there(path: Path) -> InputError:
-    """The error for a run without an evaluation."""
+def _options(asked: Mapping[str, Any]) -> str:
+    """The options of `hmrl eval` that a document's part "protocol" stands for."""
+    name = f" --protocol {asked['name']}" if asked["name"] else ""
+    return name + "".join(f" --set evaluation.{key}={value}" for key, value in asked["changed"].items())
+
+
+def none_there(path: Path, protocol: str | None) -> InputError:
+    """The error for a run without an evaluation by a protocol, with the names of those that it has."""
     if (path / "skills.json").is_file():
         return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
-    return InputError(f"{path}: holds no evaluation; first: hmrl eval {path}")
+    others = sorted({way_of(file) for file in (path / "eval").glob("*.json")} - {""})
+    what, first = " by its own settings" if others else "", f"; first: hmrl eval {path}"
+    if protocol in protocols.files():
+        what, first = f" by {shown(protocol)}", f"{first} --protocol {protocol}"
+    elif protocol:
+        what, first = f" by {shown(protocol)}{did_you_mean(protocol, {*others, *protocols.files()})}", ""
+    message = f"{path}: holds no evaluation{what}{first}"
+    return InputError(f"{message}\nit has, with --protocol: {', '.join(others)}" if others else message)
 
 
-def read_arms(runs: Sequence[Path | reader.Info], group: str | None = None) -> list[Arm]:
+def read_arms(
+    runs: Sequence[Path | reader.Info], group: str | None = None, protocol: str | None = None
+) -> list[Arm]:
     """Read runs, each file once; runs that were never evaluated have no documents.
 
     Args:
         runs: the run directories, or what `reader.read` returns of them.
         group: see `compare`.
+        protocol: see `evaluations`.
 
     Raises:
         ConfigError: no run has the setting `group`.
         InputError: a path is no run directory, or a file of it cannot be used.
     """
-    found = [_arm(run if isinstance(run, reader.Info) else reader.read(run)) for run in runs]
+    found = [_arm(run if isinstance(run, reader.Info) else reader.read(run), protocol) for run in runs]
     if group is not None:
         return pooled(found, group)
     told: dict[Path, str] = {}
@@ -84,7 +117,7 @@ def read_arms(runs: Sequence[Path | reader.Info], group: str | None = None) -> l
     return [arm._replace(name=told[arm.paths[0]]) for arm in found]
 
 
-def _arm(run: reader.Info) -> Arm:
+def _arm(run: reader.Info, protocol: str | None) -> Arm:
     """The arm of one run, not yet named."""
     is_told = (run.path / "skills.toml").is_file()  # runs of early versions have none
     skills = reader.read_skills(run) if is_told else None
@@ -95,7 +128,7 @@ def _arm(run: reader.Info) -> Arm:
     training = run.experiment.training
     seeds = tuple(range(training.seed, training.seed + training.num_seeds))
     pairs = _skills_of(run, seeds, skills)
-    return Arm("", (run.path,), settings, run.provenance, seeds, pairs, evaluations(run.path))
+    return Arm("", (run.path,), settings, run.provenance, seeds, pairs, evaluations(run.path, protocol))
 
 
 def _skills_of(
@@ -109,7 +142,9 @@ def _skills_of(
     return tuple((digest, (seed - first) % count) for seed in seeds)
 
 
-def compare(runs: Sequence[Path | reader.Info], group: str | None = None) -> dict[str, Any]:
+def compare(
+    runs: Sequence[Path | reader.Info], group: str | None = None, protocol: str | None = None
+) -> dict[str, Any]:
     """Compare evaluated runs after the last update, and the first run of a family with each of the others.
 
     A difference is one of means over seeds and tasks, paired by task.  Seeds are paired as well where both
@@ -118,6 +153,7 @@ def compare(runs: Sequence[Path | reader.Info], group: str | None = None) -> dic
     Args:
         runs: see `read_arms`.
         group: dotted path of a setting.  Runs that differ only in the seed become one row, named by it.
+        protocol: see `evaluations`.
 
     Returns:
         a JSON document: `rows`, one for each run and evaluation; `differences`; and `aggregate`, the means
@@ -127,14 +163,14 @@ def compare(runs: Sequence[Path | reader.Info], group: str | None = None) -> dic
         ConfigError: no run has the setting `group`.
         InputError: a run has no evaluation, or two evaluations differ in a key of `BUDGET`.
     """
-    return compared(read_arms(runs, group), group)
+    return compared(read_arms(runs, group, protocol), group, protocol)
 
 
-def compared(found: Sequence[Arm], group: str | None = None) -> dict[str, Any]:
+def compared(found: Sequence[Arm], group: str | None = None, protocol: str | None = None) -> dict[str, Any]:
     """What `compare` returns, of runs that were read."""
     for arm in found:
         if not arm.documents:
-            raise none_there(arm.paths[0])
+            raise none_there(arm.paths[0], protocol)
     families = by_family(found)
     for members in families.values():
         _check_alike(members, group)

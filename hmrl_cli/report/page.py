@@ -35,12 +35,13 @@ DIFFERENCES_NOTE = (
 )
 
 
-def write(runs: Sequence[Path | reader.Info], out: Path) -> Path:
+def write(runs: Sequence[Path | reader.Info], out: Path, protocol: str | None = None) -> Path:
     """Write one page without scripts and without links to elsewhere; each file of a run is read once.
 
     Args:
         runs: the run directories, or what `reader.read` returns of them.
         out: the file; a name that ends in `.svg` gets the adaptation curves alone.
+        protocol: which evaluations; None: those by the runs' own settings.
 
     Raises:
         ConfigError: the name ends in something else.
@@ -49,19 +50,21 @@ def write(runs: Sequence[Path | reader.Info], out: Path) -> Path:
     """
     if out.suffix not in (".html", ".svg"):
         raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
-    read = read_arms(runs)
+    read = read_arms(runs, protocol=protocol)
     evaluated = [run for run in read if run.documents]
-    found = compared(evaluated or read) if evaluated or out.suffix == ".svg" else None
-    text = _page(read, evaluated, found) if out.suffix == ".html" else curves_svg(evaluated)
+    found = compared(evaluated or read, protocol=protocol) if evaluated or out.suffix == ".svg" else None
+    text = _page(read, evaluated, found, protocol) if out.suffix == ".html" else curves_svg(evaluated)
     files.write_text(out, text)
     return out
 
 
-def _page(runs: Sequence[Arm], evaluated: Sequence[Arm], found: Mapping[str, Any] | None) -> str:
+def _page(
+    runs: Sequence[Arm], evaluated: Sequence[Arm], found: Mapping[str, Any] | None, protocol: str | None
+) -> str:
     trained = [(run, metrics) for run in runs if (metrics := _metrics(run))]
     pictures = [(run, file) for run in runs if (file := run.paths[0] / "skills.svg").is_file()]
     if not evaluated and not trained and not pictures:
-        raise none_there(runs[0].paths[0])
+        raise none_there(runs[0].paths[0], protocol)
     parts = [_evaluations(evaluated, found)] if found else []
     drawn = [run for run, _ in pictures]
     parts += [_waiting(run) for run in runs if not run.documents and run not in drawn]

@@ -60,7 +60,10 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
 
 
 def assemble(
-    experiment: Experiment, skills_from: Experiment | None = None, reward: Reward | None = None
+    experiment: Experiment,
+    skills_from: Experiment | None = None,
+    reward: Reward | None = None,
+    over: Callable[[TaskFamily], TaskFamily] = lambda family: family,
 ) -> Parts:
     """Compose family, skills, bonus and algorithm.  Nothing is compiled.
 
@@ -68,11 +71,12 @@ def assemble(
         experiment: what to run.
         skills_from: the experiment that trained the skills; None without a hierarchy.
         reward: the reward in place of the configured one; None keeps that.
+        over: a change of the family below all others, such as `frames.recorded`.
 
     Raises:
         ConfigError: the parts do not fit.
     """
-    family = make_family(experiment.family, reward)
+    family = over(make_family(experiment.family, reward))
     make = plugins.make("algorithms", experiment.algorithm)
     hierarchy, skill_learner = experiment.hierarchy, None
     steps_per_decision = experiment.training.action_repeat

@@ -67,7 +67,8 @@ def diagnose(
     """Run every skill of every seed, and write `skills.json`, `skills.svg` and `skills.html`.
 
     The SVG shows the paths of all seeds.  The HTML page plays every skill of the first seed.  A failure to
-    draw either is a note and no error, because the numbers are the result.
+    draw either is a note and no error, because the numbers are the result.  Where `deterministic` is not the
+    run's own, the names begin with "skills-deterministic=", so that the run's own files keep.
 
     Args:
         path: the run directory.
@@ -95,11 +96,13 @@ def diagnose(
         **found,
     }
     check()
-    files.write_json(path / "skills.json", document)
+    usual = deterministic == trained.experiment.evaluation.deterministic
+    stem = "skills" if usual else f"skills-deterministic={str(deterministic).lower()}"
+    files.write_json(path / f"{stem}.json", document)
     first = jax.tree.map(lambda x: x[0], recorded)
     title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
-    _draw(path / "skills.svg", lambda: paths_svg(paths, "skills"), note)
-    _draw(path / "skills.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
+    _draw(path / f"{stem}.svg", lambda: paths_svg(paths, "skills"), note)
+    _draw(path / f"{stem}.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
     return document
 
 

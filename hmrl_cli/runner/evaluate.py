@@ -18,7 +18,7 @@ from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.tasks import split_name, tasks_of
 from hmrl_cli.runner.trained import Trained, open_trained
 from hmrl_cli.schema import Evaluation
-from hmrl_cli.storage import files, reader
+from hmrl_cli.storage import evaluations, files, provenance, reader
 from hmrl_cli.storage.locks import locked
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def evaluate(
     split: Split = "test",
     tasks_file: Path | None = None,
     reward: Reward = "sparse",
+    protocol: str | None = None,
     sets: Sequence[str] = (),
     progress: Progress,
     **settings: Any,
@@ -43,12 +44,13 @@ def evaluate(
         split: which tasks.
         tasks_file: a user's tasks, in place of the split.
         reward: the reward that the learner adapts to.
-        sets: lines of TOML, of the [evaluation] table.
+        protocol: a named way to adapt (see `config.protocols`); None: that of the run.
+        sets: lines of TOML, of the [evaluation] table, above the protocol.
         progress: shows the phases and notes.
         settings: values of the [evaluation] table by name, above `sets`; None keeps the value of the run.
 
     Returns:
-        the document in `eval/<split>-<reward>.json` of the run, or that of the skills.
+        the document in `eval/` of the run, named as `storage.evaluations` says; or that of the skills.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does nothing for this run.
@@ -61,10 +63,14 @@ def evaluate(
     files.check_writable(run.path)
     given = {name: value for name, value in settings.items() if value is not None}
     if run.experiment.algorithm.command == "pretrain-skills":
-        deterministic = _deterministic(run, sets, adapts=bool(given or tasks_file))
+        deterministic = _deterministic(run, sets, adapts=bool(given or tasks_file or protocol))
         return _evaluate_skills(run, reward, progress, deterministic)
-    budget = config.with_evaluation(run.experiment, sets, given).evaluation
+    budget = config.with_evaluation(run.experiment, sets, given, protocol).evaluation
     name = split_name(split, tasks_file)
+    changed = config.changed_evaluation(run.experiment, budget, protocol)
+    if tasks_file is not None:  # the settings that choose tasks of a split do nothing
+        changed = {key: value for key, value in changed.items() if key not in ("num_tasks", "split_seed")}
+    file = run.path / "eval" / f"{evaluations.stem(name, reward, protocol, changed)}.json"
     tasks = tasks_of(make_family(run.experiment.family, reward), split, budget, tasks_file)
     trained = open_trained(run, reward, progress)
     check_located(budget, trained.parts)
@@ -72,16 +78,16 @@ def evaluate(
     document = {
         "schema": 1,
         "run": str(run.path),
+        "protocol": {"name": protocol, "changed": changed},
         **_protocol(trained, budget),
         "split": name,
         "reward": reward,
         "num_tasks": len(tasks),
         **_adapt(trained, tasks, budget, progress),
         "tasks_sha256": tasks_digest(tasks),
+        **provenance.surroundings(),
     }
-    with files.writing(run.path / "eval") as folder:
-        folder.mkdir(exist_ok=True)
-    files.write_json(run.path / "eval" / f"{name}-{reward}.json", document)
+    evaluations.write(file, document, progress.note)
     return document
 
 
@@ -112,7 +118,7 @@ def _deterministic(run: reader.Info, sets: Sequence[str], adapts: bool) -> bool:
     if adapts:
         raise ConfigError(
             f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
-            "--adapt-steps, --episodes and --num-tasks"
+            "--protocol, --adapt-steps, --episodes and --num-tasks"
         )
     return config.with_evaluation(run.experiment, sets, {}).evaluation.deterministic
 

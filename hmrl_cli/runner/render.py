@@ -1,14 +1,14 @@
-"""HTML pages of episodes: of a trained policy, of skills, or of the scripted controller of a family."""
+"""HTML pages of episodes: of an adaptation, of skills, or of the scripted controller of a family."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from hmrl_cli import config
-from hmrl_cli.environment.frames import Frames, frame
+from hmrl_cli.environment.frames import Episodes, Frames, frames_of, recorded
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.skills import arrivals, run_skills
@@ -25,46 +25,34 @@ from hmrl_cli.types import Continuous, EnvState, TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.runner.trained import Trained
+    from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Reward, Split, Task
 
-
-class Actor(NamedTuple):
-    """A policy that decides every few steps, and acts at each step."""
-
-    decide: Callable[[Key, EnvState], Any]  # -> decision
-    act: Callable[[Key, EnvState, Any], Array]  # key, state, decision -> action
-    every: int  # environment steps of one decision
+MAX_EPISODES = 400  # of an adaptation on one page
 
 
-def record_episode(key: Key, family: TaskFamily, task: Task, actor: Actor) -> Frames:
-    """All states of one episode, leaves [horizon + 1, ...]; the family is neither lifted nor repeated."""
+def record_episode(
+    key: Key, family: TaskFamily, task: Task, act: Callable[[Key, EnvState], Array]
+) -> Frames | None:
+    """All states of one episode of a recorded family, leaves [horizon + 1, ...]."""
     reset_key, act_key = jax.random.split(key)
+
+    def step(state: EnvState, t: Array) -> tuple[EnvState, None]:
+        return advance(family, state, act(jax.random.fold_in(act_key, t), state), task), None
+
     start = family.reset(reset_key, task)
-
-    def step(now: tuple[EnvState, Any], t: Array) -> Any:
-        state, decision = now
-        decide_key, step_key = jax.random.split(jax.random.fold_in(act_key, t))
-        fresh = actor.decide(decide_key, state)
-        decision = jax.tree.map(lambda new, old: jnp.where(t % actor.every == 0, new, old), fresh, decision)
-        state = advance(family, state, actor.act(step_key, state, decision), task)
-        return (state, decision), frame(family, state, task)
-
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(actor.decide, key, start))
-    _, frames = jax.lax.scan(step, (start, nothing), jnp.arange(family.horizon))
-    return jax.tree.map(
-        lambda first, rest: jnp.concatenate([first[None], rest]), frame(family, start, task), frames
-    )
+    return frames_of(jax.lax.scan(step, start, jnp.arange(family.horizon))[0])
 
 
-def controller(family: TaskFamily, task: Task) -> Actor:
+def controller(family: TaskFamily, task: Task) -> Callable[[Key, EnvState], Array]:
     """The scripted controller of a family, which knows the task; uniform actions where it has none."""
     script = family.controller
     if script is not None:
-        return Actor(lambda key, state: (), lambda key, state, _: script(state, task), 1)
+        return lambda key, state: script(state, task)
     size = family.action.size
     if isinstance(family.action, Continuous):
-        return Actor(lambda key, state: (), lambda key, *_: jax.random.uniform(key, (size,), minval=-1.0), 1)
-    return Actor(lambda key, state: (), lambda key, *_: jax.random.randint(key, (), 0, size), 1)
+        return lambda key, state: jax.random.uniform(key, (size,), minval=-1.0)
+    return lambda key, state: jax.random.randint(key, (), 0, size)
 
 
 def render_family(
@@ -83,7 +71,7 @@ def render_family(
     Returns:
         the file.
     """
-    family = assembly.make_family(config.family_of(name), reward)
+    family = recorded(assembly.make_family(config.family_of(name), reward))
     tasks = sample_tasks(family, split, num_tasks)
     progress.phase("recording episodes")
     keys = jax.random.split(root_key(0), num_tasks)
@@ -98,35 +86,50 @@ def render_family(
 
 
 def render_run(
-    run: Info, *, split: Split, reward: Reward, num_tasks: int, out: Path | None, progress: Progress
+    run: Info,
+    *,
+    split: Split,
+    reward: Reward,
+    num_tasks: int,
+    out: Path | None,
+    protocol: str | None = None,
+    progress: Progress,
 ) -> Path:
-    """Write an HTML page of a run's first seed: every skill, or the policy before and after adaptation.
+    """Write an HTML page of a run's first seed: every skill, or every episode of an adaptation.
+
+    The adaptation is the one that `evaluate` measures: the same tasks, settings and random draws.
 
     Args:
         run: the run.
         split: the split that the tasks are drawn from.  Skills act in its first task.
         reward: the reward that the policy adapts to.
-        num_tasks: number of tasks, two episodes each.
+        num_tasks: number of tasks to adapt to, the first ones of an evaluation.
         out: the file; None writes `render.html` in the run.
+        protocol: a named way to adapt; None: that of the run.
         progress: shows the phases and notes.
 
     Returns:
         the file.
 
     Raises:
+        ConfigError: there is no such protocol, or it does nothing for this run.
         InputError: the run or its checkpoint cannot be used.
     """
     progress.phase("loading")
+    budget = config.with_evaluation(run.experiment, protocol=protocol).evaluation
     trained = open_trained(run, reward, progress)
-    tasks = sample_tasks(trained.parts.family, split, num_tasks)
+    parts = trained.parts
+    tasks = sample_tasks(parts.family, split, num_tasks, budget.split_seed)
     progress.phase("recording episodes")
     key = assembly.seed_keys(trained.experiment).evaluate[0]
-    if trained.parts.learns_skills:
-        family = trained.parts.act_on(None)
+    if parts.learns_skills:
+        family = parts.act_on(None)
         frames, labels = _record_skills(key, trained, tasks[0])
     else:
-        family = trained.parts.family
-        frames, labels = _record_adaptation(key, trained, tasks, split)
+        assembly.check_located(budget, parts)
+        family = parts.family
+        frames, labels = _record_adaptation(key, trained, reward, tasks, budget, progress)
+        labels = [f"{split} {label}" for label in labels]
     out = out or run.path / "render.html"
     files.write_text(out, page(run.path.resolve().name, family, frames, labels))
     return out
@@ -150,34 +153,24 @@ def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Frames, list
     return jax.tree.map(lambda x: x[:, 0], episodes.frames), labels
 
 
-def _record_adaptation(key: Key, trained: Trained, tasks: Array, split: Split) -> tuple[Frames, list[str]]:
-    """Two episodes of every task, before and after adaptation, leaves [2 num_tasks, ...]; and labels."""
-    parts = trained.parts
-    budget = adaptation.calibrated(trained.experiment.evaluation, parts.family)
-    state, skills = jax.tree.map(lambda x: x[0], (trained.state, trained.skills))
-    learner = parts.make_learner(skills)
-    act = _carry_out(trained, skills)
-    moments = (0, budget.adapt_steps) if budget.adapt_steps else (0,)
-    how = {"deterministic": True} if budget.deterministic else {}  # which not every learner knows
-
-    def one(key: Key, task: Task) -> Frames:
-        adapt_key, *record_keys = jax.random.split(key, 3)
-
-        def after(record_key: Key, num_steps: int) -> Frames:
-            adapted, _ = learner.adapt(
-                adapt_key, state, task, budget.model_copy(update={"adapt_steps": num_steps})
-            )
-            behaviour_key, record_key = jax.random.split(record_key)
-            behave = learner.behaviour(behaviour_key, adapted, **how)
-            actor = Actor(lambda key, state: behave(key, state.obs)[0], act, parts.steps_per_decision)
-            return record_episode(record_key, parts.family, task, actor)
-
-        shots = [after(k, steps) for k, steps in zip(record_keys, moments, strict=False)]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *shots)
-
-    frames = jax.jit(jax.vmap(one))(jax.random.split(key, len(tasks)), tasks)
-    frames = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), frames)
-    return frames, [f"{split} task {i + 1}: {_when(n)}" for i in range(len(tasks)) for n in moments]
+def _record_adaptation(
+    key: Key, trained: Trained, reward: Reward, tasks: Array, budget: Evaluation, progress: Progress
+) -> tuple[Frames, list[str]]:
+    """The episodes of an adaptation to every task, leaves [tasks * batches * episodes, ...]; and labels."""
+    budget = adaptation.calibrated(budget, trained.parts.family)
+    parts = assembly.assemble(trained.experiment, trained.skills_from, reward, recorded)
+    batches = budget.adapt_steps + 1
+    shown = max(1, min(budget.episodes, MAX_EPISODES // (len(tasks) * batches)))
+    if shown < budget.episodes:
+        progress.note(f"the page shows the first {shown} of {budget.episodes} episodes of each batch")
+    state, skills = jax.tree.map(lambda x: x[:1], (trained.state, trained.skills))
+    curves = adaptation.adaptation_curves(key[None], parts.make_learner, state, skills, tasks, budget)
+    played = jax.tree.map(lambda x: x[0, :, :, :shown], curves.episodes)  # [task, batch, episode, ...]
+    labels = [
+        f"task {task + 1}: {_when(batch)}, episode {number + 1}: {_outcome(played, (task, batch, number))}"
+        for task, batch, number in np.ndindex(played.counted.shape)
+    ]
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), played.frames), labels
 
 
 def _when(num_steps: int) -> str:
@@ -186,15 +179,9 @@ def _when(num_steps: int) -> str:
     return f"after {num_steps} update{'s' if num_steps > 1 else ''}"
 
 
-def _carry_out(trained: Trained, skills: Any) -> Callable[[Key, EnvState, Any], Array]:
-    """A function key, state, decision -> action: the action of the chosen skill, or the decision itself."""
-    hierarchy, skill_learner = trained.experiment.hierarchy, trained.parts.skill_learner
-    if hierarchy is None or hierarchy.use == "start" or skill_learner is None:
-        return lambda key, state, decision: decision
-    library = skill_learner.skills(skills)
-
-    def act(key: Key, state: EnvState, skill: Array) -> Array:
-        pi = library.policy(library.params, state.obs, skill)
-        return pi.sample(key) if hierarchy.stochastic else pi.mode()
-
-    return act
+def _outcome(played: Episodes, which: tuple[int, ...]) -> str:
+    """Whether an episode met its goal, and whether the results of its batch count it."""
+    success, done = played.frames.success[which], played.frames.done[which]
+    last = done.argmax() if done.any() else len(done) - 1
+    outcome = "success" if success[last] else "reached" if success[:last].any() else "not reached"
+    return outcome if played.counted[which] else f"{outcome}, not counted"

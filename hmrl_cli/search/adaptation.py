@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from hmrl_cli.environment.frames import episodes_of, frames_of
 from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay
@@ -91,7 +92,9 @@ def adapt(
         buffer = replay.put_batch(buffer, new, count)
         counted = jnp.where(plan.found, _repeats_best(episodes, is_last), 1.0)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
-        means = Adaptation(*(masked_mean(x, counted) for x in record))
+        recorded = episodes_of(frames_of(final), jnp.broadcast_to(counted, (episodes,)))
+        returned, success, reached = (masked_mean(x, counted) for x in record)
+        means = Adaptation(returned, success, reached, recorded)
         return (_updated(plan, buffer, new, repeated, least_gain, budget), buffer), means
 
     start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)

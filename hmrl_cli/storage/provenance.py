@@ -71,9 +71,7 @@ def collect(
         "config_hash": config.config_hash(resolved.experiment),
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
         "plugins": recorded.record(resolved.experiment),
-        "versions": versions(),
-        "machine": machine(),
-        "numerics": numerics(),
+        **surroundings(),
         "git": git_commit(),
         **{name: record_of(source) for name, source in sources._asdict().items()},
     }
@@ -88,6 +86,11 @@ def check_plugins(before: Mapping[str, Any], experiment: Experiment) -> None:
     changed = recorded.difference(recorded.record(experiment), before.get("plugins", {}))
     if changed:
         raise InputError(f"{changed}\nto start another run: --name NAME")
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, machine and numerics, on which the bits of a result can depend.  Initialises jax."""
+    return {"versions": versions(), "machine": machine(), "numerics": numerics()}
 
 
 def versions() -> dict[str, str]:

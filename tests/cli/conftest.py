@@ -64,12 +64,14 @@ class Fakes:
     def describe_family(self, name, split, tasks):
         return {"name": name, "split": split, "dense": {"flat": -1.0, "feasible": None}}
 
-    def compare(self, paths, group):
+    def compare(self, paths, group, protocol):
+        self.calls.append(("compare", protocol))
         return {
             "rows": [{"arm": "[red]", "success": 0.51234567, "interval": [0.4, 0.6]}, {"arm": "b\x1b[2J"}]
         }
 
-    def write(self, paths, out):
+    def write(self, paths, out, protocol):
+        self.calls.append(("report", protocol))
         return out
 
     def render_run(self, run, **kwargs):

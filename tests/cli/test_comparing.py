@@ -8,13 +8,16 @@ MEAN = {"run": "hmrl", "split": "test", "reward": "sparse", "families": 2}
 MEAN |= {"success": {"mean": 0.5, "low": 0.4, "high": 0.6}, "fraction": None}
 
 
-def test_compare_and_report(hmrl):
+def test_compare_and_report(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     table = hmrl("compare", run).out
     assert table.splitlines()[1] == "[red]  0.5123   [0.4, 0.6]"
     assert "\x1b" not in table
     assert json.loads(hmrl("compare", run, "--json").out)["rows"][0]["arm"] == "[red]"
     assert hmrl("report", run).out == f"{run}/report.html\n"
+    assert hmrl("compare", run, "--protocol", "explore").code == 0
+    assert hmrl("report", run, "--protocol", "episodes=50").code == 0
+    assert fakes.calls[-2:] == [("compare", "explore"), ("report", "episodes=50")]
     assert hmrl("report", run, run).out == "report.html\n"
     assert json.loads(hmrl("report", run, "-o", "x.html", "--json").out) == {"report": "x.html"}
 
@@ -22,19 +25,21 @@ def test_compare_and_report(hmrl):
 def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     rows = [ROW | {"family": "one"}, ROW | {"family": "two"}]
-    fakes.compare = lambda paths, group: {"rows": rows, "differences": [], "aggregate": [MEAN]}
+    fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [], "aggregate": [MEAN]}
     blocks = hmrl("compare", run).out.split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["family one", "family two", "mean over 2 families"]
     assert blocks[0].splitlines()[1].split()[:3] == ["run", "split", "reward"]
     assert blocks[2].splitlines()[1].split() == ["run", "split", "reward", "families", "success"]
-    fakes.compare = lambda paths, group: {"rows": rows, "differences": [], "aggregate": []}
+    fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [], "aggregate": []}
     assert "no mean over families" in hmrl("compare", run).out
 
 
 def test_rows_are_named_after_the_setting_that_groups_them(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     asked = []
-    fakes.compare = lambda paths, group: asked.append(group) or {"rows": [ROW, OTHER], "differences": []}
+    fakes.compare = lambda paths, group, protocol: (
+        asked.append(group) or {"rows": [ROW, OTHER], "differences": []}
+    )
     table = hmrl("compare", run, "--group", "algorithm.name").out
     assert asked == ["algorithm.name"] and table.split()[:2] == ["algorithm.name", "split"]
     header, first, *_ = hmrl("compare", run, "--group", "algorithm.name", "--csv").out.splitlines()
@@ -43,7 +48,7 @@ def test_rows_are_named_after_the_setting_that_groups_them(hmrl, fakes):
 
 def test_other_formats_are_all_of_stdout(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
-    fakes.compare = lambda paths, group: {"rows": [ROW, OTHER], "differences": []}
+    fakes.compare = lambda paths, group, protocol: {"rows": [ROW, OTHER], "differences": []}
     lines = hmrl("compare", run, "--csv").out.splitlines()
     assert len(lines) == 3 and lines[0].startswith("run,split,reward,seeds") and "adaptation" in lines[0]
     tabular = hmrl("compare", run, "--latex").out

@@ -35,6 +35,23 @@ def test_list(hmrl):
     assert "maml" in hmrl("list", "presets", "room/tiny").out
 
 
+def test_protocols_are_listed(hmrl, tmp_path):
+    (tmp_path / "presets" / "protocols").mkdir()
+    (tmp_path / "presets" / "protocols" / "far.toml").write_text(
+        "# Looks far.\n[evaluation]\nfallback = 0.3\n"
+    )
+    assert json.loads(hmrl("list", "protocols", "--json").out) == {
+        "protocols": [{"name": "far", "description": "Looks far."}]
+    }
+    listed = json.loads(hmrl("list", "--json").out)
+    assert listed["protocols"] and "protocols" not in str(listed["presets"])
+    text = hmrl("list", "protocols", "far").out
+    assert re.search(r"evaluation.fallback +0.3\n", text) and re.search(r"tune_after +none\n", text)
+    assert json.loads(hmrl("list", "protocols", "far", "--json").out)["settings"]["fallback"] == 0.3
+    wrong = hmrl("list", "protocols", "fra")
+    assert wrong.code == 2 and "did you mean 'far'" in wrong.err
+
+
 def test_a_plugin_is_told_where_a_preset_is_wanted(hmrl):
     for argv in (("show", "point"), ("meta-train", "point"), ("list", "presets", "point")):
         wrong = hmrl(*argv)

@@ -102,6 +102,11 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (["report", "nowhere"], 65, "nowhere"),
         (["render", "pont"], 2, "did you mean 'point'?"),
         (["render", "point", "-o", "x.png"], 2, "-o: found 'x.png'; must end in .html"),
+        (
+            ["render", "point", "--protocol", "explore"],
+            2,
+            "'explore' for what does not adapt; must be left out",
+        ),
         (["render", "."], 65, "holds no config.toml"),
         (["render", "runs/none"], 2, "must be a run directory, a family or a preset"),
         (["show", "nothing"], 2, "must be a run directory, a preset (see: hmrl list presets) or a path"),

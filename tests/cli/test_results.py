@@ -16,7 +16,10 @@ def test_eval(hmrl, fakes):
     calls = len(fakes.calls)
     wrong = hmrl("eval", *runs, "--set", "evaluation.ruel=refit")
     assert wrong.code == 2 and "did you mean 'rule'" in wrong.err and len(fakes.calls) == calls
+    wrong = hmrl("eval", *runs, "--protocol", "explroe")
+    assert wrong.code == 2 and "found 'explroe'" in wrong.err and len(fakes.calls) == calls
     plain = hmrl("eval", *runs)
+    assert fakes.calls[-1][1]["protocol"] is None
     assert plain.out.splitlines() == runs
     assert "2.00 [1.50, 2.50]" in plain.err
     fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), "accuracy": [0.75]}
@@ -27,6 +30,8 @@ def test_render(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     assert hmrl("render", run).out == f"{run}/render.html\n"
     assert json.loads(hmrl("render", run, "-o", "x.html", "--json").out) == {"render": "x.html"}
+    wrong = hmrl("render", run, "--protocol", "explroe")
+    assert wrong.code == 2 and "protocol: found 'explroe'" in wrong.err
     assert hmrl("render", "point", "--split", "hidden", "--num-tasks", "2").out == "point.html\n"
     kwargs = fakes.calls[-1][1]
     assert (kwargs["split"], kwargs["reward"], kwargs["num_tasks"]) == ("hidden", "sparse", 2)

@@ -17,7 +17,7 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
         "success": number,
         "reached": number,
     }
-    fakes.compare = lambda paths, group: {"rows": [ROW, OTHER], "differences": [difference]}
+    fakes.compare = lambda *_: {"rows": [ROW, OTHER], "differences": [difference]}
     rows, _ = on_a_terminal(75, "compare", run)
     assert [line.strip() for line in rows if line.strip() in ("run", "hmrl", "maesn_repeat")]
     assert sum(f"{ROW['return']}  {ROW['success']}  {ROW['reached']}" in line for line in rows) == 2
@@ -33,7 +33,7 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
     assert wide[0].split() == ["run", "split", "before", "return", "success", "reached", "fraction"]
     plain = hmrl("compare", run).out.splitlines()
     assert "adaptation" in plain[0] and "flat_reached" not in plain[0]
-    fakes.compare = lambda paths, group: {"rows": [ROW]}
+    fakes.compare = lambda *_: {"rows": [ROW]}
     alone, _ = on_a_terminal(85, "compare", run)
     assert alone[0].split() == ["run", "split", "return", "success", "reached"] and len(alone) > 2
 
@@ -47,7 +47,7 @@ def test_a_comparison_has_its_main_columns_at_every_width(columns, hmrl, fakes, 
     difference = {"run": long, "minus": "b", "split": "test", "reward": "sparse", "seeds": "own"}
     difference |= dict.fromkeys(("return", "success", "reached"), number)
     rows = [ROW | {"run": long}, OTHER | {"return": "-1337.4 [-1498.9, -1174.2]"}]
-    fakes.compare = lambda paths, group: {"rows": rows, "differences": [difference]}
+    fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [difference]}
     lines, _ = on_a_terminal(columns, "compare", run)
     text = "\n".join(lines)
     assert "..." not in text and "…" not in text and max(map(len, lines)) <= columns
@@ -99,7 +99,7 @@ def test_results_have_the_digits_that_are_shown(hmrl, fakes):
 
 def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):
     lines, _ = on_a_terminal(80, "list")
-    assert lines.count("") == 3  # between the four tables
+    assert lines.count("") == 4  # between the five tables
     row = ["a" * 26, "pretrain-skills, meta-train", "word " * 20]
     _, fitted = tables.fitted([["presets", "command", "description"], row], 80)
     assert (
@@ -116,7 +116,7 @@ def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
     }
     lines = {"flat": -200.0, "flat_success": 0.1, "flat_reached": 0.33, "feasible": -90.0}
     fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], **lines, **curves}
-    fakes.compare = lambda paths, group: {"rows": [ROW, OTHER]}
+    fakes.compare = lambda *_: {"rows": [ROW, OTHER]}
     long = {"reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}}, "feature": "y" * 90}
     fakes.describe_family = lambda *_: long
     for argv in (

@@ -92,8 +92,8 @@ def test_documents_of_earlier_versions_are_read(tmp_path):
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda file: os.symlink("nowhere", file)])
 def test_what_is_no_file_is_refused(make, tmp_path):
     path = run(tmp_path, "a", document())
-    make(path / "eval" / "x.json")
-    with pytest.raises(InputError, match=r"x.json: cannot be read: is"):
+    make(path / "eval" / "hidden-sparse.json")
+    with pytest.raises(InputError, match=r"hidden-sparse.json: cannot be read: is"):
         compare([path])
 
 

@@ -31,7 +31,7 @@ def test_a_result_counts_only_episodes_of_the_policy(own, returned, success):
     start = AdaptState(POLICY.init(jax.random.key(0)), None)
     budget = Evaluation(adapt_steps=0, episodes=3)
     _, went = test_time.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
-    assert [float(x[0]) for x in went] == pytest.approx([returned, success, success])
+    assert [float(x[0]) for x in went[:3]] == pytest.approx([returned, success, success])
 
 
 @pytest.mark.parametrize(("least_gain", "moves"), [(None, True), (6.0, True), (8.0, False)])

@@ -50,7 +50,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
         compare([runs / "maml"])
     assert str(caught.value).endswith(" --reward sparse")
     (tmp_path / "4").rename(newest)
-    evaluate.evaluate(reader.read(runs / "maesn"), split="test", num_tasks=2, progress=Silent())
+    other.write_text(json.dumps(evaluated | {"tasks_sha256": "0"}))
     with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
         compare([runs / "maml", runs / "maesn"])
 
@@ -92,3 +92,29 @@ def test_only_a_group_by_a_setting_of_the_family_may_have_tasks_of_its_own(tmp_p
         compare(paths)
     found = compare(paths, "family.sparse_radius")
     assert [row["run"] for row in found["rows"]] == ["0.1", "0.5"] and found["differences"] == []
+
+
+def test_a_protocol_is_compared_alone(tmp_path):
+    """By its name, or by what differs; without one, the run's own."""
+    paths = [run(tmp_path, name, document()) for name in ("a", "b")]
+    ways = {"explore": {"name": "explore"}, "episodes=9": {"changed": {"episodes": 9}}}
+    for way, asked in ways.items():
+        changed = json.dumps(document(episodes=9, protocol=asked))
+        (paths[0] / "eval" / f"test-sparse-{way}.json").write_text(changed)
+        assert [row["episodes"] for row in compare(paths[:1], protocol=way)["rows"]] == [9]
+        own, by_protocol = (
+            pages.write(paths[:1], tmp_path / "r.html", name).read_text() for name in (None, way)
+        )
+        assert own != by_protocol
+    assert [row["episodes"] for row in compare(paths)["rows"]] == [5, 5]
+    with pytest.raises(
+        InputError, match=r"b: holds no evaluation by 'explore'; first: hmrl eval .*b --protocol"
+    ):
+        compare(paths, protocol="explore")
+    with pytest.raises(InputError, match=r"by 'explroe'; did you mean 'explore'.*\n.*: episodes=9, explore"):
+        compare(paths, protocol="explroe")
+    (paths[0] / "eval" / "test-sparse.json").unlink()
+    with pytest.raises(InputError, match="a: holds no evaluation by its own settings; first: hmrl eval"):
+        pages.write(paths[:1], tmp_path / "r.html")
+    (paths[0] / "eval" / "test-sparse-explore.json").unlink()
+    assert compare(paths[:1])["rows"][0]["episodes"] == 9  # a quick look is all that there is

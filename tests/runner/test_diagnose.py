@@ -4,6 +4,7 @@ import json
 import math
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hmrl_cli.errors import ConfigError, Interrupted, RunDirError
 from hmrl_cli.runner import diagnose, evaluate, signals
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.locks import locked
 
@@ -64,6 +66,19 @@ def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
     while signals.goes_on():
         time.sleep(0.1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_diagnosis_by_other_actions_keeps_that_of_the_run(monkeypatch, tmp_path):
+    names = ("accuracy_per_skill", "displacement", "direction")
+    monkeypatch.setattr(diagnose, "_run", lambda *_: (dict.fromkeys(names, np.ones((1, 1))), None, {}))
+    drawn = []
+    monkeypatch.setattr(diagnose, "_draw", lambda file, *_: drawn.append(file.name))
+    experiment = SimpleNamespace(evaluation=Evaluation())
+    trained = SimpleNamespace(parts=None, epoch=1, arrays_sha256="ab", experiment=experiment)
+    for deterministic, stem in ((False, "skills"), (True, "skills-deterministic=true")):
+        diagnose.diagnose(tmp_path, trained, deterministic)
+        assert json.loads((tmp_path / f"{stem}.json").read_text())["deterministic"] is deterministic
+        assert drawn[-2:] == [f"{stem}.svg", f"{stem}.html"]
 
 
 def test_skills_are_told_apart_by_what_they_are():

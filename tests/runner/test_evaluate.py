@@ -104,6 +104,34 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         evaluate.evaluate(reader.read(runs / "maesn"), speed=2, progress=Silent())
 
 
+def test_evaluations_keep(runs, tmp_path):
+    """A document for each way and budget: none replaces one with other settings."""
+    shutil.copytree(runs / "maesn", tmp_path / "maesn")
+    run, folder = reader.read(tmp_path / "maesn"), tmp_path / "maesn" / "eval"
+    shutil.rmtree(folder, ignore_errors=True)
+    few = ["evaluation.imitation_steps=2", "evaluation.fallback=0.5"]
+    asked = (
+        ("test-sparse", {}),
+        ("test-sparse-num_tasks=2", {"num_tasks": 2}),
+        ("test-sparse-explore-imitation_steps=2-fallback=0.5", {"protocol": "explore", "sets": few}),
+        ("test-sparse-own", {"protocol": "own"}),
+        ("test-sparse", {"sets": ["evaluation.episodes=4"], "num_tasks": 3}),  # as the run has them
+    )
+    for name, settings in asked:
+        before = {file: file.read_bytes() for file in folder.glob("*")}
+        result = evaluate.evaluate(run, **settings, progress=Silent())
+        assert json.loads((folder / f"{name}.json").read_text()) == result
+        assert result["protocol"]["name"] == settings.get("protocol")
+        assert all(file.read_bytes() == content for file, content in before.items())
+    assert {file.stem for file in folder.iterdir()} == {name for name, _ in asked}
+    assert result["protocol"]["changed"] == {}
+    assert result["numerics"]["jax_enable_x64"] is False
+    assert "jax_default_matmul_precision" in result["numerics"]
+    assert result["machine"]["devices"][0].startswith("cpu") and "jax" in result["versions"]
+    with pytest.raises(ConfigError, match="must be evaluated without --tasks, --protocol"):
+        evaluate.evaluate(reader.read(runs / "diayn"), protocol="own", progress=Silent())
+
+
 @pytest.mark.parametrize(("name", "counted"), [("maml", 5), ("rl2", 1), ("ppo", 0)])
 def test_only_episodes_that_are_learned_from_are_counted(name, counted):
     parts = assembly.assemble(resolve(name).experiment)

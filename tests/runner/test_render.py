@@ -8,16 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.environment.composition import repeat
+from hmrl_cli.environment.frames import frames_of, recorded
+from hmrl_cli.environment.rollout import unroll
+from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import point
 from hmrl_cli.report import viewer
 from hmrl_cli.report.viewer.episodes import _episode
-from hmrl_cli.runner import render
+from hmrl_cli.runner import assembly, evaluate, render
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import reader
 from hmrl_cli.types import Scene
 from tests import toys
 from tests.evaluation.test_skills import PLACES, library_of_places
+from tests.trainings import resolve
 
 TASK = jnp.array([2.0, 0.0])
 
@@ -38,14 +43,19 @@ def unpacked(text, *shape):
     return np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)
 
 
-def test_a_decision_is_held():
+def test_every_step_of_a_decision_is_recorded_and_nothing_else_changes():
     """Every decision is a random direction: within one, the path is straight."""
 
-    def decide(key, state):
-        return jax.random.normal(key, (2,))
+    def policy(key, obs):
+        return jax.random.normal(key, (2,)), jnp.float32(0)
 
-    actor = render.Actor(decide, lambda key, state, decision: decision, every=3)
-    film = render.record_episode(jax.random.key(0), seen(toys.walker(horizon=6)), TASK, actor)
+    family = seen(toys.walker(horizon=6))
+    steps, final = unroll(jax.random.key(0), policy, repeat(recorded(family), 3), TASK)
+    plain, last = unroll(jax.random.key(0), policy, repeat(family, 3), TASK)
+    film = frames_of(final)
+    assert frames_of(last) is None
+    np.testing.assert_array_equal(steps.obs, plain.obs)
+    np.testing.assert_allclose(film.reward.sum(), plain.reward.sum(), rtol=1e-6)
     moves = np.diff(film.poses[:, 0, :2], axis=0)
     np.testing.assert_allclose(moves[:3], moves[:1].repeat(3, axis=0), atol=1e-6)
     np.testing.assert_allclose(moves[3:], moves[3:4].repeat(3, axis=0), atol=1e-6)
@@ -53,7 +63,7 @@ def test_a_decision_is_held():
 
 
 def test_an_episode_that_ends_early_ends_in_its_document():
-    family = seen(toys.walker(horizon=8, ends=True))
+    family = recorded(seen(toys.walker(horizon=8, ends=True)))
     film = jax.tree.map(
         np.asarray, render.record_episode(jax.random.key(0), family, TASK, render.controller(family, TASK))
     )
@@ -71,7 +81,7 @@ def test_an_episode_that_ends_early_ends_in_its_document():
 
 
 def test_the_first_frame_is_the_reset():
-    family = point.make(point.Config(horizon=5))
+    family = recorded(point.make(point.Config(horizon=5)))
     film = render.record_episode(
         jax.random.key(0), family, jnp.array([0.3, 0.4]), render.controller(family, TASK)
     )
@@ -88,17 +98,54 @@ def test_the_page_of_a_family(tmp_path):
 
 @pytest.mark.xdist_group("experiment")
 def test_a_run_can_be_watched(runs, monkeypatch):
-    """Every skill; and the policy before and after adaptation, directly or through the skills."""
+    """Every skill; and every episode of an adaptation, directly or through the skills."""
     documents = []
     monkeypatch.setattr(viewer, "page", lambda document: documents.append(document) or "page")
     settings = {"split": "test", "reward": "sparse", "num_tasks": 2, "out": None, "progress": Silent()}
     for name in ("diayn", "maesn", "hmrl"):
+        monkeypatch.setattr(render, "MAX_EPISODES", 400 if name == "maesn" else 4)
         assert render.render_run(reader.read(runs / name), **settings) == runs / name / "render.html"
     labels = [[episode["label"] for episode in document["episodes"]] for document in documents]
     assert labels[0] == ["skill 0", "skill 1", "skill 2", "skill 3"]
     moments = ("before adaptation", "after 1 update")
-    assert labels[1] == labels[2] == [f"test task {i}: {when}" for i in (1, 2) for when in moments]
+    wanted = [f"test task {i}: {when}, episode {n}" for i in (1, 2) for when in moments for n in (1, 2, 3, 4)]
+    assert [label.rpartition(":")[0] for label in labels[1]] == wanted
+    assert [label.rpartition(":")[0] for label in labels[2]] == wanted[::4]  # one of each batch, with a limit
     assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}
+    with pytest.raises(ConfigError, match="protocol: found 'explroe'; did you mean 'explore'"):
+        render.render_run(reader.read(runs / "maesn"), protocol="explroe", **settings)
+
+
+@pytest.mark.parametrize("name", ["maml", "maesn", "rl2", "pearl", "ppo", "sac"])
+@pytest.mark.parametrize("tune_after", [None, 0])
+def test_every_learner_keeps_the_episodes_of_a_recorded_family(name, tune_after):
+    parts = assembly.assemble(resolve(name).experiment, over=recorded)
+    budget = Evaluation(adapt_steps=2, episodes=4, tune_after=tune_after)
+    learner, task = parts.make_learner(None), jnp.zeros(parts.family.task_size)
+    keys = jax.random.split(jax.random.key(0))
+    state = jax.eval_shape(learner.init, keys[0])
+    _, curve = jax.eval_shape(lambda *given: learner.adapt(*given, budget), keys[1], state, task)
+    assert curve.episodes.counted.shape == (3, 4) and curve.episodes.frames.poses.shape == (3, 4, 7, 1, 7)
+
+
+@pytest.mark.xdist_group("experiment")
+@pytest.mark.parametrize(("name", "protocol"), [("maesn", "explore"), ("hmrl", None)])
+def test_an_evaluation_is_watched_as_it_is_measured(runs, monkeypatch, name, protocol):
+    """The mean return and success of the counted episodes of a batch are those of the document."""
+    documents, run = [], reader.read(runs / name)
+    monkeypatch.setattr(viewer, "page", lambda document: documents.append(document) or "page")
+    measured = evaluate.evaluate(run, split="hidden", reward="dense", protocol=protocol, progress=Silent())
+    settings = {"split": "hidden", "reward": "dense", "num_tasks": 2, "out": None, "progress": Silent()}
+    render.render_run(run, protocol=protocol, **settings)
+    episodes = documents[0]["episodes"]
+    batches = [episodes[first : first + measured["episodes"]] for first in range(0, len(episodes), 4)]
+    for number, batch in enumerate(batches):
+        task, update = divmod(number, len(measured["steps"]))
+        counted = [one for one in batch if not one["label"].endswith("not counted")]
+        for measure, of in (("return", lambda x: sum(x["rewards"])), ("success", lambda x: x["success"][-1])):
+            wanted = measured["per_task"][measure][0][task][update]
+            assert np.mean([of(one) for one in counted]) == pytest.approx(wanted, rel=1e-4)
+    assert (sum("not counted" in one["label"] for one in episodes) > 0) == (protocol == "explore")
 
 
 def test_skills_that_are_places_show_their_place_and_how_many_arrive():

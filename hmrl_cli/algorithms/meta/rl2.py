@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 import pydantic
 from pydantic import Field
 
+from hmrl_cli.environment.frames import episodes_of, frames_of
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks, ppo, returns
@@ -211,10 +212,12 @@ class RL2(NamedTuple):
 
 def curve(trials: Trial) -> Adaptation:
     """The adaptation curve of N trials, leaves [N, E, ...]: means [E] over the trials."""
+    frames = jax.tree.map(lambda x: x.swapaxes(0, 1), frames_of(trials.final))
     return Adaptation(
         trials.steps.reward.sum(axis=-1).mean(axis=0),
         trials.final.success.astype(jnp.float32).mean(axis=0),
         trials.final.reached.astype(jnp.float32).mean(axis=0),
+        episodes_of(frames, jnp.ones(trials.final.reached.T.shape)),
     )
 
 

@@ -119,7 +119,8 @@ def without_adaptation(
             new, metrics = step(jax.random.fold_in(key, count), now)
             learns = (count >= first) & (count < budget.adapt_steps)
             new = jax.tree.map(lambda new, old: jnp.where(learns, new, old), new, now)
-            return new, Adaptation(metrics["return"], metrics["success"], metrics["reached"])
+            means = (metrics["return"], metrics["success"], metrics["reached"])
+            return new, Adaptation(*means, metrics.get("episodes"))
 
         start = state._replace(tasks=task[None])
         last, curve = jax.lax.scan(update, start, jnp.arange(budget.adapt_steps + 1))

@@ -67,14 +67,16 @@ class FromScratch(NamedTuple):
         steps, final = _shared.episodes(
             episode_key, act, self.family, state.tasks, self.config.episodes_per_update
         )
-        returned, success, reached = episode_means(steps.reward, final)
+        means = episode_means(steps.reward, final)
         bonus_reward, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         agent, learned = self.agent.update(
             learn_key, state.agent, self._batch(state.observed, steps, steps.reward + bonus_reward)
         )
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
-        metrics = {"return": returned, "success": success, "reached": reached}
+        metrics = {"return": means.returned, "success": means.success, "reached": means.reached}
+        if means.episodes is not None:  # of a recorded family
+            metrics["episodes"] = means.episodes
         metrics |= bonus_metrics | bonus_learned | learned
         return State(agent, observed, state.tasks, bonus), metrics
 

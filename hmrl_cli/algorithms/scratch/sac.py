@@ -79,7 +79,7 @@ class FromScratch(NamedTuple):
             state.tasks,
             self.config.episodes_per_update,
         )
-        returned, success, reached = episode_means(steps.reward, final)
+        returned, success, reached, _ = episode_means(steps.reward, final)
         _, bonus_metrics = _shared.weighted_bonus(self.family, state.bonus, steps)
         bonus, bonus_learned = _shared.learn_bonus(bonus_key, self.family, state.bonus, steps)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)

@@ -205,7 +205,7 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
     fresh, _ = adapt(jax.random.key(4), state, task, Evaluation(adapt_steps=0, episodes=1))
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(fresh.latent))
     adapted, record = adapt(jax.random.key(5), state, task, Evaluation(adapt_steps=2, episodes=4))
-    assert all(leaf.shape == (3,) for leaf in record) and (adapted.latent.hidden != 0).all()
+    assert all(leaf.shape == (3,) for leaf in record[:3]) and (adapted.latent.hidden != 0).all()
 
     def first_of_four():
         return jax.random.split(jax.random.key(5), 4)[0]

@@ -1,0 +1,88 @@
+"""The documents of evaluations in a run: one file for each way to adapt and each budget.
+
+eval/SPLIT-REWARD.json                      the run's own way and budget
+eval/SPLIT-REWARD-PROTOCOL.json             a named way to adapt
+eval/SPLIT-REWARD[-PROTOCOL]-KEY=VALUE.json with other settings; a hash where that would be long
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli.config.layers import leaves
+from hmrl_cli.errors import InputError
+from hmrl_cli.reading import read_json
+from hmrl_cli.schema import Evaluation
+from hmrl_cli.storage import files
+
+MAX_STEM = 100  # bytes of a name that says its settings
+
+
+def stem(split: str, reward: str, protocol: str | None, changed: Mapping[str, Any]) -> str:
+    """The name of a document without its suffix, such as "test-sparse-explore-episodes=50".
+
+    Args:
+        split: as in the document.
+        reward: "sparse" or "dense".
+        protocol: the named way to adapt; None: the run's own.
+        changed: settings that differ from those of the run and its protocol: dotted path -> value.
+    """
+    name = "-".join([split, reward, *([protocol] if protocol else [])])
+    told = "-".join([name, *(f"{key}={_text(value)}" for key, value in changed.items())])
+    return told if told == name or len(os.fsencode(told)) <= MAX_STEM else f"{name}-{_digest(changed)}"
+
+
+def way_of(file: Path) -> str:
+    """What the name of a document says after split and reward; "": the run's own way and budget."""
+    told = re.fullmatch(r".*-(?:sparse|dense)(?:-(.+?))?", file.stem)
+    return file.stem if told is None else told[1] or ""
+
+
+def write(file: Path, document: Mapping[str, Any], note: Callable[[str], None]) -> None:
+    """Write a document in place of one with equal settings.
+
+    A document with other settings, as of an earlier version, is renamed first.
+
+    Args:
+        file: the place, whose folder may be missing.
+        document: the document.
+        note: receives a message on what was renamed.
+
+    Raises:
+        StorageError: the disk is full or broken.
+    """
+    with files.writing(file.parent) as folder:
+        folder.mkdir(exist_ok=True)
+    with contextlib.suppress(InputError, KeyError, TypeError, AttributeError):  # none, or a damaged one
+        other = _digest(_settings(read_json(file)))
+        if other != _digest(_settings(document)):
+            kept = file.with_name(f"{file.stem}-{other}.json")
+            with files.writing(kept):
+                file.replace(kept)
+            note(f"{file}: had other settings or tasks; it is now {kept.name}")
+    files.write_json(file, document)
+
+
+def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What two evaluations of equal settings share.  What a document lacks has its default.
+
+    A `least_gain` does not count, because it may be calibrated.
+    """
+    budget = {key: document[key] for key in ("num_tasks", "steps", "episodes", "tasks_sha256")}
+    return dict(leaves(Evaluation().model_dump())) | document["adaptation"] | {"least_gain": None} | budget
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits of a hash."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,57 @@
+"""Names of evaluation documents, of which none replaces one of other settings."""
+
+import json
+
+import pytest
+
+from hmrl_cli.storage import evaluations
+from tests.evaluation.documents import document
+
+
+@pytest.mark.parametrize(
+    ("split", "protocol", "changed", "name"),
+    [
+        ("test", None, {}, "test-sparse"),
+        ("hidden", "explore", {}, "hidden-sparse-explore"),
+        ("test", None, {"episodes": 50, "rule": "refit"}, "test-sparse-episodes=50-rule=refit"),
+        ("test", "tune", {"tuning.learning_rate": 1e-05}, "test-sparse-tune-tuning.learning_rate=1e-05"),
+        ("tasks-a-dense-b", "own", {"deterministic": True}, "tasks-a-dense-b-sparse-own-deterministic=true"),
+    ],
+)
+def test_a_name_says_what_differs(tmp_path, split, protocol, changed, name):
+    assert evaluations.stem(split, "sparse", protocol, changed) == name
+    told = name.partition("-sparse")[2].removeprefix("-")
+    assert evaluations.way_of(tmp_path / f"{name}.json") == told
+
+
+def test_a_long_name_has_a_hash_and_room():
+    many = {f"relabel.setting_{number}": number / 7 for number in range(9)}
+    first, second = (evaluations.stem("test", "sparse", "own", many | {"x": x}) for x in (1, 2))
+    assert first != second and len(first) == len("test-sparse-own-12345678") == len(second)
+    longest = evaluations.stem("tasks-" + "x" * 200, "sparse", "relabel", {"episodes": 5})
+    assert len(f".{longest}.json.4194304.tmp") <= 255 and longest != evaluations.stem(
+        "tasks-" + "x" * 200, "sparse", "relabel", {"episodes": 6}
+    )
+
+
+def test_equal_settings_replace_equal_ones_and_no_others(tmp_path):
+    file, notes = tmp_path / "eval" / "test-sparse.json", []
+    evaluations.write(file, document(), notes.append)
+    newer = document(epoch=5, adaptation={**document()["adaptation"], "selectivity": 10.0, "least_gain": 0.3})
+    evaluations.write(file, newer, notes.append)  # a default that was not told, and a calibrated number
+    assert json.loads(file.read_text()) == newer and notes == []
+    for changes in (
+        {"tasks_sha256": "ef"},
+        {"num_tasks": 5},
+        {"episodes": 9},
+        {"adaptation": {"rule": "refit"}},
+    ):
+        before = file.read_text()
+        evaluations.write(file, document(**changes), notes.append)
+        kept = file.with_name(notes[-1].rsplit(" ", 1)[1])
+        assert kept.read_text() == before and json.loads(file.read_text()) == document(**changes)
+    assert len(notes) == len(list(file.parent.iterdir())) - 1 == 4
+    for damaged in ("", "[]", '{"adaptation": 3}'):
+        file.write_text(damaged)
+        evaluations.write(file, newer, notes.append)
+    assert len(notes) == 4
