@@ -1,0 +1,167 @@
+"""Make the study's files of FOLDER, the runs of run.sh.
+
+    PYTHONPATH=experiments/studies python experiments/studies/ablation/gather.py [FOLDER]
+
+An arm's area is its mean success over 0 to 100 episodes, by the trapezoid rule over its batches.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from shared import figures, results
+
+from hmrl_cli.evaluation.statistics import paired_difference
+from hmrl_cli.lazy import np
+
+HERE = Path(__file__).parent
+EPISODES = 100
+# Arm: run, how it adapts.  Where two ways are named, the one with the larger area on training goals counts.
+ARMS = {
+    "HMRL": ("mean", "both"),
+    "HMRL, sampled": ("sampled", "both"),
+    "skills, no meta-training": ("mean", "none"),
+    "skills, no meta-training, sampled": ("sampled", "none"),
+    "learned prior alone": ("mean", "learned"),
+    "MAESN": ("maesn", "own", "exploring"),
+    "MAESN, latent 0": ("maesn", "own_still", "exploring_still"),
+    "MAML": ("maml", "own", "exploring"),
+    "PPO": ("ppo", "scratch"),
+    "PPO, narrow": ("ppo_still", "scratch"),
+    "PPO with icm": ("ppo_icm", "scratch"),
+    "PPO with rnd": ("ppo_rnd", "scratch"),
+    "PPO with counts": ("ppo_counts", "scratch"),
+    "PPO with information_gain": ("ppo_gain", "scratch"),
+    "RL^2": ("rl2", "own"),
+    "PEARL": ("pearl", "own"),
+}
+OVER_SKILLS = ("mean", "sampled")  # runs over the same skills
+PICTURED = (
+    "HMRL",
+    "skills, no meta-training",
+    "learned prior alone",
+    "MAESN",
+    "MAML",
+    "PPO with rnd",
+    "RL^2",
+    "PEARL",
+)
+SPLITS = ("test", "hidden")
+AFTER = (20, 40, 100)  # episodes
+SOON = 40  # episodes
+WORLDS = {
+    "sparse_point": "point, 1/8 of the circle",
+    "wheeled": "wheeled, 6 m, 1/8",
+    "ant_goal": "ant, 1/8",
+}
+
+
+def grid(curve: Any) -> Any:
+    """The numbers of episodes [step] before each measurement of a curve [..., step]."""
+    return np.linspace(0.0, EPISODES, curve.shape[-1])
+
+
+def area(curve: Any, episodes: int = EPISODES) -> Any:
+    """Mean of a curve [..., step] over 0 to so many episodes, a multiple of 20."""
+    steps = (curve.shape[-1] - 1) * episodes // EPISODES
+    return np.trapezoid(curve[..., : steps + 1], grid(curve)[: steps + 1], axis=-1) / episodes
+
+
+def at(curve: Any, episodes: int) -> Any:
+    """The last measurement of a curve [..., step] before so many episodes, or after just as many."""
+    return curve[..., np.searchsorted(grid(curve), episodes + 1e-6) - 1]
+
+
+def chosen(arrays: results.Arrays, world: str, arm: str) -> tuple[str, str] | None:
+    """Run and way to adapt of an arm; None if the arm was not run in this world."""
+    run, *ways = ARMS[arm]
+    have = [way for way in ways if f"{world}/{run}/hidden-sparse-{way}/success" in arrays]
+    if not have:
+        return None
+    if len(have) == 1:
+        return run, have[0]
+    on_train = {}
+    for way in have:
+        trained = arrays[f"{world}/{run}/train-sparse-{way.removesuffix('_still')}/success"]
+        on_train[way] = area(trained).mean()
+    return run, max(have, key=lambda way: on_train[way])
+
+
+def curves(arrays: results.Arrays, world: str) -> dict[str, dict[str, Any]]:
+    """Success of each arm on each split [seed, task, step]."""
+    found = {}
+    for arm in ARMS:
+        if (how := chosen(arrays, world, arm)) is not None:
+            run, way = how
+            found[arm] = {
+                split: arrays[f"{world}/{run}/{split}-sparse-{way}/success"].astype(float) for split in SPLITS
+            }
+    return found
+
+
+def interval(values: Any) -> list[float]:
+    """Mean and its interval over seeds and tasks [seed, task]."""
+    found = paired_difference(values, np.zeros_like(values), seeds_paired=True)
+    return [round(float(found[name]), 3) for name in ("mean", "low", "high")]
+
+
+def difference(one: Any, other: Any, *, same_skills: bool) -> list[float]:
+    """Mean and interval of the difference of values [seed, task] on the same tasks."""
+    found = paired_difference(one, other, seeds_paired=same_skills)
+    return [round(float(found[name]), 3) for name in ("mean", "low", "high")]
+
+
+def mixed(of_splits: dict[str, Any]) -> Any:
+    """Values [seed, task] of both splits beside each other."""
+    return np.concatenate([of_splits[split] for split in SPLITS], axis=1)
+
+
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
+    summary, arrays = results.gather(folder, ("success",))
+    del summary["evaluations"], summary["protocols"]  # every number is in the arrays
+    kept = ("success", "reached", "config")  # the rest is too large
+    arrays = {name: x for name, x in arrays.items() if name.endswith(kept) or "/skills/" in name}
+    summary["ways"], summary["success"], summary["differences"] = {}, {}, {}
+    for world in WORLDS:
+        found = curves(arrays, world)
+        for arm, of_splits in found.items():
+            _, way = chosen(arrays, world, arm) or ("", "")
+            summary["ways"].setdefault(arm, {})[world] = way
+            row = {split: interval(area(curve)) for split, curve in of_splits.items()}
+            row["mix"] = interval(area(mixed(of_splits)))
+            row |= {
+                f"{split} after {n}": round(float(at(curve, n).mean()), 3)
+                for split, curve in of_splits.items()
+                for n in AFTER
+            }
+            summary["success"][f"{world}: {arm}"] = row
+            if arm != "HMRL":
+                pair = mixed(found["HMRL"]), mixed(of_splits)
+                same = ARMS[arm][0] in OVER_SKILLS
+                summary["differences"][f"{world}: HMRL - {arm}"] = {
+                    f"{n} episodes": difference(*(area(curve, n) for curve in pair), same_skills=same)
+                    for n in (SOON, EPISODES)
+                }
+    return summary, arrays
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Success against episodes, on the mix of test and hidden goals."""
+    panels = []
+    for world, title in WORLDS.items():
+        found = curves(arrays, world)
+        lines = []
+        for arm in PICTURED:
+            if arm in found:
+                curve = mixed(found[arm])
+                points = [interval(curve[..., step]) for step in range(curve.shape[-1])]
+                lines.append(figures.Line(arm, grid(curve), *np.array(points).T))
+        if lines:
+            panels.append(figures.Panel(title, lines))
+    figures.curves(study / "success.svg", panels, "episodes", "success, test and hidden goals", columns=2)
+
+
+if __name__ == "__main__":
+    results.main(HERE, collect, draw)
