@@ -166,9 +166,14 @@ def test_cards_that_are_none_are_named(made, tmp_path):
     with pytest.raises(InputError, match="found schema 2; must be 1"):
         hmrl_cli.load_skills(file)
     card_file.write_text(whole)
-    forge(file, data, config={"family": {"name": "nowhere"}})
-    with pytest.raises(InputError, match=r"skills.json: family.name: found 'nowhere'"):
-        hmrl_cli.load_skills(file)
+    config = json.loads(whole)["config"]
+    for changed, problem in (
+        (config | {"family": {"name": "nowhere"}}, "family.name: found 'nowhere', which is not installed"),
+        (config | {"family": {"name": 3}}, r"skills.json: family.name: found 3"),
+    ):
+        forge(file, data, config=changed)
+        with pytest.raises(InputError, match=problem):
+            hmrl_cli.load_skills(file)
     for text, problem in (
         ("[]", "found .*; must be a JSON object"),
         ("{", "is no valid JSON"),
