@@ -45,12 +45,13 @@ def compare(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare evaluated runs, with intervals, and the first run with each of the others.
+    """Compare evaluated runs, with intervals.
 
-    A difference is the mean of the first run minus that of another, after the
-    last update. It is paired by task, and by seed where both runs stand on the
-    same skills. Its 95 % interval draws tasks and seeds anew. Each family has
-    a table of its own, and several have a table of their means.
+    The first run is also compared with each of the others. A difference is the
+    mean of the first run minus that of another, after the last update. It is
+    paired by task, and by seed where both runs stand on the same skills. Its
+    95 % interval draws tasks and seeds anew. Each family has a table of its
+    own, and several have a table of their means.
     """
     asked = {"--csv": as_csv, "--latex": as_latex, "--json": as_json}
     if len(flags := [flag for flag, is_asked in asked.items() if is_asked]) > 1:
@@ -152,9 +153,10 @@ def report(
     protocol: Evaluated = None,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page on the runs, or, to a name that ends in .svg, their adaptation curves.
+    """Write one HTML page on evaluated runs.
 
-    It is self-contained; stdout is its path.
+    To a name that ends in .svg, it writes their adaptation curves alone.
+    The page is self-contained; stdout is its path.
     """
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
     if out is None:

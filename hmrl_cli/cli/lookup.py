@@ -21,7 +21,7 @@ from hmrl_cli.storage import reader
 
 
 def doctor(as_json: Json = False) -> None:
-    """Show versions, devices, the cache of compiled programs and the room on the disk."""
+    """Show versions, devices, caches and room on the disk."""
     cache_problem = startup.start()
     from hmrl_cli.cli import doctor as doctors
 

@@ -26,9 +26,10 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a word of a-z, 0-9 and _.")],
     as_json: Json = False,
 ) -> None:
-    """Write a family to begin with, NAME.py, and its test, test_NAME.py.
+    """Write a family to begin with, and its test.
 
-    The family works as it is: a point that walks to a goal. Nothing is overwritten; stdout is the file.
+    The files are NAME.py and test_NAME.py. The family works as it is: a point
+    that walks to a goal. Nothing is overwritten; stdout is the file.
     """
     if kind != "family":
         raise ConfigError(f"new: found {shown(kind)}; must be family, as in: hmrl new family my_family")

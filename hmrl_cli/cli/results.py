@@ -50,7 +50,10 @@ def export(
     ],
     as_json: Json = False,
 ) -> None:
-    """Write the frozen skills, or the policy before adaptation, as safetensors with a JSON card.
+    """Write skills, or a policy, to a file.
+
+    It is the frozen skills, or the policy before adaptation, as safetensors
+    with a JSON card.
 
     What comes from a skill run can stand in for it: hmrl meta-train PRESET --skills FILE.safetensors.
     """
@@ -74,7 +77,9 @@ def imitate(
     ],
     as_json: Json = False,
 ) -> None:
-    """Find the skill that follows a trajectory, and measure how closely it does.
+    """Find the skill that follows a trajectory.
+
+    It also measures how closely the skill does.
 
     One line for each seed: the skill that the discriminator finds, how far it stays from the trajectory, and
     how far the skills do on average.

@@ -99,7 +99,7 @@ def resume(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Go on with a run as its own files say, or train a complete run on.
+    """Go on with a run as its own files say.
 
     With --epochs +N, a new run begins where this one ended. Its numbers are
     those that a longer run would have had; --name and --run-dir are its place.
