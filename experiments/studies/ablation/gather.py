@@ -51,9 +51,9 @@ SPLITS = ("test", "hidden")
 AFTER = (20, 40, 100)  # episodes
 SOON = 40  # episodes
 WORLDS = {
-    "sparse_point": "point, 1/8 of the circle",
-    "wheeled": "wheeled, 6 m, 1/8",
-    "ant_goal": "ant, 1/8",
+    "sparse_point": "sparse point",
+    "wheeled": "wheeled, 6 m",
+    "ant_goal": "ant",
 }
 
 
@@ -160,7 +160,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
                 lines.append(figures.Line(arm, grid(curve), *np.array(points).T))
         if lines:
             panels.append(figures.Panel(title, lines))
-    figures.curves(study / "success.svg", panels, "episodes", "success, test and hidden goals", columns=2)
+    figures.curves(study / "success.svg", panels, "episodes", "success, test and hidden goals", columns=3)
 
 
 if __name__ == "__main__":
