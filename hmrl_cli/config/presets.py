@@ -148,6 +148,12 @@ class _Stack(NamedTuple):
             raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
         tables, origin = read(path, preset), f"preset {preset}"
         extends, over = tables.pop("extends", None), _table(tables, "over", origin)
+        for learner in over:
+            if not plugins.is_file(learner) and learner not in plugins.names("algorithms"):
+                known = plugins.suggestion(learner, plugins.names("algorithms"))
+                raise ConfigError(
+                    f"over: found {shown(learner)}{known} (from {origin}); must be an algorithm"
+                )
         for_command = {name: _table(tables, name, origin) for name in COMMANDS}[self.command]
         skills = skills or skills_of(for_command) or skills_of(tables)
         if over and (other := over.get(self.learned_by(skills))) is not None:

@@ -96,6 +96,11 @@ def test_another_preset_takes_its_place_over_the_skills_of_an_algorithm(add_pres
         add_preset("bad", f'extends = "room/lifted"\n{text}')
         with pytest.raises(ConfigError, match=r"over: found 3 \(from preset bad\); must be a"):
             found("bad", "explored", learned_by=learned_by)
+    add_preset("bad", 'extends = "room/lifted"\n[over]\nexplroe = "room/wide"\n')
+    with pytest.raises(
+        ConfigError, match=r"over: found 'explroe'.*did you mean 'explore'.*must be an algorithm"
+    ):
+        found("bad")
 
 
 @pytest.mark.parametrize(
@@ -162,3 +167,15 @@ def test_every_real_preset_resolves():
             except ConfigError as error:
                 assert "algorithm" in str(error), f"{name}: {error}"
         assert served, name
+
+
+def test_over_places_real_presets_learn_where_rewards_are():
+    flags = {"hierarchy.skills": "z"}
+    for name in ("wheeled", "ant_goal", "ant_maze", "pusher", "point", "sparse_point", "half_cheetah_vel"):
+        asked = dict(flags=flags, learned_by=lambda _: "vgcrl")
+        found = config.resolve("meta-train", f"{name}/hmrl", **asked).experiment
+        alone = config.resolve("meta-train", f"{name}/skill_prior", flags=flags).experiment
+        skills = config.resolve("pretrain-skills", f"{name}/vgcrl").experiment
+        assert found == alone and found.family.horizon == skills.family.horizon
+        other = config.resolve("meta-train", f"{name}/hmrl", flags=flags, learned_by=lambda _: "diayn")
+        assert other.experiment.algorithm.name == "maesn"
