@@ -98,7 +98,9 @@ def without_adaptation(
 
     def adapt(key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         if goes_on is not None and budget.tune_after is not None:
-            return trained_on(key, state, task, budget, goes_on(budget.episodes))
+            return trained_on(
+                key, state, task, budget.tune_after, budget.adapt_steps, goes_on(budget.episodes)
+            )
         policy = params(state)
 
         def measure(_: None, count: Array) -> tuple[None, Adaptation]:
@@ -111,20 +113,18 @@ def without_adaptation(
         return AdaptState(policy, None), curve
 
     def trained_on(
-        key: Key, state: State, task: Task, budget: Evaluation, step: Step
+        key: Key, state: State, task: Task, first: int, last: int, step: Step
     ) -> tuple[AdaptState, Adaptation]:
-        first = budget.adapt_steps if budget.tune_after is None else budget.tune_after
-
         def update(now: State, count: Array) -> tuple[State, Adaptation]:
             new, metrics = step(jax.random.fold_in(key, count), now)
-            learns = (count >= first) & (count < budget.adapt_steps)
+            learns = (count >= first) & (count < last)
             new = jax.tree.map(lambda new, old: jnp.where(learns, new, old), new, now)
             means = (metrics["return"], metrics["success"], metrics["reached"])
             return new, Adaptation(*means, metrics.get("episodes"))
 
         start = state._replace(tasks=task[None])
-        last, curve = jax.lax.scan(update, start, jnp.arange(budget.adapt_steps + 1))
-        return AdaptState(params(last), None), curve
+        trained, curve = jax.lax.scan(update, start, jnp.arange(last + 1))
+        return AdaptState(params(trained), None), curve
 
     def behaviour(key: Key, adapted: AdaptState, deterministic: bool = False) -> Act:
         return acting(adapted.params, deterministic)
