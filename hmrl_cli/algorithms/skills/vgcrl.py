@@ -18,7 +18,7 @@ instead of z.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -38,6 +38,9 @@ UNIT = 5.0  # displacement that the policy sees as 1, in spreads of q
 REACH_RATE = 0.05  # step size of the log of an adaptive reach, in each update
 
 
+Extent = Annotated[float, Field(gt=0, le=1e6)]
+
+
 class Config(_on_policy.Config):
     """Settings of skills that are places."""
 
@@ -46,8 +49,9 @@ class Config(_on_policy.Config):
     center: tuple[float, ...] = Field(
         (), strict=False, description="value of the feature where z is 0; empty: zeros"
     )
-    reach: float = Field(
-        3.0, gt=0, le=1e6, description="how far from the center z = 1 is, in the feature's units"
+    reach: Extent | Annotated[tuple[Extent, ...], Field(strict=False)] = Field(
+        3.0,
+        description="how far from the center z = 1 is, in the feature's units; or one number for each axis",
     )
     arrivals: float | None = Field(
         None,
@@ -86,7 +90,7 @@ class State(NamedTuple):
     """What VGCRL learns in addition to the policy."""
 
     net: Learned | None  # None if q is fixed
-    reach: Array  # []
+    reach: Array  # [], or [size] with one number for each axis
 
 
 class _Rows(NamedTuple):
@@ -113,7 +117,7 @@ class Vgcrl(NamedTuple):
     def init(self, key: Key) -> State:
         """The configured reach, and a fresh network."""
         net = None if self.net is None else _on_policy.begin(self.net.init(key), self.size)
-        return State(net, jnp.float32(self.config.reach))
+        return State(net, jnp.asarray(self.config.reach, jnp.float32))
 
     def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
         """log q(z|s') - log q(z|s), minus the penalty of an early end."""
@@ -130,14 +134,14 @@ class Vgcrl(NamedTuple):
         skills = self._of_steps(skills, valid)
         params = self.freeze(state)
         bound = self._density(params, path[:, 1:], skills) + self.size * math.log(2)
-        distance = jnp.linalg.norm(skills - self.locate(params, path[:, 1:]), axis=-1) * state.reach
+        distance = jnp.linalg.norm((skills - self.locate(params, path[:, 1:])) * state.reach, axis=-1)
         near = distance < self.config.spread
         arrivals = jnp.mean(near[:, -1] * valid[:, -1])
         metrics = {
             "mutual_information": lower_bound(bound, 0.0, valid),
             "near": masked_mean(near, valid),
             "arrivals": arrivals,
-            "reach": state.reach,
+            "reach": jnp.mean(state.reach),
         }
         if self.config.arrivals is not None and self.net is None:
             reach = state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
@@ -186,14 +190,15 @@ class Vgcrl(NamedTuple):
     def _density(self, params: Params, obs: Array, skills: Array) -> Array:
         """log q(z|s) [...] of skills [..., size] at observations [..., obs_size]."""
         scale = self.config.spread / params["reach"]
+        log_scale = jnp.broadcast_to(jnp.log(scale), (self.size,)).sum()  # of the volume
         offset = skills - self.locate(params, obs)
         if self.config.tails == "light":
-            return -jnp.abs(offset).sum(axis=-1) / scale - self.size * jnp.log(2 * scale)
+            return -jnp.abs(offset / scale).sum(axis=-1) - log_scale - self.size * math.log(2)
         n = self.size
         log_ball = 0.5 * n * math.log(math.pi) - math.lgamma(0.5 * n + 1)  # volume of the unit ball
         # the norm has no gradient at 0; nothing differentiates the density
-        fall = -(n + 1) * jnp.log1p(jnp.linalg.norm(offset, axis=-1) / scale)
-        return fall - log_ball - n * jnp.log(scale)
+        fall = -(n + 1) * jnp.log1p(jnp.linalg.norm(offset / scale, axis=-1))
+        return fall - log_ball - log_scale
 
     def _of_steps(self, skills: Array, valid: Array) -> Array:
         """The skill of every step [N, T, size]."""
@@ -209,11 +214,12 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
             the steps.
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
-    if config.center and len(config.center) != size:
-        raise ValueError(
-            f"algorithm.center: found {len(config.center)} numbers; must be {size}, "
-            f"as {config.discriminate!r} of {family.name} has"
-        )
+    for name, numbers in (("center", config.center or None), ("reach", config.reach)):
+        if isinstance(numbers, tuple) and len(numbers) != size:
+            raise ValueError(
+                f"algorithm.{name}: found {len(numbers)} numbers; must be {size}, "
+                f"as {config.discriminate!r} of {family.name} has"
+            )
     net = networks.mlp(size, config.hidden, size) if config.q == "learned" else None
     vgcrl = Vgcrl(config, family, net, size)
     objective = Objective(

@@ -57,6 +57,19 @@ def test_places_are_counted_from_the_center_in_units_of_the_reach():
     np.testing.assert_allclose(bound.way(params, obs, jnp.array([0.0, 1.0])), [-1.0 / 1.5, 0.0], atol=1e-6)
 
 
+@pytest.mark.parametrize("tails", ["light", "heavy"])
+def test_each_axis_may_have_its_own_reach(tails):
+    (wide, state), (square, at) = goal(reach=(4.0, 1.0), tails=tails), goal(reach=1.0, tails=tails)
+    params, alike = wide.freeze(state), square.freeze(at)
+    obs, skill = jnp.array([2.0, 1.0]), jnp.array([-0.5, 0.25])
+    np.testing.assert_allclose(wide.locate(params, obs), [0.5, 1.0])
+    stretched = skill * jnp.array([4.0, 1.0])  # the same place in the feature's units
+    np.testing.assert_allclose(wide.way(params, obs, skill), square.way(alike, obs, stretched), rtol=1e-6)
+    # the density is the one of the places, times the volume of a unit of skills
+    gain = wide._density(params, obs, skill) - square._density(alike, obs, stretched)
+    assert gain == pytest.approx(np.log(4.0), rel=1e-5)
+
+
 @pytest.mark.parametrize("redraw", [0.0, 0.1])
 def test_an_episode_earns_the_increase_of_log_q_less_the_price_of_an_early_end(redraw):
     bound, state = goal(redraw=redraw, fall_price=7.0)
@@ -161,6 +174,7 @@ def test_settings_of_the_other_q_are_unused():
 
 def test_mistakes_are_named():
     for settings, message in (
+        (dict(reach=(1.0, 2.0, 3.0)), "algorithm.reach: found 3 numbers; must be 2, as 'xy' of walker has"),
         (dict(center=(1.0,)), "algorithm.center: found 1 numbers; must be 2, as 'xy' of walker has"),
         (dict(discriminate="wings"), "algorithm.discriminate: walker has no feature 'wings', only identity"),
         (dict(observe="wings"), "algorithm.observe: walker has no feature 'wings', only identity"),
