@@ -31,7 +31,7 @@ from hmrl_cli.errors import (
     shown,
     telling_limits,
 )
-from hmrl_cli.runner import signals
+from hmrl_cli.runner import cluster, signals
 from hmrl_cli.version import __version__
 
 app = typer.Typer(
@@ -75,8 +75,8 @@ def main() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code.  Where an abandoned compilation still runs, end it at once."""
-    if signals.goes_on():
+    """End the process with an exit code; at once where libraries would wait for a thread."""
+    if signals.goes_on() or cluster.has_joined():
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

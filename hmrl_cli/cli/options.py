@@ -74,6 +74,20 @@ MoreEpochs = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run if it exists, exactly.")]
 
 
+Coordinator = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Process 0 of several that train one run; see `hmrl guide runs`."),
+]
+
+
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Number of processes; 1 joins no other, whatever launched them.")
+]
+
+
+ProcessId = Annotated[int | None, typer.Option(min=0, help="Index of this process.")]
+
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from hmrl_cli import errors
@@ -94,12 +94,12 @@ def progress_on_stderr(quiet: bool, verbose: bool) -> Iterator[Progress]:
         shows.close()
 
 
-def prepare(shows: Progress) -> None:
-    """Start jax, and note a problem with its cache.
+def prepare(shows: Progress, join: Callable[[], None] | None = None) -> None:
+    """Start jax, and note a problem with its cache; `join` as in `startup.start`.
 
     Raises:
         ConfigError: jax cannot start.
     """
-    warning = startup.start()
+    warning = startup.start(join)
     if warning:
         shows.note(warning)

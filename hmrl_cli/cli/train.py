@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from hmrl_cli import config
 from hmrl_cli.cli.options import (
+    Coordinator,
     DryRun,
     InitFrom,
     Json,
@@ -21,6 +23,8 @@ from hmrl_cli.cli.options import (
     Name,
     NumSeeds,
     Preset,
+    Processes,
+    ProcessId,
     Quiet,
     Resume,
     RunDirectory,
@@ -31,8 +35,8 @@ from hmrl_cli.cli.options import (
 )
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.errors import ConfigError, shown
-from hmrl_cli.runner import signals
-from hmrl_cli.runner.progress import Progress
+from hmrl_cli.runner import cluster, signals
+from hmrl_cli.runner.progress import Progress, Silent
 from hmrl_cli.storage import reader, upstream
 from hmrl_cli.storage.naming import named
 from hmrl_cli.storage.places import check_new
@@ -47,6 +51,9 @@ def pretrain_skills(
     name: Name = None,
     run_dir: RunDirectory = None,
     resume: Resume = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -56,9 +63,10 @@ def pretrain_skills(
 
     The last line on stdout is the run directory.
     """
+    session = _session(coordinator, processes, process_id, quiet, verbose)
     flags = {"training.init_from": init_from, "training.seed": seed, "training.num_seeds": num_seeds}
     asked = _resolve("pretrain-skills", preset, sets, flags)
-    _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
+    _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, session)
 
 
 def meta_train(
@@ -71,6 +79,9 @@ def meta_train(
     name: Name = None,
     run_dir: RunDirectory = None,
     resume: Resume = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -80,6 +91,7 @@ def meta_train(
 
     The last line on stdout is the run directory.
     """
+    session = _session(coordinator, processes, process_id, quiet, verbose)
     flags = {
         "hierarchy.skills": skills,
         "training.init_from": init_from,
@@ -87,7 +99,7 @@ def meta_train(
         "training.num_seeds": num_seeds,
     }
     asked = _resolve("meta-train", preset, sets, flags)
-    _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, progress_on_stderr(quiet, verbose))
+    _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, session)
 
 
 def resume(
@@ -95,6 +107,9 @@ def resume(
     epochs: MoreEpochs = None,
     name: Name = None,
     new_dir: RunDirectory = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -105,7 +120,8 @@ def resume(
     those that a longer run would have had; --name and --run-dir are its place.
     The last line on stdout is the run directory.
     """
-    shows, path = progress_on_stderr(quiet, verbose), _run_path(name, new_dir)
+    session = _session(coordinator, processes, process_id, quiet, verbose)
+    path = _run_path(name, new_dir)
     if epochs is None and path is not None:
         raise ConfigError(
             f"{'--name' if name else '--run-dir'}: found without --epochs; must go with --epochs +N"
@@ -114,9 +130,9 @@ def resume(
         written = reader.read_written(run_dir, reader.read_provenance(run_dir).get("plugins"))
         resolved = config.of_run(written.experiment, run_dir / "config.toml")
         sources = upstream.sources_of(run_dir, written.experiment)
-        _train(resolved, sources, run_dir, True, False, as_json, shows, written)
+        _train(resolved, sources, run_dir, True, False, as_json, session, written)
     else:
-        _train(*_longer(run_dir, epochs), path, False, False, as_json, shows)
+        _train(*_longer(run_dir, epochs), path, False, False, as_json, session)
 
 
 def _longer(run_dir: Path, epochs: str) -> tuple[config.Resolved, upstream.Sources]:
@@ -145,6 +161,24 @@ def _resolve(
     return upstream.resolve(command, preset, sets or [], given)
 
 
+class _Session(NamedTuple):
+    """How a command shows what it does, and with which other processes it does it."""
+
+    progress: contextlib.AbstractContextManager[Progress]
+    joining: cluster.Joined | None
+
+
+def _session(
+    coordinator: str | None, processes: int | None, process_id: int | None, quiet: bool, verbose: bool
+) -> _Session:
+    """Only process 0 of several shows progress."""
+    member = cluster.find(coordinator, processes, process_id, os.environ)
+    joining = cluster.start(member, debug="--debug" in sys.argv)
+    if member is not None and member.rank > 0:
+        return _Session(contextlib.nullcontext(Silent()), joining)
+    return _Session(progress_on_stderr(quiet, verbose), joining)
+
+
 def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
     if name is not None and run_dir is not None:
         raise ConfigError("--run-dir: found together with --name; must be one of the two")
@@ -158,15 +192,19 @@ def _train(
     resume: bool,
     dry_run: bool,
     as_json: bool,
-    shown_progress: contextlib.AbstractContextManager[Progress],
+    session: _Session,
     written: config.Written | None = None,
 ) -> None:
-    if path is not None and not (resume and os.path.lexists(path)):
+    joining = session.joining
+    is_first = joining is None or joining.member.rank == 0
+    if is_first and path is not None and not (resume and os.path.lexists(path)):
         check_new(path)
     # a plan is made in seconds, and stops at once
     caught = contextlib.nullcontext(lambda: None) if dry_run else signals.stop_signals()
-    with shown_progress as shows, caught as stop:
-        prepare(shows)
+    command = (config.to_toml(resolved.experiment), str(path), str(resume))
+    with session.progress as shows, caught as stop, cluster.together(joining):
+        join = None if joining is None else functools.partial(joining.connect, command, stop)
+        prepare(shows, join)
         for note in resolved.notes:
             shows.note(note)
         from hmrl_cli.runner import train

@@ -6,9 +6,10 @@ results where they are, and the devices exchange only means.  `epochs.make_epoch
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli.lazy import jax, jnp, np
@@ -17,10 +18,32 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
+class _Scope:
+    """Which devices programs are spread over; of the process, because threads trace them too."""
+
+    alone = False
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Spread rows over the devices of this process only, while other processes wait."""
+    before, _Scope.alone = _Scope.alone, True
+    try:
+        yield
+    finally:
+        _Scope.alone = before
+
+
 def mesh_for(rows: int) -> Any:
-    """A mesh of gcd(devices, rows) devices, so that each has equally many rows; None for one device."""
-    count = math.gcd(len(jax.devices()), rows)
-    return jax.sharding.Mesh(np.array(jax.devices()[:count]), ("rows",)) if count > 1 else None
+    """A mesh of gcd(devices, rows) devices, so that each has equally many rows; None for one device.
+
+    The mesh of several processes has all of their devices or none, because all take part in a program.
+    """
+    devices = jax.local_devices() if _Scope.alone else jax.devices()
+    count = math.gcd(len(devices), rows)
+    if jax.process_count() > 1 and not _Scope.alone and count < len(devices):
+        return None
+    return jax.sharding.Mesh(np.array(devices[:count]), ("rows",)) if count > 1 else None
 
 
 def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int = 0) -> Any:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.compute import devices
+from hmrl_cli.compute import devices, processes
 from hmrl_cli.compute.finite import all_finite
 from hmrl_cli.lazy import jax, jnp, np, root_key
 
@@ -43,7 +43,7 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
 
     Seeds share nothing.  If the number of devices divides the number of seeds, each device trains as many
     seeds and never waits for the others.  Otherwise every device has all seeds, and `step` may shard its
-    work.
+    work.  The arguments lie as `sharding_of` says.
 
     Args:
         step: (key, state, skills) -> (state, metrics) of one seed.
@@ -63,13 +63,28 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
         metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
         return state, metrics, jax.vmap(all_finite)((state, metrics))
 
-    mesh = devices.mesh_for(num_seeds)
-    if mesh is None or mesh.size < len(jax.devices()):
+    sharding = sharding_of(num_seeds)
+    if sharding is None:
         return jax.jit(epoch, donate_argnums=1)
-    sharded = jax.sharding.PartitionSpec(*mesh.axis_names)
-    sharding = jax.sharding.NamedSharding(mesh, sharded)
-    spread = jax.shard_map(epoch, mesh=mesh, in_specs=sharded, out_specs=sharded, check_vma=False)
+    spread: Callable[..., Any] = epoch
+    if not sharding.is_fully_replicated:
+        mesh, spec = sharding.mesh, sharding.spec
+        spread = jax.shard_map(epoch, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
     return jax.jit(spread, in_shardings=sharding, out_shardings=sharding, donate_argnums=1)
+
+
+def sharding_of(num_seeds: int) -> Any:
+    """Where the arrays of all seeds [S, ...] lie; None for one device.
+
+    They are spread if the number of devices divides S.  Otherwise each device of several processes has all.
+    """
+    mesh = devices.mesh_for(num_seeds)
+    if mesh is not None and mesh.size == len(jax.devices()):
+        return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*mesh.axis_names))
+    if jax.process_count() == 1:
+        return None
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
 
 def fit(
@@ -87,11 +102,12 @@ def fit(
     `after_epoch` receives each result.  It ends the training by raising.  The key of an epoch depends only on
     the epoch's number, so a resumed run continues exactly.
     """
+    sharding = sharding_of(len(keys))
     for number in range(start, num_epochs):
         start_time = time.perf_counter()
         epoch_keys = jax.vmap(lambda key, number=number: jax.random.fold_in(key, number))(keys)
-        state, metrics, finite = epoch(epoch_keys, state, skills)
-        host_metrics = {name: np.asarray(value) for name, value in sorted(metrics.items())}
-        is_finite = bool(np.asarray(finite).all())
+        state, metrics, finite = epoch(processes.placed(epoch_keys, sharding), state, skills)
+        host_metrics = processes.gathered(dict(sorted(metrics.items())))
+        is_finite = bool(processes.gathered(finite).all())
         after_epoch(EpochResult(number + 1, state, host_metrics, is_finite, time.perf_counter() - start_time))
     return state

@@ -33,8 +33,11 @@ _CACHE_WARNING = re.compile("Error (reading|writing) persistent compilation cach
 PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
 
-def start() -> str:
+def start(join: Callable[[], None] | None = None) -> str:
     """Call `prepare`, import jax with its settings pinned, and check that it finds a device.
+
+    Args:
+        join: joins other processes, before jax looks for devices; raises what it raises.
 
     Returns:
         why there is no cache of compiled programs; "" where there is one.
@@ -51,6 +54,8 @@ def start() -> str:
             lazy.jax.config.update(name, MATMUL_PRECISION)
     except ValueError as error:  # of a JAX_* variable, which it names
         raise ConfigError(f"jax cannot start: {one_line(error)}\nmust be unset, or what jax takes") from None
+    if join is not None:
+        join()
     try:
         lazy.jnp.zeros(()).block_until_ready()  # JAX_DEFAULT_DEVICE may be another than the first
     except Exception as error:  # each platform fails in its own way

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
-from hmrl_cli.compute import epochs
+from hmrl_cli.compute import devices, epochs, processes
 from hmrl_cli.compute.finite import non_finite_leaves
 from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
@@ -22,6 +22,7 @@ from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, upstream
 from hmrl_cli.storage.folder import ignore_note
+from hmrl_cli.storage.follower import Follower
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.types import Discrete
@@ -120,8 +121,8 @@ def run(
     Raises:
         HmrlError: see `open_run` and `train`.
     """
-    with open_run(resolved, path, resume, argv, progress.note, sources, written) as directory:
-        if directory.is_complete:
+    with _directory(resolved, path, resume, progress, argv, sources, written) as directory:
+        if processes.agreed(directory.is_complete):
             progress.say("the run is complete already")
             summary = directory.status.get("summary", {})
         else:
@@ -130,9 +131,24 @@ def run(
     return {"run": str(directory.path), "state": "complete", "epoch": directory.epoch, **summary}
 
 
+def _directory(
+    resolved: Resolved,
+    path: Path | None,
+    resume: bool,
+    progress: Progress,
+    argv: Sequence[str],
+    sources: upstream.Sources | None,
+    written: config.Written | None,
+) -> RunDir | Follower:
+    """The run directory of process 0; another process only follows."""
+    if processes.is_first():
+        return open_run(resolved, path, resume, argv, progress.note, sources, written)
+    return Follower(resolved.experiment, sources or upstream.open_sources(resolved.experiment))
+
+
 def train(
     resolved: Resolved,
-    run: RunDir,
+    run: RunDir | Follower,
     resume: bool,
     progress: Progress,
     stop: Callable[[], int | None] = lambda: None,
@@ -160,7 +176,7 @@ def train(
     parts = assemble(experiment, skills_from)
     keys = seed_keys(experiment)
     progress.phase("loading")
-    start, state, skills = initial.restored_or_begun(run, resume, parts)
+    start, state, skills = _begin(run, resume, parts)
     progress.phase("compiling")
     epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, run.epoch)
     if start > run.epoch and run.sources.parent:
@@ -177,21 +193,41 @@ def train(
         after_epoch=after_epoch,
     )
     # from every device to the first; a large replay buffer is on one, and not copied
-    state = jax.tree.map(lambda x: x if len(x.devices()) == 1 else jnp.asarray(np.asarray(x)), state)
+    state, skills = jax.tree.map(
+        lambda x: x if len(x.devices()) == 1 else jnp.asarray(processes.gathered(x)), (state, skills)
+    )
+    if isinstance(run, Follower):
+        return {}
     summary: dict[str, Any] = {"metrics": after_epoch.last or _last_metrics(run)}
     if parts.learns_skills:
         progress.phase("diagnosing skills")
         last_epoch, digest = checkpoints.fingerprint(run.path / "checkpoints", experiment.training.epochs)
         trained = Trained(experiment, parts, last_epoch, state, skills, digest, skills_from)
-        summary["skills"] = diagnose(
-            run.path,
-            trained,
-            experiment.evaluation.deterministic,
-            stop=stop,
-            check=run.check,
-            note=progress.note,
-        )
+        with devices.alone():
+            summary["skills"] = diagnose(
+                run.path,
+                trained,
+                experiment.evaluation.deterministic,
+                stop=stop,
+                check=run.check,
+                note=progress.note,
+            )
     return summary
+
+
+def _begin(run: RunDir | Follower, resume: bool, parts: Parts) -> tuple[int, State, Params]:
+    """`restored_or_begun` of process 0, on the devices of all processes."""
+    like = (jax.ShapeDtypeStruct((2,), np.int32), *state_shapes(run.experiment, parts))
+
+    def begun() -> Any:
+        assert not isinstance(run, Follower)
+        start, state, skills = initial.restored_or_begun(run, resume, parts)
+        return np.array([start, run.epoch], np.int32), state, skills
+
+    numbers, state, skills = processes.from_first(begun, like)
+    start, run.epoch = numbers.tolist()
+    sharding = epochs.sharding_of(run.experiment.training.num_seeds)
+    return start, *processes.placed((state, skills), sharding)
 
 
 def _last_metrics(run: RunDir) -> dict[str, Any]:
@@ -204,7 +240,7 @@ class _Recorder:
 
     def __init__(
         self,
-        run: RunDir,
+        run: RunDir | Follower,
         parts: Parts,
         skills: Params,
         progress: Progress,
@@ -218,7 +254,8 @@ class _Recorder:
 
     def __call__(self, result: epochs.EpochResult) -> None:
         if not result.finite:
-            bad = non_finite_leaves(result.state) or non_finite_leaves(result.metrics)
+            state = processes.gathered(result.state)
+            bad = non_finite_leaves(state) or non_finite_leaves(result.metrics)
             raise Diverged(", ".join(bad[:3]), result.epoch)
         metrics = {
             name: value.tolist() if len(value) > 1 else value.item() for name, value in result.metrics.items()
@@ -228,10 +265,11 @@ class _Recorder:
         means = {name: value.mean() for name, value in result.metrics.items()}
         speed = self.steps_per_seed * self.training.num_seeds / result.seconds
         self.progress.epoch(result.epoch, self.training.epochs, means, speed)
-        signal = self.stop()
+        signal = processes.agreed(self.stop() or 0)
         is_last = result.epoch == self.training.epochs
         if signal or is_last or result.epoch % self.training.checkpoint_every == 0:
-            self.run.save(result.epoch, (result.state, self.skills))
+            tree = (result.state, self.skills)
+            self.run.save(result.epoch, tree if jax.process_count() == 1 else processes.gathered(tree))
             self.run.event(f"epoch {result.epoch}: checkpoint, {speed:.0f} steps/s")
         if signal and not is_last:
             raise Interrupted(result.epoch, signal)
@@ -245,4 +283,5 @@ def _compile_epoch(
 
     training = experiment.training
     epoch = epochs.make_epoch(step, training.updates_per_epoch, training.num_seeds)
-    return epoch.lower(keys.train, state, skills).compile()
+    train_keys = processes.placed(keys.train, epochs.sharding_of(training.num_seeds))
+    return epoch.lower(train_keys, state, skills).compile()

@@ -19,10 +19,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -36,12 +34,11 @@ from hmrl_cli.errors import (
     one_line,
     shown,
 )
-from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.storage import event_loops
-from hmrl_cli.storage.files import DISK_ERRORS, lacks, remove, sync, try_lock
+from hmrl_cli.lazy import jax
+from hmrl_cli.storage import arrays_on_disk
+from hmrl_cli.storage.files import DISK_ERRORS, remove, sync, try_lock
 from hmrl_cli.storage.manifest import (
     Damaged,
-    arrays_sha256,
     compare_leaves,
     flatten,
     leaves,
@@ -92,7 +89,7 @@ def save(folder: Path, epoch: int, tree: Any, config_hash: str) -> None:
                 remove(stale)
             with _temporary(folder, epoch, descriptor) as temporary:
                 arrays = flatten(jax.device_get(tree))
-                _write_arrays(temporary / "tree", arrays)
+                arrays_on_disk.write(temporary / "tree", arrays)
                 write_manifest(temporary, epoch, arrays, config_hash)
                 if not _is_at(folder, descriptor):
                     raise FileNotFoundError("its folder was moved")
@@ -171,7 +168,7 @@ def load(folder: Path, template: Any, config_hash: str, only: int | None = None)
         manifest = verified_manifest(path, epoch)
         _check_config(path, manifest, config_hash)
         compare_leaves(path, leaves(flatten(template)), manifest["leaves"])
-        arrays = _read_arrays(path, manifest)
+        arrays = arrays_on_disk.read(path, manifest)
         tree = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in flatten(template)])
         return Checkpoint(epoch, manifest["arrays_sha256"], tree, "")
 
@@ -301,47 +298,6 @@ def _drop(checkpoint: Path) -> None:
     dropped = checkpoint.with_name(f".{checkpoint.name}.dropped.tmp")
     checkpoint.rename(dropped)
     remove(dropped)
-
-
-@event_loops.that_may_be_late()
-def _write_arrays(path: Path, arrays: Arrays) -> None:
-    import orbax.checkpoint as ocp
-
-    # its threads log a traceback of what is raised here as well
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    # Orbax refuses arrays without elements; the manifest alone brings those back.
-    stored = {path: np.asarray(array) for path, array in arrays.items() if np.size(array)}
-    with contextlib.ExitStack() as stack:
-        target = path.absolute()
-        if lacks(path.parent):  # Orbax cannot do without; what it writes is forced to the disk below
-            target = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tree"
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            checkpointer.save(target, stored)
-        if target != path.absolute():
-            shutil.copytree(target, path)
-
-
-@event_loops.that_may_be_late()
-def _read_arrays(path: Path, manifest: Mapping[str, Any]) -> Arrays:
-    import orbax.checkpoint as ocp
-
-    expected = manifest["leaves"]
-    arrays = {
-        name: np.zeros(leaf["shape"], jnp.dtype(leaf["dtype"]))
-        for name, leaf in expected.items()
-        if 0 in leaf["shape"]
-    }
-    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in expected if name not in arrays}
-    try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            arrays |= checkpointer.restore((path / "tree").absolute(), restore_args=as_numpy)
-    except Exception as error:
-        if limit_reached(error):  # an older checkpoint would not be smaller
-            raise
-        raise Damaged(f"Orbax: {' '.join(str(error).split())[:100]}") from error
-    if leaves(arrays) != expected or arrays_sha256(arrays) != manifest["arrays_sha256"]:
-        raise Damaged("other arrays than were written")
-    return arrays
 
 
 def _check_config(path: Path, manifest: Mapping[str, Any], config_hash: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from hmrl_cli import config
 from hmrl_cli.errors import ConfigError, InputError
-from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage import arrays_on_disk, checkpoints, reader
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.storage.writer import RunDir
@@ -171,7 +171,7 @@ def test_what_is_read_is_not_dropped(tmp_path, monkeypatch, locks):
     """Where the file system has no locks it is, and then a newer one is read."""
     if not locks:
         monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
-    real, epoch = checkpoints._read_arrays, iter((2, 4))
+    real, epoch = arrays_on_disk.read, iter((2, 4))
 
     def read_slowly(path, manifest):
         first = next(epoch, None)
@@ -180,7 +180,7 @@ def test_what_is_read_is_not_dropped(tmp_path, monkeypatch, locks):
         return real(path, manifest)
 
     checkpoints.save(tmp_path, 1, {"w": np.float32([1])}, "hash")
-    monkeypatch.setattr(checkpoints, "_read_arrays", read_slowly)
+    monkeypatch.setattr(arrays_on_disk, "read", read_slowly)
     found = checkpoints.load(tmp_path, {"w": np.float32([0])}, "hash")
     assert (found.epoch, found.note) == ((1, "") if locks else (5, ""))
     assert found.tree["w"].tolist() == [found.epoch]

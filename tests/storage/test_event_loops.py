@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.errors import MachineLimit, StorageError, limit_reached, telling_limits
-from hmrl_cli.storage import checkpoints, event_loops
+from hmrl_cli.storage import arrays_on_disk, checkpoints, event_loops
 
 
 def test_a_call_that_comes_too_late_is_dropped():
@@ -42,7 +42,7 @@ def test_memory_that_is_short_is_no_full_disk(tmp_path, monkeypatch):
         except MemoryError as error:
             raise ValueError("Orbax could not") from error
 
-    monkeypatch.setattr(checkpoints, "_write_arrays", fails)
+    monkeypatch.setattr(arrays_on_disk, "write", fails)
     with pytest.raises(MachineLimit, match="1 cannot be written: memory is short"):
         checkpoints.save(tmp_path, 1, {"w": np.zeros(2)}, "hash")
     of_jax = type("JaxRuntimeError", (RuntimeError,), {})

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from hmrl_cli.errors import RunDirError
-from hmrl_cli.storage import checkpoints, provenance
+from hmrl_cli.storage import arrays_on_disk, checkpoints, provenance
 from hmrl_cli.storage.locks import take_lock
 from hmrl_cli.storage.writer import RunDir
 from tests.storage.runs import TREE, message, trained
@@ -85,10 +85,10 @@ def test_a_run_behind_a_link_that_leads_elsewhere_is_written_to_no_more(resolved
     assert not list((tmp_path / "b" / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("step", ["_write_arrays", "write_manifest"])
+@pytest.mark.parametrize("step", [(arrays_on_disk, "write"), (checkpoints, "write_manifest")])
 def test_a_run_that_goes_away_while_it_is_saved_is_not_begun_anew(resolved, tmp_path, monkeypatch, step):
     """Before Orbax writes, which makes the folders it needs, or after."""
-    real = getattr(checkpoints, step)
+    real = getattr(*step)
 
     def write(*arguments):
         moved(tmp_path / "r")
@@ -96,7 +96,7 @@ def test_a_run_that_goes_away_while_it_is_saved_is_not_begun_anew(resolved, tmp_
 
     with RunDir.create(tmp_path / "r", resolved) as run:
         trained(run, 1)
-        monkeypatch.setattr(checkpoints, step, write)
+        monkeypatch.setattr(*step, write)
         with pytest.raises(RunDirError, match="was moved"):
             run.save(2, TREE)
     assert not (tmp_path / "r").exists()
