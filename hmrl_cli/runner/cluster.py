@@ -142,8 +142,10 @@ class Joined:
         """
         if not self._connected:
             return
+        while self.member.rank > 0 and code == 0:
+            time.sleep(FAREWELL)  # until `_watch` ends it
         if self.member.rank > 0:
-            time.sleep(FAREWELL if code else threading.TIMEOUT_MAX)  # `_watch` ends it
+            time.sleep(FAREWELL)
         self._over = True
         with contextlib.suppress(Exception):  # the first end counts
             self._client.key_value_set(_ENDED, f"{code} {self.member.rank}")
