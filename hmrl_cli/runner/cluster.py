@@ -77,7 +77,7 @@ def find(
         return Member(processes, process_id, coordinator, "--processes")
     if len(missing) < len(given):
         raise ConfigError(
-            f"{', '.join(missing)}: not found; must be given with the others of {', '.join(given)}"
+            f"{' and '.join(missing)}: not found; must be given, as {', '.join(given)} go together"
         )
     for launcher, count, index in (
         ("Slurm", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
