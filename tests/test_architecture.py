@@ -47,6 +47,10 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "cli.output": "cli/test_tables.py",
     "runner.progress": "cli/test_train.py",
     "runner.describe": "runner/test_evaluate.py",
+    # what several processes exchange, and what one of them writes
+    "compute.processes": "cli/test_cluster.py",
+    "storage.follower": "cli/test_cluster.py",
+    "storage.arrays_on_disk": "storage/test_checkpoints.py",
     # seen in a picture or a page
     "environment.frames": "runner/test_render.py",
     "report.viewer.__init__": "report/test_viewer.py",

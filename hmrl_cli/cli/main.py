@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import comparing, guide, lookup, new, options, results, runs, train
+from hmrl_cli.cli import cluster, comparing, guide, lookup, new, options, results, runs, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -31,7 +31,7 @@ from hmrl_cli.errors import (
     shown,
     telling_limits,
 )
-from hmrl_cli.runner import cluster, signals
+from hmrl_cli.runner import signals
 from hmrl_cli.version import __version__
 
 app = typer.Typer(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from hmrl_cli import config
+from hmrl_cli.cli import cluster
 from hmrl_cli.cli.options import (
     Coordinator,
     DryRun,
@@ -35,7 +36,7 @@ from hmrl_cli.cli.options import (
 )
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.errors import ConfigError, shown
-from hmrl_cli.runner import cluster, signals
+from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress, Silent
 from hmrl_cli.storage import reader, upstream
 from hmrl_cli.storage.naming import named

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
+from hmrl_cli.cli import cluster
 from hmrl_cli.errors import ConfigError
-from hmrl_cli.runner import cluster
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.metrics import read_metrics
 from tests.trainings import SETTINGS, SMALL, resolve, train
