@@ -36,6 +36,7 @@ VARIABLES = (
 )
 NO_NUMBER = (
     "JAX_COMPILATION_CACHE_",
+    "JAX_COORDINATOR_",
     "JAX_PERSISTENT_CACHE_",
     "JAX_ENABLE_COMPILATION_CACHE",
     "JAX_LOG",
@@ -110,6 +111,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "affinity": sorted(affinity),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        **({"processes": jax.process_count()} if jax.process_count() > 1 else {}),
     }
 
 
