@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from hmrl_cli.lazy import np
+
 if TYPE_CHECKING:
     import jax
 
@@ -32,9 +34,18 @@ class Discrete(NamedTuple):
 
 
 class Continuous(NamedTuple):
-    """Actions in R^size; a family clips them to [-1, 1] and scales them to its own units."""
+    """Actions in R^size; a family clips them to [-1, 1] and scales them to its own units.
+
+    Skills that are places may lie in a narrower box.
+    """
 
     size: int
+    half: tuple[float, ...] = ()  # half the sides of the box; empty: ones
+
+    @property
+    def bound(self) -> Any:
+        """Largest value of each action [size]; numpy."""
+        return np.array(self.half or (1.0,) * self.size, np.float32)
 
 
 Action = Discrete | Continuous

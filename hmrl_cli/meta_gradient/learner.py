@@ -168,7 +168,7 @@ class MetaGradient(NamedTuple):
         start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
         if budget.rule == "relabel":
             belief_key, key = jax.random.split(key)
-            first = belief.prior(belief_key, None, self.family.action.size, budget.relabel)
+            first = belief.prior(belief_key, None, self.family.action, budget.relabel)
             explore = partial(self.behaviour, state=start)
             return start, adaptation.adapt(key, self.family, task, budget, first, explore)[2]
         given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}

@@ -15,10 +15,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.types import Continuous
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Relabel
-    from hmrl_cli.types import Array, Key
+    from hmrl_cli.types import Action, Array, Key
 
 CANDIDATES = 512  # places drawn from each of the two priors
 ENDS = 128  # candidate ends of paths, a subset of these places
@@ -45,22 +46,24 @@ class Bank(NamedTuple):
     extent: Array  # [B]  largest distance from the place at which a decision still had the reward
 
 
-def prior(key: Key, bank: Bank | None, size: int, settings: Relabel) -> Belief:
+def prior(key: Key, bank: Bank | None, skill: Action, settings: Relabel) -> Belief:
     """The belief before any episode of a task.
 
     Args:
         key: draws the candidate places.
         bank: places of training tasks; without a known one, or with None, the prior is the broad one alone.
-        size: dimensions of a skill.
+        skill: the box of skills.
         settings: share of the broad prior, width of the kernels, and sight.
     """
+    assert isinstance(skill, Continuous), "skills that can be located are vectors"
     broad_key, which_key, kernel_key = jax.random.split(key, 3)
-    broad = jax.random.uniform(broad_key, (CANDIDATES, size), minval=-1.0, maxval=1.0)
+    shape = (CANDIDATES, skill.size)
+    broad = jax.random.uniform(broad_key, shape, minval=-1.0, maxval=1.0) * skill.bound
     if bank is None:
         return Belief(broad, jnp.zeros(CANDIDATES), jnp.float32(settings.sight or SIGHT))
     rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
-    kernel = settings.width * jax.random.normal(kernel_key, (CANDIDATES, size))
-    learned = jnp.clip(bank.places[rows] + kernel, -1.0, 1.0)
+    kernel = settings.width * jax.random.normal(kernel_key, shape)
+    learned = jnp.clip(bank.places[rows] + kernel, -skill.bound, skill.bound)
     share = jnp.where(bank.known.any(), jnp.float32(settings.broad), 1.0)
     weight = jnp.repeat(jnp.stack([share, 1.0 - share]), CANDIDATES)
     log_weight = jnp.log(jnp.maximum(weight, 1e-20))

@@ -9,7 +9,7 @@ import pytest
 
 from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.search import adaptation, belief, relabel
-from hmrl_cli.types import Adaptation
+from hmrl_cli.types import Adaptation, Continuous
 from tests import toys
 
 FAMILY = toys.placed()
@@ -20,7 +20,7 @@ EAST = jnp.array([0.8, 0.0])
 @partial(jax.jit, static_argnums=(2, 3))
 def search(key, task, budget=BUDGET, behaviour=None):
     belief_key, key = jax.random.split(key)
-    first = belief.prior(belief_key, None, 2, budget.relabel)
+    first = belief.prior(belief_key, None, Continuous(2), budget.relabel)
     return adaptation.adapt(key, FAMILY, task, budget, first, behaviour)
 
 
@@ -70,7 +70,11 @@ def test_small_budgets(budget):
 def test_where_every_search_succeeds_it_stays_found():
     """Once something stood out, it stays found when nothing else is found any more."""
     plan = adaptation.Plan(
-        belief.prior(jax.random.key(0), None, 2, Relabel()), EAST, jnp.ones(2), jnp.array(True), jnp.zeros(2)
+        belief.prior(jax.random.key(0), None, Continuous(2), Relabel()),
+        EAST,
+        jnp.ones(2),
+        jnp.array(True),
+        jnp.zeros(2),
     )
     memory = relabel.empty_buffer(1, 4, 3, 2)._replace(
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
@@ -84,7 +88,7 @@ def test_a_fall_is_no_find():
     """An episode that ends early pays no more costs: the decision that it cut short looks cheap."""
     family = toys.placed(ends=True)
     nowhere = jnp.array([-9.0, 0.0])
-    first = belief.prior(jax.random.key(1), None, 2, Relabel())
+    first = belief.prior(jax.random.key(1), None, Continuous(2), Relabel())
     run = jax.jit(lambda key: adaptation.adapt(key, family, nowhere, BUDGET, first))
     plan, memory, _ = run(jax.random.key(2))
     assert not memory.valid.all()  # some fell

@@ -10,6 +10,7 @@ import pytest
 from hmrl_cli.schema import Relabel
 from hmrl_cli.search import belief as beliefs
 from hmrl_cli.search.belief import CANDIDATES, DETECTION, Bank, Belief
+from hmrl_cli.types import Continuous
 
 SETTINGS = Relabel(broad=0.2, sight=0.2)
 BANK = Bank(jnp.array([[0.5, 0.5], [-0.9, -0.9]]), jnp.array([1.0, 0.0]), jnp.array([0.3, 2.0]))
@@ -26,7 +27,7 @@ def within(distance, sight=0.2):
 
 
 def test_the_prior_is_a_mixture_of_both():
-    belief = beliefs.prior(jax.random.key(0), BANK, 2, SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS)
     assert shares(belief) == pytest.approx((0.2, 0.8), abs=1e-4)
     learned = belief.places[CANDIDATES:]
     np.testing.assert_allclose(learned.mean(axis=0), [0.5, 0.5], atol=0.02)  # of the known place alone
@@ -37,8 +38,8 @@ def test_the_prior_is_a_mixture_of_both():
 @pytest.mark.parametrize("size", [1, 3])
 def test_without_anything_learned_the_prior_is_broad(size):
     none = Bank(jnp.zeros((4, size)), jnp.zeros(4), jnp.zeros(4))
-    belief = beliefs.prior(jax.random.key(0), none, size, SETTINGS)
-    alone = beliefs.prior(jax.random.key(0), None, size, SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), none, Continuous(size), SETTINGS)
+    alone = beliefs.prior(jax.random.key(0), None, Continuous(size), SETTINGS)
     assert shares(belief)[0] == pytest.approx(1.0)
     np.testing.assert_array_equal(belief.places[:CANDIDATES], alone.places)
     assert belief.sight == alone.sight == pytest.approx(0.2)
@@ -80,7 +81,7 @@ def test_places_are_ruled_out_by_bayes():
 @pytest.mark.parametrize("size", [1, 3])
 def test_the_next_places_are_the_best_one_after_another(size):
     """Of the ends that are looked at, that with the most weight on its path and at its end."""
-    belief = beliefs.prior(jax.random.key(1), None, size, SETTINGS)
+    belief = beliefs.prior(jax.random.key(1), None, Continuous(size), SETTINGS)
     start = jnp.full(size, 0.1)
     got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))
     places = np.asarray(belief.places)
@@ -104,7 +105,7 @@ def test_the_next_places_are_the_best_one_after_another(size):
 
 def test_ten_dimensions_are_searched_where_the_weight_is():
     bank = Bank(jnp.full((1, 10), 0.5), jnp.ones(1), jnp.full(1, 0.2))
-    belief = beliefs.prior(jax.random.key(0), bank, 10, SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), bank, Continuous(10), SETTINGS)
     places = beliefs.next_places(jax.random.key(1), belief, jnp.zeros(10), 4, SETTINGS)
     assert np.isfinite(places).all() and (np.linalg.norm(places - 0.5, axis=1) < 0.5).all()
 
@@ -120,7 +121,9 @@ def test_the_learned_prior_is_used_up_first():
             return beliefs.after_search(belief, aim, jnp.ones(4), path, jnp.ones((4, 20))), aim
 
         prior_key, key = jax.random.split(key)
-        return jax.lax.scan(batch, beliefs.prior(prior_key, BANK, 2, SETTINGS), jax.random.split(key, 5))
+        return jax.lax.scan(
+            batch, beliefs.prior(prior_key, BANK, Continuous(2), SETTINGS), jax.random.split(key, 5)
+        )
 
     belief, aims = run(jax.random.key(3))
     distance = np.linalg.norm(aims - 0.5, axis=-1)
@@ -129,7 +132,7 @@ def test_the_learned_prior_is_used_up_first():
 
 
 def test_noise_spreads_the_places():
-    belief = beliefs.prior(jax.random.key(0), BANK, 2, SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS)
     choose = partial(beliefs.next_places, belief=belief, start=jnp.zeros(2), count=1)
     plain, noisy = (
         np.asarray(jax.vmap(partial(choose, settings=s))(jax.random.split(jax.random.key(1), 40)))

@@ -139,7 +139,7 @@ class SkillPrior(NamedTuple):
         return lambda key, obs: (skill, jnp.float32(0))
 
     def _prior(self, key: Key, state: State, settings: Relabel, given: float | None = None) -> belief.Belief:
-        return belief.prior(key, self._bank(state, given), self.family.action.size, settings)
+        return belief.prior(key, self._bank(state, given), self.family.action, settings)
 
     def _bank(self, state: State, given: float | None = None) -> Bank:
         """The tasks whose gain counts as found, by the others' and by what is given."""

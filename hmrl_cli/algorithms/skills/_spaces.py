@@ -56,13 +56,14 @@ def direction(size: int) -> Space:
     return Space(Continuous(size), _around(size), draw, encode)
 
 
-def box(size: int) -> Space:
-    """Points of [-1, 1]^size, drawn uniformly."""
+def box(size: int, half: tuple[float, ...] = ()) -> Space:
+    """Points of a box around 0, drawn uniformly; its sides are twice `half`, or 2 if that is empty."""
+    action = Continuous(size, half)
 
     def draw(key: Key, number: int) -> Array:
-        return jax.random.uniform(key, (number, size), minval=-1.0, maxval=1.0)
+        return jax.random.uniform(key, (number, size), minval=-1.0, maxval=1.0) * action.bound
 
-    return Space(Continuous(size), _around(size), draw, lambda skill: jnp.clip(skill, -1.0, 1.0))
+    return Space(action, _around(size), draw, lambda skill: jnp.clip(skill, -action.bound, action.bound))
 
 
 def _around(size: int) -> Any:

@@ -26,7 +26,7 @@ from hmrl_cli.algorithms.skills import _on_policy
 from hmrl_cli.algorithms.skills._on_policy import Learned, Objective, Place
 from hmrl_cli.algorithms.skills._spaces import box, places
 from hmrl_cli.environment.features import feature_size
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.learning import moments, networks
 from hmrl_cli.learning.empowerment import lower_bound
 from hmrl_cli.learning.returns import masked_mean
@@ -51,7 +51,8 @@ class Config(_on_policy.Config):
     )
     reach: Extent | Annotated[tuple[Extent, ...], Field(strict=False)] = Field(
         3.0,
-        description="how far from the center z = 1 is, in the feature's units; or one number for each axis",
+        description="how far from the center z = 1 is, in the feature's units; of several, one for each "
+        "axis, the largest, and the box of skills is narrower along the others",
     )
     arrivals: float | None = Field(
         None,
@@ -90,7 +91,7 @@ class State(NamedTuple):
     """What VGCRL learns in addition to the policy."""
 
     net: Learned | None  # None if q is fixed
-    reach: Array  # [], or [size] with one number for each axis
+    reach: Array  # []
 
 
 class _Rows(NamedTuple):
@@ -108,16 +109,17 @@ class Vgcrl(NamedTuple):
     family: TaskFamily
     net: networks.Network | None
     size: int  # of the feature, and so of a skill
+    half: tuple[float, ...]  # half the sides of the box of skills [size]
 
     @property
     def examples(self) -> Array:
         """Skills [M, size] to measure."""
-        return places(self.size)
+        return places(self.size) * np.array(self.half, np.float32)
 
     def init(self, key: Key) -> State:
         """The configured reach, and a fresh network."""
         net = None if self.net is None else _on_policy.begin(self.net.init(key), self.size)
-        return State(net, jnp.asarray(self.config.reach, jnp.float32))
+        return State(net, jnp.float32(np.max(self.config.reach)))
 
     def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
         """log q(z|s') - log q(z|s), minus the penalty of an early end."""
@@ -133,15 +135,15 @@ class Vgcrl(NamedTuple):
         """Fit a learned q to the skills that led to the states, and adapt the reach."""
         skills = self._of_steps(skills, valid)
         params = self.freeze(state)
-        bound = self._density(params, path[:, 1:], skills) + self.size * math.log(2)
-        distance = jnp.linalg.norm((skills - self.locate(params, path[:, 1:])) * state.reach, axis=-1)
+        bound = self._density(params, path[:, 1:], skills) + sum(math.log(2 * half) for half in self.half)
+        distance = jnp.linalg.norm(skills - self.locate(params, path[:, 1:]), axis=-1) * state.reach
         near = distance < self.config.spread
         arrivals = jnp.mean(near[:, -1] * valid[:, -1])
         metrics = {
             "mutual_information": lower_bound(bound, 0.0, valid),
             "near": masked_mean(near, valid),
             "arrivals": arrivals,
-            "reach": jnp.mean(state.reach),
+            "reach": state.reach,
         }
         if self.config.arrivals is not None and self.net is None:
             reach = state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
@@ -190,15 +192,14 @@ class Vgcrl(NamedTuple):
     def _density(self, params: Params, obs: Array, skills: Array) -> Array:
         """log q(z|s) [...] of skills [..., size] at observations [..., obs_size]."""
         scale = self.config.spread / params["reach"]
-        log_scale = jnp.broadcast_to(jnp.log(scale), (self.size,)).sum()  # of the volume
         offset = skills - self.locate(params, obs)
         if self.config.tails == "light":
-            return -jnp.abs(offset / scale).sum(axis=-1) - log_scale - self.size * math.log(2)
+            return -jnp.abs(offset).sum(axis=-1) / scale - self.size * jnp.log(2 * scale)
         n = self.size
         log_ball = 0.5 * n * math.log(math.pi) - math.lgamma(0.5 * n + 1)  # volume of the unit ball
         # the norm has no gradient at 0; nothing differentiates the density
-        fall = -(n + 1) * jnp.log1p(jnp.linalg.norm(offset / scale, axis=-1))
-        return fall - log_ball - log_scale
+        fall = -(n + 1) * jnp.log1p(jnp.linalg.norm(offset, axis=-1) / scale)
+        return fall - log_ball - n * jnp.log(scale)
 
     def _of_steps(self, skills: Array, valid: Array) -> Array:
         """The skill of every step [N, T, size]."""
@@ -221,9 +222,11 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
                 f"as {config.discriminate!r} of {family.name} has"
             )
     net = networks.mlp(size, config.hidden, size) if config.q == "learned" else None
-    vgcrl = Vgcrl(config, family, net, size)
+    reach = config.reach if isinstance(config.reach, tuple) else (config.reach,) * size
+    half = tuple(extent / max(reach) for extent in reach)
+    vgcrl = Vgcrl(config, family, net, size, half)
     objective = Objective(
-        box(size)._replace(examples=vgcrl.examples),
+        box(size, half)._replace(examples=vgcrl.examples),
         vgcrl.init,
         vgcrl.reward,
         vgcrl.learn,
