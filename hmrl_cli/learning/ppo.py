@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from hmrl_cli.compute import devices
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import learning_rate, networks, returns
 from hmrl_cli.learning.returns import masked_mean
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
+Mean = Callable[[Any], Any]  # of a tree over the devices that share a minibatch
 ROUNDING = 1e-4  # share of the mean return below which float32 cannot tell two returns apart
 OUTPUT_SCALE = 0.01  # the mean action starts near 0 in every state, so exploration covers both signs
 
@@ -131,9 +133,8 @@ class PPO(NamedTuple):
         If all advantages are 0, only the critic changes.  Otherwise the entropy term would widen the policy
         forever.
         """
-        moved, metrics = in_minibatches(
-            key, self._step, state, rows, passes=self.config.epochs, count=self.config.minibatches
-        )
+        sizes = {"passes": self.config.epochs, "count": self.config.minibatches}
+        moved, metrics = in_minibatches(key, self._step, state, rows, **sizes, shared=True)
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, measured before each of its steps
         rate = learning_rate.adapted(state.learning_rate, kl, self.config.target_kl)
         informative = jnp.any(rows.advantage != 0)
@@ -168,18 +169,23 @@ class PPO(NamedTuple):
             batch.valid,
         )
 
-    def _step(self, state: State, minibatch: Sample) -> tuple[State, Metrics]:
-        """One gradient step on a minibatch."""
-        params = (state.policy, state.critic)
-        (_, metrics), grads = jax.value_and_grad(self._loss, has_aux=True)(params, minibatch)
+    def _step(self, mean: Mean, state: State, minibatch: Sample) -> tuple[State, Metrics]:
+        """One gradient step on a minibatch, of which every device has an equal share."""
+        params, counted = (state.policy, state.critic), mean(minibatch.valid.sum())
+        grads, metrics = mean(jax.grad(self._loss, has_aux=True)(params, minibatch, counted))
         updates, optimizer = self._optimizer().update(grads, state.optimizer, params)
         updates = jax.tree.map(lambda x: -state.learning_rate * x, updates)
         policy, critic = optax.apply_updates(params, updates)
         return State(policy, critic, optimizer, state.learning_rate), metrics
 
-    def _loss(self, params: tuple[Params, Params], minibatch: Sample) -> tuple[Array, Metrics]:
-        """Negative clipped surrogate (eq. 7), minus the entropy term, plus the critic's loss."""
-        weight = minibatch.valid / jnp.maximum(minibatch.valid.sum(), 1.0)
+    def _loss(
+        self, params: tuple[Params, Params], minibatch: Sample, counted: Array
+    ) -> tuple[Array, Metrics]:
+        """Negative clipped surrogate (eq. 7), minus the entropy term, plus the critic's loss.
+
+        `counted` [] is the number of steps that count, as a mean over the devices' shares.
+        """
+        weight = minibatch.valid / jnp.where(counted > 0, counted, 1.0)
         pi: Policy = self.policy.apply(params[0], minibatch.obs)
         log_ratio = pi.log_prob(minibatch.action) - minibatch.log_prob
         ratio = jnp.exp(log_ratio)
@@ -209,18 +215,22 @@ class PPO(NamedTuple):
 
 def in_minibatches(
     key: Key,
-    step: Callable[[Any, Any], tuple[Any, Metrics]],
+    step: Callable[[Mean, Any, Any], tuple[Any, Metrics]],
     state: Any,
     rows: Any,
     *,
     passes: int,
     count: int,
+    shared: bool = False,
 ) -> tuple[Any, Metrics]:
-    """Apply `step(state, minibatch)` to shuffled minibatches of equal size.
+    """Apply `step(mean, state, minibatch)` to shuffled minibatches of equal size.
+
+    With `shared`, each device has a part of every minibatch if it can be divided evenly, and `mean` averages
+    over the devices.
 
     Args:
         key: draws the order of each pass.
-        step: returns the next state and metrics.
+        step: returns the next state and metrics, the same on all devices.
         state: before the first step.
         rows: leaves [R, ...].
         passes: over all rows.
@@ -231,15 +241,24 @@ def in_minibatches(
     """
     total = jax.tree.leaves(rows)[0].shape[0]
 
-    def one_pass(state: Any, t: Array) -> tuple[Any, Metrics]:
-        order = jax.random.permutation(jax.random.fold_in(key, t), total).reshape(count, -1)
+    def order(t: Array) -> Array:
+        return jax.random.permutation(jax.random.fold_in(key, t), total).reshape(count, -1)
+
+    def learn(mean: Mean, start: tuple[Any, Any], indices: Array) -> tuple[Any, Metrics]:
+        state, rows = start
 
         def one_step(state: Any, indices: Array) -> tuple[Any, Metrics]:
-            return step(state, jax.tree.map(lambda x: x[indices], rows))
+            return step(mean, state, jax.tree.map(lambda x: x[indices], rows))
 
-        return jax.lax.scan(one_step, state, order)
+        def one_pass(state: Any, indices: Array) -> tuple[Any, Metrics]:
+            return jax.lax.scan(one_step, state, indices)
 
-    return jax.lax.scan(one_pass, state, jnp.arange(passes))
+        return jax.lax.scan(one_pass, state, jnp.moveaxis(indices, 0, -1))
+
+    indices = jnp.moveaxis(jax.vmap(order)(jnp.arange(passes)), -1, 0)  # [R / count, passes, count]
+    if shared:
+        return devices.in_shares(learn, (state, rows), indices)
+    return learn(lambda tree: tree, (state, rows), indices)
 
 
 def whitened(advantage: Array, returned: Array, valid: Array) -> Array:

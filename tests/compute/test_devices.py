@@ -54,6 +54,7 @@ def test_episodes_are_spread_over_devices():
     on_two_devices(
         "compute/test_devices.py::test_rows_are_spread_over_devices_and_come_back_in_order",
         "compute/test_devices.py::test_shares_of_two_devices_make_one_mean",
+        "learning/test_ppo.py::test_devices_that_share_a_minibatch_take_the_step_of_one",
         "compute/test_epochs.py::test_seeds_that_have_a_device_each_are_the_same",
     )
 

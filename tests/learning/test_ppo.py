@@ -1,8 +1,11 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.compute import devices
 from hmrl_cli.learning import distributions, ppo, returns
 from hmrl_cli.types import Continuous, Discrete
 
@@ -109,7 +112,7 @@ def test_the_surrogate_is_flat_beyond_the_clip(advantage):
     def slope(shift):
         one = jnp.ones(1)
         some = ppo.Sample(obs, obs, action, log_prob - shift, advantage * one, jnp.zeros((1, 1)), one)
-        return jax.grad(lambda policy: agent._loss((policy, params[1]), some)[0])(params[0])
+        return jax.grad(lambda policy: agent._loss((policy, params[1]), some, 1.0)[0])(params[0])
 
     def size(tree):
         return sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(tree))
@@ -117,6 +120,23 @@ def test_the_surrogate_is_flat_beyond_the_clip(advantage):
     assert size(slope(0.0)) > 1e-3
     assert size(slope(advantage * 0.5)) == 0.0  # ratio e^.5 for a gain, e^-.5 for a loss
     assert size(slope(-advantage * 0.5)) > 1e-3  # on the wrong side it may come back
+
+
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="run by compute/test_devices.py with two devices")
+def test_devices_that_share_a_minibatch_take_the_step_of_one(monkeypatch):
+    agent = ppo.make(3, 2, Continuous(1), CONFIG.model_copy(update={"minibatches": 3}))
+    state = jax.jit(agent.init)(jax.random.key(0))
+
+    def rows(*size):
+        return jax.random.normal(jax.random.key(len(size)), (48, *size))
+
+    valid = jnp.float32(jnp.arange(48) % 5 > 0)  # the shares of a minibatch count different numbers of steps
+    sample = ppo.Sample(rows(3), rows(2), rows(1), rows() - 2.0, rows(), rows(1), valid)
+    together = jax.jit(agent.learn)(jax.random.key(1), state, sample)
+    assert len(jax.tree.leaves(together)[0].devices()) == 2
+    monkeypatch.setattr(devices, "mesh_for", lambda rows: None)
+    alone = jax.jit(lambda *args: agent.learn(*args))(jax.random.key(1), state, sample)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-6), together, alone)
 
 
 def test_entropy_of_a_gaussian_is_its_mean_surprise():

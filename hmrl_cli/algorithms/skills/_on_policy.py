@@ -106,7 +106,7 @@ def descend(
     """
     adam = optax.scale_by_adam()
 
-    def step(learned: Learned, minibatch: Any) -> tuple[Learned, Metrics]:
+    def step(mean: ppo.Mean, learned: Learned, minibatch: Any) -> tuple[Learned, Metrics]:
         grads, metrics = jax.grad(loss, has_aux=True)(learned.params, minibatch)
         updates, optimizer = adam.update(grads, learned.optimizer)
         updates = jax.tree.map(lambda x: -config.learning_rate * x, updates)
