@@ -115,9 +115,10 @@ def table(
 ) -> None:
     """Print one table of results.
 
-    It has a row for each arm and a column for each family. A cell is the mean over seeds and tasks after the last update, with its
-    95 % interval. The seeds of all runs of an arm are in one row. The rows of
-    a search are sorted, the best first.
+    It has a row for each arm and a column for each family. A cell is the mean
+    over seeds and tasks after the last update, with its 95 % interval. The
+    seeds of all runs of an arm are in one row. The rows of a search are
+    sorted, the best first.
     """
     check_one_format({"--csv": as_csv, "--latex": as_latex, "--json": as_json})
     suite, cells, folder = _read(file, out)
@@ -129,7 +130,7 @@ def table(
     found = states(cells, folder)
     arms = tables.evaluated(cells, found, folder)
     result = tables.results(arms)
-    rows = tables.matrix(result, measure, suite.searches)
+    rows = tables.matrix(result, suite.head.families, measure, suite.searches)
     if as_json:
         print_json(result)
     elif as_csv:

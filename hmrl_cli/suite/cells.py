@@ -90,7 +90,8 @@ def _runs(suite: Declaration) -> list[_Where]:
 
 def _is_needed(suite: Declaration, library: str, family: str) -> bool:
     """Whether an arm acts through a library on a family, or no arm does at all."""
-    users = [arm for arm in suite.arms.values() if arm.skills == library] or [suite.skills[library]]
+    users: list[Library] = [arm for arm in suite.arms.values() if arm.skills == library]
+    users = users or [suite.skills[library]]
     return any(user.families is None or family in user.families for user in users)
 
 

@@ -1,7 +1,7 @@
 """The file of a suite: arms, skill libraries, evaluations, and values to search over, as TOML.
 
-A table `set` has the keys that `--set` takes: dotted, quoted or as tables.  In presets and in texts of settings,
-"{family}" stands for the family.
+A table `set` has the keys that `--set` takes: dotted, quoted or as tables.  In presets and in texts of
+settings, "{family}" stands for the family.
 """
 
 from __future__ import annotations

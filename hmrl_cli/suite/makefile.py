@@ -46,7 +46,8 @@ def _rule(cell: Cell) -> str:
     command = shlex.join(cell.arguments).replace("$", "$$")
     return (
         f"{mark(cell.name)}:{' |' if needs else ''}{needs}\n"
-        f"\texec $(HMRL) {command} >>{log(cell.name)} 2>&1\n"
+        f"\t@echo {cell.name}\n"
+        f"\t@exec $(HMRL) {command} >>{log(cell.name)} 2>&1\n"
         "\t@touch $@\n"
     )
 

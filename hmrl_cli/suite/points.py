@@ -63,4 +63,7 @@ def _name(settings: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
+    """A value, such as "0.1", or "64x64" for a list."""
+    if isinstance(value, list):
+        return "x".join(map(_text, value))
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,8 +1,8 @@
 """Batch scripts of a suite for Slurm: arrays of jobs that need one another, and a script that submits them.
 
-All runs of skills are one array.  The runs over one library are an array that needs one job of it (afterok).  In
-an array of evaluations, job N needs job N of an array of runs (aftercorr).  So a failure stops only what stands
-on it.
+All runs of skills are one array.  The runs over one library are an array that needs one job of it (afterok).
+In an array of evaluations, job N needs job N of an array of runs (aftercorr).  So a failure stops only what
+stands on it.
 """
 
 from __future__ import annotations

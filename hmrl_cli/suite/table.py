@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,27 @@ ALIKE = {key: text for key, text in comparison.BUDGET.items() if key not in ("st
 def evaluated(cells: Sequence[Cell], found: Mapping[str, State], folder: Path) -> list[Arm]:
     """The arms of a suite with the evaluations that are done, each with the seeds of all its runs.
 
+    They come in the order of the suite, named by arm, point of a search, and way to adapt.
+
     Raises:
         InputError: no evaluation is done, or a file cannot be used.
     """
-    groups: dict[tuple[str, ...], dict[str, list[Cell]]] = {}
-    for cell in cells:
-        if cell.kind == "eval" and found[cell.name].state == "done":
-            runs = groups.setdefault((cell.family, cell.arm, cell.point, cell.way), {})
-            runs.setdefault(cell.run, []).append(cell)
+    groups: dict[tuple[str, str], dict[str, list[Cell]]] = {}  # name, family -> run -> evaluations
+    evals = [cell for cell in cells if cell.kind == "eval"]
+    order = list(dict.fromkeys(map(_name, evals)))
+    for cell in sorted(evals, key=lambda cell: order.index(_name(cell))):
+        if found[cell.name].state == "done":
+            groups.setdefault((_name(cell), cell.family), {}).setdefault(cell.run, []).append(cell)
     if not groups:
         raise InputError(f"{folder}: holds no evaluation of the suite yet; first: hmrl suite run")
-    named = {key: ", ".join(filter(None, key[1:])) for key in groups}
     return [
-        arms.pool(named[key], [_run(folder, of_run) for of_run in runs.values()])
-        for key, runs in groups.items()
+        arms.pool(name, [_run(folder, of_run) for of_run in runs.values()])
+        for (name, _), runs in groups.items()
     ]
+
+
+def _name(cell: Cell) -> str:
+    return ", ".join(filter(None, (cell.arm, cell.point, cell.way)))
 
 
 def _run(folder: Path, cells: Sequence[Cell]) -> Arm:
@@ -55,34 +62,37 @@ def _run(folder: Path, cells: Sequence[Cell]) -> Arm:
 
 def results(found: Sequence[Arm]) -> dict[str, Any]:
     """What `compare` returns of the arms of a suite."""
-    return comparison.compared(found, alike=ALIKE)
+    result = comparison.compared(found, alike=ALIKE)
+    order = [arm.name for arm in found]  # also where the first family lacks an arm
+    return result | {"rows": sorted(result["rows"], key=lambda row: order.index(row["run"]))}
 
 
-def matrix(result: Mapping[str, Any], measure: str, best_first: bool = False) -> list[dict[str, Any]]:
+def matrix(
+    result: Mapping[str, Any], families: Sequence[str], measure: str, best_first: bool = False
+) -> list[dict[str, Any]]:
     """Rows of cells: an arm on a split, and a column for each family.
 
     Args:
         result: of `results`.
+        families: of the suite, in their order.
         measure: "success", "reached", "return" or "fraction".
         best_first: whether rows are sorted by their means over families, as those of a search.
     """
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    numbers: dict[tuple[str, ...], list[float]] = {}
-    families = list(dict.fromkeys(row["family"] for row in result["rows"]))
+    there = {row["family"] for row in result["rows"]}
+    families = [family for family in families if family in there]
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    middles: dict[tuple[Any, ...], list[float]] = {}
     for row in result["rows"]:
         key = (row["run"], row["split"], row["reward"])
         empty = dict(zip(("arm", "split", "reward"), key, strict=True)) | dict.fromkeys(families)
         rows.setdefault(key, empty)[row["family"]] = row[measure]
-        if values := row["numbers"][measure]:
-            numbers.setdefault(key, []).append(values[MIDDLE[measure]])
-    for mean in result["aggregate"]:
-        if mean.get(measure):
-            rows[mean["run"], mean["split"], mean["reward"]]["mean"] = differences.shown(mean[measure])
-    if any("mean" in row for row in rows.values()):
-        rows = {key: row | {"mean": row.get("mean")} for key, row in rows.items()}
-    order = (
-        sorted(rows, key=lambda key: -sum(numbers.get(key, [0.0])) / max(1, len(numbers.get(key, []))))
-        if best_first
-        else rows
-    )
-    return [rows[key] for key in order]
+        middles.setdefault(key, []).append((row["numbers"][measure] or {}).get(MIDDLE[measure], 0.0))
+    means = {
+        (one["run"], one["split"], one["reward"]): differences.shown(one[measure])
+        for one in result["aggregate"]
+        if one.get(measure)
+    }
+    found = [row | ({"mean": means.get(key)} if means else {}) for key, row in rows.items()]
+    if best_first:
+        found.sort(key=lambda row: -statistics.mean(middles[row["arm"], row["split"], row["reward"]]))
+    return found
