@@ -12,6 +12,7 @@ import pytest
 
 from hmrl_cli.config import presets, protocols
 from hmrl_cli.report.figures import paths_svg
+from hmrl_cli.suite import cells, declaration
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -279,3 +280,11 @@ def test_presets_and_protocols_alone_are_in_the_wheel_and_small():
     assert size(EXPERIMENTS / "presets") < 1 * MB
     everything = list((EXPERIMENTS / "presets").rglob("*.toml"))
     assert len(presets.files()) + len(protocols.files()) == len(everything)
+
+
+@pytest.mark.parametrize("file", sorted((EXPERIMENTS / "suites").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_suite_can_be_planned_and_has_a_page(file):
+    suite = declaration.read(file)
+    planned = cells.cells(suite)
+    assert suite.name == file.stem and {cell.arm for cell in planned} >= {*suite.arms, *suite.skills}
+    assert file.read_text().count("\n") <= 120

@@ -130,7 +130,7 @@ def table(
     found = states(cells, folder)
     arms = tables.evaluated(cells, found, folder)
     result = tables.results(arms)
-    rows = tables.matrix(result, suite.head.families, measure, suite.searches)
+    rows = tables.matrix(result, list(suite.families), measure, suite.searches)
     if as_json:
         print_json(result)
     elif as_csv:
@@ -138,10 +138,10 @@ def table(
         print_text(formats.csv_text(named))
     elif as_latex:
         cells_text = [{key: as_cell(value) for key, value in row.items()} for row in rows]
-        print_text(formats.latex(f"{suite.name}: {measure}", cells_text, ("arm", *suite.head.families)))
+        print_text(formats.latex(f"{suite.name}: {measure}", cells_text, ("arm", *suite.families)))
     else:
         print_caption(f"{suite.name}: {measure}, with 95 % intervals", sys.stdout)
-        print_rows(rows, ("arm", *suite.head.families, "mean"), ("split", "reward"), "--csv")
+        print_rows(rows, ("arm", *suite.families, "mean"), ("split", "reward"), "--csv")
     if left := [name for name, state in found.items() if state.state != "done"]:
         _note(f"{len(left)} of {len(cells)} cells are not done; see: hmrl suite plan {file}")
     if page is not None:

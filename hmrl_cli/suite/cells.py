@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from hmrl_cli import config
 from hmrl_cli.config import layers, protocols
+from hmrl_cli.config.plugin_files import label
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import COMMANDS, Experiment
 from hmrl_cli.storage import evaluations
@@ -74,7 +75,7 @@ def cells(suite: Declaration) -> list[Cell]:
 def _runs(suite: Declaration) -> list[_Where]:
     """Family and seeds of each run of an arm: consecutive seeds, at most `seeds_per_run` of them."""
     found = []
-    for family in suite.head.families:
+    for family in suite.families:
         own = suite.on[family].seeds if family in suite.on else None
         seeds = own or suite.head.seeds
         most = suite.head.seeds_per_run or len(seeds)
@@ -127,7 +128,7 @@ def _run(
     on, usual = part.on.get(family, Part()), suite.on.get(family, OnFamily())
     command = COMMANDS[key.startswith("arms.")]
     preset = _preset(where, key, on.preset or part.preset)
-    sets = _lines([suite.set, usual.set, part.set, on.set, settings], family)
+    sets = _lines([suite.set, usual.set, part.set, on.set, settings], suite.families[family])
     flags: dict[str, Any] = {"hierarchy.skills": skills.run} if skills else {}
     flags |= {"training.seed": seeds[0], "training.num_seeds": len(seeds)}
     learner = skills.experiment.algorithm.name if skills else ""
@@ -135,8 +136,7 @@ def _run(
         experiment = config.resolve(command, preset, sets, flags, learned_by=lambda _: learner).experiment
     except ConfigError as error:
         raise ConfigError(f"{suite.file}: {key} on {family}: {error}") from None
-    if experiment.family.name != family:
-        theirs = experiment.family.name
+    if (theirs := label(experiment.family.name)) != family:
         remedy = 'as with set = { family.name = "{family}" }'
         raise wrong(suite, key, f"{preset} is of family {theirs}; must be of {family}, {remedy}")
     arguments = [command, preset, *(["--skills", skills.run] if skills else []), *_options(sets)]
@@ -200,7 +200,7 @@ def _evaluation(suite: Declaration, cell: Cell, way: str, split: str, reward: st
         if name and name not in known:
             text = f"found {shown(name)}{did_you_mean(name, known)}; must be one of: {', '.join(known)}"
             raise wrong(suite, f"protocols.{way}.protocol" if name != way else "protocol", text)
-    sets = _lines([suite.eval.set, suite.arms[cell.arm].eval.set, own.set], cell.family)
+    sets = _lines([suite.eval.set, suite.arms[cell.arm].eval.set, own.set], suite.families[cell.family])
     try:
         found = config.with_evaluation(cell.experiment, sets, {}, own.protocol).evaluation
         changed = config.changed_evaluation(cell.experiment, found, own.protocol)

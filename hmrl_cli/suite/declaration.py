@@ -13,7 +13,9 @@ from typing import Annotated, Any, NamedTuple
 
 import pydantic
 
+from hmrl_cli import inputs
 from hmrl_cli.config import layers, plugins, presets
+from hmrl_cli.config.plugin_files import is_file, label, path_of
 from hmrl_cli.config.validation import Section, described, parsed
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import Strict
@@ -134,6 +136,15 @@ class Declaration(NamedTuple):
     slurm: Mapping[str, Any]  # long options of sbatch
 
     @property
+    def families(self) -> dict[str, str]:
+        """Families by the names of their folders -> their names in settings, of a file its absolute path."""
+        files = {
+            one: str((self.file.parent / path_of(one)).absolute())
+            for one in filter(is_file, self.head.families)
+        }
+        return {label(one): files.get(one, one) for one in self.head.families}
+
+    @property
     def searches(self) -> bool:
         """Whether arms are trained with several values of a setting."""
         return bool(self.grid or self.ranges)
@@ -250,9 +261,18 @@ def _check(suite: Declaration) -> None:
         raise wrong(suite, "arms", "missing; must be tables such as [arms.maesn]")
     known = plugins.names("families")
     for family in head.families:
-        if family not in known:
+        if reason := is_file(family) and inputs.why_no_file(suite.file.parent / path_of(family)):
+            raise wrong(suite, "suite.families", f"found {shown(family)}, which {reason}; must be a family")
+        if not is_file(family) and family not in known:
             hint = plugins.suggestion(family, known)
             raise wrong(suite, "suite.families", f"found {shown(family)}{hint}; must be families")
+        if not NAME.fullmatch(label(family)):
+            text = f"found {shown(family)}; must be named by letters, digits, '.', '_' or '-'"
+            raise wrong(suite, "suite.families", text)
+    for option, value in suite.slurm.items():
+        if not isinstance(value, str | int) or "\n" in str(value):
+            text = f"found {shown(value)}; must be the value of an option of sbatch"
+            raise wrong(suite, f"slurm.{option}", text)
     for key, seeds in {
         "suite": head.seeds,
         **{f"on.{name}": one.seeds for name, one in suite.on.items()},
@@ -261,8 +281,8 @@ def _check(suite: Declaration) -> None:
             raise wrong(suite, f"{key}.seeds", f"found {shown(list(seeds))}; must be different ones")
     for key, names in _uses_of_families(suite):
         for name in names:
-            if name not in head.families:
-                hint = did_you_mean(name, head.families)
+            if name not in suite.families:
+                hint = did_you_mean(name, suite.families)
                 raise wrong(suite, key, f"found {shown(name)}{hint}; must be among suite.families")
     for name, arm in suite.arms.items():
         if arm.skills is not None and arm.skills not in suite.skills:

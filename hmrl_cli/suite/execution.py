@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hmrl_cli.errors import HmrlError, MissingDependency, StorageError
-from hmrl_cli.storage import files
+from hmrl_cli.errors import HmrlError, MissingDependency, RunDirError, StorageError
+from hmrl_cli.storage import files, outputs
 from hmrl_cli.suite import makefile
 from hmrl_cli.suite.cells import Cell
 from hmrl_cli.suite.states import check_places, states
 
 LOOK_EVERY = 0.1  # seconds
+LOCK = ".lock"
 ERRORS = "logs/make.log"  # what make itself complains of
 EXIT_CODE = re.compile(r"\*\*\* .*\bError (\d+)")
 
@@ -72,11 +73,16 @@ def alone(folder: Path, note: Callable[[str], None]) -> Iterator[int]:
     Commands outlive a process that was killed.  What they do is not done twice, so this waits for their ends.
 
     Raises:
+        RunDirError: the folder holds something else, or lies in a run.
         StorageError: the folder cannot be created or written to.
     """
+    if run := outputs.run_around(folder):
+        raise RunDirError(f"{folder}: lies in the run {run}; must lie elsewhere, as with: --out FOLDER")
     with files.writing(folder):
+        if folder.exists() and not (folder / LOCK).exists() and any(folder.iterdir()):
+            raise RunDirError(f"{folder}: holds other files; must be a new folder, as with: --out FOLDER")
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if files.try_lock(descriptor, fcntl.LOCK_EX) is False:
             note(f"{folder}: commands of an earlier start still run; waiting for their ends")

@@ -147,9 +147,10 @@ def _commands(job: Sequence[Cell], folder: Path) -> str:
 
 def _requeue() -> Path:
     """The script that requeues a job whose time is up: in an installed package, or in a checkout."""
-    package = Path(__file__).parent.parent
-    installed = package / "batch" / "requeue.sh"
-    return installed if installed.is_file() else package.parent / "experiments" / "batch" / "requeue.sh"
+    installed = Path(__file__).with_name("requeue.sh")
+    if installed.is_file():
+        return installed
+    return Path(__file__).parent.parent.parent / "experiments" / "batch" / "requeue.sh"
 
 
 def check_no_jobs(folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from hmrl_cli import config, reading
+from hmrl_cli.config import plugins
 from hmrl_cli.errors import InputError, RunDirError, one_line
+from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader
 from hmrl_cli.suite.cells import Cell
 
@@ -32,7 +35,7 @@ def states(cells: Sequence[Cell], folder: Path) -> dict[str, State]:
         if cell.kind == "eval":
             found[cell.name] = _of_evaluation(folder / cell.result, epochs[cell.run])
         else:
-            found[cell.name], epochs[cell.run] = _of_run(cell, folder / cell.run)
+            found[cell.name], epochs[cell.run] = _of_run(cell, folder)
     return found
 
 
@@ -50,20 +53,32 @@ def check_places(found: dict[str, State], folder: Path) -> None:
             )
 
 
-def _of_run(cell: Cell, path: Path) -> tuple[State, int | None]:
+def _of_run(cell: Cell, folder: Path) -> tuple[State, int | None]:
     """The state of a training, and the epoch of its result if it is done."""
+    path = folder / cell.run
     if not (path / "config.toml").exists():
         return State("missing"), None
     try:
         run = reader.read(path, code=False)
     except InputError as error:
         return State("other", one_line(error)), None
-    if different := config.difference(cell.experiment, run.experiment):
+    different = config.difference(_absolute(cell.experiment, Path()), _absolute(run.experiment, folder))
+    if different:
         return State("other", different), None
     if run.last_epoch is not None:
         return State("done"), run.last_epoch
     epoch, epochs = run.status.get("epoch", 0), run.experiment.training.epochs
     return State("partly", f"epoch {epoch} of {epochs}, {run.status.get('state', 'not started')}"), None
+
+
+def _absolute(experiment: Experiment, folder: Path) -> Experiment:
+    """An experiment whose plugins that are files have absolute paths; theirs are relative to a folder."""
+    found = {}
+    for name in plugins.FOLDERS:
+        section = getattr(experiment, name)
+        if section is not None and plugins.is_file(section.name):
+            found[name] = section.model_copy(update={"name": os.path.abspath(folder / section.name)})
+    return experiment.model_copy(update=found)
 
 
 def _of_evaluation(file: Path, epoch: int | None) -> State:

@@ -81,6 +81,17 @@ def test_commands_of_a_killed_start_are_waited_for(tiny, place):
     assert len(notes) == 1 and "still run" in notes[0]
 
 
+def test_a_folder_of_other_files_is_left_alone(tiny, place):
+    (place / "suite").mkdir()
+    (place / "suite/Makefile").write_text("all:\n")
+    (told,), code = run(tiny, place)
+    assert code == 73 and "suite: holds other files; must be a new folder" in told
+    (place / "suite/config.toml").touch()
+    (place / "suite/status.json").touch()
+    (told,), code = run(tiny, place)
+    assert code == 73 and "lies in the run" in told and (place / "suite/Makefile").read_text() == "all:\n"
+
+
 def test_without_make_there_is_a_clear_error(tiny, place, monkeypatch):
     monkeypatch.setattr(execution.shutil, "which", lambda name: None)
     (told,), code = run(tiny, place)

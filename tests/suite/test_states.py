@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import RunDirError
 from hmrl_cli.suite.cells import cells
 from hmrl_cli.suite.states import check_places, states
@@ -65,3 +66,17 @@ def test_a_run_of_other_settings_is_not_taken_for_the_cell(pair, read, tmp_path)
         check_places(found, tmp_path)
     (tmp_path / pair[0].run / "config.toml").write_text("[")
     assert "not valid TOML" in states(pair, tmp_path)[pair[0].name].problem
+
+
+def test_the_file_of_a_family_is_one_from_wherever_it_is_told(read, tmp_path, monkeypatch):
+    (tmp_path / "walk.py").write_text(rendered("family", "walk"))
+    suite = read(ONE.replace('"point"', '"./walk.py"') + 'set.family.name = "{family}"\n')
+    monkeypatch.chdir(tmp_path)  # where the configuration has a relative path
+    found = cells(suite)
+    assert found[0].name == "meta/walk/maesn/seed0" and found[0].experiment.family.name == "./walk.py"
+    assert f'family.name = "{tmp_path}/walk.py"' in found[0].arguments
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # as a command has it
+    finish(cells(suite)[0], tmp_path / "suite")
+    monkeypatch.chdir(tmp_path)
+    assert told(found, tmp_path / "suite") == ["done", "missing"]
