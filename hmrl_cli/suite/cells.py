@@ -227,4 +227,4 @@ def _lines(tables: Sequence[Mapping[str, Any]], family: str) -> list[str]:
 
 def _toml(value: Any, family: str) -> str:
     """A value as TOML in one line, with the family in place of "{family}"."""
-    return json.dumps(value, default=str, ensure_ascii=False).replace("{family}", family)
+    return json.dumps(value, default=str, ensure_ascii=False).replace("{family}", json.dumps(family)[1:-1])

@@ -21,6 +21,7 @@ from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward, Split
 
+MAX_SEEDS = 4096
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
@@ -29,14 +30,18 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _as_seeds(value: Any) -> Any:
-    return tuple(range(min(value, 4097))) if type(value) is int else _as_tuple(value)
+    if type(value) is not int:
+        return _as_tuple(value)
+    if not 0 < value <= MAX_SEEDS:
+        raise ValueError(f"must be from 1 to {MAX_SEEDS} seeds, or a list of them")
+    return tuple(range(value))
 
 
 Set = dict[str, Any]  # dotted keys, or tables of them -> values
 Seeds = Annotated[
     tuple[Annotated[int, pydantic.Field(ge=0, le=2**31 - 1)], ...],
     pydantic.BeforeValidator(_as_seeds),
-    pydantic.Field(min_length=1, max_length=4096),
+    pydantic.Field(min_length=1, max_length=MAX_SEEDS),
 ]
 Splits = Annotated[tuple[Split, ...], pydantic.BeforeValidator(_as_tuple), pydantic.Field(min_length=1)]
 Rewards = Annotated[tuple[Reward, ...], pydantic.BeforeValidator(_as_tuple), pydantic.Field(min_length=1)]

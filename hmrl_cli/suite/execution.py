@@ -56,7 +56,7 @@ def run(
     """
     if shutil.which("make") is None:
         raise MissingDependency("make: is not installed; must be GNU make, as of the package make")
-    with alone(folder, note) as lock:
+    with alone(folder, note, stop) as lock:
         found = states(cells, folder)
         check_places(found, folder)
         makefile.write(cells, found, folder)
@@ -67,19 +67,23 @@ def run(
 
 
 @contextlib.contextmanager
-def alone(folder: Path, note: Callable[[str], None]) -> Iterator[int]:
+def alone(
+    folder: Path, note: Callable[[str], None], stop: Callable[[], int | None] = lambda: None
+) -> Iterator[int]:
     """The lock of a suite's folder, for this process and the commands that inherit it.
 
     Commands outlive a process that was killed.  What they do is not done twice, so this waits for their ends.
 
     Raises:
+        NotDone: a signal came while this waited.
         RunDirError: the folder holds something else, or lies in a run.
         StorageError: the folder cannot be created or written to.
     """
     if run := outputs.run_around(folder):
         raise RunDirError(f"{folder}: lies in the run {run}; must lie elsewhere, as with: --out FOLDER")
     with files.writing(folder):
-        if folder.exists() and not (folder / LOCK).exists() and any(folder.iterdir()):
+        there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+        if LOCK not in there and not there <= {"skills", "meta"}:  # which typed commands may have made
             raise RunDirError(f"{folder}: holds other files; must be a new folder, as with: --out FOLDER")
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -87,6 +91,8 @@ def alone(folder: Path, note: Callable[[str], None]) -> Iterator[int]:
         if files.try_lock(descriptor, fcntl.LOCK_EX) is False:
             note(f"{folder}: commands of an earlier start still run; waiting for their ends")
             while files.try_lock(descriptor, fcntl.LOCK_EX) is False:
+                if number := stop():
+                    raise _interrupted(number, "commands of an earlier start still run")
                 time.sleep(LOOK_EVERY)
         yield descriptor
     finally:
@@ -136,11 +142,7 @@ def _check(cells: Sequence[Cell], folder: Path, received: int | None) -> None:
         return
     counted = f"{len(left)} of {len(cells)} cells are not done"
     if received is not None:
-        error = NotDone(
-            f"interrupted by {signal.Signals(received).name}; {counted}\nto continue: the same command"
-        )
-        error.exit_code = 130 if received == signal.SIGINT else 75
-        raise error
+        raise _interrupted(received, counted)
     tried = [cell for cell in left if all(found[name].state == "done" for name in cell.needs)]
     file = folder / makefile.log(tried[0].name)
     told = (folder / ERRORS).read_text(errors="replace")
@@ -151,6 +153,13 @@ def _check(cells: Sequence[Cell], folder: Path, received: int | None) -> None:
     )
     error.exit_code = int(codes[0]) if codes else StorageError.exit_code
     raise error
+
+
+def _interrupted(number: int, left: str) -> NotDone:
+    """The error for a signal; `left` says what is not done."""
+    error = NotDone(f"interrupted by {signal.Signals(number).name}; {left}\nto continue: the same command")
+    error.exit_code = 130 if number == signal.SIGINT else 75
+    return error
 
 
 def _last_line(file: Path) -> str:

@@ -50,7 +50,7 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE + "[random.ranges]\n'a.b' = { low = 1, high = 2, lgo = true }", "ranges.a.b.lgo: unknown key"),
         (ONE + "[on.poin]\nseeds = 3", "on: found 'poin'; did you mean 'point'?"),
         (ONE.replace("[suite]", "[suite]\nseeds = [0, 0]"), "suite.seeds: found [0, 0]"),
-        (ONE.replace("[suite]", "[suite]\nseeds = -1"), "suite.seeds: found"),
+        (ONE.replace("[suite]", "[suite]\nseeds = -1"), "suite.seeds: found -1 (from"),
         (ONE.replace("[suite]", "[suite]\nname = 'a b'"), "suite.name: found 'a b'"),
         (ONE.replace('"point"', '"poin"'), "suite.families: found 'poin'"),
         (ONE.replace('"point"', '"./my.py"'), "suite.families: found './my.py', which does not exist"),

@@ -72,10 +72,14 @@ def test_a_signal_reaches_every_command(number, code, tiny, place, monkeypatch):
 
 
 def test_commands_of_a_killed_start_are_waited_for(tiny, place):
-    folder = place / "suite"
-    with execution.alone(folder, lambda note: None) as lock:
+    folder, notes = place / "suite", []
+    (folder / "meta").mkdir(parents=True)  # of a command that was typed
+    with execution.alone(folder, notes.append) as lock:
         left = subprocess.Popen(["sleep", "0.3"], pass_fds=(lock,))
-    notes = []
+    waits = execution.alone(folder, notes.append, lambda: signal.SIGINT)
+    with pytest.raises(execution.NotDone, match="interrupted by SIGINT"), waits:
+        pass
+    notes.clear()
     with execution.alone(folder, notes.append):
         assert left.wait() == 0
     assert len(notes) == 1 and "still run" in notes[0]
