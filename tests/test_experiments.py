@@ -273,9 +273,12 @@ def test_paths_are_read_back_from_a_picture(shared, tmp_path):
     assert np.allclose(ends, walks[..., [0, -1], :].reshape(6, 2, 2), atol=1e-3)
 
 
-def test_presets_and_protocols_alone_are_in_the_wheel_and_small():
+def test_presets_protocols_and_one_script_are_in_the_wheel_and_small():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert build["force-include"] == {"experiments/presets": "hmrl_cli/presets"}
+    assert build["force-include"] == {
+        "experiments/presets": "hmrl_cli/presets",
+        "experiments/batch/requeue.sh": "hmrl_cli/suite/requeue.sh",
+    }
     assert presets.folder() == EXPERIMENTS / "presets"
     assert size(EXPERIMENTS / "presets") < 1 * MB
     everything = list((EXPERIMENTS / "presets").rglob("*.toml"))

@@ -20,6 +20,12 @@ from hmrl_cli.storage import evaluations
 from hmrl_cli.suite.declaration import Declaration, Library, OnFamily, Part, Protocol, wrong
 from hmrl_cli.suite.points import points
 
+DECLARED = {  # settings that a suite decides
+    "training.seed": "suite.seeds",
+    "training.num_seeds": "suite.seeds_per_run",
+    "hierarchy.skills": "skills = NAME, of a table [skills.NAME]",
+}
+
 
 class Cell(NamedTuple):
     """One command of a suite: the training of a run, or an evaluation of one."""
@@ -129,6 +135,9 @@ def _run(
     command = COMMANDS[key.startswith("arms.")]
     preset = _preset(where, key, on.preset or part.preset)
     sets = _lines([suite.set, usual.set, part.set, on.set, settings], suite.families[family])
+    for name, instead in DECLARED.items():
+        if any(line.startswith(f"{name} = ") for line in sets):
+            raise wrong(suite, key, f"{name}: found among its settings; must be told by {instead}")
     flags: dict[str, Any] = {"hierarchy.skills": skills.run} if skills else {}
     flags |= {"training.seed": seeds[0], "training.num_seeds": len(seeds)}
     learner = skills.experiment.algorithm.name if skills else ""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import pydantic
 
 from hmrl_cli import inputs
-from hmrl_cli.config import layers, plugins, presets
+from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.config.plugin_files import is_file, label, path_of
 from hmrl_cli.config.validation import Section, described, parsed
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
@@ -274,6 +274,9 @@ def _check(suite: Declaration) -> None:
         if not NAME.fullmatch(label(family)):
             text = f"found {shown(family)}; must be named by letters, digits, '.', '_' or '-'"
             raise wrong(suite, "suite.families", text)
+    for name in suite.protocols:
+        if name in protocols.files():
+            raise wrong(suite, f"protocols.{name}", "is a protocol of hmrl; must have another name")
     for option, value in suite.slurm.items():
         if not isinstance(value, str | int) or "\n" in str(value):
             text = f"found {shown(value)}; must be the value of an option of sbatch"

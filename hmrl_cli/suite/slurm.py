@@ -161,7 +161,7 @@ def check_no_jobs(folder: Path) -> None:
     """
     try:
         jobs = (folder / "slurm" / "jobs").read_text().split()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if not jobs or shutil.which("squeue") is None:
         return

@@ -120,6 +120,7 @@ def test_libraries_are_trained_where_arms_need_them(read):
         ("smoke", 'smoke"\neval.set.training.epochs = 3 #', "only evaluation.* can be set"),
         ("smoke", 'smoke"\neval.set.evaluation.adapt_step = 3 #', "evaluation.adapt_step: unknown key"),
         ("smoke", 'smoke"\n[grid]\nalgorithm.lr = [1] #', "algorithm.lr: unknown key"),
+        ("smoke", 'smoke"\n[grid]\ntraining.seed = [1] #', "training.seed: found among its settings"),
         ("smoke", 'hmrl', "acts through skills"),
     ],
 )  # fmt: skip
