@@ -182,27 +182,30 @@ def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
     rewards = own.reward or usual.reward or ("sparse",)
     ways: tuple[str, ...] = own.protocol or usual.protocol or ("",)
     found: dict[str, Cell] = {}
-    for way, split, reward in itertools.product(ways, splits, rewards):
-        stem, options = _evaluation(suite, cell, way, split, reward)
-        told = "-".join([split, reward, *([way] if way else [])])
-        one = cell._replace(
-            name=f"eval{cell.name.removeprefix('meta')}/{told}",
-            kind="eval",
-            arguments=("eval", cell.run, "--split", split, "--reward", reward, *options),
-            needs=(cell.name,),
-            result=f"{cell.run}/eval/{stem}.json",
-            way=way,
-        )
-        if one.result in found:
-            other = found[one.result].way
-            text = f"{shown(other)} and {shown(way)} are the same evaluation of {cell.arm} on {cell.family}"
-            raise wrong(suite, "protocol", f"{text}; must be one of the two")
-        found[one.result] = one
+    for way in ways:
+        protocol, changed, sets = _way(suite, cell, way)
+        options = [*(["--protocol", protocol] if protocol else []), *_options(sets)]
+        for split, reward in itertools.product(splits, rewards):
+            told = "-".join([split, reward, *([way] if way else [])])
+            stem = evaluations.stem(split, reward, protocol, changed)
+            one = cell._replace(
+                name=f"eval{cell.name.removeprefix('meta')}/{told}",
+                kind="eval",
+                arguments=("eval", cell.run, "--split", split, "--reward", reward, *options),
+                needs=(cell.name,),
+                result=f"{cell.run}/eval/{stem}.json",
+                way=way,
+            )
+            if one.result in found:
+                both = f"{shown(found[one.result].way)} and {shown(way)}"
+                text = f"{both} are the same evaluation of {cell.arm} on {cell.family}"
+                raise wrong(suite, "protocol", f"{text}; must be one of the two")
+            found[one.result] = one
     return list(found.values())
 
 
-def _evaluation(suite: Declaration, cell: Cell, way: str, split: str, reward: str) -> tuple[str, list[str]]:
-    """The name of the document of an evaluation, and the options of its command beside split and reward."""
+def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str, Any], list[str]]:
+    """A way to adapt: the protocol of hmrl, the settings that differ from it, and the lines of `--set`."""
     own = suite.protocols.get(way, Protocol(protocol=way or None))
     known = [*suite.protocols, *protocols.files()]
     for name in (way, own.protocol):
@@ -212,14 +215,11 @@ def _evaluation(suite: Declaration, cell: Cell, way: str, split: str, reward: st
     sets = _lines([suite.eval.set, suite.arms[cell.arm].eval.set, own.set], suite.families[cell.family])
     try:
         found = config.with_evaluation(cell.experiment, sets, {}, own.protocol).evaluation
-        changed = config.changed_evaluation(cell.experiment, found, own.protocol)
+        return own.protocol, config.changed_evaluation(cell.experiment, found, own.protocol), sets
     except ConfigError as error:
         named = f" by {way}" if way else ""
-        raise ConfigError(
-            f"{suite.file}: arms.{cell.arm} on {cell.family}, evaluated{named}: {error}"
-        ) from None
-    base = ["--protocol", own.protocol] if own.protocol else []
-    return evaluations.stem(split, reward, own.protocol, changed), [*base, *_options(sets)]
+        where = f"arms.{cell.arm} on {cell.family}, evaluated{named}"
+        raise ConfigError(f"{suite.file}: {where}: {error}") from None
 
 
 def _options(sets: Sequence[str]) -> list[str]:
