@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hmrl_cli.errors import HmrlError, MissingDependency, RunDirError, StorageError
+from hmrl_cli.errors import HmrlError, MissingDependency, RunDirError
 from hmrl_cli.storage import files, outputs
 from hmrl_cli.suite import makefile
 from hmrl_cli.suite.cells import Cell
@@ -24,7 +24,7 @@ from hmrl_cli.suite.states import check_places, states
 LOOK_EVERY = 0.1  # seconds
 LOCK = ".lock"
 ERRORS = "logs/make.log"  # what make itself complains of
-EXIT_CODE = re.compile(r"\*\*\* .*\bError (\d+)")
+FAILED = re.compile(r"\*\*\* \[(?:[^]]*: )?([^]]+)\] Error (\d+)")  # target and exit code
 
 
 class NotDone(HmrlError):
@@ -143,15 +143,14 @@ def _check(cells: Sequence[Cell], folder: Path, received: int | None) -> None:
     counted = f"{len(left)} of {len(cells)} cells are not done"
     if received is not None:
         raise _interrupted(received, counted)
-    tried = [cell for cell in left if all(found[name].state == "done" for name in cell.needs)]
-    file = folder / makefile.log(tried[0].name)
-    told = (folder / ERRORS).read_text(errors="replace")
-    codes = EXIT_CODE.findall(told)
+    first = next(cell for cell in left if all(found[name].state == "done" for name in cell.needs))
+    file = folder / makefile.log(first.name)
     said = _last_line(file) or _last_line(folder / ERRORS)
     error = NotDone(
-        f"{counted}; the first one: {tried[0].name}: {said}\nsee {file}; to try again: the same command"
+        f"{counted}; the first one: {first.name}: {said}\nsee {file}; to try again: the same command"
     )
-    error.exit_code = int(codes[0]) if codes else StorageError.exit_code
+    codes = dict(FAILED.findall((folder / ERRORS).read_text(errors="replace")))
+    error.exit_code = int(codes.get(makefile.mark(first.name), 75))  # without a code, a signal killed it
     raise error
 
 
