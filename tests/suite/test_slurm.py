@@ -99,6 +99,7 @@ def test_what_sbatch_refuses_is_told(tiny, place, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("tests/test_batch.py")  # whose cluster has the same ports
 def test_a_cluster_runs_every_cell_once_and_in_order(cluster, tiny, tmp_path, monkeypatch):  # noqa: F811
     def waits(*command):
         return subprocess.run(command, capture_output=True, text=True).stdout
