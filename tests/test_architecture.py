@@ -17,7 +17,8 @@ TESTS = Path(__file__).parent
 PLUGINS = ("families", "algorithms", "bonuses")
 GROUND = ("errors", "inputs", "lazy", "reading", "schema", "types", "version")  # imports nothing above
 WINGS = {  # what each imports beside the ground
-    "cli": ("runner", "report", "storage", "config", "evaluation"),
+    "cli": ("suite", "runner", "report", "storage", "config", "evaluation"),
+    "suite": ("report", "storage", "config", "evaluation"),
     "runner": ("report", "storage", "config", "evaluation", "environment", "compute"),
     "report": ("storage", "config", "evaluation", "environment"),
     "storage": ("config",),

@@ -12,6 +12,7 @@ import pytest
 
 from hmrl_cli.config import presets, protocols
 from hmrl_cli.report.figures import paths_svg
+from hmrl_cli.suite import cells, declaration
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -272,10 +273,21 @@ def test_paths_are_read_back_from_a_picture(shared, tmp_path):
     assert np.allclose(ends, walks[..., [0, -1], :].reshape(6, 2, 2), atol=1e-3)
 
 
-def test_presets_and_protocols_alone_are_in_the_wheel_and_small():
+def test_presets_protocols_and_one_script_are_in_the_wheel_and_small():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert build["force-include"] == {"experiments/presets": "hmrl_cli/presets"}
+    assert build["force-include"] == {
+        "experiments/presets": "hmrl_cli/presets",
+        "experiments/batch/requeue.sh": "hmrl_cli/suite/requeue.sh",
+    }
     assert presets.folder() == EXPERIMENTS / "presets"
     assert size(EXPERIMENTS / "presets") < 1 * MB
     everything = list((EXPERIMENTS / "presets").rglob("*.toml"))
     assert len(presets.files()) + len(protocols.files()) == len(everything)
+
+
+@pytest.mark.parametrize("file", sorted((EXPERIMENTS / "suites").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_suite_can_be_planned_and_has_a_page(file):
+    suite = declaration.read(file)
+    planned = cells.cells(suite)
+    assert suite.name == file.stem and {cell.arm for cell in planned} >= {*suite.arms, *suite.skills}
+    assert file.read_text().count("\n") <= 120

@@ -53,9 +53,7 @@ def compare(
     95 % interval draws tasks and seeds anew. Each family has a table of its
     own, and several have a table of their means.
     """
-    asked = {"--csv": as_csv, "--latex": as_latex, "--json": as_json}
-    if len(flags := [flag for flag, is_asked in asked.items() if is_asked]) > 1:
-        raise ConfigError(f"{' and '.join(flags)}: found together; must be one of them")
+    check_one_format({"--csv": as_csv, "--latex": as_latex, "--json": as_json})
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
     from hmrl_cli.report.comparison import compare
 
@@ -63,9 +61,9 @@ def compare(
     if as_json:
         print_json(result)
     elif as_csv:
-        _print_text(formats.csv_text([_renamed(row, group) for row in result["rows"]]))
+        print_text(formats.csv_text([_renamed(row, group) for row in result["rows"]]))
     elif as_latex:
-        _print_text("\n".join(_latex_text(*section) for section in sections(result, group)))
+        print_text("\n".join(_latex_text(*section) for section in sections(result, group)))
     else:
         for number, (text, rows) in enumerate(sections(result, group)):
             if number:
@@ -78,7 +76,18 @@ def compare(
             print_caption("no mean over families: no row is in all; name rows by --group KEY", sys.stdout)
 
 
-def _print_text(text: str) -> None:
+def check_one_format(asked: Mapping[str, bool]) -> None:
+    """Refuse several formats at once.
+
+    Raises:
+        ConfigError: two flags are given.
+    """
+    if len(flags := [flag for flag, is_asked in asked.items() if is_asked]) > 1:
+        raise ConfigError(f"{' and '.join(flags)}: found together; must be one of them")
+
+
+def print_text(text: str) -> None:
+    """Print a text on stdout, line by line."""
     for line in text.splitlines():
         print_line(line)
 

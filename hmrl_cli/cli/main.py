@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import cluster, comparing, guide, lookup, new, options, results, runs, train
+from hmrl_cli.cli import cluster, comparing, guide, lookup, new, options, results, runs, suite, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -63,6 +63,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in COMMANDS.items():
     app.command(_name, cls=options.Command)(_command)
+app.add_typer(suite.app, name="suite")
 
 
 def main() -> None:

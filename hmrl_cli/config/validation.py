@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -13,6 +13,7 @@ from hmrl_cli.config import layers, plugin_files, plugins, recorded
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
+Section = TypeVar("Section", bound=Strict)
 OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
 
 
@@ -76,9 +77,9 @@ def validate(
             table = merged.get(section, {})
             if written and isinstance(table, dict):
                 table = {**model.before, **table}
-            values[section] = _parse(model, table)
+            values[section] = parsed(model, table)
         except pydantic.ValidationError as error:
-            problems += _described(section, model, error, origins)
+            problems += described(section, model, error, origins)
         except (ValueError, RecursionError):
             problems.append(f"{section}: holds a value too large or nested too deeply")
     if problems:
@@ -133,12 +134,18 @@ def _loaded(section: str, name: str, origin: str) -> type[Strict]:
     return found
 
 
-def _parse(model: type[Strict], table: Any) -> Strict:
+def parsed(model: type[Section], table: Any) -> Section:
+    """The settings of a class in a table of TOML.
+
+    Raises:
+        pydantic.ValidationError: the table does not hold them; `described` makes messages of it.
+        ValueError, RecursionError: a value is too large, or nested too deeply.
+    """
     # Through JSON, whose lists pydantic takes for tuples even where it is strict, as TOML's must be.
     return model.model_validate_json(json.dumps(table, default=str))
 
 
-def _described(
+def described(
     section: str, model: type[Strict], error: pydantic.ValidationError, origins: Mapping[str, str]
 ) -> list[str]:
     """A message for each wrong value, also where pydantic reports every type that the value could have."""

@@ -92,7 +92,7 @@ def pooled(runs: Sequence[Arm], key: str) -> list[Arm]:
             name: value for name, value in run.settings.items() if not _is_of_one_run(name) or name == key
         }
         pools.setdefault(json.dumps(what, sort_keys=True), []).append(run)
-    found = [_pool(_text(members[0].settings.get(key)), members) for members in pools.values()]
+    found = [pool(_text(members[0].settings.get(key)), members) for members in pools.values()]
     return [arm._replace(name=_told_apart(arm, found)) for arm in found]
 
 
@@ -127,8 +127,16 @@ def differences_of_settings(arms: Sequence[Arm]) -> list[str]:
     return [name for name in known if len({json.dumps(arm.settings.get(name)) for arm in arms}) > 1]
 
 
-def _pool(name: str, runs: Sequence[Arm]) -> Arm:
-    """One arm of runs, of which no two have a seed on the same skills."""
+def pool(name: str, runs: Sequence[Arm]) -> Arm:
+    """One arm of runs that differ in the seed.
+
+    Args:
+        name: of the arm.
+        runs: one arm for each run.
+
+    Raises:
+        InputError: two runs share a seed on the same skills, or were not evaluated alike.
+    """
     runs = sorted(runs, key=lambda run: run.seeds)
     trained: dict[tuple[int, Any], Path] = {}
     for run in runs:

@@ -166,14 +166,19 @@ def compare(
     return compared(read_arms(runs, group, protocol), group, protocol)
 
 
-def compared(found: Sequence[Arm], group: str | None = None, protocol: str | None = None) -> dict[str, Any]:
-    """What `compare` returns, of runs that were read."""
+def compared(
+    found: Sequence[Arm],
+    group: str | None = None,
+    protocol: str | None = None,
+    alike: Mapping[str, str] = BUDGET,
+) -> dict[str, Any]:
+    """What `compare` returns, of runs that were read; `alike` has the keys of `BUDGET` to check."""
     for arm in found:
         if not arm.documents:
             raise none_there(arm.paths[0], protocol)
     families = by_family(found)
     for members in families.values():
-        _check_alike(members, group)
+        _check_alike(members, group, alike)
     return {
         "schema": 1,
         "rows": [
@@ -209,8 +214,8 @@ def is_paired(one: Arm, other: Arm) -> bool:
     return one.skills is not None and one.skills == other.skills
 
 
-def _check_alike(members: Sequence[Arm], group: str | None) -> None:
-    """Refuse documents of one family, split and reward that differ in a key of `BUDGET`.
+def _check_alike(members: Sequence[Arm], group: str | None, alike: Mapping[str, str]) -> None:
+    """Refuse documents of one family, split and reward that differ in a key of `alike`.
 
     Arms that are grouped by a setting of the family may have tasks of their own.
     """
@@ -219,9 +224,9 @@ def _check_alike(members: Sequence[Arm], group: str | None) -> None:
     for arm in members:
         for document in arm.documents:
             expected = first.setdefault((*protocol_of(document), arm.name * own_tasks), document)
-            for name in BUDGET:
+            for name in alike:
                 if document[name] != expected[name]:
                     raise InputError(
-                        f"{arm.paths[0]}: {'-'.join(protocol_of(document))}: {BUDGET[name]} not those of the "
+                        f"{arm.paths[0]}: {'-'.join(protocol_of(document))}: {alike[name]} not those of the "
                         "other runs\nmust be evaluated alike: --tasks, --num-tasks, --adapt-steps, --episodes"
                     )

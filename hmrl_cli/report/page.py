@@ -13,7 +13,7 @@ from hmrl_cli.errors import ConfigError, printable
 from hmrl_cli.reading import read_bytes
 from hmrl_cli.report import arms, differences, findings
 from hmrl_cli.report.arms import Arm, by_family
-from hmrl_cli.report.comparison import compared, none_there, read_arms
+from hmrl_cli.report.comparison import BUDGET, compared, none_there, read_arms
 from hmrl_cli.report.figures import curves_svg, training_svg
 from hmrl_cli.report.formats import csv_text
 from hmrl_cli.report.style import STYLE
@@ -50,9 +50,17 @@ def write(runs: Sequence[Path | reader.Info], out: Path, protocol: str | None = 
     """
     if out.suffix not in (".html", ".svg"):
         raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
-    read = read_arms(runs, protocol=protocol)
+    return write_arms(read_arms(runs, protocol=protocol), out, protocol)
+
+
+def write_arms(
+    read: Sequence[Arm], out: Path, protocol: str | None = None, alike: Mapping[str, str] = BUDGET
+) -> Path:
+    """Write the page of arms that were read; raises as `write`, and `alike` is as in `compared`."""
     evaluated = [run for run in read if run.documents]
-    found = compared(evaluated or read, protocol=protocol) if evaluated or out.suffix == ".svg" else None
+    found = None
+    if evaluated or out.suffix == ".svg":
+        found = compared(evaluated or read, protocol=protocol, alike=alike)
     text = _page(read, evaluated, found, protocol) if out.suffix == ".html" else curves_svg(evaluated)
     files.write_text(out, text)
     return out

@@ -1,0 +1,239 @@
+"""The cells of a suite: every run and evaluation with its command, in the order skills, meta, eval.
+
+Commands run in the folder of the suite, so that it can be moved as a whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from hmrl_cli import config
+from hmrl_cli.config import layers, protocols
+from hmrl_cli.config.plugin_files import label
+from hmrl_cli.errors import ConfigError, did_you_mean, shown
+from hmrl_cli.schema import COMMANDS, Experiment
+from hmrl_cli.storage import evaluations
+from hmrl_cli.suite.declaration import Declaration, Library, OnFamily, Part, Protocol, wrong
+from hmrl_cli.suite.points import points
+
+DECLARED = {  # settings that a suite decides
+    "training.seed": "suite.seeds",
+    "training.num_seeds": "suite.seeds_per_run",
+    "hierarchy.skills": "skills = NAME, of a table [skills.NAME]",
+}
+
+
+class Cell(NamedTuple):
+    """One command of a suite: the training of a run, or an evaluation of one."""
+
+    name: str  # "meta/point/hmrl/seeds0-2": of a run, its directory; of an evaluation, that and its way
+    kind: str  # "skills", "meta" or "eval"
+    family: str
+    arm: str  # or the library of skills
+    point: str  # of a search; "" without one
+    seeds: tuple[int, ...]
+    arguments: tuple[str, ...]  # of hmrl, in the folder of the suite
+    needs: tuple[str, ...]  # names of the cells that come first
+    experiment: Experiment  # of the run
+    run: str  # its directory, in the folder of the suite
+    result: str  # the file that the command writes, in the folder of the suite
+    way: str = ""  # of an evaluation, its protocol; "": the run's own
+
+
+class _Where(NamedTuple):
+    """What the runs of one family and some seeds have in common."""
+
+    suite: Declaration
+    family: str
+    seeds: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of a run among those of its arm."""
+        first, last = self.seeds[0], self.seeds[-1]
+        return f"seed{first}" if first == last else f"seeds{first}-{last}"
+
+
+def cells(suite: Declaration) -> list[Cell]:
+    """The cells of a suite, each after those that it needs.  Nothing is read but presets and protocols.
+
+    Raises:
+        ConfigError: a preset, a key, a protocol or a combination of settings is wrong.
+    """
+    trained: dict[str, Cell] = {}
+    for where, library in itertools.product(_runs(suite), suite.skills):
+        if _is_needed(suite, library, where.family):
+            cell = _skills(where, library)
+            trained[cell.name] = cell
+    runs = []
+    for where, (name, arm) in itertools.product(_runs(suite), suite.arms.items()):
+        if arm.families is None or where.family in arm.families:
+            searched = points(suite).items()
+            runs += [_meta(where, name, point, settings, trained) for point, settings in searched]
+    evaluated = [one for cell in runs for one in _evals(suite, cell)]
+    return [*trained.values(), *runs, *evaluated]
+
+
+def _runs(suite: Declaration) -> list[_Where]:
+    """Family and seeds of each run of an arm: consecutive seeds, at most `seeds_per_run` of them."""
+    found = []
+    for family in suite.families:
+        own = suite.on[family].seeds if family in suite.on else None
+        seeds = own or suite.head.seeds
+        most = suite.head.seeds_per_run or len(seeds)
+        group: list[int] = []
+        for seed in sorted(seeds):
+            if group and (seed != group[-1] + 1 or len(group) == most):
+                found.append(_Where(suite, family, tuple(group)))
+                group = []
+            group.append(seed)
+        found.append(_Where(suite, family, tuple(group)))
+    return found
+
+
+def _is_needed(suite: Declaration, library: str, family: str) -> bool:
+    """Whether an arm acts through a library on a family, or no arm does at all."""
+    users: list[Library] = [arm for arm in suite.arms.values() if arm.skills == library]
+    users = users or [suite.skills[library]]
+    return any(user.families is None or family in user.families for user in users)
+
+
+def _skills(where: _Where, name: str) -> Cell:
+    """The cell of a library of skills."""
+    library, family = where.suite.skills[name], where.family
+    if library.families is not None and family not in library.families:
+        text = f"found {shown(list(library.families))}, where an arm acts through these skills on {family}"
+        raise wrong(where.suite, f"skills.{name}.families", text)
+    return _run(where, f"skills.{name}", library, f"skills/{family}/{name}/{where.name}")
+
+
+def _meta(
+    where: _Where, name: str, point: str, settings: Mapping[str, Any], trained: Mapping[str, Cell]
+) -> Cell:
+    """The cell of an arm, at a point of a search."""
+    arm = where.suite.arms[name]
+    skills = trained[f"skills/{where.family}/{arm.skills}/{where.name}"] if arm.skills else None
+    place = "/".join(["meta", where.family, name, *([point] if point else []), where.name])
+    return _run(where, f"arms.{name}", arm, place, settings, skills)._replace(point=point)
+
+
+def _run(
+    where: _Where,
+    key: str,
+    part: Library,
+    place: str,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    skills: Cell | None = None,
+) -> Cell:
+    """The cell of a training in a place."""
+    suite, family, seeds = where
+    on, usual = part.on.get(family, Part()), suite.on.get(family, OnFamily())
+    command = COMMANDS[key.startswith("arms.")]
+    preset = _preset(where, key, on.preset or part.preset)
+    sets = _lines([suite.set, usual.set, part.set, on.set, settings], suite.families[family])
+    for name, instead in DECLARED.items():
+        if any(line.startswith(f"{name} = ") for line in sets):
+            raise wrong(suite, key, f"{name}: found among its settings; must be told by {instead}")
+    flags: dict[str, Any] = {"hierarchy.skills": skills.run} if skills else {}
+    flags |= {"training.seed": seeds[0], "training.num_seeds": len(seeds)}
+    learner = skills.experiment.algorithm.name if skills else ""
+    try:
+        experiment = config.resolve(command, preset, sets, flags, learned_by=lambda _: learner).experiment
+    except ConfigError as error:
+        raise ConfigError(f"{suite.file}: {key} on {family}: {error}") from None
+    if (theirs := label(experiment.family.name)) != family:
+        remedy = 'as with set = { family.name = "{family}" }'
+        raise wrong(suite, key, f"{preset} is of family {theirs}; must be of {family}, {remedy}")
+    arguments = [command, preset, *(["--skills", skills.run] if skills else []), *_options(sets)]
+    arguments += ["--seed", str(seeds[0]), "--num-seeds", str(len(seeds)), "--run-dir", place, "--resume"]
+    return Cell(
+        name=place,
+        kind=place.partition("/")[0],
+        family=family,
+        arm=key.partition(".")[2],
+        point="",
+        seeds=seeds,
+        arguments=tuple(arguments),
+        needs=(skills.name,) if skills else (),
+        experiment=experiment,
+        run=place,
+        result=f"{place}/status.json",
+    )
+
+
+def _preset(where: _Where, key: str, preset: str | None) -> str:
+    """A preset as a command in the folder of the suite names it."""
+    if not preset:
+        raise wrong(where.suite, f"{key}.preset", 'missing; must be a preset, such as "{family}/maesn"')
+    preset = preset.replace("{family}", where.family)
+    if preset.endswith(".toml"):  # relative to the file of the suite
+        return str((where.suite.file.parent / preset).absolute())
+    return preset
+
+
+def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
+    """The evaluations of a run."""
+    usual, own = suite.eval, suite.arms[cell.arm].eval
+    splits = own.split or usual.split or (("train",) if suite.searches else ("test",))
+    rewards = own.reward or usual.reward or ("sparse",)
+    ways: tuple[str, ...] = own.protocol or usual.protocol or ("",)
+    found: dict[str, Cell] = {}
+    for way in ways:
+        protocol, changed, sets = _way(suite, cell, way)
+        options = [*(["--protocol", protocol] if protocol else []), *_options(sets)]
+        for split, reward in itertools.product(splits, rewards):
+            told = "-".join([split, reward, *([way] if way else [])])
+            stem = evaluations.stem(split, reward, protocol, changed)
+            one = cell._replace(
+                name=f"eval{cell.name.removeprefix('meta')}/{told}",
+                kind="eval",
+                arguments=("eval", cell.run, "--split", split, "--reward", reward, *options),
+                needs=(cell.name,),
+                result=f"{cell.run}/eval/{stem}.json",
+                way=way,
+            )
+            if one.result in found:
+                both = f"{shown(found[one.result].way)} and {shown(way)}"
+                text = f"{both} are the same evaluation of {cell.arm} on {cell.family}"
+                raise wrong(suite, "protocol", f"{text}; must be one of the two")
+            found[one.result] = one
+    return list(found.values())
+
+
+def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str, Any], list[str]]:
+    """A way to adapt: the protocol of hmrl, the settings that differ from it, and the lines of `--set`."""
+    own = suite.protocols.get(way, Protocol(protocol=way or None))
+    known = [*suite.protocols, *protocols.files()]
+    for name in (way, own.protocol):
+        if name and name not in known:
+            text = f"found {shown(name)}{did_you_mean(name, known)}; must be one of: {', '.join(known)}"
+            raise wrong(suite, f"protocols.{way}.protocol" if name != way else "protocol", text)
+    sets = _lines([suite.eval.set, suite.arms[cell.arm].eval.set, own.set], suite.families[cell.family])
+    try:
+        found = config.with_evaluation(cell.experiment, sets, {}, own.protocol).evaluation
+        return own.protocol, config.changed_evaluation(cell.experiment, found, own.protocol), sets
+    except ConfigError as error:
+        named = f" by {way}" if way else ""
+        where = f"arms.{cell.arm} on {cell.family}, evaluated{named}"
+        raise ConfigError(f"{suite.file}: {where}: {error}") from None
+
+
+def _options(sets: Sequence[str]) -> list[str]:
+    return [word for line in sets for word in ("--set", line)]
+
+
+def _lines(tables: Sequence[Mapping[str, Any]], family: str) -> list[str]:
+    """The lines of `--set` for tables of settings; a later table overrides an earlier one."""
+    values: dict[str, Any] = {}
+    for table in tables:
+        values |= dict(layers.leaves(table))
+    return [f"{key} = {_toml(value, family)}" for key, value in values.items()]
+
+
+def _toml(value: Any, family: str) -> str:
+    """A value as TOML in one line, with the family in place of "{family}"."""
+    return json.dumps(value, default=str, ensure_ascii=False).replace("{family}", json.dumps(family)[1:-1])

@@ -1,0 +1,92 @@
+"""How far each cell of a suite is, as the files of its run say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from hmrl_cli import config, reading
+from hmrl_cli.config import plugins
+from hmrl_cli.errors import InputError, RunDirError, one_line
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import reader
+from hmrl_cli.suite.cells import Cell
+
+
+class State(NamedTuple):
+    """How far a cell is, and what there is to say of it, such as "epoch 3 of 10, killed"."""
+
+    state: Literal["done", "partly", "missing", "other"]  # "other": a run of other settings has its place
+    problem: str = ""
+
+
+def states(cells: Sequence[Cell], folder: Path) -> dict[str, State]:
+    """The state of each cell by its name.
+
+    Args:
+        cells: all cells of a suite.
+        folder: the folder of the suite, which may be missing.
+    """
+    found: dict[str, State] = {}
+    epochs: dict[str, int | None] = {}  # run -> the epoch of its result
+    for cell in cells:
+        if cell.kind == "eval":
+            found[cell.name] = _of_evaluation(folder / cell.result, epochs[cell.run])
+        else:
+            found[cell.name], epochs[cell.run] = _of_run(cell, folder)
+    return found
+
+
+def check_places(found: dict[str, State], folder: Path) -> None:
+    """Refuse to run where the place of a cell is taken.
+
+    Raises:
+        RunDirError: names the first such run, and what differs.
+    """
+    for name, state in found.items():
+        if state.state == "other":
+            raise RunDirError(
+                f"{folder / name}: {state.problem}\n"
+                "must be the suite as it was, or another folder: --out FOLDER"
+            )
+
+
+def _of_run(cell: Cell, folder: Path) -> tuple[State, int | None]:
+    """The state of a training, and the epoch of its result if it is done."""
+    path = folder / cell.run
+    if not (path / "config.toml").exists():
+        return State("missing"), None
+    try:
+        run = reader.read(path, code=False)
+    except InputError as error:
+        return State("other", one_line(error)), None
+    different = config.difference(_absolute(cell.experiment, Path()), _absolute(run.experiment, folder))
+    if different:
+        return State("other", different), None
+    if run.last_epoch is not None:
+        return State("done"), run.last_epoch
+    epoch, epochs = run.status.get("epoch", 0), run.experiment.training.epochs
+    return State("partly", f"epoch {epoch} of {epochs}, {run.status.get('state', 'not started')}"), None
+
+
+def _absolute(experiment: Experiment, folder: Path) -> Experiment:
+    """An experiment whose plugins that are files have absolute paths; theirs are relative to a folder."""
+    found = {}
+    for name in plugins.FOLDERS:
+        section = getattr(experiment, name)
+        if section is not None and plugins.is_file(section.name):
+            found[name] = section.model_copy(update={"name": os.path.abspath(folder / section.name)})
+    return experiment.model_copy(update=found)
+
+
+def _of_evaluation(file: Path, epoch: int | None) -> State:
+    """The state of an evaluation of a run, which counts if it is of the run's last epoch."""
+    if epoch is None or not file.exists():
+        return State("missing")
+    try:
+        document = reading.read_json(file)
+    except InputError as error:
+        return State("missing", one_line(error))
+    return State("done") if document.get("epoch") == epoch else State("missing", "of an earlier epoch")

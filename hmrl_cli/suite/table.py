@@ -1,0 +1,98 @@
+"""Results of a suite: for each arm the seeds of all its runs in one row, and a column for each family."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli.errors import InputError
+from hmrl_cli.evaluation.document import MIDDLE
+from hmrl_cli.report import arms, comparison, differences
+from hmrl_cli.report.arms import Arm
+from hmrl_cli.storage import reader
+from hmrl_cli.storage.evaluations import way_of
+from hmrl_cli.suite.cells import Cell
+from hmrl_cli.suite.states import State
+
+MEASURES = tuple(MIDDLE)
+# arms may divide the same number of episodes into other numbers of updates
+ALIKE = {key: text for key, text in comparison.BUDGET.items() if key not in ("steps", "episodes")}
+
+
+def evaluated(cells: Sequence[Cell], found: Mapping[str, State], folder: Path) -> list[Arm]:
+    """The arms of a suite with the evaluations that are done, each with the seeds of all its runs.
+
+    They come in the order of the suite, named by arm, point of a search, and way to adapt.
+
+    Raises:
+        InputError: no evaluation is done, or a file cannot be used.
+    """
+    groups: dict[tuple[str, str], dict[str, list[Cell]]] = {}  # name, family -> run -> evaluations
+    evals = [cell for cell in cells if cell.kind == "eval"]
+    order = list(dict.fromkeys(map(_name, evals)))
+    for cell in sorted(evals, key=lambda cell: order.index(_name(cell))):
+        if found[cell.name].state == "done":
+            groups.setdefault((_name(cell), cell.family), {}).setdefault(cell.run, []).append(cell)
+    if not groups:
+        raise InputError(f"{folder}: holds no evaluation of the suite yet; first: hmrl suite run")
+    return [
+        arms.pool(name, [_run(folder, of_run) for of_run in runs.values()])
+        for (name, _), runs in groups.items()
+    ]
+
+
+def _name(cell: Cell) -> str:
+    return ", ".join(filter(None, (cell.arm, cell.point, cell.way)))
+
+
+def _run(folder: Path, cells: Sequence[Cell]) -> Arm:
+    """One run with its evaluations by one way to adapt."""
+    run = reader.read(folder / cells[0].run, code=False)
+    wanted = [Path(cell.result).stem for cell in cells]
+    (read,) = comparison.read_arms([run], protocol=way_of(Path(cells[0].result)) or None)
+    documents = [
+        one
+        for one in read.documents
+        if any(stem.startswith(f"{one['split']}-{one['reward']}") for stem in wanted)
+    ]
+    return read._replace(documents=documents)
+
+
+def results(found: Sequence[Arm]) -> dict[str, Any]:
+    """What `compare` returns of the arms of a suite."""
+    result = comparison.compared(found, alike=ALIKE)
+    order = [arm.name for arm in found]  # also where the first family lacks an arm
+    return result | {"rows": sorted(result["rows"], key=lambda row: order.index(row["run"]))}
+
+
+def matrix(
+    result: Mapping[str, Any], families: Sequence[str], measure: str, best_first: bool = False
+) -> list[dict[str, Any]]:
+    """Rows of cells: an arm on a split, and a column for each family.
+
+    Args:
+        result: of `results`.
+        families: of the suite, in their order.
+        measure: "success", "reached", "return" or "fraction".
+        best_first: whether rows are sorted by their means over families, as those of a search.
+    """
+    there = {row["family"] for row in result["rows"]}
+    families = [family for family in families if family in there]
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    middles: dict[tuple[Any, ...], list[float]] = {}
+    for row in result["rows"]:
+        key = (row["run"], row["split"], row["reward"])
+        empty = dict(zip(("arm", "split", "reward"), key, strict=True)) | dict.fromkeys(families)
+        rows.setdefault(key, empty)[row["family"]] = row[measure]
+        middles.setdefault(key, []).append((row["numbers"][measure] or {}).get(MIDDLE[measure], 0.0))
+    means = {
+        (one["run"], one["split"], one["reward"]): differences.shown(one[measure])
+        for one in result["aggregate"]
+        if one.get(measure)
+    }
+    found = [row | ({"mean": means.get(key)} if means else {}) for key, row in rows.items()]
+    if best_first:
+        found.sort(key=lambda row: -statistics.mean(middles[row["arm"], row["split"], row["reward"]]))
+    return found

@@ -1,0 +1,136 @@
+"""The graph of a suite: which cells there are, what each needs, and its command."""
+
+import pytest
+
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.suite.cells import cells
+from tests.suite.stand_in import TINY
+from tests.suite.test_declaration import ONE
+from tests.test_docs import parse
+
+
+def by_name(suite):
+    return {cell.name: cell for cell in cells(suite)}
+
+
+def test_the_graph_of_a_suite(tiny):
+    names = [cell.name for cell in tiny]
+    families = ("point", "sparse_point")
+    skills = [f"skills/{family}/diayn/seeds0-1" for family in families]
+    metas = [f"meta/{family}/{arm}/seeds0-1" for family in families for arm in ("hmrl", "maesn")]
+    evals = [f"eval{meta[4:]}/{split}-sparse" for meta in metas for split in ("test", "train")]
+    assert names == [*skills, *metas, *evals]
+    needs = {cell.name: cell.needs for cell in tiny}
+    assert [needs[name] for name in metas] == [(skills[0],), (), (skills[1],), ()]
+    assert [needs[name] for name in evals] == [(meta,) for meta in metas for _ in range(2)]
+    for cell in tiny:
+        assert all(names.index(need) < names.index(cell.name) for need in cell.needs)
+        parse(list(cell.arguments))
+
+
+def test_a_cell_is_a_command_that_resumes(read):
+    found = by_name(read(TINY.replace("seeds = 2", "seeds = 3")))
+    assert " ".join(found["meta/point/hmrl/seeds0-2"].arguments) == (
+        "meta-train point/smoke --skills skills/point/diayn/seeds0-2 --set hierarchy.steps_per_skill = 2 "
+        "--seed 0 --num-seeds 3 --run-dir meta/point/hmrl/seeds0-2 --resume"
+    )
+    assert found["skills/point/diayn/seeds0-2"].arguments[:2] == ("pretrain-skills", "point/smoke")
+    evaluation = found["eval/point/hmrl/seeds0-2/train-sparse"]
+    assert evaluation.result == "meta/point/hmrl/seeds0-2/eval/train-sparse.json"
+
+
+def test_seeds_are_side_by_side_or_in_runs_of_their_own(read):
+    def places(text):
+        return [cell.name.rpartition("/")[2] for cell in cells(read(text)) if cell.kind == "meta"]
+
+    for seeds, expected in {
+        "seeds = 3": ["seeds0-2"],
+        "seeds = 3\nseeds_per_run = 1": ["seed0", "seed1", "seed2"],
+        "seeds = 5\nseeds_per_run = 2": ["seeds0-1", "seeds2-3", "seed4"],
+        "seeds = [7, 0, 1]": ["seeds0-1", "seed7"],
+    }.items():
+        assert places(ONE.replace("[suite]", f"[suite]\n{seeds}")) == expected
+    assert places(ONE + "[on.point]\nseeds = 2") == ["seeds0-1"]
+
+
+def test_settings_of_the_closer_table_win(read):
+    text = ONE.replace('"point"', '["point", "sparse_point"]').replace("point/smoke", "{family}/smoke")
+    text += "set.training.epochs = 5\non.sparse_point.set.training.epochs = 6\n"
+    text += (
+        "[set.training]\nepochs = 3\ncheckpoint_every = 7\n[on.point.set]\ntraining.updates_per_epoch = 4\n"
+    )
+    found = by_name(read(text + "[grid]\nalgorithm.hidden = [[8]]\n"))
+    first, second = (found[f"meta/{name}/maesn/hidden-8/seed0"] for name in ("point", "sparse_point"))
+    assert (first.experiment.training.epochs, first.experiment.training.updates_per_epoch) == (5, 4)
+    assert (second.experiment.training.epochs, second.experiment.training.updates_per_epoch) == (6, 1)
+    assert second.experiment.training.checkpoint_every == 7 and second.experiment.algorithm.hidden == (8,)
+    # a search is measured on training tasks unless the suite says otherwise
+    assert {cell.result.rpartition("/")[2] for cell in found.values() if cell.kind == "eval"} == {
+        "train-sparse.json"
+    }
+
+
+def test_a_preset_may_depend_on_the_skills(read):
+    """As point/hmrl does, by its table [over]."""
+    text = '[suite]\nfamilies = "point"\n[skills.a]\npreset = "{family}/vgcrl"\n'
+    found = by_name(read(text + '[arms.hmrl]\npreset = "{family}/hmrl"\nskills = "a"\n'))
+    assert found["meta/point/hmrl/seed0"].experiment.algorithm.name == "skill_prior"
+
+
+def test_a_preset_may_be_a_file_beside_the_suite(read, tmp_path):
+    (tmp_path / "own.toml").write_text('extends = "point/smoke"\n[training]\nepochs = 9\n')
+    (cell,) = [cell for cell in cells(read(ONE.replace("point/smoke", "own.toml"))) if cell.kind == "meta"]
+    assert cell.experiment.training.epochs == 9 and cell.arguments[1] == str(tmp_path / "own.toml")
+
+
+def test_a_protocol_of_the_suite_stands_on_one_of_hmrl(read):
+    text = ONE + "eval.set.evaluation.num_tasks = 2\n"
+    text += (
+        '[eval]\nprotocol = ["own", "refit", "both"]\nset.evaluation = { num_tasks = 1, adapt_steps = 2 }\n'
+    )
+    text += '[protocols.both]\nprotocol = "refit"\nset.evaluation.selectivity = 3.0\n'
+    found = by_name(read(text))
+    both = found["eval/point/maesn/seed0/test-sparse-both"]
+    assert both.way == "both" and " ".join(both.arguments[6:]) == (
+        "--protocol refit --set evaluation.num_tasks = 2 --set evaluation.adapt_steps = 2 "
+        "--set evaluation.selectivity = 3.0"
+    )
+    stem = "test-sparse-refit-num_tasks=2-adapt_steps=2-selectivity=3.0.json"
+    assert both.result == f"meta/point/maesn/seed0/eval/{stem}"
+    assert found["eval/point/maesn/seed0/test-sparse-own"].arguments[6:8] == ("--protocol", "own")
+
+
+def test_libraries_are_trained_where_arms_need_them(read):
+    only = TINY.replace('skills = "diayn"', 'skills = "diayn"\nfamilies = ["point"]')
+    assert [cell.family for cell in cells(read(only)) if cell.kind == "skills"] == ["point"]
+    alone = TINY.partition("[arms")[0]
+    assert [cell.kind for cell in cells(read(alone))] == ["skills", "skills"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{family}/smoke", "{family}/smok", "arms.maesn on point: preset: found 'point/smok'; did you mean"),
+        ("{family}/smoke", "ant_goal/maesn", "arms.maesn: ant_goal/maesn is of family ant_goal"),
+        ('preset = "{family}/smoke"', "set.training.epoch = 3", "arms.maesn.preset: missing"),
+        ("smoke", 'smoke"\nset.training.epoch = "3', "training.epoch: unknown key; did you mean 'epochs'?"),
+        ("smoke", 'smoke"\nset.algorithm.name = "mamll', "algorithm.name: found 'mamll'"),
+        ("smoke", 'smoke"\neval.protocol = "expl', "protocol: found 'expl'"),
+        ("smoke", 'smoke"\neval.protocol = ["own", "a"]\n[protocols]\na.protocol = "own', "the same"),
+        ("smoke", 'smoke"\neval.set.training.epochs = 3 #', "only evaluation.* can be set"),
+        ("smoke", 'smoke"\neval.set.evaluation.adapt_step = 3 #', "evaluation.adapt_step: unknown key"),
+        ("smoke", 'smoke"\n[grid]\nalgorithm.lr = [1] #', "algorithm.lr: unknown key"),
+        ("smoke", 'smoke"\n[grid]\ntraining.seed = [1] #', "training.seed: found among its settings"),
+        ("smoke", 'hmrl', "acts through skills"),
+    ],
+)  # fmt: skip
+def test_what_no_run_could_be_of_is_refused_before_any_training(old, new, message, read):
+    text = '[suite]\nfamilies = "point"\n[arms.maesn]\npreset = "{family}/smoke"\n'.replace(old, new)
+    with pytest.raises(ConfigError) as error:
+        cells(read(text))
+    assert message in str(error.value) and "tiny.toml" in str(error.value)
+
+
+def test_skills_that_an_arm_cannot_have_are_refused(read):
+    with pytest.raises(ConfigError, match=r"skills\.diayn\.families: found \['point'\]"):
+        cells(read(TINY.replace("[skills.diayn]", '[skills.diayn]\nfamilies = ["point"]')))

@@ -1,0 +1,75 @@
+"""The file of a suite is read as it is meant, or refused with the key and the file."""
+
+import pytest
+
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.suite.declaration import Range
+from tests.suite.stand_in import TINY
+
+ONE = '[suite]\nfamilies = "point"\n[arms.maesn]\npreset = "point/smoke"\n'
+
+
+def test_short_and_long_forms_are_one(read):
+    short, long = (
+        read(ONE),
+        read(ONE.replace('"point"', '["point"]').replace("[suite]", "[suite]\nseeds = [0]")),
+    )
+    assert short.head == long.head and short.head.seeds == (0,) and short.name == "tiny"
+    assert read(TINY).head.seeds == (0, 1) and read(TINY).eval.split == ("test", "train")
+    nested, quoted = (read(f"{ONE}[grid]\n{key} = [1, 2]\n") for key in ("algorithm.x", '"algorithm.x"'))
+    assert nested.grid == quoted.grid == {"algorithm.x": [1, 2]} and nested.searches and not short.searches
+
+
+def test_ranges_may_be_nested_and_lists(read):
+    text = "[random.ranges]\nalgorithm.lr = { low = 0.1, high = 1.0, log = true }\n'a.b' = [1, 2]\n"
+    assert read(ONE + text).ranges == {"algorithm.lr": Range(low=0.1, high=1.0, log=True), "a.b": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("[suite", "not valid TOML"),
+        ("[arm.x]\npreset = 'a'", "arm: unknown key; did you mean 'arms'?"),
+        ("arms = 3", "arms: found 3"),
+        ("[arms]\nhmrl = 3", "arms.hmrl: found 3"),
+        (ONE + "prest = 'a'", "arms.maesn.prest: unknown key; did you mean 'preset'?"),
+        (ONE + "on.point.sets = {}", "arms.maesn.on.point.sets: unknown key"),
+        (ONE + "on.sparse_point.set = {}", "arms.maesn.on: found 'sparse_point'"),
+        (ONE + "families = ['poin']", "arms.maesn.families: found 'poin'; did you mean 'point'?"),
+        (ONE + "skills = 'diayn'", "arms.maesn.skills: found 'diayn'; must be one of: none is declared"),
+        (ONE + "[arms.'a/b']\npreset = 'x'", "arms: found 'a/b'"),
+        (ONE + "[eval]\nsplit = ['test', 'hiden']", "eval.split.1: found 'hiden'"),
+        (ONE + "[eval]\nreward = 'both'", "eval.reward.0: found 'both'"),
+        (ONE + "[eval]\nsplit = []", "eval.split: found []"),
+        (ONE + "[grid]\nalgorithm.x = 3", "grid.algorithm.x: found 3"),
+        (ONE + "[random]\nsamples = 0", "random.samples: found 0"),
+        (ONE + "[random.ranges]\n'a.b' = 3", "random.ranges.a.b: found 3"),
+        (ONE + "[random.ranges]\n'a.b' = { low = 2, high = 1 }", "random.ranges.a.b: found"),
+        (ONE + "[random.ranges]\n'a.b' = { low = 0.0, high = 1, log = true }", "must have 0 < low < high"),
+        (ONE + "[random.ranges]\n'a.b' = { low = 1, high = 2, lgo = true }", "ranges.a.b.lgo: unknown key"),
+        (ONE + "[on.poin]\nseeds = 3", "on: found 'poin'; did you mean 'point'?"),
+        (ONE.replace("[suite]", "[suite]\nseeds = [0, 0]"), "suite.seeds: found [0, 0]"),
+        (ONE.replace("[suite]", "[suite]\nseeds = -1"), "suite.seeds: found -1 (from"),
+        (ONE.replace("[suite]", "[suite]\nname = 'a b'"), "suite.name: found 'a b'"),
+        (ONE.replace('"point"', '"poin"'), "suite.families: found 'poin'"),
+        (ONE.replace('"point"', '"./my.py"'), "suite.families: found './my.py', which does not exist"),
+        (ONE + "[protocols]\nown.set = {}", "protocols.own: is a protocol of hmrl"),
+        (ONE + "[slurm]\ntime = [1]", "slurm.time: found [1]"),
+        (ONE + '[slurm]\ntime = "1\\nrm"', "slurm.time: found"),
+        ("[suite]\nfamilies = 'point'", "arms: missing"),
+        ("[arms.maesn]\npreset = 'x'", "suite.families: missing"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_file(text, message, read):
+    with pytest.raises(ConfigError) as error:
+        read(text)
+    told = str(error.value)
+    assert message in told and "tiny.toml" in told and "\n" not in told
+
+
+def test_a_missing_file_is_named(tmp_path):
+    from hmrl_cli.suite import declaration
+
+    with pytest.raises(ConfigError, match=r"none\.toml: does not exist"):
+        declaration.read(tmp_path / "none.toml")

@@ -1,0 +1,125 @@
+"""Batch scripts of a suite: arrays, what they need, and what they run."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from hmrl_cli.errors import RunDirError, StorageError
+from hmrl_cli.suite import slurm
+from hmrl_cli.suite.states import states
+from tests.suite.stand_in import finish, logged, stand_in
+from tests.test_batch import cluster  # noqa: F401
+
+# runs every job of an array at once, and prints the number of the array
+SBATCH = """#!/bin/sh
+echo "$*" >>{place}/submitted
+for script; do :; done
+last=$(sed -n 's/^#SBATCH --array=0-//p' "$script")
+for SLURM_ARRAY_TASK_ID in $(seq 0 "$last"); do export SLURM_ARRAY_TASK_ID; sh "$script" >&2 || exit; done
+echo "$(wc -l <{place}/submitted);cluster"
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a stand-in for sbatch that is found first."""
+    (tmp_path / "sbatch").write_text(SBATCH.format(place=tmp_path))
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def written(found, folder, options=None):
+    return slurm.write("tiny", found, states(found, folder), folder, options or {})
+
+
+def test_arrays_need_one_another(tiny, tmp_path):
+    arrays = {array.name: array for array in slurm.arrays(tiny, states(tiny, tmp_path))}
+    assert {name: (len(array.jobs), array.after) for name, array in arrays.items()} == {
+        "skills": (2, ""),
+        "meta0": (1, "--dependency=afterok:${skills}_0"),
+        "eval0": (1, "--dependency=aftercorr:${meta0}"),
+        "meta1": (2, ""),
+        "eval1": (2, "--dependency=aftercorr:${meta1}"),
+        "meta2": (1, "--dependency=afterok:${skills}_1"),
+        "eval2": (1, "--dependency=aftercorr:${meta2}"),
+    }
+    for name in ("0", "1", "2"):
+        runs = [job[0].name for job in arrays[f"meta{name}"].jobs]
+        assert [job[0].needs[0] for job in arrays[f"eval{name}"].jobs] == runs
+
+
+def test_what_is_done_is_in_no_array(tiny, tmp_path):
+    for cell in tiny[:3]:  # skills, and a run over them
+        finish(cell, tmp_path)
+    finish(tiny[6], tmp_path, {"epoch": 2})
+    arrays = {array.name: array for array in slurm.arrays(tiny, states(tiny, tmp_path))}
+    assert {name: (len(array.jobs), array.after) for name, array in arrays.items()} == {
+        "meta0": (3, ""),
+        "eval0": (3, "--dependency=aftercorr:${meta0}"),
+        "eval": (1, ""),
+    }
+    assert arrays["eval"].jobs == [[tiny[7]]]
+
+
+def test_submitting_runs_every_cell_once(tiny, place, monkeypatch):
+    monkeypatch.setenv("HMRL", str(stand_in(place, tiny)))
+    folder = place / "suite"
+    slurm.submit(written(tiny, folder, {"partition": "gpu", "time": "1:00:00"}))
+    assert {state.state for state in states(tiny, folder).values()} == {"done"}
+    assert len(logged(place)) == len(tiny) and logged(place, "twice") == []
+    told = logged(place, "submitted")
+    assert told[0] == "--parsable slurm/skills.sbatch"
+    assert told[1] == "--parsable --dependency=afterok:1_0 slurm/meta0.sbatch"
+    assert told[2] == "--parsable --dependency=aftercorr:2 slurm/eval0.sbatch"
+    assert (folder / "slurm/jobs").read_text().split() == [str(number) for number in range(1, 8)]
+    text = (folder / "slurm/skills.sbatch").read_text()
+    assert "#SBATCH --partition=gpu\n#SBATCH --time=1:00:00\n" in text
+    assert "#SBATCH --signal=B:USR1@120\n#SBATCH --requeue\n" in text
+
+
+def test_jobs_that_wait_or_run_are_not_submitted_twice(tmp_path, place, monkeypatch):
+    slurm.check_no_jobs(tmp_path)
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/jobs").write_text("3\n4\n")
+    (place / "squeue").write_text('#!/bin/sh\n[ "$*" = "-h -o %F -j 3,4" ] && printf "4\\n4\\n"\n')
+    (place / "squeue").chmod(0o755)
+    with pytest.raises(RunDirError, match="jobs 4 of this suite are in the queue or run"):
+        slurm.check_no_jobs(tmp_path)
+    (place / "squeue").write_text("#!/bin/sh\necho 'Invalid job id specified' >&2\nexit 1\n")
+    slurm.check_no_jobs(tmp_path)
+
+
+def test_what_sbatch_refuses_is_told(tiny, place, tmp_path):
+    (place / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
+    with pytest.raises(StorageError, match="invalid partition"):
+        slurm.submit(written(tiny, tmp_path / "suite"))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("tests/test_batch.py")  # whose cluster has the same ports
+def test_a_cluster_runs_every_cell_once_and_in_order(cluster, tiny, tmp_path, monkeypatch):  # noqa: F811
+    def waits(*command):
+        return subprocess.run(command, capture_output=True, text=True).stdout
+
+    while "idle" not in waits("sinfo", "-h"):
+        time.sleep(0.5)
+    folder = tmp_path / "suite"
+    monkeypatch.setenv("HMRL", str(stand_in(tmp_path, tiny)))
+    monkeypatch.setenv("FAIL", "meta/point/hmrl/seeds0-1")
+    slurm.submit(written(tiny, folder))
+    with pytest.raises(RunDirError, match="in the queue or run"):
+        slurm.check_no_jobs(folder)
+    while waits("squeue", "-h"):
+        time.sleep(0.5)
+    left = {name for name, state in states(tiny, folder).items() if state.state != "done"}
+    assert left == {cell.name for cell in tiny if cell.run == "meta/point/hmrl/seeds0-1"}
+    monkeypatch.delenv("FAIL")
+    slurm.check_no_jobs(folder)
+    slurm.submit(written(tiny, folder))
+    while waits("squeue", "-h"):
+        time.sleep(0.5)
+    assert {state.state for state in states(tiny, folder).values()} == {"done"}
+    assert logged(tmp_path, "twice") == []
