@@ -66,6 +66,7 @@ def test_the_tests_that_it_writes_pass(here, monkeypatch):
             vars(module)[name]()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_file_needs_the_file_as_it_was(here, capsys):
     """Trained, evaluated, compared and shown; then with the file changed, and gone."""
     sets = ("family.name=./walk.py", "family.horizon=4", "training.epochs=1", "algorithm.name=maml")
