@@ -19,8 +19,17 @@ LEARNER = skill_prior.make(CONFIG, FAMILY)
 BUDGET = Evaluation(adapt_steps=7, episodes=2, rule="relabel", least_gain=0.5 * FAMILY.horizon)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_candidates():
+    """A quarter of them is enough on a plane, and takes a quarter of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(belief, "CANDIDATES", 128)
+        patch.setattr(belief, "ENDS", 64)
+        yield
+
+
 @pytest.fixture(scope="module")
-def trained():
+def trained(few_candidates):
     """Two seeds: states, and the metrics of two updates, leaves [2, 2]."""
 
     def run(key):
