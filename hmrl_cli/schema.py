@@ -53,6 +53,7 @@ class AlgorithmConfig(Strict):
     """Base of every algorithm's settings, with properties of the algorithm as class variables."""
 
     command: ClassVar[str]  # the command that trains it
+    metric: ClassVar[str] = ""  # its metric that tells how training goes; "": one with a usual name
     takes_bonus: ClassVar[bool] = False  # whether it supports an exploration bonus
     inner_loop: ClassVar[bool] = False  # whether it has inner updates, which [evaluation] may replace
     has_latent: ClassVar[bool] = False  # whether inner updates can adapt a latent

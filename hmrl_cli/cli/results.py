@@ -133,7 +133,9 @@ def evaluate(
         prepare(shows)
         from hmrl_cli.runner import evaluate
 
-        for run in runs:
+        for number, run in enumerate(runs, start=1):
+            if len(runs) > 1:
+                shows.say(f"run {number} of {len(runs)}: {run.path}")
             result = evaluate.evaluate(
                 run,
                 split=(split or SplitName.test).value,

@@ -17,6 +17,7 @@ from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import initial
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.runner.diagnose import diagnose
+from hmrl_cli.runner.progress import by_importance
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
@@ -227,7 +228,8 @@ class _Recorder:
         self.run.record(result.epoch, self.last)
         means = {name: value.mean() for name, value in result.metrics.items()}
         speed = self.steps_per_seed * self.training.num_seeds / result.seconds
-        self.progress.epoch(result.epoch, self.training.epochs, means, speed)
+        shown = by_importance(means, self.run.experiment.algorithm.metric)
+        self.progress.epoch(result.epoch, self.training.epochs, shown, speed)
         signal = self.stop()
         is_last = result.epoch == self.training.epochs
         if signal or is_last or result.epoch % self.training.checkpoint_every == 0:
