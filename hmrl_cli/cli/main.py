@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import comparing, guide, lookup, new, options, results, runs, train
+from hmrl_cli.cli import comparing, completion, guide, lookup, new, options, results, runs, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -99,9 +99,9 @@ def run(argv: Sequence[str]) -> int:
         if code == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except (BrokenPipeError, SystemExit):  # typer turns the one into the other
+    except (BrokenPipeError, SystemExit) as done:  # typer turns the one into the other
         _discard_stdout()  # as in `hmrl list | head -1`: the reader has what it wants
-        return 0
+        return completion.code_of(done)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130

@@ -8,9 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from hmrl_cli import config
 from hmrl_cli.cli.options import (
@@ -23,6 +21,7 @@ from hmrl_cli.cli.options import (
     Preset,
     Quiet,
     Resume,
+    RunDir,
     RunDirectory,
     Seed,
     Sets,
@@ -91,7 +90,7 @@ def meta_train(
 
 
 def resume(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Run directory.")],
+    run_dir: RunDir,
     epochs: MoreEpochs = None,
     name: Name = None,
     new_dir: RunDirectory = None,

@@ -82,7 +82,7 @@ def test_no_line_of_a_terminal_is_wider_than_it(monkeypatch, columns):
     monkeypatch.setenv("TERM", "xterm-256color")
     clock, stream = Clock(), Terminal()
     live = progress.Live(stream, clock=clock)
-    metrics = {"mutual_information": 1.25, "discriminator_accuracy": np.float32([0.5, 1]), "critic_loss": 1e-5}
+    metrics = {"mutual_information": 1.25, "accuracy": np.float32([0.5, 1]), "critic_loss": 1e-5}
     live.phase("compiling " + "x" * 300)
     assert len(live._render()) == columns
     live.phase("training")
