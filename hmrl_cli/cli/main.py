@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import comparing, completion, guide, lookup, new, options, results, runs, train
+from hmrl_cli.cli import comparing, completion, guide, lookup, new, options, results, runs, train, welcome
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -94,7 +94,7 @@ def run(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     try:
         with telling_limits():
-            code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
+            code = app(args=list(argv), prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
@@ -164,11 +164,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _globals(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
     """Exploration via hierarchical meta reinforcement learning."""
+    if ctx.invoked_subcommand is None:
+        welcome.show()
