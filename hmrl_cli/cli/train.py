@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import config
+from hmrl_cli.cli import dry_runs
 from hmrl_cli.cli.options import (
     DryRun,
     InitFrom,
@@ -28,12 +29,12 @@ from hmrl_cli.cli.options import (
     Skills,
     Verbose,
 )
-from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
+from hmrl_cli.cli.output import prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress
 from hmrl_cli.storage import reader, upstream
-from hmrl_cli.storage.naming import named
+from hmrl_cli.storage.naming import RUNS, named
 from hmrl_cli.storage.places import check_new
 
 
@@ -168,10 +169,12 @@ def _train(
         prepare(shows)
         for note in resolved.notes:
             shows.note(note)
-        from hmrl_cli.runner import train
+        from hmrl_cli.runner import estimate, train
 
         plan = train.check(resolved, shows.note, sources)
         if dry_run:
+            folder = RUNS if path is None else path.parent
+            plan |= estimate.time(resolved.experiment, plan["total_steps"], folder)
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
             argv = ["hmrl", *sys.argv[1:]]
@@ -181,6 +184,6 @@ def _train(
     if as_json:
         print_json(result)
     elif dry_run:
-        print_table(("setting", "value"), [(key, as_cell(value)) for key, value in plan.items()])
+        print_table(("plan", "value"), dry_runs.rows(plan))
     else:
         print_line(result["run"])
