@@ -33,7 +33,7 @@ from hmrl_cli.cli.output import prepare, print_json, print_line, print_table, pr
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress
-from hmrl_cli.storage import reader, upstream
+from hmrl_cli.storage import upstream
 from hmrl_cli.storage.naming import RUNS, named
 from hmrl_cli.storage.places import check_new
 
@@ -111,30 +111,12 @@ def resume(
             f"{'--name' if name else '--run-dir'}: found without --epochs; must go with --epochs +N"
         )
     if epochs is None:
-        written = reader.read_written(run_dir, reader.read_provenance(run_dir).get("plugins"))
-        resolved = config.of_run(written.experiment, run_dir / "config.toml")
-        sources = upstream.sources_of(run_dir, written.experiment)
+        resolved, sources, written = upstream.of_run(run_dir)
         _train(resolved, sources, run_dir, True, False, as_json, shows, written)
-    else:
-        _train(*_longer(run_dir, epochs), path, False, False, as_json, shows)
-
-
-def _longer(run_dir: Path, epochs: str) -> tuple[config.Resolved, upstream.Sources]:
-    """A new run that trains another one on, and what it stands on."""
-    if not re.fullmatch(r"\+[1-9]\d{0,7}", epochs):
+    elif not re.fullmatch(r"\+[1-9]\d{0,7}", epochs):
         raise ConfigError(f"--epochs: found {shown(epochs)}; must be +N, as in: --epochs +100")
-    run = reader.read(run_dir)
-    settings = {
-        "training.epochs": int(run.status.get("epoch", 0)) + int(epochs),
-        "training.init_from": str(run_dir),
-        "training.continues": True,
-    }
-    resolved = config.of_run(run.experiment, run_dir / "config.toml", settings, f"--epochs {epochs}")
-    skills, parent = (
-        upstream.skills_of(run_dir, run.experiment),
-        upstream.open_parent(resolved.experiment, run),
-    )
-    return resolved, upstream.Sources(skills, parent)
+    else:
+        _train(*upstream.longer(run_dir, int(epochs)), path, False, False, as_json, shows)
 
 
 def _resolve(
