@@ -190,9 +190,9 @@ class Live(_Display):
         self._live.stop()
         if self._shown is None:
             return
-        parts, took = _parts(self._shown), f"({self._phase} took {self._elapsed()})"
+        parts, took = _parts(self._shown._replace(left="")), f"({self._phase} took {self._elapsed()})"
         while len(parts) > 1 and len("  ".join([*parts, took])) > self._console.width:
-            parts.pop()
+            parts.pop(-1 if len(parts) > 3 else 1)  # the main metric goes after the speed
         self.say("  ".join([*parts, took]))
         self._shown = None
 
