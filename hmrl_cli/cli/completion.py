@@ -54,7 +54,7 @@ def whole_words() -> Iterator[None]:
 
 
 def joined(words: Sequence[str], current: int) -> tuple[list[str], str]:
-    """The words up to the current one, joined where bash split them, and what it replaces nothing of.
+    """The words up to the current one, joined where bash split them, and the part of the last that stays.
 
     Args:
         words: as bash splits a line, with each of `BREAKS` as a word of its own.

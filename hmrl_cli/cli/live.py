@@ -50,7 +50,8 @@ class Curve:
 
     def levels(self, width: int) -> list[float]:
         """At most `width` means over equal times, from the first epoch to the last."""
-        values = self._means + ([_mean(self._newest)] if self._newest else [])
+        newest = self._newest  # which another thread may replace meanwhile
+        values = self._means + ([_mean(newest)] if newest else [])
         count = min(width, len(values))
         bounds = [round(i * len(values) / count) for i in range(count + 1)] if count else [0]
         return [_mean(values[a:b]) for a, b in itertools.pairwise(bounds)]

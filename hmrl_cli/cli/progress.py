@@ -157,8 +157,9 @@ class Live(_Display):
         from rich.text import Text
 
         width, ascii_only = self._console.width, self._console.options.ascii_only
-        if self._shown is not None:
-            shown = self._shown._replace(elapsed=self._elapsed())
+        shown = self._shown  # rich draws in a thread of its own
+        if shown is not None:
+            shown = shown._replace(elapsed=self._elapsed())
             return live.line(shown, self._curve, width, ascii_only=ascii_only)
         text = Text(no_wrap=True, overflow="crop", end="").append(self._phase, "bold cyan")
         text.append(f" {self._elapsed()}" if self._phase else "").truncate(width)
