@@ -34,7 +34,7 @@ from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress
 from hmrl_cli.storage import upstream
-from hmrl_cli.storage.naming import RUNS, named
+from hmrl_cli.storage.naming import named
 from hmrl_cli.storage.places import check_new
 
 
@@ -155,8 +155,7 @@ def _train(
 
         plan = train.check(resolved, shows.note, sources)
         if dry_run:
-            folder = RUNS if path is None else path.parent
-            plan |= estimate.time(resolved.experiment, plan["total_steps"], folder)
+            plan |= estimate.time(resolved.experiment, plan["total_steps"], path)
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
             argv = ["hmrl", *sys.argv[1:]]

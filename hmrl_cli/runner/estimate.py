@@ -13,6 +13,7 @@ from hmrl_cli.lazy import jax
 from hmrl_cli.runner.assembly import Parts
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, provenance, speeds
+from hmrl_cli.storage.naming import RUNS
 from hmrl_cli.types import Continuous
 
 NUMBER = 4  # bytes
@@ -60,19 +61,19 @@ def ram_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def time(experiment: Experiment, steps: int, folder: Path) -> dict[str, Any]:
+def time(experiment: Experiment, steps: int, path: Path | None) -> dict[str, Any]:
     """The time of a training at the speed of earlier runs of the same learner on this machine.
 
     Args:
         experiment: what to run.
         steps: environment steps of all seeds.
-        folder: of earlier runs.
+        path: of the new run, None for one below `runs/`.  Runs there, and those beside the path, may tell.
 
     Returns:
         "seconds" without compilation, and "steps_per_second"; under "measured" the "run", its "seeds", and
         whether it has the "same_settings".  All are None where no run tells.
     """
-    found = speeds.measured(folder, experiment, provenance.machine())
+    found = speeds.measured(RUNS, experiment, provenance.machine(), path)
     if found is None or not found.steps_per_second:
         return {"seconds": None, "steps_per_second": None, "measured": None}
     measured = {"run": str(found.run), "seeds": found.seeds, "same_settings": found.same}

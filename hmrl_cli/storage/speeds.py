@@ -29,8 +29,10 @@ class Speed(NamedTuple):
     same: bool  # whether the run has the same settings; else only family, algorithm and hierarchy are
 
 
-def measured(folder: Path, experiment: Experiment, machine: Mapping[str, Any]) -> Speed | None:
-    """The speed of the run in a folder that is most like an experiment; None where there is none.
+def measured(
+    folder: Path, experiment: Experiment, machine: Mapping[str, Any], path: Path | None = None
+) -> Speed | None:
+    """The speed of the earlier run that is most like an experiment; None where there is none.
 
     The same settings of family, algorithm, bonus and hierarchy come first, then as many seeds, then the
     youngest run.
@@ -39,9 +41,10 @@ def measured(folder: Path, experiment: Experiment, machine: Mapping[str, Any]) -
         folder: of runs, which need not exist.
         experiment: what will be trained.
         machine: `provenance.machine()`.  A run on other devices or cores is no measure.
+        path: of the new run; runs beside it count too.
     """
     best: tuple[tuple[bool, bool], Speed] | None = None
-    for run in _youngest(folder):
+    for run in _youngest(folder, path):
         with contextlib.suppress(HmrlError, OSError, KeyError, TypeError, AttributeError):
             likeness, seeds = _likeness(presets.read(run / "config.toml", str(run)), experiment)
             if likeness is None or (best and likeness <= best[0]) or not _is_here(run, machine):
@@ -53,10 +56,14 @@ def measured(folder: Path, experiment: Experiment, machine: Mapping[str, Any]) -
     return best and best[1]
 
 
-def _youngest(folder: Path) -> Iterator[Path]:
-    """The runs in a folder, those first that were written to last."""
+def _youngest(folder: Path, path: Path | None) -> Iterator[Path]:
+    """The runs in a folder, at any depth, and those beside a path; first those that were written to last."""
+    runs = [run for run, _ in listing.found(folder)] if folder.is_dir() else []
+    if path is not None:
+        with contextlib.suppress(OSError):  # there may be no such folder yet
+            runs += path.parent.iterdir()
     times = {}
-    for run, _ in listing.found(folder) if folder.is_dir() else ():
+    for run in runs:
         with contextlib.suppress(OSError):
             times[run] = (run / "events.log").stat().st_mtime
     yield from sorted(times, key=lambda run: -times[run])[:MOST_RUNS]

@@ -47,6 +47,19 @@ def test_the_run_that_is_most_alike_tells(tmp_path, write_run):
     assert found(tmp_path, "family.horizon=7") == ("longer", 100, 1, True)
 
 
+def test_runs_beside_a_new_one_tell_and_no_deeper_ones(tmp_path, write_run):
+    write_run("deep/er", told=(100,))
+    experiment = config.resolve("meta-train", "point/smoke").experiment
+    where = (tmp_path / "none", experiment, HERE)
+    assert (
+        speeds.measured(*where, tmp_path / "new")
+        is None
+        is speeds.measured(*where, tmp_path / "none" / "new")
+    )
+    beside = write_run("beside", told=(200,))
+    assert speeds.measured(*where, tmp_path / "new").run == beside
+
+
 def test_what_tells_nothing_is_passed_over(tmp_path, write_run):
     write_run("elsewhere", machine={"devices": ["gpu:H100"], "affinity": [0, 1]})
     write_run("fewer_cores", machine=HERE | {"affinity": [0]})
