@@ -155,7 +155,7 @@ def _described(
     model: type[Strict],
     error: pydantic.ValidationError,
     origins: Mapping[str, str],
-    known: Collection[str],
+    known: Collection[str] = (),
 ) -> list[str]:
     """A message for each wrong value, also where pydantic reports every type that the value could have."""
     of_values: dict[tuple[int | str, ...], list[Any]] = {}
