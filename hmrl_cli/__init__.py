@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli.errors import telling_limits
+from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.version import __version__
 
 if TYPE_CHECKING:
+    from hmrl_cli.config import Resolved, Written
+    from hmrl_cli.storage.upstream import Sources
     from hmrl_cli.types import Array, Key, SkillLibrary
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "load_skills",
     "meta_train",
     "pretrain_skills",
+    "resume",
 ]
 
 
@@ -61,6 +64,30 @@ def meta_train(
     """
     flags = {} if skills is None else {"hierarchy.skills": str(skills)}
     return _train("meta-train", preset, sets, flags, run_dir, resume)
+
+
+def resume(run_dir: Path | str, *, more_epochs: int | None = None, new_dir: Path | str | None = None) -> Path:
+    """Go on with a run as its own files say, as `hmrl resume` does.
+
+    Args:
+        run_dir: the run.  A complete one stays as it is.
+        more_epochs: of a complete run: train so many epochs more, as a new run.
+        new_dir: where the new run goes to; None chooses a new directory under runs/.
+
+    Returns:
+        the run directory, or that of the new run.
+    """
+    from hmrl_cli.storage import upstream
+
+    path = Path(run_dir)
+    if more_epochs is None:
+        if new_dir is not None:
+            raise ConfigError("new_dir: found without more_epochs; must go with more_epochs")
+        resolved, sources, written = upstream.of_run(path)
+        return _run(resolved, sources, path, True, written)
+    if more_epochs < 1:
+        raise ConfigError(f"more_epochs: found {more_epochs}; must be 1 or more")
+    return _run(*upstream.longer(path, more_epochs), None if new_dir is None else Path(new_dir), False)
 
 
 def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
@@ -108,16 +135,22 @@ def _train(
     run_dir: Path | str | None,
     resume: bool,
 ) -> Path:
+    from hmrl_cli.storage import upstream
+
+    resolved, sources = upstream.resolve(command, preset, list(sets), flags)
+    return _run(resolved, sources, None if run_dir is None else Path(run_dir), resume)
+
+
+def _run(
+    resolved: Resolved, sources: Sources, path: Path | None, resume: bool, written: Written | None = None
+) -> Path:
     from hmrl_cli.runner import startup
     from hmrl_cli.runner import train as training
     from hmrl_cli.runner.progress import Warns
-    from hmrl_cli.storage import upstream
 
     startup.start()
-    resolved, sources = upstream.resolve(command, preset, list(sets), flags)
     warns = Warns()
     training.check(resolved, warns.note, sources)
     with telling_limits():
-        path = None if run_dir is None else Path(run_dir)
-        done = training.run(resolved, path, resume, warns, sources=sources)
+        done = training.run(resolved, path, resume, warns, sources=sources, written=written)
     return Path(done["run"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 COMMANDS = ("pretrain-skills", "meta-train")
 
@@ -34,6 +35,15 @@ class Strict(pydantic.BaseModel):
                 raise ValueError(f"must be 0 or from {SMALLEST:.1e} to {LARGEST:.1e} in size")
         return value
 
+    @classmethod
+    def settings(cls) -> Iterator[tuple[str, FieldInfo]]:
+        """Dotted path and field of every setting, those of nested tables too."""
+        for name, field in cls.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Strict):
+                yield from ((f"{name}.{path}", inner) for path, inner in field.annotation.settings())
+            else:
+                yield name, field
+
     def unused(self) -> dict[str, str]:
         """Settings without effect, given the others: name -> reason, e.g. "algorithm.q is fixed"."""
         return {}
@@ -43,6 +53,7 @@ class AlgorithmConfig(Strict):
     """Base of every algorithm's settings, with properties of the algorithm as class variables."""
 
     command: ClassVar[str]  # the command that trains it
+    metric: ClassVar[str] = ""  # its metric that tells how training goes; "": one with a usual name
     takes_bonus: ClassVar[bool] = False  # whether it supports an exploration bonus
     inner_loop: ClassVar[bool] = False  # whether it has inner updates, which [evaluation] may replace
     has_latent: ClassVar[bool] = False  # whether inner updates can adapt a latent

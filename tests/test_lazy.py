@@ -28,11 +28,17 @@ def test_light_commands_do_not_import_jax(argv):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_list_of_runs_imports_no_jax(tmp_path):
+def test_a_list_of_runs_and_completion_import_no_jax(tmp_path):
     experiment = config.resolve("meta-train", "point/smoke").experiment
     (tmp_path / "config.toml").write_text(config.to_toml(experiment))
-    done = leaves_out(f"from hmrl_cli.cli.main import run; assert run(['runs', {str(tmp_path)!r}]) == 0")
+    asks = {"_HMRL_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    asks["_TYPER_COMPLETE_ARGS"] = "hmrl meta-train point/smoke --set algorithm.inner_"
+    done = leaves_out(
+        f"import os; from hmrl_cli.cli.main import run; assert run(['runs', {str(tmp_path)!r}]) == 0; "
+        f"os.environ.update({asks}); run([])"
+    )
     assert done.returncode == 0 and "unknown" in done.stdout, done.stderr
+    assert "algorithm.inner_lr" in done.stdout
 
 
 def test_no_module_imports_jax():

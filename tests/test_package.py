@@ -3,9 +3,10 @@
 import pytest
 
 import hmrl_cli
-from hmrl_cli.errors import RunDirError
+from hmrl_cli.errors import ConfigError, Interrupted, RunDirError
 from hmrl_cli.storage import reader
-from tests.trainings import SMALL
+from tests.runner.test_train import Stops
+from tests.trainings import SMALL, content, one_program, resolve, train
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -16,6 +17,33 @@ def test_the_package_offers_the_commands_as_functions(runs):
     assert reader.read(skills).status["state"] == reader.read(run).status["state"] == "complete"
     lifted = ("hierarchy.steps_per_skill=2", "training.num_seeds=3")
     assert hmrl_cli.meta_train("point/smoke", *SMALL, *lifted, skills=skills, run_dir=run, resume=True) == run
+    assert hmrl_cli.resume(run) == run
     assert hmrl_cli.evaluate(run, split="train", adapt_steps=1)["split"] == "train"
     with pytest.raises(RunDirError, match="never overwritten"):
         hmrl_cli.pretrain_skills("point/smoke", *SMALL, run_dir=skills)
+
+
+def test_a_run_is_resumed(runs, tmp_path):
+    """Interrupted, it goes on to the bytes of a run that never was; complete, it may be trained on."""
+    stops = Stops(after=2)
+    resolved = resolve("maml", "training.num_seeds=2")
+    with pytest.raises(Interrupted):
+        train(tmp_path / "run", resolved, progress=stops, stop=lambda: stops.asked)
+    with one_program():
+        assert hmrl_cli.resume(tmp_path / "run") == tmp_path / "run"
+        assert content(tmp_path / "run") == content(runs / "maml")
+        longer = hmrl_cli.resume(runs / "maml", more_epochs=2, new_dir=tmp_path / "longer")
+    info = reader.read(longer)
+    assert (info.status["epoch"], info.experiment.training.init_from) == (6, str(runs / "maml"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"new_dir": "x"}, "new_dir: found without more_epochs"),
+        ({"more_epochs": 0}, "more_epochs: found 0; must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(settings, told):
+    with pytest.raises(ConfigError, match=told):
+        hmrl_cli.resume("nowhere", **settings)

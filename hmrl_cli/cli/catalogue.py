@@ -82,11 +82,8 @@ class FieldInfo(NamedTuple):
 def fields(model: type[Strict]) -> list[FieldInfo]:
     """Fields of a configuration class, nested ones by dotted path, without the `name`."""
     rows = []
-    for name, field in model.model_fields.items():
+    for name, field in model.settings():
         if name == "name":
-            continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Strict):
-            rows += [row._replace(name=f"{name}.{row.name}") for row in fields(field.annotation)]
             continue
         default = field.get_default(call_default_factory=True)
         default = None if field.is_required() else default

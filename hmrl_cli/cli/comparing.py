@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hmrl_cli.cli import tables
+from hmrl_cli.cli import completion, tables
 from hmrl_cli.cli.options import Evaluated, Json, RunDirs
 from hmrl_cli.cli.output import (
     as_cell,
@@ -36,6 +36,7 @@ def compare(
         typer.Option(
             metavar="KEY",
             help="A row for each value of this setting, such as algorithm.name: seeds of all runs in one.",
+            autocompletion=completion.settings_of_runs,
         ),
     ] = None,
     protocol: Evaluated = None,

@@ -19,33 +19,46 @@ FOLDER = Path(__file__).parent.parent / "guide"
 
 
 def guide(
-    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic to show.")] = None,
+    topic: Annotated[
+        str | None,
+        typer.Argument(metavar="TOPIC", help="The topic to show.", autocompletion=lambda: described()),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the topics of the guide, or show one.
 
     A terminal gets formatted text, a pipe the Markdown as it is.
     """
-    topics = {file.stem: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.md"))}
+    known = topics()
     if topic is None:
-        _list_topics(topics, as_json)
+        _list_topics(as_json)
         return
-    if topic not in topics:
+    if topic not in known:
         raise ConfigError(
-            f"TOPIC: found {shown(topic)}{did_you_mean(topic, topics)}\nmust be one of: {', '.join(topics)}"
+            f"TOPIC: found {shown(topic)}{did_you_mean(topic, known)}\nmust be one of: {', '.join(known)}"
         )
     if as_json:
-        print_json({"topic": topic, "text": topics[topic]})
+        print_json({"topic": topic, "text": known[topic]})
     else:
-        _print_markdown(topics[topic])
+        _print_markdown(known[topic])
 
 
-def _list_topics(topics: dict[str, str], as_json: bool) -> None:
-    rows = [{"topic": name, "description": _description(text)} for name, text in topics.items()]
+def topics() -> dict[str, str]:
+    """Name -> Markdown of every topic."""
+    return {file.stem: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.md"))}
+
+
+def described() -> list[tuple[str, str]]:
+    """Name and description of every topic."""
+    return [(name, _description(text)) for name, text in topics().items()]
+
+
+def _list_topics(as_json: bool) -> None:
+    columns = ("topic", "description")
     if as_json:
-        print_json({"topics": rows})
+        print_json({"topics": [dict(zip(columns, row, strict=True)) for row in described()]})
     else:
-        print_table(("topic", "description"), [list(row.values()) for row in rows])
+        print_table(columns, described())
 
 
 def _description(markdown: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli import config
-from hmrl_cli.cli import catalogue
+from hmrl_cli.cli import catalogue, completion
 from hmrl_cli.cli.options import Json, SplitName, TasksFile, check_known, check_tasks_file
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.config import layers, plugins, presets, protocols
@@ -35,9 +35,15 @@ def doctor(as_json: Json = False) -> None:
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[families|algorithms|bonuses|presets|protocols]", help="What to list."),
+        typer.Argument(
+            metavar="[families|algorithms|bonuses|presets|protocols]",
+            help="What to list.",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, in detail.", autocompletion=completion.names)
+    ] = None,
     split: Annotated[SplitName | None, typer.Option(help="Roll a family out on this split.")] = None,
     tasks: TasksFile = None,
     as_json: Json = False,
@@ -119,7 +125,12 @@ def _list_fields(kind: str, name: str, as_json: bool) -> None:
 
 def show(
     what: Annotated[
-        str, typer.Argument(metavar="RUN_DIR|PRESET", help="A run directory, a preset or a file.")
+        str,
+        typer.Argument(
+            metavar="RUN_DIR|PRESET",
+            help="A run directory, a preset or a file.",
+            autocompletion=completion.runs_and_presets,
+        ),
     ],
     as_json: Json = False,
 ) -> None:

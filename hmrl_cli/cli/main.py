@@ -20,7 +20,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import cluster, comparing, guide, lookup, new, options, results, runs, suite, train
+from hmrl_cli.cli import (
+    cluster,
+    comparing,
+    completion,
+    guide,
+    lookup,
+    new,
+    options,
+    results,
+    runs,
+    suite,
+    train,
+    welcome,
+)
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -95,14 +108,14 @@ def run(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     try:
         with telling_limits():
-            code = app(args=list(argv) or ["--help"], prog_name="hmrl", standalone_mode=False)
+            code = app(args=list(argv), prog_name="hmrl", standalone_mode=False)
         sys.stdout.flush()
         if code == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except (BrokenPipeError, SystemExit):  # typer turns the one into the other
+    except (BrokenPipeError, SystemExit) as done:  # typer turns the one into the other
         _discard_stdout()  # as in `hmrl list | head -1`: the reader has what it wants
-        return 0
+        return completion.code_of(done)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
@@ -165,11 +178,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _globals(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
     """Exploration via hierarchical meta reinforcement learning."""
+    if ctx.invoked_subcommand is None:
+        welcome.show()

@@ -22,7 +22,9 @@ IN_TEMPLATES = "my_family"  # the name that NAME replaces
 
 
 def new(
-    kind: Annotated[str, typer.Argument(metavar="family", help="What to write.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="family", help="What to write.", autocompletion=lambda: ["family"])
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a word of a-z, 0-9 and _.")],
     as_json: Json = False,
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 from hmrl_cli import inputs
+from hmrl_cli.cli import completion
 from hmrl_cli.config import plugins
 from hmrl_cli.errors import (
     ConfigError,
@@ -35,14 +36,22 @@ class RewardName(enum.StrEnum):
 
 
 Preset = Annotated[
-    str, typer.Argument(metavar="PRESET|FILE", help="A preset (see: hmrl list presets), or a TOML file.")
+    str,
+    typer.Argument(
+        metavar="PRESET|FILE",
+        help="A preset (see: hmrl list presets), or a TOML file.",
+        autocompletion=completion.presets,
+    ),
 ]
 
 
 Sets = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="K=V", help="A line of TOML, as in 'algorithm.inner_lr = 0.1'; repeatable."
+        "--set",
+        metavar="K=V",
+        help="A line of TOML, as in 'algorithm.inner_lr = 0.1'; repeatable.",
+        autocompletion=completion.assignments,
     ),
 ]
 
@@ -61,7 +70,11 @@ RunDirectory = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", h
 
 InitFrom = Annotated[
     str | None,
-    typer.Option(metavar="RUN_DIR", help="Start from the last checkpoint of this run, with all it learned."),
+    typer.Option(
+        metavar="RUN_DIR",
+        help="Start from the last checkpoint of this run, with all it learned.",
+        autocompletion=completion.runs,
+    ),
 ]
 
 
@@ -101,11 +114,24 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every epoch
 
 
 Skills = Annotated[
-    str | None, typer.Option(metavar="RUN_DIR", help="Act through the skills of this pretrain-skills run.")
+    str | None,
+    typer.Option(
+        metavar="RUN_DIR",
+        help="Act through the skills of this pretrain-skills run.",
+        autocompletion=completion.runs,
+    ),
 ]
 
 
-RunDirs = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Run directories.")]
+RunDir = Annotated[
+    Path, typer.Argument(metavar="RUN_DIR", help="Run directory.", autocompletion=completion.runs)
+]
+
+
+RunDirs = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN_DIR...", help="Run directories.", autocompletion=completion.runs),
+]
 
 
 TasksFile = Annotated[
@@ -132,17 +158,28 @@ class Command(_Flags, typer.core.TyperCommand):
 class Commands(_Flags, typer.core.TyperGroup):
     """The list of all commands."""
 
+    def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
+        with completion.whole_words():
+            super()._main_shell_completion(*args, **kwargs)
+
 
 Protocol = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A named way to adapt (see: hmrl list protocols); as in the run."),
+    typer.Option(
+        metavar="NAME",
+        help="A named way to adapt (see: hmrl list protocols); as in the run.",
+        autocompletion=completion.protocol_names,
+    ),
 ]
 
 
 Evaluated = Annotated[
     str | None,
     typer.Option(
-        "--protocol", metavar="NAME", help="Evaluations by this protocol, or of this name; as in the run."
+        "--protocol",
+        metavar="NAME",
+        help="Evaluations by this protocol, or of this name; as in the run.",
+        autocompletion=completion.protocol_names,
     ),
 ]
 

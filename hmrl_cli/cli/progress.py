@@ -1,7 +1,8 @@
 """The progress of a running command, on stderr.
 
-A terminal shows one live line: phase, steps per second, time left and metrics.  Other streams get plain
-lines: one a minute, one at each new phase, and one at the first and last epoch.
+A terminal shows one live line: phase, bar, epoch, steps per second, time left, and the curve of the main
+metric.  Other streams get plain lines: one a minute, one at each new phase, and one at the first and last
+epoch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hmrl_cli.cli import live
 from hmrl_cli.errors import printable
 from hmrl_cli.runner.progress import Progress, Silent
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHOWN_METRICS = 4
-WHAT_MATTERS = ("success", "return", "reached", "accuracy", "loss")  # shown before other metrics
 HEARTBEAT = 60.0  # seconds
 
 
@@ -42,39 +43,41 @@ def _write_line(stream: TextIO, text: str) -> None:
 
 
 class _Display:
-    """The phase, its clock and the text of an epoch, which `Lines` and `Live` share."""
+    """The phase, its clock and what is shown of an epoch, which `Lines` and `Live` share."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._phase = ""
         self._phase_began = clock()
         self._first: tuple[int, float] | None = None  # of this phase: epoch and time when it was done
-        self._line = ""
+
+    def _elapsed(self) -> str:
+        """The time since the phase began."""
+        return duration(self._clock() - self._phase_began)
 
     def _begin(self, name: str) -> str:
         """Start a phase; returns a text on the duration of the phase before."""
-        ended = f"{self._phase} took {duration(self._clock() - self._phase_began)}" if self._phase else ""
+        ended = f"{self._phase} took {self._elapsed()}" if self._phase else ""
         self._phase, self._phase_began, self._first = name, self._clock(), None
         return ended
 
-    def _describe(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> str:
+    def _measured(
+        self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float
+    ) -> live.Epoch:
         now = self._clock()
         self._first = self._first or (epoch, now)
-        parts = [f"epoch {epoch}/{total}", f"{quantity(steps_per_second)} steps/s"]
         done = epoch - self._first[0]
-        if done and epoch < total:
-            parts.append(f"{duration((now - self._first[1]) / done * (total - epoch))} left")
-        parts += [f"{name} {number(metrics[name])}" for name in _what_matters(metrics)]
-        return printable("  ".join(parts))
+        left = duration((now - self._first[1]) / done * (total - epoch)) if done and epoch < total else ""
+        shown = [(printable(name), number(metrics[name])) for name in list(metrics)[:SHOWN_METRICS]]
+        speed = f"{quantity(steps_per_second)} steps/s"
+        return live.Epoch(self._phase, self._elapsed(), epoch, total, left, speed, shown)
 
 
-def _what_matters(metrics: Mapping[str, Any]) -> list[str]:
-    """Names of the metrics that are shown, at most `SHOWN_METRICS`."""
-
-    def place(name: str) -> int:
-        return next((i for i, word in enumerate(WHAT_MATTERS) if word in name), len(WHAT_MATTERS))
-
-    return sorted(metrics, key=place)[:SHOWN_METRICS]
+def _parts(shown: live.Epoch) -> list[str]:
+    """The parts of a plain line on an epoch."""
+    left = [f"{shown.left} left"] if shown.left else []
+    metrics = [f"{name} {value}" for name, value in shown.metrics]
+    return [f"epoch {shown.epoch}/{shown.total}", shown.speed, *left, *metrics]
 
 
 class Lines(_Display):
@@ -85,6 +88,7 @@ class Lines(_Display):
     ) -> None:
         """Onto a stream."""
         super().__init__(clock)
+        self._line = ""  # of the newest epoch, not printed yet
         self._stream = stream
         self._interval = interval
         self._last = clock()
@@ -98,8 +102,7 @@ class Lines(_Display):
     def _sign_of_life(self) -> None:
         """Print the newest epoch, or the duration of the phase, after `HEARTBEAT` seconds without a line."""
         if self._phase and self._clock() - self._last >= HEARTBEAT:
-            elapsed = duration(self._clock() - self._phase_began)
-            self.say(self._line or f"{self._phase}, {elapsed} so far")
+            self.say(self._line or f"{self._phase}, {self._elapsed()} so far")
             self._line = ""
 
     def phase(self, name: str) -> None:
@@ -110,7 +113,7 @@ class Lines(_Display):
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """Print the first and the last epoch, and others once the interval has passed."""
         first = self._first is None
-        self._line = self._describe(epoch, total, metrics, steps_per_second)
+        self._line = "  ".join(_parts(self._measured(epoch, total, metrics, steps_per_second)))
         if first or epoch == total or self._clock() - self._last >= self._interval:
             self.say(self._line)
             self._line = ""
@@ -141,6 +144,8 @@ class Live(_Display):
         from rich.console import Console
         from rich.live import Live as RichLive
 
+        self._shown: live.Epoch | None = None
+        self._curve = live.Curve()
         self._console = Console(file=stream)
         self._live = RichLive(
             console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True,
@@ -151,19 +156,27 @@ class Live(_Display):
     def _render(self) -> Text:
         from rich.text import Text
 
-        elapsed = duration(self._clock() - self._phase_began)
-        return Text.assemble((self._phase, "bold cyan"), f" {elapsed}  " if self._phase else "", self._line)
+        width, ascii_only = self._console.width, self._console.options.ascii_only
+        shown = self._shown  # rich draws in a thread of its own
+        if shown is not None:
+            shown = shown._replace(elapsed=self._elapsed())
+            return live.line(shown, self._curve, width, ascii_only=ascii_only)
+        text = Text(no_wrap=True, overflow="crop", end="").append(self._phase, "bold cyan")
+        text.append(f" {self._elapsed()}" if self._phase else "").truncate(width)
+        return text
 
     def phase(self, name: str) -> None:
         """Print the duration of the phase before, and start the live line of the new phase."""
         ended = self._begin(printable(name))
-        self._line = ""
+        self._shown, self._curve = None, live.Curve()
         if ended:
             self.say(ended)
 
     def epoch(self, epoch: int, total: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """Update the live line."""
-        self._line = self._describe(epoch, total, metrics, steps_per_second)
+        if metrics:
+            self._curve.add(mean(next(iter(metrics.values()))))
+        self._shown = self._measured(epoch, total, metrics, steps_per_second)
 
     def say(self, text: str) -> None:
         """Print a line above the live one."""
@@ -174,11 +187,15 @@ class Live(_Display):
         self.say(text)
 
     def close(self) -> None:
-        """Stop the live line, and print its last text."""
+        """Stop the live line, and print its last numbers that have room in a line."""
         self._live.stop()
-        if self._line:
-            self.say(f"{self._line}  ({self._phase} took {duration(self._clock() - self._phase_began)})")
-            self._line = ""
+        if self._shown is None:
+            return
+        parts, took = _parts(self._shown._replace(left="")), f"({self._phase} took {self._elapsed()})"
+        while len(parts) > 1 and len("  ".join([*parts, took])) > self._console.width:
+            parts.pop(-1 if len(parts) > 3 else 1)  # the main metric goes after the speed
+        self.say("  ".join([*parts, took]))
+        self._shown = None
 
 
 def make(stream: TextIO, *, quiet: bool, verbose: bool) -> Progress:
@@ -218,8 +235,11 @@ def quantity(value: float) -> str:
 
 def number(value: Any) -> str:
     """A metric as text of four digits; the mean over seeds of an array [S]."""
+    value = mean(value) if hasattr(value, "tolist") else value
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def mean(value: Any) -> float:
+    """A metric as one number; the mean over seeds of an array [S]."""
     values = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(values, list):
-        flat = [float(v) for v in values]
-        return f"{sum(flat) / len(flat):.4g}"
-    return f"{values:.4g}" if isinstance(values, float) else str(values)
+    return float(sum(values) / len(values) if isinstance(values, list) else values)

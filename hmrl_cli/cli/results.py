@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli import config, inputs
+from hmrl_cli.cli import completion
 from hmrl_cli.cli.options import (
     Json,
     Protocol,
     RewardName,
+    RunDir,
     RunDirs,
     SplitName,
     TasksFile,
@@ -43,7 +45,7 @@ from hmrl_cli.storage import exports, outputs, reader
 
 
 def export(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Run directory.")],
+    run_dir: RunDir,
     out: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE.safetensors", help="Arrays; the card is FILE.json."),
@@ -71,7 +73,10 @@ def export(
 
 
 def imitate(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Directory of a skill run.")],
+    run_dir: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_DIR", help="Directory of a skill run.", autocompletion=completion.runs),
+    ],
     trajectory: Annotated[
         Path, typer.Argument(metavar="FILE.npz", help="obs [T + 1, size]: observations from a reset on.")
     ],
@@ -117,6 +122,7 @@ def evaluate(
             "--set",
             metavar="K=V",
             help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
+            autocompletion=completion.assignments,
         ),
     ] = None,
     as_json: Json = False,
@@ -133,7 +139,9 @@ def evaluate(
         prepare(shows)
         from hmrl_cli.runner import evaluate
 
-        for run in runs:
+        for number, run in enumerate(runs, start=1):
+            if len(runs) > 1:
+                shows.say(f"run {number} of {len(runs)}: {run.path}")
             result = evaluate.evaluate(
                 run,
                 split=(split or SplitName.test).value,
@@ -201,7 +209,9 @@ def render(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="RUN_DIR|FAMILY", help="A run directory, or a family, its file or a preset of one."
+            metavar="RUN_DIR|FAMILY",
+            help="A run directory, or a family, its file or a preset of one.",
+            autocompletion=completion.runs_and_families,
         ),
     ],
     out: Annotated[

@@ -9,12 +9,10 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
-
-import typer
+from typing import Any, NamedTuple
 
 from hmrl_cli import config
-from hmrl_cli.cli import cluster
+from hmrl_cli.cli import cluster, dry_runs
 from hmrl_cli.cli.options import (
     Coordinator,
     DryRun,
@@ -28,17 +26,18 @@ from hmrl_cli.cli.options import (
     ProcessId,
     Quiet,
     Resume,
+    RunDir,
     RunDirectory,
     Seed,
     Sets,
     Skills,
     Verbose,
 )
-from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
+from hmrl_cli.cli.output import prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
 from hmrl_cli.runner.progress import Progress, Silent
-from hmrl_cli.storage import reader, upstream
+from hmrl_cli.storage import upstream
 from hmrl_cli.storage.naming import named
 from hmrl_cli.storage.places import check_new
 
@@ -104,7 +103,7 @@ def meta_train(
 
 
 def resume(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Run directory.")],
+    run_dir: RunDir,
     epochs: MoreEpochs = None,
     name: Name = None,
     new_dir: RunDirectory = None,
@@ -128,30 +127,12 @@ def resume(
             f"{'--name' if name else '--run-dir'}: found without --epochs; must go with --epochs +N"
         )
     if epochs is None:
-        written = reader.read_written(run_dir, reader.read_provenance(run_dir).get("plugins"))
-        resolved = config.of_run(written.experiment, run_dir / "config.toml")
-        sources = upstream.sources_of(run_dir, written.experiment)
+        resolved, sources, written = upstream.of_run(run_dir)
         _train(resolved, sources, run_dir, True, False, as_json, session, written)
-    else:
-        _train(*_longer(run_dir, epochs), path, False, False, as_json, session)
-
-
-def _longer(run_dir: Path, epochs: str) -> tuple[config.Resolved, upstream.Sources]:
-    """A new run that trains another one on, and what it stands on."""
-    if not re.fullmatch(r"\+[1-9]\d{0,7}", epochs):
+    elif not re.fullmatch(r"\+[1-9]\d{0,7}", epochs):
         raise ConfigError(f"--epochs: found {shown(epochs)}; must be +N, as in: --epochs +100")
-    run = reader.read(run_dir)
-    settings = {
-        "training.epochs": int(run.status.get("epoch", 0)) + int(epochs),
-        "training.init_from": str(run_dir),
-        "training.continues": True,
-    }
-    resolved = config.of_run(run.experiment, run_dir / "config.toml", settings, f"--epochs {epochs}")
-    skills, parent = (
-        upstream.skills_of(run_dir, run.experiment),
-        upstream.open_parent(resolved.experiment, run),
-    )
-    return resolved, upstream.Sources(skills, parent)
+    else:
+        _train(*upstream.longer(run_dir, int(epochs)), path, False, False, as_json, session)
 
 
 def _resolve(
@@ -208,10 +189,11 @@ def _train(
         prepare(shows, join)
         for note in resolved.notes:
             shows.note(note)
-        from hmrl_cli.runner import train
+        from hmrl_cli.runner import estimate, train
 
         plan = train.check(resolved, shows.note, sources)
         if dry_run:
+            plan |= estimate.time(resolved.experiment, plan["total_steps"], path)
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
             argv = ["hmrl", *sys.argv[1:]]
@@ -221,6 +203,6 @@ def _train(
     if as_json:
         print_json(result)
     elif dry_run:
-        print_table(("setting", "value"), [(key, as_cell(value)) for key, value in plan.items()])
+        print_table(("plan", "value"), dry_runs.rows(plan))
     else:
         print_line(result["run"])

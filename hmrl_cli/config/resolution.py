@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.config import consistency, layers, plugins, presets, protocols, recorded
+from hmrl_cli.config import consistency, keys, layers, plugins, presets, protocols, recorded
 from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
@@ -118,7 +118,9 @@ def with_evaluation(
     for line in sets:
         tables = layers.parse_set(line)
         if tables.keys() != {"evaluation"}:
-            raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set")
+            path, _ = next(layers.leaves(tables))
+            hint = keys.suggestion(path, (), keys.of({"evaluation": Evaluation}))
+            raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set{hint}")
         stack.append(Layer("--set", tables))
     stack.append(Layer("flags", {"evaluation": dict(flags or {})}))
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pydantic
 
-from hmrl_cli.config import layers, plugin_files, plugins, recorded
+from hmrl_cli.config import keys, layers, plugin_files, plugins, recorded
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
@@ -63,14 +63,12 @@ def validate(
     Raises:
         ConfigError: a setting is not valid; the message names the first one.
     """
-    known = (*Experiment.model_fields, *COMMANDS, "extends")
-    problems = [
-        f"{name}: unknown key{did_you_mean(name, known)} (from {_origin(origins, name)})"
-        for name in merged
-        if name not in Experiment.model_fields
-    ]
+    unknown = {name: value for name, value in merged.items() if name not in Experiment.model_fields}
     values: dict[str, Any] = {}
-    for section, model in _section_models(command, preset, merged, origins, models or {}).items():
+    models = _section_models(command, preset, merged, origins, models or {})
+    known = keys.of(models)
+    problems = [_unknown_table(name, value, known, origins) for name, value in unknown.items()]
+    for section, model in models.items():
         if section in OPTIONAL and section not in merged:
             continue
         try:
@@ -79,13 +77,27 @@ def validate(
                 table = {**model.before, **table}
             values[section] = parsed(model, table)
         except pydantic.ValidationError as error:
-            problems += described(section, model, error, origins)
+            problems += described(section, model, error, origins, known)
         except (ValueError, RecursionError):
             problems.append(f"{section}: holds a value too large or nested too deeply")
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ConfigError(problems[0] + more)
     return Experiment(**values)
+
+
+def _unknown_table(name: str, value: Any, known: Collection[str], origins: Mapping[str, str]) -> str:
+    """The message for what is no section: a mistyped section, or a setting without one."""
+    hint = _hint(name, value, (*Experiment.model_fields, *COMMANDS, "extends"), known)
+    return f"{name}: unknown key{hint} (from {_origin(origins, name)})"
+
+
+def _hint(path: str, value: Any, siblings: Collection[str], known: Collection[str]) -> str:
+    """What an unknown path may mean.  In place of an unknown table counts the first setting in it."""
+    if not isinstance(value, dict):
+        return keys.suggestion(path, siblings, known)
+    first, _ = next(layers.leaves({path: value}))
+    return did_you_mean(path.rpartition(".")[2], siblings) or keys.suggestion(first, siblings, known)
 
 
 def _section_models(
@@ -146,13 +158,17 @@ def parsed(model: type[Section], table: Any) -> Section:
 
 
 def described(
-    section: str, model: type[Strict], error: pydantic.ValidationError, origins: Mapping[str, str]
+    section: str,
+    model: type[Strict],
+    error: pydantic.ValidationError,
+    origins: Mapping[str, str],
+    known: Collection[str] = (),
 ) -> list[str]:
     """A message for each wrong value, also where pydantic reports every type that the value could have."""
     of_values: dict[tuple[int | str, ...], list[Any]] = {}
     for detail in error.errors():
         of_values.setdefault(_value_at(model, detail["loc"]), []).append(detail)
-    return [_describe(section, model, *found, origins) for found in of_values.items()]
+    return [_describe(section, model, *found, origins, known) for found in of_values.items()]
 
 
 def _value_at(model: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -168,14 +184,15 @@ def _describe(
     location: tuple[int | str, ...],
     details: Sequence[Any],
     origins: Mapping[str, str],
+    known: Collection[str],
 ) -> str:
     """The message for one wrong value."""
     detail = details[0]
     path = ".".join([section, *map(str, location)])
     origin = _origin(origins, path)
     if detail["type"] == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
-        return f"{path}: unknown key{did_you_mean(str(location[-1]), known)} (from {origin})"
+        hint = _hint(path, detail["input"], _fields_at(model, location[:-1]), known)
+        return f"{path}: unknown key{hint} (from {origin})"
     if detail["type"] == "missing":
         return f"{path}: missing; must be given, as in: --set {path}=..."
     if detail["type"] == "value_error" and not location:  # of fields that do not go together; names them

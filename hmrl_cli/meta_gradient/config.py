@@ -17,6 +17,7 @@ class Config(AlgorithmConfig):
     """Settings that every gradient-based meta-learner has."""
 
     inner_loop: ClassVar[bool] = True
+    metric: ClassVar[str] = "return_after"
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")
     tasks_at_once: int = Field(
         0, ge=0, le=10_000, description="tasks whose activations are in memory at one time; 0: all"

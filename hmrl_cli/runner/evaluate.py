@@ -103,7 +103,7 @@ def _adapt(trained: Trained, tasks: Array, budget: Evaluation, progress: Progres
         progress.note(text)
     progress.phase("reference lines")
     lines = adaptation.reference_lines(parts.family, tasks)
-    progress.phase("adapting")
+    progress.phase("evaluating")
     keys = seed_keys(trained.experiment).evaluate
     curves = adaptation.adaptation_curves(
         keys, parts.make_learner, trained.state, trained.skills, tasks, budget

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,10 @@ from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
 from hmrl_cli.errors import ConfigError, Diverged, Interrupted
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.runner import initial
+from hmrl_cli.runner import estimate, initial
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.runner.diagnose import diagnose
+from hmrl_cli.runner.progress import by_importance
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
@@ -46,7 +46,8 @@ def check(
         sources: what `upstream.open_sources` returned for this experiment; None opens them.
 
     Returns:
-        a JSON document: names, and the numbers of seeds, updates, environment steps of each seed, and bytes.
+        a JSON document: names, the numbers of seeds and updates, environment steps of each seed and of all,
+        and the bytes that `estimate.memory` returns.
 
     Raises:
         ConfigError: the parts do not fit, or the state is too large for the machine.
@@ -62,14 +63,17 @@ def check(
     initial.check(experiment, parts, shapes, sources, note)
     training = experiment.training
     updates = training.epochs * training.updates_per_epoch
-    state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if 2 * state_bytes > ram_bytes:  # a checkpoint is a second copy, on the host
+    memory = estimate.memory(experiment, parts, shapes)
+    state_bytes, ram = memory["state_bytes"], estimate.ram_bytes()
+    if 2 * state_bytes > ram:  # a checkpoint is a second copy, on the host
         raise ConfigError(
             f"the state would take {state_bytes / 2**30:.0f} GiB, and as much again while it is saved; "
-            f"the machine has {ram_bytes / 2**30:.0f} GiB\n"
+            f"the machine has {ram / 2**30:.0f} GiB\n"
             "must be smaller: layers (hidden), seeds, tasks or replay buffer"
         )
+    if memory["device_bytes"] > memory["device_limit_bytes"]:
+        needs, has = (memory[key] / 2**30 for key in ("device_bytes", "device_limit_bytes"))
+        note(f"a device needs at least {needs:.1f} GiB, and has {has:.1f} GiB")
     return {
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
@@ -79,7 +83,8 @@ def check(
         "updates": updates,
         "steps_per_update": parts.steps_per_update,
         "steps": updates * parts.steps_per_update,
-        "state_bytes": state_bytes,
+        "total_steps": updates * parts.steps_per_update * training.num_seeds,
+        **memory,
     }
 
 
@@ -264,7 +269,8 @@ class _Recorder:
         self.run.record(result.epoch, self.last)
         means = {name: value.mean() for name, value in result.metrics.items()}
         speed = self.steps_per_seed * self.training.num_seeds / result.seconds
-        self.progress.epoch(result.epoch, self.training.epochs, means, speed)
+        shown = by_importance(means, self.run.experiment.algorithm.metric)
+        self.progress.epoch(result.epoch, self.training.epochs, shown, speed)
         signal = processes.agreed(self.stop() or 0)
         is_last = result.epoch == self.training.epochs
         if signal or is_last or result.epoch % self.training.checkpoint_every == 0:

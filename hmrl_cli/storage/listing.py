@@ -39,14 +39,14 @@ def runs(folder: Path, now: datetime.datetime) -> list[dict[str, Any]]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is no directory; must be a folder of runs")
-    found = [_described(path, problem, now) for path, problem in _found(folder)]
-    for run in found:
+    described = [_described(path, problem, now) for path, problem in found(folder)]
+    for run in described:
         inside = os.path.relpath(run["run"], folder)
         run["name"] = Path(run["run"]).absolute().name if inside == "." else inside
-    return sorted(found, key=lambda run: (run["age"], run["name"]))
+    return sorted(described, key=lambda run: (run["age"], run["name"]))
 
 
-def _found(folder: Path) -> Iterator[tuple[Path, str]]:
+def found(folder: Path) -> Iterator[tuple[Path, str]]:
     """The run directories in a folder, each once, with the reason why one cannot be listed or ""."""
     waiting, seen = [folder], set()
     while waiting:

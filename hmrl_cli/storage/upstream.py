@@ -69,6 +69,38 @@ def resolve(
     return resolved, open_sources(resolved.experiment, records)
 
 
+def of_run(path: Path) -> tuple[config.Resolved, Sources, config.Written]:
+    """What the run at a path trains, what it stands on, and its config.toml, to go on with it.  Needs no jax.
+
+    Raises:
+        ConfigError, InputError: the run cannot be read, or cannot go on.
+    """
+    written = reader.read_written(path, reader.read_provenance(path).get("plugins"))
+    resolved = config.of_run(written.experiment, path / "config.toml")
+    return resolved, sources_of(path, written.experiment), written
+
+
+def longer(path: Path, epochs: int) -> tuple[config.Resolved, Sources]:
+    """A new run that trains the run at a path on, and what it stands on.  Needs no jax.
+
+    Args:
+        path: the run directory.
+        epochs: to train on.
+
+    Raises:
+        ConfigError: there would be too many epochs.
+        InputError: the run cannot be read, or is not complete.
+    """
+    run = reader.read(path)
+    settings = {
+        "training.epochs": int(run.status.get("epoch", 0)) + epochs,
+        "training.init_from": str(path),
+        "training.continues": True,
+    }
+    resolved = config.of_run(run.experiment, path / "config.toml", settings, f"--epochs +{epochs}")
+    return resolved, Sources(skills_of(path, run.experiment), open_parent(resolved.experiment, run))
+
+
 def open_sources(
     experiment: Experiment, records: Mapping[str, reader.Info | exports.Card] | None = None
 ) -> Sources:

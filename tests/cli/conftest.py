@@ -35,7 +35,7 @@ class Fakes:
 
     def check(self, resolved, note, sources):
         self.calls.append(("check", resolved))
-        return {"parameters": 123, "list": [1, 2.5]}
+        return {"parameters": 123, "list": [1, 2.5], "total_steps": 10**6}
 
     def train(self, resolved, run, resume, shows, stop):
         self.calls.append(("train", resume))

@@ -66,6 +66,19 @@ def test_the_tests_that_it_writes_pass(here, monkeypatch):
             vars(module)[name]()
 
 
+def test_its_controller_can_be_removed(here, monkeypatch):
+    Path("saunter.py").write_text(
+        rendered("family", "saunter").replace("controller=controller", "controller=None")
+    )
+    Path("test_saunter.py").write_text(rendered("test_family", "saunter"))
+    monkeypatch.syspath_prepend(str(here))
+    module = importlib.import_module("test_saunter")
+    for name in ("saunter", "test_saunter"):
+        del sys.modules[name]
+    (mark,) = module.test_the_controller_reaches_the_goal.pytestmark
+    assert mark.name == "skipif" and mark.args == (True,)
+
+
 @pytest.mark.slow
 def test_a_run_on_a_file_needs_the_file_as_it_was(here, capsys):
     """Trained, evaluated, compared and shown; then with the file changed, and gone."""

@@ -1,12 +1,13 @@
 """Progress on a terminal and in a pipe."""
 
 import io
+import re
 
 import numpy as np
 import pytest
 
 from hmrl_cli.cli import progress
-from hmrl_cli.runner.progress import Silent
+from hmrl_cli.runner.progress import Silent, by_importance
 
 
 class Clock:
@@ -15,6 +16,11 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 def test_plain_lines_at_least_every_minute():
@@ -29,7 +35,7 @@ def test_plain_lines_at_least_every_minute():
     for epoch in range(1, 101):
         clock.now += 5
         metrics = {"gain": 0.123456, "loss": np.float32([0.5, 1.5]), "n": 3, "a": 1, "success_after": 0.5}
-        lines.epoch(epoch, 100, metrics, 12_345.6)
+        lines.epoch(epoch, 100, by_importance(metrics, ""), 12_345.6)
     lines.close()
     shown = stream.getvalue().splitlines()
     assert shown[:4] == [
@@ -45,10 +51,6 @@ def test_plain_lines_at_least_every_minute():
 
 
 def test_what_progress_suits_a_stream(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     assert isinstance(progress.make(Terminal(), quiet=True, verbose=False), Silent)
@@ -65,6 +67,39 @@ def test_what_progress_suits_a_stream(monkeypatch):
     text = stream.getvalue()
     assert "compiling took" in text and "loss[red] 0.5" in text and "[bold]as it is" in text
     assert "\x1b[2J" not in text and "\x1b[1;36m" not in text
+
+
+def test_the_metric_that_an_algorithm_names_comes_first():
+    metrics = {"gain": 1, "loss": 2, "success_after": 3}
+    assert list(by_importance(metrics, "gain")) == ["gain", "success_after", "loss"]
+    assert list(by_importance(metrics, "none")) == ["success_after", "loss", "gain"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 110, 200])
+def test_no_line_of_a_terminal_is_wider_than_it(monkeypatch, columns):
+    """Neither the live one, in any phase, nor the last one, which stays."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    clock, stream = Clock(), Terminal()
+    live = progress.Live(stream, clock=clock)
+    metrics = {"mutual_information": 1.25, "accuracy": np.float32([0.5, 1]), "critic_loss": 1e-5}
+    live.phase("compiling " + "x" * 300)
+    assert len(live._render()) == columns
+    live.phase("training")
+    assert live._render().plain == "training 0.0s"
+    for epoch in range(1, 41):
+        clock.now += 60
+        live.epoch(epoch, 300, metrics, 123_456.7)
+        assert len(live._render()) <= columns
+    assert "4h20m left" in live._render().plain and " 1.25" in live._render().plain
+    live.phase("diagnosing skills")
+    assert live._render().plain == "diagnosing skills 0.0s"
+    live.epoch(40, 300, metrics, 123_456.7)
+    live.close()
+    last = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", stream.getvalue()).splitlines()[-1].rpartition("\r")[2]
+    assert len(last) <= columns
+    assert re.search(r"^epoch 40/300  .*\(diagnosing skills took 0.0s\)$", last)
+    assert ("mutual_information 1.25" in last) == (columns >= 80) and " left" not in last
 
 
 def test_a_closed_stderr_stops_nothing():

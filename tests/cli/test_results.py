@@ -19,6 +19,7 @@ def test_eval(hmrl, fakes):
     wrong = hmrl("eval", *runs, "--protocol", "explroe")
     assert wrong.code == 2 and "found 'explroe'" in wrong.err and len(fakes.calls) == calls
     plain = hmrl("eval", *runs)
+    assert f"run 2 of 2: {runs[1]}\n" in plain.err
     assert fakes.calls[-1][1]["protocol"] is None
     assert plain.out.splitlines() == runs
     assert "2.00 [1.50, 2.50]" in plain.err

@@ -69,7 +69,31 @@ def test_dry_run_writes_nothing(hmrl, fakes):
     assert plan["parameters"] == 123 and plan["config"]["training.epochs"] == 2
     assert not Path("runs").exists()
     assert [name for name, _ in fakes.calls] == ["check"]
-    assert "parameters" in hmrl("meta-train", "room/tiny", "--dry-run").out
+    text = hmrl("meta-train", "room/tiny", "--dry-run").out
+    assert (
+        "parameters" in text
+        and "steps of all seeds  1,000,000" in text
+        and "time                not known" in text
+    )
+    assert plan["seconds"] is plan["measured"] is None
+
+
+def test_dry_run_takes_the_speed_of_an_earlier_run(hmrl, fakes):
+    hmrl("meta-train", "room/tiny", "-q", "--run-dir", "place/r")
+    told = Path("place/r/events.log").read_bytes()
+    assert b"steps/s" not in told  # it was not trained
+    Path("place/r/events.log").write_bytes(
+        told + b"2026-01-01T00:00:00+00:00 epoch 2: checkpoint, 500 steps/s\n"
+    )
+    asked = ("meta-train", "room/tiny", "--dry-run", "--run-dir", "place/new", "--num-seeds", "2")
+    plan = json.loads(hmrl(*asked, "--json").out)
+    assert (plan["seconds"], plan["steps_per_second"]) == (2000.0, 500)
+    assert plan["measured"] == {"run": "place/r", "seeds": 1, "same_settings": True}
+    assert (
+        "33m20s and compilation, at 500 steps/s as in place/r (1 seed, the same settings)" in hmrl(*asked).out
+    )
+    other = hmrl(*asked, "--set", "family.horizon=9").out
+    assert "500 steps/s as in place/r (1 seed, other settings)" in other
 
 
 def test_skills_chain(hmrl):

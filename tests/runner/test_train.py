@@ -21,6 +21,7 @@ from hmrl_cli.runner import assembly, evaluate
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage.metrics import read_metrics
 from tests import trainings
 from tests.trainings import ALGORITHMS, content, longer, resolve, train
 
@@ -107,6 +108,12 @@ def test_a_run_that_died_ends_as_one_that_never_did(algorithm, runs, tmp_path):
     assert content_of_a_run_that_died(tmp_path / "run", resolved) == content(runs / algorithm)
 
 
+def test_every_algorithm_names_the_metric_that_tells_how_training_goes(runs):
+    for algorithm in ALGORITHMS:
+        assert plugins.load("algorithms", algorithm).Config.metric in read_metrics(runs / algorithm)[0]
+    assert all(plugins.load("algorithms", name).Config.metric for name in plugins.names("algorithms"))
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -141,6 +148,7 @@ def test_any_algorithm_goes_on_exactly(algorithm, runs, tmp_path):
     train(tmp_path / "whole", resolved)
     whole = content(tmp_path / "whole")
     assert content_of_a_run_that_died(tmp_path / "cut", resolved) == whole
+    assert resolved.experiment.algorithm.metric in read_metrics(tmp_path / "whole")[0]
     shorter = ("training.epochs=2", *SLOW[algorithm])
     train(tmp_path / "two", resolve(algorithm, *shorter, skills=skills))
     train(tmp_path / "four", longer(tmp_path / "two", 4))

@@ -48,6 +48,7 @@ class Config(AlgorithmConfig):
     """Settings of PEARL."""
 
     command: ClassVar[str] = "meta-train"
+    metric: ClassVar[str] = "return_after"
     name: Literal["pearl"] = "pearl"
     num_train_tasks: int = Field(
         100, gt=0, le=100_000, description="training tasks, each with replay buffers"

@@ -35,6 +35,7 @@ class Config(AlgorithmConfig):
     """Settings of RL^2."""
 
     command: ClassVar[str] = "meta-train"
+    metric: ClassVar[str] = "return_last"
     name: Literal["rl2"] = "rl2"
     trials_per_update: int = Field(64, gt=0, le=100_000, description="parallel trials, each of a new task")
     episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes of a training trial")

@@ -31,6 +31,7 @@ class Config(AlgorithmConfig):
     """Settings of the learned prior over skills."""
 
     command: ClassVar[str] = "meta-train"
+    metric: ClassVar[str] = "success_after"
     searches: ClassVar[bool] = True
     name: Literal["skill_prior"] = "skill_prior"
     num_train_tasks: int = Field(80, gt=0, le=1_000_000, description="training tasks that the bank remembers")

@@ -27,6 +27,7 @@ class Config(AlgorithmConfig):
     """Settings of every learner from scratch."""
 
     command: ClassVar[str] = "meta-train"
+    metric: ClassVar[str] = "return"
     takes_bonus: ClassVar[bool] = True
     num_tasks: int = Field(1, gt=0, le=100_000, description="training tasks, drawn once for each seed")
     episodes_per_update: int = Field(32, gt=0, le=100_000, description="parallel episodes per update")

@@ -33,6 +33,7 @@ class Config(AlgorithmConfig):
     """Settings that all objectives share."""
 
     command: ClassVar[str] = "pretrain-skills"
+    metric: ClassVar[str] = "mutual_information"
     observe: str = Field("body", description="feature of the observation that the policy sees")
     episodes_per_update: int = Field(64, gt=0, le=100_000, description="parallel episodes per update")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="learning rate of the objective (Adam)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Config(_on_policy.Config):
     """Settings that METRA and CSF share."""
 
+    metric: ClassVar[str] = "gain"
     skills: Literal["continuous", "discrete"] = Field(
         "continuous", description="unit vectors, or N discrete skills"
     )

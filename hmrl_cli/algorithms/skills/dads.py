@@ -9,7 +9,7 @@ the skill, so the reward would be 0.  The policy learns by PPO, where the paper 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -32,6 +32,7 @@ CHANGE_FLOOR = 1e-12  # least variance of the change in one step, which is small
 class Config(_on_policy.Config):
     """Settings of DADS."""
 
+    metric: ClassVar[str] = "intrinsic_reward"
     name: Literal["dads"] = "dads"
     skills: Literal["continuous", "discrete"] = Field(
         "continuous", description="points of [-1, 1]^n, or n discrete skills"

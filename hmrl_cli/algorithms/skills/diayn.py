@@ -28,6 +28,7 @@ class Config(AlgorithmConfig):
     """Settings of DIAYN with soft actor-critic."""
 
     command: ClassVar[str] = "pretrain-skills"
+    metric: ClassVar[str] = "mutual_information"
     name: Literal["diayn"] = "diayn"
     num_skills: int = Field(8, ge=2, le=1000, description="number of skills; p(z) is uniform")
     discriminate: str = Field("identity", description="feature of the observation that q(z|.) sees")

@@ -18,7 +18,7 @@ instead of z.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -44,6 +44,7 @@ Extent = Annotated[float, Field(gt=0, le=1e6)]
 class Config(_on_policy.Config):
     """Settings of skills that are places."""
 
+    metric: ClassVar[str] = "arrivals"
     name: Literal["vgcrl"] = "vgcrl"
     discriminate: str = Field("xy", description="feature of the observation whose values are the places")
     center: tuple[float, ...] = Field(

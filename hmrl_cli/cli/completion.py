@@ -1,0 +1,206 @@
+"""The words that a shell completes: presets, runs, plugins, protocols and settings.
+
+Nothing here imports jax.  What cannot be read has no words, because a shell has no place for an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pydantic
+import typer
+from pydantic.fields import FieldInfo
+
+from hmrl_cli import config
+from hmrl_cli.cli import catalogue
+from hmrl_cli.config import keys, layers, plugins, protocols
+from hmrl_cli.config import presets as preset_files
+from hmrl_cli.errors import HmrlError
+from hmrl_cli.schema import Evaluation, Experiment, Hierarchy, Strict, Training
+from hmrl_cli.storage import listing, reader
+from hmrl_cli.storage.naming import RUNS
+
+Words = Sequence[str | tuple[str, str]]  # each alone, or with what it is
+
+VARIABLE = "_HMRL_COMPLETE"  # by which a shell asks
+BREAKS = ("=", "@", ":")  # where bash splits words
+ASSIGNMENT = re.compile(r"\s*([\w.-]+)\s*=\s*")
+
+
+@contextlib.contextmanager
+def whole_words() -> Iterator[None]:
+    """Join the words that bash has split, as in "wheeled@maesn", and answer with the part that it wants."""
+    if os.environ.get(VARIABLE) != "complete_bash":
+        yield
+        return
+    words, before = joined(os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"]))
+    os.environ |= {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1)}
+    answer = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(answer):
+            yield
+    finally:
+        for word in filter(None, answer.getvalue().splitlines()):
+            print(word.removeprefix(before), flush=True)
+
+
+def joined(words: Sequence[str], current: int) -> tuple[list[str], str]:
+    """The words up to the current one, joined where bash split them, and the part of the last that stays.
+
+    Args:
+        words: as bash splits a line, with each of `BREAKS` as a word of its own.
+        current: the index of the word to complete.
+    """
+    words = [*words[: current + 1], *([""] if current >= len(words) else [])]
+    found: list[str] = []
+    for i, word in enumerate(words):
+        if i > 1 and (word in BREAKS or words[i - 1] in BREAKS):
+            found[-1] += word
+        else:
+            found.append(word)
+    return found, found[-1] if words[-1] in BREAKS else found[-1].removesuffix(words[-1])
+
+
+def code_of(end: BaseException) -> int:
+    """The exit code that a shell wants which asked: fish takes 1 for files.  In other cases it is 0."""
+    return int(end.code or 0) if isinstance(end, SystemExit) and VARIABLE in os.environ else 0
+
+
+def presets() -> Words:
+    """All presets."""
+    return [(name, catalogue.first_sentence(path)) for name, path in preset_files.files().items()]
+
+
+def runs() -> Words:
+    """The runs below `runs/`."""
+    with contextlib.suppress(HmrlError, OSError):
+        return sorted(str(path) for path, _ in listing.found(RUNS)) if RUNS.is_dir() else []
+    return []
+
+
+def runs_and_presets() -> Words:
+    """What `hmrl show` takes."""
+    return [*runs(), *presets()]
+
+
+def runs_and_families() -> Words:
+    """What `hmrl render` takes."""
+    return [*runs(), *plugins.names("families"), *presets()]
+
+
+def protocol_names() -> Words:
+    """All protocols."""
+    return [(name, catalogue.first_sentence(path)) for name, path in protocols.files().items()]
+
+
+def kinds() -> Words:
+    """What `hmrl list` lists."""
+    return list(catalogue.LISTINGS)
+
+
+def names(ctx: typer.Context) -> Words:
+    """The names of the kind that `hmrl list` was given."""
+    kind = ctx.params.get("kind")
+    if kind in ("presets", "protocols"):
+        return presets() if kind == "presets" else protocol_names()
+    return plugins.names(kind) if kind in catalogue.LISTINGS else []
+
+
+def settings_of_runs(ctx: typer.Context) -> Words:
+    """Dotted paths of the settings of the first run on the command line."""
+    with contextlib.suppress(HmrlError, OSError):
+        return list(config.flat(reader.read(Path(_first(ctx, "run_dirs")), code=False).experiment))
+    return []
+
+
+def _first(ctx: typer.Context, argument: str) -> str:
+    """The first word of an argument; "" where there is none.
+
+    Before the value of an option is complete, arguments are not parsed yet.
+    """
+    found = ctx.params.get(argument) or ctx.args or [""]
+    return str(found[0] if isinstance(found, list | tuple) else found)
+
+
+def assignments(ctx: typer.Context, incomplete: str) -> Words:
+    """What `--set` takes: the settings of the preset, or of [evaluation]; of one setting, its values.
+
+    A setting without a list of values has the one that it has now, to be changed.
+    """
+    asked = _asked(ctx)
+    assigns = ASSIGNMENT.match(incomplete)
+    if assigns:
+        return [assigns[0] + value for value in _values(assigns[1], asked)]
+    matching = [path for path in asked.known if path.startswith(incomplete)]
+    if len(matching) == 1:
+        return [f"{matching[0]}={value}" for value in _values(matching[0], asked)] or matching
+    return [(path, asked.known[path].description or "") for path in matching]
+
+
+class _Asked(NamedTuple):
+    """The settings that a command line has so far."""
+
+    command: str
+    known: Mapping[str, FieldInfo]  # by dotted path
+    now: Mapping[str, Any]  # their values: dotted path -> plain value
+
+
+def _asked(ctx: typer.Context) -> _Asked:
+    command, params = str(ctx.info_name), ctx.params
+    if "run_dirs" in params:
+        evaluation = Evaluation()
+        with contextlib.suppress(HmrlError, OSError):
+            evaluation = reader.read(Path(_first(ctx, "run_dirs")), code=False).experiment.evaluation
+        now = {f"evaluation.{path}": value for path, value in layers.leaves(evaluation.model_dump())}
+        return _Asked(command, keys.of({"evaluation": Evaluation}), now)
+    shared: dict[str, type[Strict]] = {"hierarchy": Hierarchy, "training": Training, "evaluation": Evaluation}
+    named = {f"{section}.name": pydantic.Field(description=f"the {section}") for section in plugins.FOLDERS}
+    experiment = _experiment(command, _first(ctx, "preset"), params.get("sets") or ())
+    if experiment is None:
+        return _Asked(command, named | keys.of(shared), {})
+    sections = {name: type(one) for name in plugins.FOLDERS if (one := getattr(experiment, name)) is not None}
+    if not experiment.algorithm.takes_bonus:
+        del named["bonus.name"]
+    return _Asked(command, named | keys.of(sections | shared), config.flat(experiment))
+
+
+def _experiment(command: str, preset: str, sets: Iterable[str]) -> Experiment | None:
+    """The experiment of a command line; without `--set` where these are not valid, None without a preset."""
+    for lines in (list(sets), []):
+        with contextlib.suppress(HmrlError, OSError):
+            return config.resolve(command, preset, lines, complete=False).experiment
+    return None
+
+
+def _values(path: str, asked: _Asked) -> list[str]:
+    """The values that a setting can have, or the one that it has."""
+    if path not in asked.known:
+        return []
+    section, _, name = path.partition(".")
+    if name == "name":
+        return plugins.choices(plugins.FOLDERS[section], asked.command)
+    if values := _listed(asked.known[path].annotation):
+        return values
+    if (now := asked.now.get(path)) is None:
+        return []
+    return [now if isinstance(now, str) else json.dumps(now, separators=(",", ":"))]
+
+
+def _listed(annotation: Any) -> list[str]:
+    """The values of a type that has a list of them; none of another type."""
+    if annotation is bool:
+        return ["true", "false"]
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(value) for value in typing.get_args(annotation)]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [value for part in typing.get_args(annotation) for value in _listed(part)]
+    return []

@@ -1,0 +1,52 @@
+"""Dotted paths of settings, and which of them a mistyped one may mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from pydantic.fields import FieldInfo
+
+from hmrl_cli.errors import closest, did_you_mean
+from hmrl_cli.schema import Strict
+
+MOST = 3  # paths that are suggested at once
+
+
+def of(models: Mapping[str, type[Strict]]) -> dict[str, FieldInfo]:
+    """Dotted path -> field of every setting.
+
+    Args:
+        models: section -> class of its settings.
+    """
+    return {
+        f"{section}.{path}": field for section, model in models.items() for path, field in model.settings()
+    }
+
+
+def suggestion(path: str, siblings: Collection[str], known: Collection[str]) -> str:
+    """`; did you mean 'x'?` for an unknown path; "" where nothing is close.
+
+    The same name in another table comes first, then a close name beside it, then a close name anywhere.
+
+    Args:
+        path: the dotted path that is unknown.
+        siblings: names that exist in its table.
+        known: dotted paths of all settings.
+    """
+    last = path.rpartition(".")[2]
+    same = _ending_in(path, known) or _ending_in(last, known)
+    beside = did_you_mean(last, siblings)
+    if same or beside:
+        return _or(same) or beside
+    names = {one.rpartition(".")[2] for one in known}
+    return _or(_ending_in(closest(last, names), known))
+
+
+def _ending_in(path: str, known: Collection[str]) -> list[str]:
+    """The known paths that end in a path of whole names, those of few names first."""
+    return sorted((one for one in known if one.endswith(f".{path}")), key=lambda one: one.count("."))
+
+
+def _or(paths: list[str]) -> str:
+    *most, last = map(repr, paths[:MOST] or [""])
+    return f"; did you mean {', '.join(most)}{' or ' if most else ''}{last}?" if paths else ""

@@ -1,0 +1,98 @@
+"""What a training will need, as far as shapes and earlier runs tell: memory, disk and time.
+
+Nothing is compiled.  So memory is a lower bound: activations, gradients and temporary arrays come on top.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hmrl_cli.lazy import jax
+from hmrl_cli.runner.assembly import Parts
+from hmrl_cli.schema import Experiment
+from hmrl_cli.storage import checkpoints, provenance, speeds
+from hmrl_cli.storage.naming import RUNS
+from hmrl_cli.types import Continuous
+
+NUMBER = 4  # bytes
+
+
+def memory(experiment: Experiment, parts: Parts, shapes: Any) -> dict[str, int]:
+    """Bytes of a training: arrays of all seeds, of the fullest device, and on the disk.
+
+    Args:
+        experiment: what to run.
+        parts: its parts.
+        shapes: what `state_shapes` returns.
+
+    Returns:
+        "state_bytes" of parameters, optimizers and buffers, "buffer_bytes" of the replay buffers in it,
+        "batch_bytes" of the environment steps of one update, all of all seeds; "devices"; "device_bytes" of
+        state and batch on the fullest device, "device_limit_bytes" of its memory; "checkpoint_bytes" of one
+        checkpoint, "disk_bytes" of those that exist at one time.
+    """
+    seeds = experiment.training.num_seeds
+    leaves = jax.tree_util.tree_leaves_with_path(shapes)
+    state = sum(map(_size, (leaf for _, leaf in leaves)))
+    buffers = sum(_size(leaf) for path, leaf in leaves if "buffer" in jax.tree_util.keystr(path))
+    batch = seeds * parts.steps_per_update // parts.steps_per_decision * _step_bytes(parts)
+    count = len(jax.devices())
+    return {
+        "state_bytes": state,
+        "buffer_bytes": buffers,
+        "batch_bytes": batch,
+        "devices": count,
+        "device_bytes": of_device(state + batch, seeds, count),
+        "device_limit_bytes": _memory_of_device(),
+        "checkpoint_bytes": state,
+        "disk_bytes": (checkpoints.KEEP + 1) * state,
+    }
+
+
+def of_device(total: int, seeds: int, count: int) -> int:
+    """Bytes on the fullest of `count` devices: those of its own seeds, where each has as many, else all."""
+    return total // count if seeds % count == 0 else total
+
+
+def ram_bytes() -> int:
+    """The memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def time(experiment: Experiment, steps: int, path: Path | None) -> dict[str, Any]:
+    """The time of a training at the speed of earlier runs of the same learner on this machine.
+
+    Args:
+        experiment: what to run.
+        steps: environment steps of all seeds.
+        path: of the new run, None for one below `runs/`.  Runs there, and those beside the path, may tell.
+
+    Returns:
+        "seconds" without compilation, and "steps_per_second"; under "measured" the "run", its "seeds", and
+        whether it has the "same_settings".  All are None where no run tells.
+    """
+    found = speeds.measured(RUNS, experiment, provenance.machine(), path)
+    if found is None or not found.steps_per_second:
+        return {"seconds": None, "steps_per_second": None, "measured": None}
+    measured = {"run": str(found.run), "seeds": found.seeds, "same_settings": found.same}
+    speed = found.steps_per_second
+    return {"seconds": round(steps / speed, 1), "steps_per_second": speed, "measured": measured}
+
+
+def _size(leaf: Any) -> int:
+    return int(leaf.size * leaf.dtype.itemsize)
+
+
+def _step_bytes(parts: Parts) -> int:
+    """Bytes of one `Transition` of the learner: two observations, an action and four numbers."""
+    family = parts.act_on(None)
+    action = family.action.size if isinstance(family.action, Continuous) else 1
+    return NUMBER * (2 * family.obs_size + action + 4)
+
+
+def _memory_of_device() -> int:
+    """The memory of a device; of a CPU, that of the machine."""
+    stats = jax.devices()[0].memory_stats() or {}
+    return int(stats.get("bytes_limit", 0)) or ram_bytes()

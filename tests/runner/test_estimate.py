@@ -1,0 +1,51 @@
+"""Memory of a training from shapes, and its time from earlier runs."""
+
+import jax
+import pytest
+
+from hmrl_cli.runner import assembly, estimate
+from hmrl_cli.runner import train as training
+from hmrl_cli.storage import speeds
+from tests.trainings import resolve
+
+
+def test_memory_counts_all_seeds_and_the_buffer():
+    experiment = resolve("diayn", "algorithm.buffer_capacity=1000", "training.num_seeds=2").experiment
+    parts = assembly.assemble(experiment)
+    shapes = assembly.state_shapes(experiment, parts)
+    found = estimate.memory(experiment, parts, shapes)
+    state, batch = found["state_bytes"], found["batch_bytes"]
+    assert state == sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    # of two seeds on the kinematic point: observations [2] and [2], an action [2], and four numbers
+    assert batch == 2 * parts.steps_per_update * 10 * 4
+    assert 2 * 1000 * 4 * 5 < found["buffer_bytes"] < state
+    assert found["disk_bytes"] == 3 * found["checkpoint_bytes"] == 3 * state
+    assert found["device_bytes"] == estimate.of_device(state + batch, 2, len(jax.devices()))
+    assert found["device_bytes"] < found["device_limit_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "count", "bytes_"), [(1, 1, 90), (3, 3, 30), (6, 3, 30), (3, 2, 90), (1, 4, 90)]
+)
+def test_a_device_has_its_own_seeds_or_all(seeds, count, bytes_):
+    assert estimate.of_device(90, seeds, count) == bytes_
+
+
+def test_a_device_that_is_too_small_is_noted(monkeypatch):
+    monkeypatch.setattr(estimate, "_memory_of_device", lambda: 2**30)
+    monkeypatch.setattr(estimate, "of_device", lambda *_: 3 * 2**30)
+    notes = []
+    training.check(resolve("maml"), notes.append)
+    assert notes == ["a device needs at least 3.0 GiB, and has 1.0 GiB"]
+
+
+@pytest.mark.parametrize(("steps", "seconds"), [(10**6, 2000.0), (7, 0.0)])
+def test_time_is_steps_by_speed(monkeypatch, tmp_path, steps, seconds):
+    speed = speeds.Speed(500.0, tmp_path, 3, True)
+    monkeypatch.setattr(speeds, "measured", lambda *_: speed)
+    told = estimate.time(resolve("maml").experiment, steps, tmp_path)
+    assert told["seconds"] == seconds and told["measured"] == {
+        "run": str(tmp_path), "seeds": 3, "same_settings": True
+    }  # fmt: skip
+    monkeypatch.setattr(speeds, "measured", lambda *_: None)
+    assert {*estimate.time(resolve("maml").experiment, steps, tmp_path).values()} == {None}
