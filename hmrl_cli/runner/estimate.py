@@ -94,5 +94,5 @@ def _step_bytes(parts: Parts) -> int:
 
 def _memory_of_device() -> int:
     """The memory of a device; of a CPU, that of the machine."""
-    stats = jax.devices()[0].memory_stats() or {}
+    stats = jax.local_devices()[0].memory_stats() or {}
     return int(stats.get("bytes_limit", 0)) or ram_bytes()

@@ -147,7 +147,7 @@ def test_where_a_process_dies_the_other_ends_and_one_alone_goes_on(tmp_path):
     """Process 0 holds the service of the connections; its death is another one than that of process 1."""
     for victim in (1, 0):
         code, out, err = killed(tmp_path / "run", victim)
-        assert (code, out) == (75, "")
+        assert (code, out) == (75, ""), err
         assert err.startswith(f"error: process {1 - victim} of 2: another one has died; the last checkpoint")
         assert len(err.splitlines()) == 2 and "--resume" in err
     assert 10 <= epoch_of(tmp_path / "run") < 60
