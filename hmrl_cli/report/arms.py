@@ -40,6 +40,21 @@ def protocol_of(document: Mapping[str, Any]) -> tuple[str, str]:
     return document["split"], document["reward"]
 
 
+def protocols_of(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+    """Splits and rewards of arms, see `ranked`."""
+    return ranked([protocol_of(document) for arm in arms for document in arm.documents])
+
+
+def ranked(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The most frequent ones first; of as many, the test split and the sparse reward first."""
+    return sorted({*found}, key=lambda one: (-found.count(one), one[0] != "test", one[1] != "sparse", one))
+
+
+def document_of(arm: Arm, protocol: tuple[str, str]) -> Mapping[str, Any] | None:
+    """The evaluation of an arm on a split and reward; None where there is none."""
+    return next((one for one in arm.documents if protocol_of(one) == protocol), None)
+
+
 def by_family(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
     """The arms of each family.  Names come in the same order in all of them."""
     order = _unique(arm.name for arm in arms)

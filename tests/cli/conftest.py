@@ -70,7 +70,7 @@ class Fakes:
             "rows": [{"arm": "[red]", "success": 0.51234567, "interval": [0.4, 0.6]}, {"arm": "b\x1b[2J"}]
         }
 
-    def write(self, paths, out, protocol):
+    def write(self, paths, out, protocol, group, figures):
         self.calls.append(("report", protocol))
         return out
 

@@ -10,7 +10,7 @@ import pytest
 from hmrl_cli import config
 from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import InputError
-from hmrl_cli.report import page
+from hmrl_cli.report import drawing
 from hmrl_cli.runner import assembly, evaluate, initial, render
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import skills_experiment
@@ -65,8 +65,7 @@ def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, []))
     monkeypatch.setattr(render, "page", lambda *arguments: "")
-    monkeypatch.setattr(page, "curves_svg", lambda *_: "")
-    monkeypatch.setattr(page, "training_svg", lambda trained: "")
+    monkeypatch.setattr(drawing, "svg", lambda *_: "")
     for name in ("diayn", "hmrl"):
         shutil.copytree(runs / name, name, ignore=shutil.ignore_patterns("eval", "*.html"))
     np.savez("path.npz", obs=np.zeros((3, 2), np.float32))
