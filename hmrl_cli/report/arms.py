@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli.errors import ConfigError, InputError, did_you_mean, shown
+from hmrl_cli.evaluation import exploration
 from hmrl_cli.evaluation.adaptation import curve_document
 from hmrl_cli.evaluation.document import MEASURES
 from hmrl_cli.lazy import np
@@ -188,5 +189,8 @@ def _joint_document(protocol: tuple[str, str], runs: Sequence[Arm]) -> Mapping[s
     scores: list[Any] = [np.concatenate([one[measure] for one in per_task]) for measure in MEASURES]
     lines = {name: first[name] for name in ("flat", "flat_success", "flat_reached", "feasible")}
     lines["per_task"] = {name: first["per_task"][name] for name in ("flat", "feasible")}
-    sizes = {"num_seeds": sum(one["num_seeds"] for _, one in found)}
-    return {**first, **sizes} | curve_document(Adaptation(*scores), lines)
+    joint = {
+        "num_seeds": sum(one["num_seeds"] for _, one in found),
+        "explored": exploration.together([one.get("explored") for _, one in found]),
+    }
+    return {**first, **joint} | curve_document(Adaptation(*scores), lines)

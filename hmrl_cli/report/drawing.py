@@ -55,7 +55,7 @@ def svg(draw: Callable[..., Any], *data: Any) -> str:
     buffer = io.StringIO()
     draw(*data).savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
-    return short(text[text.index("<svg") :])
+    return text[text.index("<svg") :]
 
 
 @own_style()
@@ -68,7 +68,7 @@ def pdf(draw: Callable[..., Any], *data: Any) -> bytes:
 
 def short(text: str) -> str:
     """An SVG whose paths have two decimals of a point, which no eye tells from six."""
-    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", " "), text)
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
 
 
 def grid(rows: int, columns: int, size: float = 3.2) -> Any:

@@ -24,7 +24,9 @@ class Drawing(NamedTuple):
 
 def drawn(name: str, label: str, caption: str, draw: Callable[..., Any], *data: Any) -> Drawing:
     """What `draw` makes of the data."""
-    return Drawing(name, label, caption, drawing.svg(draw, *data), partial(drawing.pdf, draw, *data))
+    return Drawing(
+        name, label, caption, drawing.short(drawing.svg(draw, *data)), partial(drawing.pdf, draw, *data)
+    )
 
 
 def escaped(value: Any) -> str:

@@ -163,7 +163,7 @@ def _drawings(
         if recorded := maps.recorded(members):
             label = f"Where {', '.join(recorded)} explored {family}, from above"
             name = f"explored-{anchor(family)}"
-            drawings.append(drawn(name, label, maps.CAPTION, maps.explored, recorded, names))
+            drawings.append(drawn(name, label, maps.CAPTION, maps.explored, recorded))
     for number, named in enumerate(_by_kind(trained)):
         label = f"Metrics of training against environment steps, of {', '.join(named)}"
         drawings.append(drawn(f"training-{number + 1}", label, TRAINING, training, named, names))

@@ -21,7 +21,7 @@ def test_numbers_picture_and_player(tmp_path):
     part = skills.part([("a<b>", of_skills(tmp_path / "a"))], 10**6)
     assert "<th>accuracy</th><th>arrived</th>" in part
     assert "<td>0.50 (0.25 to 0.75)</td><td>0.62 (0.50 to 0.75)</td>" in part
-    assert 'd="M 1.23 2 L 3 4"' in part and 'aria-label="Paths of the skills of a&lt;b&gt;"' in part
+    assert 'd="M 1.23 2\nL 3 4"' in part and 'aria-label="Paths of the skills of a&lt;b&gt;"' in part
     (frame,) = re.findall(r"<iframe (.*?)></iframe>", part, re.DOTALL)
     assert 'sandbox="allow-scripts"' in frame and 'title="Player of the skills of a&lt;b&gt;"' in frame
     page = html.unescape(re.search('srcdoc="(.*?)"', frame, re.DOTALL)[1])
