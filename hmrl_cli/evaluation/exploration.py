@@ -43,7 +43,7 @@ def visits(places: Any, reached: Any, goals: Any) -> dict[str, Any]:
         visits, where cell (0, 0) begins at the origin; "goals".
     """
     found = np.asarray(reached) > 0
-    before = np.cumsum(found, axis=2) - found == 0
+    before: Any = np.cumsum(found, axis=2) - found == 0
     xy = np.asarray(places, float)[before].reshape(-1, 2)
     xy = xy[np.isfinite(xy).all(axis=1)]
     of_goals = np.abs(goals[..., :2]) + goals[..., 2:]

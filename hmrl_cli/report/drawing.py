@@ -43,9 +43,10 @@ def own_style() -> Iterator[None]:
     if is_new and backend:
         with contextlib.suppress(ValueError, ImportError):
             matplotlib.rcParams["backend"] = backend  # for figures of whoever imported this package
-    own = {name: value for name, value in matplotlib.rcParamsDefault.items() if "backend" not in name}
-    ours = {"svg.hashsalt": "hmrl", "svg.fonttype": "path", "pdf.fonttype": 42}
-    with matplotlib.rc_context(own | ours):
+    own: dict[Any, Any] = {
+        name: value for name, value in matplotlib.rcParamsDefault.items() if "backend" not in name
+    }
+    with matplotlib.rc_context(own | {"svg.hashsalt": "hmrl", "svg.fonttype": "path", "pdf.fonttype": 42}):
         yield
 
 

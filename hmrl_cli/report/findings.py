@@ -75,7 +75,7 @@ def _beside_over_families(name: str, other: str, protocol: tuple[str, str], arms
     documents = [[document_of(arm, protocol) or {} for arm in pair] for pair in both]
     if any(ours["tasks_sha256"] != theirs["tasks_sha256"] for ours, theirs in documents):
         return f" The next is {other}, on other tasks."
-    rates = [tuple(np.array(one["per_task"]["success"])[..., -1] for one in pair) for pair in documents]
+    rates: list[Any] = [[np.array(one["per_task"]["success"])[..., -1] for one in pair] for pair in documents]
     paired = [is_paired(*pair) and len(x) == len(y) for pair, (x, y) in zip(both, rates, strict=True)]
     return _more(difference_over_families(rates, paired), other)
 

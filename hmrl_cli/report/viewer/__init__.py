@@ -40,6 +40,7 @@ _PAGE = Template(
   <canvas id="view" role="img" aria-label="The episode"></canvas>
   <p id="message" role="alert" hidden></p>
   <p id="badges"><span id="success" hidden>Success</span><span id="ended" hidden>Ended early</span></p>
+  <ul id="legend" aria-label="What the colours mean" hidden></ul>
   <p id="hint"></p>
   <p id="scale"></p>
 </main>
