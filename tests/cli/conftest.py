@@ -71,10 +71,11 @@ class Fakes:
         }
 
     def write(self, paths, out, protocol, group, figures):
-        self.calls.append(("report", protocol))
+        self.calls.append(("report", protocol, group, figures))
         return out
 
     def render_run(self, run, **kwargs):
+        self.calls.append(("render", kwargs))
         return kwargs["out"] or run.path / "render.html"
 
     def render_family(self, name, **kwargs):

@@ -63,7 +63,9 @@ def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
 def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     """Each file that says what a run is; of the skills that a new run acts through as well."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, []))
+    monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, None))
+    for part in ("_joined", "_labels", "_films"):
+        monkeypatch.setattr(render, part, lambda *arguments: [])
     monkeypatch.setattr(render, "page", lambda *arguments: "")
     monkeypatch.setattr(drawing, "svg", lambda *_: "")
     for name in ("diayn", "hmrl"):

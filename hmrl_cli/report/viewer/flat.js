@@ -102,7 +102,7 @@ class FlatScene {
     const passed = [...path, position].map(([x, y]) => [this.x(x), this.y(y)]);
     context.strokeStyle = context.fillStyle = css(look);
     context.globalAlpha = strength;
-    context.lineWidth = body ? 2 : 1.2;
+    context.lineWidth = body ? 2 : part.found ? 1.8 : 1.2;
     context.lineJoin = "round";
     context.beginPath();
     for (const point of passed) context.lineTo(...point);
