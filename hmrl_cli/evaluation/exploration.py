@@ -24,7 +24,12 @@ FARTHEST = 99  # cells from the origin, beyond which a place counts as there
 
 
 def traced(family: TaskFamily) -> TaskFamily:
-    """The family whose states carry about `VISITS` places of their episode, [P, 2]."""
+    """The family whose states carry about `VISITS` places of their episode, [P, 2].
+
+    A family without the feature "xy", as one of a user may be, stays as it is.
+    """
+    if "xy" not in family.features:
+        return family
     return recorded(family, place, max(1, family.horizon // VISITS))
 
 

@@ -58,7 +58,7 @@ CURVES = (
     "Thick: over all seeds, with 95 % intervals; thin: each seed; flat: doing nothing; "
     "feasible: a scripted controller that knows the goal."
 )
-TRAINING = "Thick: mean over seeds; thin: each seed."
+TRAINING = "thick: mean over seeds; thin: each seed."
 
 
 def write(
@@ -164,20 +164,22 @@ def _drawings(
             label = f"Where {', '.join(recorded)} explored {family}, from above"
             name = f"explored-{anchor(family)}"
             drawings.append(drawn(name, label, maps.CAPTION, maps.explored, recorded))
-    for number, named in enumerate(_by_kind(trained)):
-        label = f"Metrics of training against environment steps, of {', '.join(named)}"
-        drawings.append(drawn(f"training-{number + 1}", label, TRAINING, training, named, names))
+    for number, ((family, _), named) in enumerate(_by_kind(trained).items(), start=1):
+        label = f"Metrics of training on {family} against environment steps, of {', '.join(named)}"
+        caption = f"Training on {family}; {TRAINING}"
+        drawings.append(drawn(f"training-{number}", label, caption, training, named, names))
     return {one.name: one for one in drawings}
 
 
-def _by_kind(trained: Sequence[tuple[Arm, list[dict[str, Any]]]]) -> list[dict[str, list[dict[str, Any]]]]:
-    """Metrics by name: of the runs that earn returns, and of the runs that learn skills."""
-    several = len(by_family([arm for arm, _ in trained])) > 1
-    kinds: dict[bool, dict[str, list[dict[str, Any]]]] = {}
+def _by_kind(
+    trained: Sequence[tuple[Arm, list[dict[str, Any]]]],
+) -> dict[tuple[str, bool], dict[str, list[dict[str, Any]]]]:
+    """Metrics by name, of each family: of the runs that earn returns, and of the runs that learn skills."""
+    kinds: dict[tuple[str, bool], dict[str, list[dict[str, Any]]]] = {}
     for arm, metrics in trained:
         earns = any(key.startswith(("return", "success")) for key in metrics[-1])
-        kinds.setdefault(earns, {})[f"{arm.family}: {arm.name}" if several else arm.name] = metrics
-    return list(kinds.values())
+        kinds.setdefault((arm.family, earns), {})[arm.name] = metrics
+    return kinds
 
 
 def _headed(evaluated: Sequence[Arm], found: Mapping[str, Any] | None) -> str:

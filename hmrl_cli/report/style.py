@@ -47,7 +47,7 @@ iframe { width: 100%; height: 30rem; border: 1px solid var(--line); border-radiu
 .told { font-size: 1.05rem }
 .finding { font-size: 11pt }
   .scroll { overflow: visible } table { font-size: 7pt; width: 100% }
-  td, th { padding: 1pt 3pt; white-space: normal; position: static }
+  td, th, .text td, .text th { padding: 1pt 3pt; white-space: normal; position: static; min-width: 0 }
   td:first-child, th:first-child { position: static }
   figure { break-inside: avoid } figure svg { max-width: 100%; max-height: 230mm; filter: none }
   details::details-content { content-visibility: visible; block-size: auto }

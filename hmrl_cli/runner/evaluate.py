@@ -112,8 +112,10 @@ def _adapt(
     )
     references = [values for values in lines["per_task"].values() if values is not None]
     check_finite(returns=curves.returned, reference_lines=references)
-    goals = exploration.goals_of(trained.parts.family, tasks)
-    explored = exploration.visits(curves.episodes.frames, curves.reached, goals)
+    explored = None
+    if curves.episodes is not None:
+        goals = exploration.goals_of(trained.parts.family, tasks)
+        explored = exploration.visits(curves.episodes.frames, curves.reached, goals)
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 

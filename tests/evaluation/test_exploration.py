@@ -87,3 +87,5 @@ def test_a_traced_episode_keeps_its_first_and_its_last_place_and_nothing_else_ch
     assert frames_of(last) is None
     np.testing.assert_allclose(frames_of(final)[:, 0], [*range(0, 37, 2), 37], atol=0.1)
     np.testing.assert_array_equal(steps.obs, plain.obs)
+    nowhere = family._replace(features={"identity": lambda obs: obs})
+    assert exploration.traced(nowhere) is nowhere

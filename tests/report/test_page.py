@@ -13,6 +13,8 @@ from hmrl_cli.report import viewer
 from hmrl_cli.report.comparison import compare, read_arms
 from hmrl_cli.report.formats import csv_text
 from tests.evaluation.documents import document, run
+from tests.report.test_skills import of_skills
+from tests.report.test_viewer import browse
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_a_run_that_was_never_evaluated_shows_its_training(two, tmp_path):
     (path / "metrics.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
     page = pages.write([path], tmp_path / "x.html").read_text()
     assert page.count("<svg") == 1 and "<!-- return -->" in page and "ppo was not evaluated" in page
-    assert "Metrics of training against environment steps, of ppo" in page
+    assert "Metrics of training on point against environment steps, of ppo" in page
     page = pages.write([*two, path], tmp_path / "x.html").read_text()
     assert page.count("<svg") == 3 and "highest success" in page
 
@@ -130,3 +132,15 @@ def test_the_policy_of_the_page_admits_the_player_and_nothing_else(page):
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
         f"script-src {viewer.script_source()}; base-uri 'none'; form-action 'none'"
     )
+
+
+@pytest.mark.slow
+def test_a_browser_shows_it_without_complaint(tmp_path):
+    """The player in its frame as well, whose script the policy admits."""
+    explored = {"cell": 0.5, "counts": ["0 0 2"], "goals": [[[1.0, 0.0, 0.2]]] * 4}
+    paths = [run(tmp_path, name, document(explored=explored)) for name in ("a", "b")]
+    of_skills(tmp_path / "skills")
+    for file in (tmp_path / "skills").iterdir():
+        file.rename(paths[0] / file.name)
+    dom, log = browse(pages.write(paths, tmp_path / "x.html"))
+    assert "CONSOLE" not in log and "</iframe>" in dom and dom.count("<svg") == 4

@@ -164,8 +164,9 @@ class Film {
       });
     }
     const now = this.number(moment.frame);
+    const [met, notMet] = ["success", "muted"].map(themedRgb);
     const earlier = this.parts.slice(0, now).map((part) => {
-      const look = themedRgb(part.found ? "success" : "muted");
+      const look = part.found ? met : notMet;
       return { part, moment: part.moment(part.last), look, strength: part.found ? 0.7 : 0.3, body: false };
     });
     return [...earlier, ...this.parts[now].shown(this.within(now, moment))];
