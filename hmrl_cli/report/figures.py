@@ -30,6 +30,8 @@ MAX_POINTS, MIN_POINTS = 60_000, 20  # of all lines of a figure of training, and
 def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
     """Return, success and goals ever reached against updates, a column for every family, split and reward.
 
+    Where there is one, the measures are side by side.
+
     Args:
         arms: what is drawn.
         names: of all arms of a page, so that an arm looks the same in all of its figures.
@@ -38,7 +40,11 @@ def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
     for arm in arms:
         for document in arm.documents:
             panels.setdefault((arm.family, *protocol_of(document)), []).append((plain(arm.name), document))
-    figure, axes = grid(len(MEASURES), len(panels), size=2.8)
+    if is_single := len(panels) == 1:
+        figure, axes = grid(1, len(MEASURES), size=2.8)
+    else:
+        figure, axes = grid(len(MEASURES), len(panels), size=2.8)
+    axes = axes.reshape(len(MEASURES), len(panels))
     of_arms = looks([*names, *(arm.name for arm in arms)])
     several = len(by_family(arms)) > 1
     for column, ((family, *protocol), shown) in enumerate(panels.items()):
@@ -47,7 +53,8 @@ def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
             axis.set_ylabel(LABELS[measure] if column == 0 else "")
         title = plain(" tasks, ".join(protocol)) + " reward"
         axes[0][column].set_title(f"{plain(family)}: {title}" if several else title, fontsize="medium")
-        axes[-1][column].set_xlabel(_updates([document for _, document in shown]))
+        for axis in axes[:, column] if is_single else axes[-1:, column]:
+            axis.set_xlabel(_updates([document for _, document in shown]))
     legend(figure, axes, last=LINES)
     return figure
 
@@ -64,6 +71,8 @@ def training(trained: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence
         trained: name of a run -> the metrics of its epochs.
         names: see `curves`.
     """
+    from matplotlib.ticker import EngFormatter
+
     known = dict.fromkeys(key for epochs in trained.values() for key in epochs[-1])
     wanted = [
         *(key for key in TRAINING if key in known),
@@ -83,6 +92,9 @@ def training(trained: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence
         axis.set_axis_off()
     for axis in axes.flat[max(len(wanted) - columns, 0) : len(wanted)]:
         axis.set_xlabel("environment steps of a seed")
+    for axis in axes.flat[: len(wanted)]:
+        axis.locator_params(axis="x", nbins=5)
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     legend(figure, axes)
     return figure
 

@@ -12,10 +12,10 @@ from hmrl_cli.report.drawing import LINE, PALETTE, grid, plain
 
 CAPTION = (
     "From above, over all tasks and seeds: the darker, the more often episodes were there until a goal was "
-    "first met; filled goals were met by a seed, hollow ones never."
+    "first met; the fuller a goal, the more seeds met it."
 )
 COLUMNS = 5
-GOALS = ("#d55e00", LINE)  # met, and never met
+GOAL = PALETTE[1]
 
 
 def recorded(members: Sequence[Arm]) -> dict[str, Mapping[str, Any]]:
@@ -81,22 +81,22 @@ def _draw_visits(axis: Any, found: Mapping[str, Any]) -> None:
 
 
 def _draw_goals(axis: Any, document: Mapping[str, Any]) -> None:
-    """A ring for each goal, filled where any seed met it."""
+    """A ring for each goal, and a dot that is as opaque as the share of seeds that met it."""
     from matplotlib.patches import Circle
 
-    met = np.array(document["per_task"]["reached"]).max(axis=(0, 2)) > 0
-    for goals, is_met in zip(document["explored"]["goals"], met, strict=False):
-        colour = GOALS[0] if is_met else GOALS[1]
+    met = (np.array(document["per_task"]["reached"]) > 0).any(axis=2).mean(axis=0)
+    for goals, share in zip(document["explored"]["goals"], met, strict=False):
         for x, y, radius in goals:
-            axis.add_patch(Circle((x, y), radius, fill=False, ec=colour, lw=1))
-            axis.plot(x, y, marker="o", ms=3, color=colour, mfc=colour if is_met else "none", ls="")
+            axis.add_patch(Circle((x, y), radius, fill=False, ec=LINE, lw=0.4, alpha=0.7))
+            axis.plot(x, y, marker="o", ms=4, color=LINE, mfc="none", mew=0.6, ls="")
+            axis.plot(x, y, marker="o", ms=4, color=GOAL, alpha=share, mew=0, ls="")
 
 
 def _legend(figure: Any) -> None:
     from matplotlib.lines import Line2D
 
-    met = Line2D([], [], marker="o", ls="", color=GOALS[0], label="goal met by a seed")
-    never = Line2D([], [], marker="o", ls="", color=GOALS[1], mfc="none", label="goal never met")
+    met = Line2D([], [], marker="o", ls="", color=LINE, mfc=GOAL, label="goal, met by all seeds")
+    never = Line2D([], [], marker="o", ls="", color=LINE, mfc="none", label="goal, met by none")
     visits = Line2D([], [], marker="s", ls="", color=PALETTE[0], alpha=0.5, label="visited")
     handles = [visits, met, never]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize="small", frameon=False)

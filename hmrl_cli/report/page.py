@@ -43,6 +43,7 @@ from hmrl_cli.storage.metrics import read_metrics
 
 FIRST = ("run", "split", "success", "reached", "return", "fraction")  # columns, from the left
 MAX_BYTES = 9 * 2**19  # of a page, 4.5 MiB
+LONG = 6000  # characters of a table of settings that is folded
 LINES = ("flat", "feasible")
 IN_CSV = ("flat_success", "flat_reached", "before")  # columns that make the table too wide for a screen
 ROWS_NOTE = (
@@ -200,14 +201,15 @@ def _results(
     several = len(families) > 1
     data = base64.b64encode(csv_text(found["rows"]).encode()).decode()
     link = f'<a download="hmrl-report.csv" href="data:text/csv;base64,{data}">The numbers as CSV</a>'
-    parts = [_overview(families, found, drawings)] if several else []
-    if "profiles" in drawings:
-        parts.append(section("Performance profiles", figure(drawings["profiles"])))
+    profile = (
+        [section("Performance profiles", figure(drawings["profiles"]))] if "profiles" in drawings else []
+    )
+    parts = [_overview(families, found, drawings), *profile] if several else []
     for family, members in families.items():
         told = f'<p class="told">{escaped(findings.finding(members))}</p>' if found["aggregate"] else ""
         title = f"Adaptation to new tasks of {family}"
         parts.append(section(title, told, *_family(family, members, found, drawings)))
-    return [*parts, f'<p class="screen">{link}</p>']
+    return [*parts, f'<p class="screen">{link}</p>', *([] if several else profile)]
 
 
 def _overview(
@@ -299,5 +301,5 @@ def _settings(runs: Sequence[Arm]) -> str:
                 for key in differing
             ]
             parts.append(table(rows, f"Settings that differ on {family}", "text"))
-    listed = "".join(parts)
-    return f"<details><summary>Of {len(parts)} families</summary>{listed}</details>" if parts[1:] else listed
+    rows_of = "".join(parts)
+    return f"<details><summary>The table</summary>{rows_of}</details>" if len(rows_of) > LONG else rows_of

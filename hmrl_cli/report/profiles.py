@@ -18,8 +18,8 @@ SCORES = {"fraction": "share of the way from flat to feasible", "success": "succ
 
 TEXTS = (
     "Performance profiles, and probabilities that one arm improves on another",
-    "Left: the share of scores above each threshold; right: how often a seed of X beats one of Y on a task; "
-    "with 95 % bands and intervals.",
+    "Left: the share of scores, one for each seed and task, above each threshold; right: how often a seed of "
+    "X beats one of Y on a task; with 95 % bands and intervals.",
 )
 
 
@@ -153,7 +153,7 @@ def _draw_profile(axis: Any, one: Compared, of_arms: Mapping[str, dict[str, str]
         axis.fill_between(profile["tau"], profile["low"], profile["high"], **band)
     axis.set_ylim(-0.03, 1.03)
     axis.set_xlim(0, 1)
-    axis.set_ylabel("share of (seed, task) with score > τ")
+    axis.set_ylabel("share of scores > τ")
 
 
 def _draw_improvements(

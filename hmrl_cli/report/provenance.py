@@ -19,7 +19,7 @@ def part(arms: Sequence[Arm], infos: Sequence[Info]) -> str:
     commands = [
         f"<li>{escaped(info.path)}: <code>{escaped(' '.join(map(str, info.provenance['argv'])))}</code></li>"
         for info in infos
-        if isinstance(info.provenance.get("argv"), list)
+        if info.provenance.get("argv") and isinstance(info.provenance["argv"], list)
     ]
     listed = f'<details><summary>Command lines</summary><ul class="note">{"".join(commands)}</ul></details>'
     return narrow(rows, FIRST, "Where each run is from", "left") + (listed if commands else "")

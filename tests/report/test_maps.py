@@ -16,6 +16,6 @@ def test_what_was_recorded_is_drawn_and_the_rest_is_named():
     assert maps.missing(arms[:1]) == []
     drawn = svg(maps.explored, found)
     assert drawn.count("<image ") == 1 and "data:image/png;base64," in drawn
-    for text in ("new", "x in m", "goal met by a seed", "goal never met"):
+    for text in ("new", "x in m", "goal, met by all seeds", "goal, met by none"):
         assert f"<!-- {text} -->" in drawn
     assert svg(maps.explored, {"still": document(explored=EXPLORED | {"counts": []})}).count("<image ") == 0

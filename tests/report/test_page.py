@@ -59,7 +59,7 @@ def test_the_table_begins_with_the_numbers_and_has_no_prose(page):
 
 
 def test_figures_are_named_and_take_the_colours_of_the_page(page):
-    profiles, curves = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    curves, profiles = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     label = re.search('role="img" aria-label="(.*?)"', curves)[1]
     assert "updates on toy, of a&lt;b&gt;, c" in label
     assert 'aria-label="Performance profiles, and probabilities' in profiles
