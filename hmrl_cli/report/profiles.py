@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -21,6 +21,13 @@ TEXTS = (
     "Left: the share of scores, one for each seed and task, above each threshold; right: how often a seed of "
     "X beats one of Y on a task; with 95 % bands and intervals.",
 )
+
+
+class Evaluated(NamedTuple):
+    """An arm of a family, and its evaluation."""
+
+    arm: Arm
+    document: Mapping[str, Any]
 
 
 class Compared(NamedTuple):
@@ -44,46 +51,51 @@ def compared(families: Mapping[str, Sequence[Arm]]) -> list[Compared]:
 def _compared(families: Mapping[str, Sequence[Arm]]) -> list[Compared]:
     found = []
     for protocol in protocols_of([arm for arms in families.values() for arm in arms]):
-        of_families = [{arm.name: arm for arm in arms if _told(arm, protocol)} for arms in families.values()]
+        of_families = [dict(_told(arms, protocol)) for arms in families.values()]
         names = [name for name in of_families[0] if all(name in one for one in of_families)]
         if len(names) > 1:
-            arms = {name: [one[name] for one in of_families] for name in names}
-            kind, scores = _scores(arms, protocol)
+            evaluated = {name: [one[name] for one in of_families] for name in names}
+            kind, scores = _scores(evaluated)
             tau = np.linspace(0.0, 1.0, THRESHOLDS)
             profiles = {name: {"tau": tau} | performance_profile(scores[name], tau) for name in names}
-            better = _improvements(arms, scores, protocol)
-            found.append(Compared(tuple(families), *protocol, kind, tuple(names), profiles, better))
+            better = _improvements(evaluated, scores)
+            found.append(Compared(tuple(families), *protocol, kind, names, profiles, better))
     return found
 
 
-def _told(arm: Arm, protocol: tuple[str, str]) -> bool:
-    """Whether an arm has numbers of each task."""
-    document = document_of(arm, protocol)
-    return bool(document and document["per_task"])
+def _told(arms: Sequence[Arm], protocol: tuple[str, str]) -> Iterator[tuple[str, Evaluated]]:
+    """The arms that have numbers of each task, by their names."""
+    for arm in arms:
+        document = document_of(arm, protocol)
+        if document and document["per_task"]:
+            yield arm.name, Evaluated(arm, document)
 
 
-def _scores(arms: Mapping[str, Sequence[Arm]], protocol: tuple[str, str]) -> tuple[str, dict[str, Any]]:
-    """Fractions, or success rates where an arm has no fraction."""
-    per_task = {name: [document_of(arm, protocol)["per_task"] for arm in of] for name, of in arms.items()}  # type: ignore[index]
-    found = {name: [fractions(one) for one in of] for name, of in per_task.items()}
+def _scores(evaluated: Mapping[str, Sequence[Evaluated]]) -> tuple[str, dict[str, list[Any]]]:
+    """Fractions of every family, or success rates where an arm has no fraction."""
+    found = {
+        name: [fractions(one.document["per_task"]) if one.document["fraction"] else None for one in of]
+        for name, of in evaluated.items()
+    }
     if not any(one is None for of in found.values() for one in of):
         return "fraction", found
     return "success", {
-        name: [np.asarray(one["success"])[..., -1] for one in of] for name, of in per_task.items()
+        name: [np.asarray(one.document["per_task"]["success"])[..., -1] for one in of]
+        for name, of in evaluated.items()
     }
 
 
 def _improvements(
-    arms: Mapping[str, Sequence[Arm]], scores: Mapping[str, Sequence[Any]], protocol: tuple[str, str]
+    evaluated: Mapping[str, Sequence[Evaluated]], scores: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
     """P(X > Y) of all pairs of arms that met the same tasks, with 95 % intervals."""
-    tasks = {name: [document_of(arm, protocol)["tasks_sha256"] for arm in of] for name, of in arms.items()}  # type: ignore[index]
+    tasks = {name: [one.document["tasks_sha256"] for one in of] for name, of in evaluated.items()}
     rows = []
-    for x, y in combinations(arms, 2):
+    for x, y in combinations(evaluated, 2):
         if tasks[x] == tasks[y]:
             pairs = list(zip(scores[x], scores[y], strict=True))
-            both = zip(arms[x], arms[y], pairs, strict=True)
-            paired = [is_paired(one, other) and len(a) == len(b) for one, other, (a, b) in both]
+            both = zip(evaluated[x], evaluated[y], pairs, strict=True)
+            paired = [is_paired(one.arm, other.arm) and len(a) == len(b) for one, other, (a, b) in both]
             rows.append({"x": x, "y": y, "probability": probability_of_improvement(pairs, paired)})
     return rows
 
@@ -132,8 +144,8 @@ def profiles(found: Sequence[Compared], names: Sequence[str] = ()) -> Any:
         where = f"{one.families[0]}: " if len(one.families) == 1 and len(found) > 1 else ""
         left.set_title(plain(f"{where}{one.split} tasks, {one.reward} reward"), fontsize="medium")
         right.set_title("probability of improvement", fontsize="medium")
-    axes[-1][0].set_xlabel(f"score τ, {SCORES[found[-1].kind]}")
-    axes[-1][1].set_xlabel("P(X > Y)")
+        left.set_xlabel(f"score τ, {SCORES[one.kind]}")
+        right.set_xlabel("P(X > Y)")
     legend(figure, axes[:, :1])
     return figure
 

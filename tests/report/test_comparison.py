@@ -35,7 +35,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     assert row["adaptation"] == "rule refit, imitation_steps 2"
     assert row["env_steps"] == evaluated["env_steps"][-1] > 0
     explored = evaluated["explored"]
-    assert len(explored["goals"]) == evaluated["num_tasks"] and explored["cell"] == 0.1
+    assert len(explored["goals"]) == evaluated["num_tasks"] and explored["cell"] == 0.05
     batches = (np.array(evaluated["per_task"]["reached"]) == 0)[..., :-1].sum() + evaluated["num_tasks"] * 2
     places = batches * evaluated["episodes"] * 7  # of each episode of a horizon of 6
     assert sum(count for _, _, count in cells_of(explored)) == places
