@@ -172,6 +172,8 @@ def report(
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    if figures is not None and out.suffix == ".svg":
+        raise ConfigError(f"--figures: found together with -o {out.name}; must be with a page, FILE.html")
     outputs.check_page(out, "report")
     if figures is not None:
         folder.check(figures)

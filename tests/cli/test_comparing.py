@@ -24,6 +24,9 @@ def test_compare_and_report(hmrl, fakes):
     grouped = hmrl("report", run, "--group", "algorithm.name", "--figures", "figures", "--json")
     assert json.loads(grouped.out) == {"report": f"{run}/report.html", "figures": "figures"}
     assert fakes.calls[-1][2:] == ("algorithm.name", Path("figures"))
+    wrong = hmrl("report", run, "--figures", "new", "-o", "x.svg")
+    assert wrong.code == 2 and "--figures: found together with -o x.svg" in wrong.err
+    assert not Path("new").exists()
     wrong = hmrl("report", run, "--figures", f"{run}/figures")
     assert wrong.code == 2 and "--figures" in wrong.err and "lies in the run" in wrong.err
 
