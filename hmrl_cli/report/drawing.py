@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -115,6 +116,11 @@ def legend(figure: Any, axes: Any, last: Iterable[str] = ()) -> None:
     handles = [entries[label] for label in ordered]
     columns = max(2, min(len(ordered), int(figure.get_figwidth() / 1.6)))
     figure.legend(handles, ordered, loc="outside lower left", ncols=columns, fontsize="small", frameon=False)
+
+
+def wrapped(text: str, width: int = 26) -> str:
+    """Plain text in lines, for names that would leave a figure no room."""
+    return "\n".join(textwrap.wrap(plain(text), width, break_long_words=False, break_on_hyphens=False))
 
 
 def plain(text: str) -> str:

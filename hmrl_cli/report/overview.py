@@ -7,7 +7,7 @@ from typing import Any
 
 from hmrl_cli.report.arms import Arm, document_of, protocol_of, protocols_of, ranked
 from hmrl_cli.report.differences import shown
-from hmrl_cli.report.drawing import LINE, grid, legend, looks, plain
+from hmrl_cli.report.drawing import LINE, grid, legend, looks, plain, wrapped
 
 MEAN = "mean over families"
 TEXTS = (
@@ -73,7 +73,7 @@ def dots(table: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
         axis.set_ylim(len(runs) - 0.3, -0.5)
         axis.grid(axis="x", color=LINE, alpha=0.25, lw=0.6)
         axis.set_yticks([])
-    axes[0][0].set_yticks([place + 0.15 for place in range(len(runs))], map(plain, runs))
+    axes[0][0].set_yticks([place + 0.15 for place in range(len(runs))], map(wrapped, runs))
     for number, protocol in enumerate(protocols):
         fill = {"mfc": "none"} if number else {}
         label = plain(" tasks, ".join(protocol) + " reward")

@@ -10,7 +10,7 @@ from hmrl_cli.evaluation.profiles import fractions, performance_profile, probabi
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, document_of, protocols_of
 from hmrl_cli.report.comparison import is_paired
-from hmrl_cli.report.drawing import LINE, grid, legend, looks, marked, plain
+from hmrl_cli.report.drawing import LINE, grid, legend, looks, marked, plain, wrapped
 
 THRESHOLDS = 51  # from 0 to 1
 MAX_PAIRS = 10  # in a figure; beyond, those with the first arm
@@ -176,6 +176,7 @@ def _draw_improvements(
         axis.plot([found["low"], found["high"]], [place, place], color=look["color"], lw=2)
         axis.plot(found["mean"], place, color=look["color"], marker=look["marker"], ms=7)
     axis.axvline(0.5, color=LINE, ls=":", lw=1)
-    axis.set_yticks(range(len(rows)), [plain(f"{row['x']} > {row['y']}") for row in rows], fontsize="small")
+    names = [wrapped(f"{row['x']} > {row['y']}", 40) for row in rows]
+    axis.set_yticks(range(len(rows)), names, fontsize="small")
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-0.03, 1.03)
