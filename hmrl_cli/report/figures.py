@@ -41,7 +41,7 @@ def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
         for document in arm.documents:
             panels.setdefault((arm.family, *protocol_of(document)), []).append((plain(arm.name), document))
     if is_single := len(panels) == 1:
-        figure, axes = grid(1, len(MEASURES), size=2.8)
+        figure, axes = grid(1, len(MEASURES))
     else:
         figure, axes = grid(len(MEASURES), len(panels), size=2.8)
     axes = axes.reshape(len(MEASURES), len(panels))

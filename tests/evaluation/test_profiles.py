@@ -35,6 +35,7 @@ def test_improvement_is_the_mann_whitney_statistic():
     assert sure["mean"] == sure["high"] == 1.0 and 0.8 < sure["low"] < 1.0
 
 
+@pytest.mark.slow
 def test_the_interval_covers_no_improvement_as_often_as_it_says():
     """Of two arms alike, 0.5; seeds as well as tasks are drawn."""
     covers = 0
