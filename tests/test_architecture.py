@@ -57,6 +57,9 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "report.viewer.__init__": "report/test_viewer.py",
     "report.viewer.episodes": "runner/test_render.py",
     "report.style": "report/test_page.py",
+    "report.elements": "report/test_page.py",
+    "report.provenance": "report/test_page.py",
+    "report.drawing": "report/test_figures.py",
     # one test for every plugin, by its name
     "families.ant_dir": "families/test_contract.py",
     "families.ant_goal": "families/test_contract.py",

@@ -20,7 +20,7 @@ from hmrl_cli.cli.output import (
     width_of,
 )
 from hmrl_cli.errors import ConfigError, printable
-from hmrl_cli.report import differences, formats
+from hmrl_cli.report import differences, folder, formats
 from hmrl_cli.runner import startup
 from hmrl_cli.storage import outputs, reader
 
@@ -29,16 +29,19 @@ ALWAYS = ("run", "split", "return", "success", "reached")
 OPTIONAL = ("fraction", "seeds", "env_steps", "before", "flat", "feasible", "updates", "episodes", "tasks")
 
 
+Group = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="A row for each value of this setting, such as algorithm.name: seeds of all runs in one.",
+        autocompletion=completion.settings_of_runs,
+    ),
+]
+
+
 def compare(
     run_dirs: RunDirs,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY",
-            help="A row for each value of this setting, such as algorithm.name: seeds of all runs in one.",
-            autocompletion=completion.settings_of_runs,
-        ),
-    ] = None,
+    group: Group = None,
     protocol: Evaluated = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV, with all digits.")] = False,
     as_latex: Annotated[
@@ -161,6 +164,14 @@ def report(
         typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
     ] = None,
     protocol: Evaluated = None,
+    group: Group = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write the figures as SVG and PDF, and the numbers as CSV, to this folder.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page on evaluated runs.
@@ -171,12 +182,16 @@ def report(
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
+    if figures is not None and out.suffix == ".svg":
+        raise ConfigError(f"--figures: found together with -o {out.name}; must be with a page, FILE.html")
     outputs.check_page(out, "report")
+    if figures is not None:
+        folder.check(figures)
     startup.prepare()
     from hmrl_cli.report import page as pages
 
-    path = str(pages.write(runs, out, protocol))
+    path = str(pages.write(runs, out, protocol, group, figures))
     if as_json:
-        print_json({"report": path})
+        print_json({"report": path} | ({} if figures is None else {"figures": str(figures)}))
     else:
         print_line(path)

@@ -43,6 +43,16 @@ from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
 from hmrl_cli.storage import exports, outputs, reader
 
+SetEvaluation = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="K=V",
+        help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
+        autocompletion=completion.assignments,
+    ),
+]
+
 
 def export(
     run_dir: RunDir,
@@ -116,15 +126,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
     ] = None,
     num_tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the split; as in the run.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="K=V",
-            help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
-            autocompletion=completion.assignments,
-        ),
-    ] = None,
+    set_: SetEvaluation = None,
     as_json: Json = False,
 ) -> None:
     """Measure the adaptation to held-out tasks.
@@ -222,9 +224,10 @@ def render(
     reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,
     num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
     protocol: Protocol = None,
+    set_: SetEvaluation = None,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page that plays episodes.
+    """Write one HTML page that plays episodes, and films of all of them as ghosts.
 
     Of a skill run, every skill; of a meta-run, the episodes of an adaptation, as eval measures it; of a
     family, the scripted controller that knows the goal. The page is self-contained; stdout is its path.
@@ -237,8 +240,12 @@ def render(
         check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
     if protocol and (run is None or run.experiment.algorithm.command == "pretrain-skills"):
         raise ConfigError(f"--protocol: found {shown(protocol)} for what does not adapt; must be left out")
-    if run and protocol:
-        config.with_evaluation(run.experiment, protocol=protocol)
+    if set_ and run is None:
+        raise ConfigError(
+            f"--set: found {shown(set_[0])} for a family, which does not adapt; must be left out"
+        )
+    if run and (protocol or set_):
+        config.with_evaluation(run.experiment, set_ or (), protocol=protocol)
     if out is not None and out.suffix != ".html":
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
     place = out or (run.path / "render.html" if run else outputs.page_of(what))
@@ -254,7 +261,7 @@ def render(
             "out": out,
             "progress": shows,
         }
-        adapts = partial(renders.render_run, run, protocol=protocol) if run else None
+        adapts = partial(renders.render_run, run, protocol=protocol, sets=set_ or ()) if run else None
         write = adapts or partial(renders.render_family, what)
         path = str(write(**settings))
     if as_json:

@@ -17,6 +17,8 @@ LARGEST = 3e38  # returns are sums of single precision
 Number = Annotated[float, pydantic.Field(ge=-LARGEST, le=LARGEST)]
 Rate = Annotated[float, pydantic.Field(ge=0, le=1)]
 Count = Annotated[int, pydantic.Field(ge=0, le=2**53)]
+Cell = Annotated[str, pydantic.Field(pattern=r"^-?\d{1,2} -?\d{1,2} \d{1,15}$")]  # x, y and visits
+Goal = Annotated[list[Number], pydantic.Field(min_length=3, max_length=3)]  # x, y and radius
 Size = Annotated[int, pydantic.Field(ge=1, le=2**53)]
 Text = Annotated[str, pydantic.Field(max_length=300)]
 Curve = Annotated[list[Number], pydantic.Field(min_length=1)]
@@ -65,6 +67,14 @@ class _PerTask(_Part):
     feasible: list[Number] | None = None
 
 
+class _Explored(_Part):
+    """Where the adaptation explored; earlier versions have none."""
+
+    cell: Annotated[float, pydantic.Field(gt=0, le=LARGEST)]
+    counts: list[Cell]
+    goals: list[list[Goal]]  # of each task
+
+
 class _Evaluation(_Part):
     version: Literal[1] = pydantic.Field(alias="schema")
     family: Text
@@ -89,6 +99,7 @@ class _Evaluation(_Part):
     reached: _Rate
     fraction: _Fraction | None = None
     per_task: _PerTask | None = None
+    explored: _Explored | None = None
 
     @pydantic.model_validator(mode="after")
     def _sizes_agree(self) -> _Evaluation:

@@ -1,11 +1,14 @@
-"""Diagnostics of a meta-learner's exploration before any update."""
+"""Diagnostics of exploration: before any update, and during an adaptation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import collections
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from hmrl_cli.environment.frames import place, recorded
 from hmrl_cli.environment.rollout import unroll
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, np, root_key
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import (
     MetaLearner,
@@ -14,6 +17,85 @@ from hmrl_cli.types import (
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, State, Task
+
+VISITS = 16  # places of an episode that are kept beside its start
+CELLS = 16  # across the goals, at least
+FARTHEST = 99  # cells from the origin, beyond which a place counts as there
+
+
+def traced(family: TaskFamily) -> TaskFamily:
+    """The family whose states carry about `VISITS` places of their episode, [P, 2].
+
+    A family without the feature "xy", as one of a user may be, stays as it is.
+    """
+    if "xy" not in family.features:
+        return family
+    return recorded(family, place, max(1, family.horizon // VISITS))
+
+
+def visits(places: Any, reached: Any, goals: Any) -> dict[str, Any]:
+    """Where an adaptation explored: how often episodes were in which cell of a grid.
+
+    The batches of a task count up to the first one in which an episode meets the goal.
+
+    Args:
+        places: [seed, task, K + 1, N, P, 2], as episodes of a `traced` family have them.
+        reached: [seed, task, K + 1], share of episodes that meet the goal.
+        goals: [task, G, 3], x, y and radius of each goal.
+
+    Returns:
+        plain values: "cell", the side of a cell; "counts", of every cell a text of its x index, y index and
+        visits, where cell (0, 0) begins at the origin; "goals".
+    """
+    found = np.asarray(reached) > 0
+    before: Any = np.cumsum(found, axis=2) - found == 0
+    xy = np.asarray(places, float)[before].reshape(-1, 2)
+    xy = xy[np.isfinite(xy).all(axis=1)]
+    of_goals = np.abs(goals[..., :2]) + goals[..., 2:]
+    reach = np.max(of_goals if np.size(goals) else np.abs(xy), initial=0.0) or 1.0
+    cell = _round(2 * float(reach) / CELLS)
+    index = np.clip(np.floor(xy / cell), -FARTHEST, FARTHEST).astype(int)
+    cells, counts = np.unique(index, axis=0, return_counts=True)
+    return {
+        "cell": cell,
+        "counts": _texts(np.column_stack([cells, counts]).tolist()),
+        "goals": np.round(np.asarray(goals, float), 3).tolist(),
+    }
+
+
+def _round(length: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is not above a length."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(f"{power * max(factor for factor in (1, 2, 5) if factor * power <= length):.3g}")
+
+
+def together(explored: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The visits of several adaptations to the same tasks; None where one has none, or another grid."""
+    first = explored[0]
+    if first is None or any(one is None or one["cell"] != first["cell"] for one in explored):
+        return None
+    total: collections.Counter[tuple[int, int]] = collections.Counter()
+    for x, y, count in (row for one in explored if one for row in cells_of(one)):
+        total[x, y] += count
+    return {**first, "counts": _texts([[x, y, count] for (x, y), count in sorted(total.items())])}
+
+
+def cells_of(explored: Mapping[str, Any]) -> list[list[int]]:
+    """x index, y index and visits of every cell."""
+    return [[int(number) for number in text.split()] for text in explored["counts"]]
+
+
+def _texts(rows: Sequence[Sequence[int]]) -> list[str]:
+    return [" ".join(map(str, row)) for row in rows]
+
+
+def goals_of(family: TaskFamily, tasks: Array) -> Any:
+    """x, y and radius of the goals of every task at the start, [task, G, 3]."""
+
+    def one(task: Task) -> Array:
+        return family.scene.goals(family.reset(root_key(0), task), task)[:, jnp.array([0, 1, 3])]
+
+    return np.asarray(jax.jit(jax.vmap(one))(tasks))
 
 
 def explored(

@@ -99,18 +99,18 @@ def rate_summary(rates: Any) -> dict[str, Any]:
     }
 
 
-def _weights(count: int, draws: int, stream: int) -> Any:
+def bootstrap_weights(count: int, draws: int, stream: int) -> Any:
     """Weights [draws, count] of `count` items drawn with replacement; rows sum to 1."""
     rng = np.random.default_rng((0, stream))
     return rng.multinomial(count, np.full(count, 1 / count), size=draws) / count
 
 
-def _drawn_means(scores: Any, seeds: Any, tasks: Any) -> Any:
+def drawn_means(scores: Any, seeds: Any, tasks: Any) -> Any:
     """Means [draws] of scores [seed, task] under weights [draws, seed] and [draws, task]."""
     return ((seeds @ scores) * tasks).sum(axis=1)
 
 
-def _interval(values: Any) -> tuple[float, float]:
+def percentile_interval(values: Any) -> tuple[float, float]:
     """The 2.5 and 97.5 % percentiles of values [draws]."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
@@ -122,15 +122,17 @@ def _drawn_fractions(gained: Any, gaps: Any, streams: tuple[int, int] = (0, 1)) 
     A draw whose gap is not positive is NaN.  None if the 95 % interval of the mean gap [task] includes 0.
     """
     gap = np.broadcast_to(gaps, gained.shape[:2])
-    weights = [_weights(count, DRAWS, stream) for stream, count in zip(streams, gap.shape, strict=True)]
-    gap_of_draws = _drawn_means(gap, *weights)
-    if _interval(gap_of_draws)[0] <= 0:
+    weights = [
+        bootstrap_weights(count, DRAWS, stream) for stream, count in zip(streams, gap.shape, strict=True)
+    ]
+    gap_of_draws = drawn_means(gap, *weights)
+    if percentile_interval(gap_of_draws)[0] <= 0:
         return None
     divisor = np.where(gap_of_draws > 0, gap_of_draws, np.nan)
     middle = gained.mean(axis=(0, 1)) / gap.mean()
     # residuals from the mean fraction: with equal fractions of all tasks the interval has only noise
     residuals = np.moveaxis(gained - middle * gap[..., None], 2, 0)
-    return middle, np.stack([_drawn_means(step, *weights) / divisor for step in residuals])
+    return middle, np.stack([drawn_means(step, *weights) / divisor for step in residuals])
 
 
 def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] | None:
@@ -156,7 +158,7 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
     if found is None:
         return None
     middle, drawn = found
-    low, high = np.transpose([_interval(step[np.isfinite(step)]) for step in drawn])
+    low, high = np.transpose([percentile_interval(step[np.isfinite(step)]) for step in drawn])
     wide = gaps >= 0.1 * gaps.mean()
     return {
         "mean": middle.tolist(),
@@ -177,10 +179,10 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
         seeds_paired: whether row i of both uses the same skills.  Then a draw takes the same rows of both.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    tasks = _weights(ours.shape[1], DRAWS, stream=1)
-    seeds = _weights(len(ours), DRAWS, stream=0)
-    others = seeds if seeds_paired else _weights(len(theirs), DRAWS, stream=2)
-    low, high = _interval(_drawn_means(ours, seeds, tasks) - _drawn_means(theirs, others, tasks))
+    tasks = bootstrap_weights(ours.shape[1], DRAWS, stream=1)
+    seeds = bootstrap_weights(len(ours), DRAWS, stream=0)
+    others = seeds if seeds_paired else bootstrap_weights(len(theirs), DRAWS, stream=2)
+    low, high = percentile_interval(drawn_means(ours, seeds, tasks) - drawn_means(theirs, others, tasks))
     return {"mean": float(ours.mean() - theirs.mean()), "low": low, "high": high}
 
 
@@ -210,11 +212,14 @@ def rate_over_families(rates: Sequence[Any]) -> dict[str, float]:
     arrays = [np.asarray(one) for one in rates]
     middle = float(np.mean([one.mean() for one in arrays]))
     weights = [
-        [_weights(count, DRAWS, stream) for stream, count in zip(_streams(i), one.shape, strict=True)]
+        [
+            bootstrap_weights(count, DRAWS, stream)
+            for stream, count in zip(streams_of(i), one.shape, strict=True)
+        ]
         for i, one in enumerate(arrays)
     ]
-    drawn = [_drawn_means(one, *of_family) for one, of_family in zip(arrays, weights, strict=True)]
-    low, high = _interval(np.mean(drawn, axis=0))
+    drawn = [drawn_means(one, *of_family) for one, of_family in zip(arrays, weights, strict=True)]
+    low, high = percentile_interval(np.mean(drawn, axis=0))
     wilson_low, wilson_high = wilson_interval(middle, sum(one.size for one in arrays))
     return {"mean": middle, "low": min(low, float(wilson_low)), "high": max(high, float(wilson_high))}
 
@@ -231,16 +236,16 @@ def fraction_over_families(families: Sequence[tuple[Any, Any, Any]]) -> dict[str
     found = []
     for i, (returned, flat, feasible) in enumerate(families):
         gained = np.asarray(returned)[..., None] - np.asarray(flat)[:, None]
-        one = _drawn_fractions(gained, np.asarray(feasible) - np.asarray(flat), _streams(i))
+        one = _drawn_fractions(gained, np.asarray(feasible) - np.asarray(flat), streams_of(i))
         if one is None:
             return None
         found.append((one[0][0], one[1][0]))
     middle = float(np.mean([mean for mean, _ in found]))
     drawn = np.mean([differences for _, differences in found], axis=0)
-    low, high = _interval(drawn[np.isfinite(drawn)])
+    low, high = percentile_interval(drawn[np.isfinite(drawn)])
     return {"mean": middle, "low": middle + low, "high": middle + high}
 
 
-def _streams(family: int) -> tuple[int, int]:
+def streams_of(family: int) -> tuple[int, int]:
     """Of the seeds and of the tasks of a family, which no other family shares."""
     return 10 + 2 * family, 11 + 2 * family

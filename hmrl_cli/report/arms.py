@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli.errors import ConfigError, InputError, did_you_mean, shown
+from hmrl_cli.evaluation import exploration
 from hmrl_cli.evaluation.adaptation import curve_document
 from hmrl_cli.evaluation.document import MEASURES
 from hmrl_cli.lazy import np
@@ -38,6 +39,21 @@ class Arm(NamedTuple):
 def protocol_of(document: Mapping[str, Any]) -> tuple[str, str]:
     """Split and reward, which evaluations must share to be compared."""
     return document["split"], document["reward"]
+
+
+def protocols_of(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+    """Splits and rewards of arms, see `ranked`."""
+    return ranked([protocol_of(document) for arm in arms for document in arm.documents])
+
+
+def ranked(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The most frequent ones first; of as many, the test split and the sparse reward first."""
+    return sorted({*found}, key=lambda one: (-found.count(one), one[0] != "test", one[1] != "sparse", one))
+
+
+def document_of(arm: Arm, protocol: tuple[str, str]) -> Mapping[str, Any] | None:
+    """The evaluation of an arm on a split and reward; None where there is none."""
+    return next((one for one in arm.documents if protocol_of(one) == protocol), None)
 
 
 def by_family(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
@@ -181,5 +197,8 @@ def _joint_document(protocol: tuple[str, str], runs: Sequence[Arm]) -> Mapping[s
     scores: list[Any] = [np.concatenate([one[measure] for one in per_task]) for measure in MEASURES]
     lines = {name: first[name] for name in ("flat", "flat_success", "flat_reached", "feasible")}
     lines["per_task"] = {name: first["per_task"][name] for name in ("flat", "feasible")}
-    sizes = {"num_seeds": sum(one["num_seeds"] for _, one in found)}
-    return {**first, **sizes} | curve_document(Adaptation(*scores), lines)
+    joint = {
+        "num_seeds": sum(one["num_seeds"] for _, one in found),
+        "explored": exploration.together([one.get("explored") for _, one in found]),
+    }
+    return {**first, **joint} | curve_document(Adaptation(*scores), lines)

@@ -28,7 +28,7 @@ BUDGET = {
 
 
 def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
-    """The evaluation documents of a run by one protocol: the test split first, then by file name.
+    """The evaluation documents of a run by one protocol: the test split and the sparse reward first.
 
     Args:
         path: the run directory.
@@ -56,7 +56,7 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
                 f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}{how}"
             )
         found.append(document)
-    return sorted(found, key=lambda document: document["split"] != "test")
+    return sorted(found, key=lambda one: (one["split"] != "test", one["reward"] != "sparse"))
 
 
 def _usual(ways: Set[str]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hmrl_cli.evaluation.document import MIDDLE
+from hmrl_cli.evaluation.profiles import difference_over_families
 from hmrl_cli.lazy import np
-from hmrl_cli.report.arms import Arm, protocol_of
+from hmrl_cli.report.arms import Arm, by_family, document_of, protocol_of, protocols_of, ranked
 from hmrl_cli.report.comparison import is_paired
 from hmrl_cli.report.differences import difference, shown
 
@@ -15,9 +16,10 @@ from hmrl_cli.report.differences import difference, shown
 def finding(arms: Sequence[Arm]) -> str:
     """The best arm of a family after the last update, and its difference from the next one.
 
-    The arms are ranked by success, or by return where none succeeds, on the first split and reward.
+    The arms are ranked by success, or by return where none succeeds, on the split and reward
+    that most of them have.
     """
-    protocol = protocol_of(arms[0].documents[0])
+    protocol = protocols_of(arms)[0]
     evaluated = [(arm, one) for arm in arms for one in arm.documents if protocol_of(one) == protocol]
     measure = "success" if any(one["success"]["mean"][-1] for _, one in evaluated) else "return"
     (arm, best), *others = sorted(evaluated, key=lambda both: -_mean(both[1], measure))
@@ -39,10 +41,7 @@ def _beside(arm: Arm, best: Mapping[str, Any], other: Arm, second: Mapping[str, 
     if not (best["per_task"] and second["per_task"]) or best["tasks_sha256"] != second["tasks_sha256"]:
         return f" The next is {other.name}, on other tasks."
     found = difference(best, second, same_skills=is_paired(arm, other))[measure]
-    text = f" That is {shown(found)} more than {other.name}, the next."
-    if found["low"] <= 0 <= found["high"]:
-        text += " The interval of the difference includes 0, so the order is not certain."
-    return text
+    return _more(found, other.name)
 
 
 def _mean(document: Mapping[str, Any], measure: str) -> float:
@@ -53,11 +52,36 @@ def _mean(document: Mapping[str, Any], measure: str) -> float:
     return float(document[measure][MIDDLE[measure]][-1])
 
 
-def mean_finding(aggregate: Sequence[Mapping[str, Any]]) -> str:
-    """The best arm over all families, on the first split and reward."""
-    rows = [row for row in aggregate if protocol_of(row) == protocol_of(aggregate[0])]
+def mean_finding(aggregate: Sequence[Mapping[str, Any]], arms: Sequence[Arm]) -> str:
+    """The best arm over all families, and its difference from the next one.
+
+    Args:
+        aggregate: that part of a comparison.  The split and reward are those of most of its rows.
+        arms: what was compared.
+    """
+    protocol = ranked([protocol_of(row) for row in aggregate])[0]
+    rows = [row for row in aggregate if protocol_of(row) == protocol]
     best, *others = sorted(rows, key=lambda row: -row["success"]["mean"])
     on = f"Over {best['families']} families ({best['split']} tasks, {best['reward']} reward)"
     highest = "the highest mean success," if others else "a mean success of"
     text = f"{on}, {best['run']} has {highest} {shown(best['success'])}."
-    return text + (f" The next is {others[0]['run']} with {shown(others[0]['success'])}." if others else "")
+    return text + (_beside_over_families(best["run"], others[0]["run"], protocol, arms) if others else "")
+
+
+def _beside_over_families(name: str, other: str, protocol: tuple[str, str], arms: Sequence[Arm]) -> str:
+    """How far the best arm is from the second one, over families."""
+    of_families = [{arm.name: arm for arm in members} for members in by_family(arms).values()]
+    both = [(one[name], one[other]) for one in of_families]
+    documents = [[document_of(arm, protocol) or {} for arm in pair] for pair in both]
+    if any(ours["tasks_sha256"] != theirs["tasks_sha256"] for ours, theirs in documents):
+        return f" The next is {other}, on other tasks."
+    rates: list[Any] = [[np.array(one["per_task"]["success"])[..., -1] for one in pair] for pair in documents]
+    paired = [is_paired(*pair) and len(x) == len(y) for pair, (x, y) in zip(both, rates, strict=True)]
+    return _more(difference_over_families(rates, paired), other)
+
+
+def _more(found: Mapping[str, float], other: str) -> str:
+    text = f" That is {shown(found)} more than {other}, the next."
+    if found["low"] <= 0 <= found["high"]:
+        text += " The interval of the difference includes 0, so the order is not certain."
+    return text

@@ -1,29 +1,51 @@
-"""One page on runs: what was found, tables, curves, paths of skills, settings and where it is from."""
+"""One page on runs: what was found, an overview, each family, training, skills, settings and provenance."""
 
 from __future__ import annotations
 
 import base64
-import html
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.errors import ConfigError, printable
-from hmrl_cli.reading import read_bytes
-from hmrl_cli.report import arms, differences, findings
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.lazy import np
+from hmrl_cli.report import (
+    arms,
+    differences,
+    findings,
+    folder,
+    maps,
+    overview,
+    profiles,
+    provenance,
+    skills,
+    viewer,
+)
 from hmrl_cli.report.arms import Arm, by_family
 from hmrl_cli.report.comparison import BUDGET, compared, none_there, read_arms
-from hmrl_cli.report.figures import curves_svg, training_svg
+from hmrl_cli.report.elements import (
+    Drawing,
+    anchor,
+    contents,
+    drawn,
+    escaped,
+    figure,
+    narrow,
+    note,
+    section,
+    table,
+)
+from hmrl_cli.report.figures import curves, curves_svg, training
 from hmrl_cli.report.formats import csv_text
 from hmrl_cli.report.style import STYLE
 from hmrl_cli.storage import files, reader
 from hmrl_cli.storage.metrics import read_metrics
 
 FIRST = ("run", "split", "success", "reached", "return", "fraction")  # columns, from the left
+MAX_BYTES = 9 * 2**19  # of a page, 4.5 MiB
+LONG = 6000  # characters of a table of settings that is folded
 LINES = ("flat", "feasible")
 IN_CSV = ("flat_success", "flat_reached", "before")  # columns that make the table too wide for a screen
-MAX_PICTURE = 2**20  # bytes of all pictures of skills, so that a page stays small
 ROWS_NOTE = (
     "After the last update, over seeds and tasks, with 95 % intervals: mean of the rates, interquartile mean "
     "of the return. fraction: of the way from flat, which is doing nothing, to feasible, which is a scripted "
@@ -33,218 +55,275 @@ DIFFERENCES_NOTE = (
     "Differences of means, paired by task, with 95 % intervals over tasks and seeds. Seeds are paired where "
     "both runs stand on the same skills."
 )
+CURVES = (
+    "Thick: over all seeds, with 95 % intervals; thin: each seed; flat: doing nothing; "
+    "feasible: a scripted controller that knows the goal."
+)
+TRAINING = "thick: mean over seeds; thin: each seed."
 
 
-def write(runs: Sequence[Path | reader.Info], out: Path, protocol: str | None = None) -> Path:
-    """Write one page without scripts and without links to elsewhere; each file of a run is read once.
+def write(
+    runs: Sequence[Path | reader.Info],
+    out: Path,
+    protocol: str | None = None,
+    group: str | None = None,
+    figures: Path | None = None,
+) -> Path:
+    """Write one page without links to elsewhere; each file of a run is read once.
 
     Args:
         runs: the run directories, or what `reader.read` returns of them.
         out: the file; a name that ends in `.svg` gets the adaptation curves alone.
         protocol: which evaluations; None: those by the runs' own settings.
+        group: dotted path of a setting; runs that differ only in the seed are pooled, see `compare`.
+        figures: a folder for the figures as SVG and PDF and the numbers as CSV; None writes none.
 
     Raises:
-        ConfigError: the name ends in something else.
+        ConfigError: the name ends in something else, or no run has the setting `group`.
         InputError: none of the runs has anything to show, or the runs cannot be compared.
         StorageError: the page cannot be written.
     """
     if out.suffix not in (".html", ".svg"):
         raise ConfigError(f"-o: found {out.name!r}; must end in .html, or in .svg for the adaptation curves")
-    return write_arms(read_arms(runs, protocol=protocol), out, protocol)
+    infos = [run if isinstance(run, reader.Info) else reader.read(run) for run in runs]
+    return write_arms(read_arms(infos, group, protocol), out, infos, protocol, group, figures=figures)
 
 
 def write_arms(
-    read: Sequence[Arm], out: Path, protocol: str | None = None, alike: Mapping[str, str] = BUDGET
+    read: Sequence[Arm],
+    out: Path,
+    infos: Sequence[reader.Info] | None = None,
+    protocol: str | None = None,
+    group: str | None = None,
+    *,
+    alike: Mapping[str, str] = BUDGET,
+    figures: Path | None = None,
 ) -> Path:
-    """Write the page of arms that were read; raises as `write`, and `alike` is as in `compared`."""
+    """Write the page of arms that were read; raises as `write`.
+
+    Args:
+        read: the arms.
+        out, protocol, group, figures: see `write`.
+        infos: what `reader.read` returns of their runs; None reads them.
+        alike: see `compared`.
+    """
+    if infos is None:
+        infos = [reader.read(path, code=False) for arm in read for path in arm.paths]
     evaluated = [run for run in read if run.documents]
     found = None
     if evaluated or out.suffix == ".svg":
-        found = compared(evaluated or read, protocol=protocol, alike=alike)
-    text = _page(read, evaluated, found, protocol) if out.suffix == ".html" else curves_svg(evaluated)
-    files.write_text(out, text)
+        found = compared(evaluated or read, group, protocol, alike)
+    if out.suffix == ".svg":
+        files.write_text(out, curves_svg(evaluated))
+        return out
+    trained = [(run, metrics) for run in read if (metrics := _metrics(run))]
+    with_skills = skills.skills_of(read)
+    if not evaluated and not trained and not with_skills:
+        raise none_there(read[0].paths[0], protocol)
+    comparisons = profiles.compared(by_family(evaluated)) if evaluated else []
+    drawings = _drawings(evaluated, found, comparisons, trained)
+    parts = _results(evaluated, found, drawings) if found else []
+    parts += [_training(drawings, [run for run in read if run not in evaluated], with_skills)]
+    after = [section("Settings that differ", _settings(evaluated))]
+    after += [section("Provenance", provenance.part(read, infos))]
+    top = _headed(evaluated, found)
+    room = MAX_BYTES - len(_page(top, parts + after).encode())
+    of_skills = section("Skills", skills.part(with_skills, room))
+    files.write_text(out, _page(top, [*parts, of_skills, *after]))
+    if figures is not None:
+        folder.write(figures, list(drawings.values()), _numbers(found, comparisons) if found else {})
     return out
 
 
-def _page(
-    runs: Sequence[Arm], evaluated: Sequence[Arm], found: Mapping[str, Any] | None, protocol: str | None
-) -> str:
-    trained = [(run, metrics) for run in runs if (metrics := _metrics(run))]
-    pictures = [(run, file) for run in runs if (file := run.paths[0] / "skills.svg").is_file()]
-    if not evaluated and not trained and not pictures:
-        raise none_there(runs[0].paths[0], protocol)
-    parts = [_evaluations(evaluated, found)] if found else []
-    drawn = [run for run, _ in pictures]
-    parts += [_waiting(run) for run in runs if not run.documents and run not in drawn]
-    parts += [_training(trained), _skills(pictures), _settings(evaluated), _origins(runs)]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+def _page(top: str, parts: Sequence[str]) -> str:
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src {viewer.script_source()}; base-uri 'none'; form-action 'none'"
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         "<title>hmrl report</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><style>{STYLE}</style></head>'
-        f"<body><main><h1>hmrl report</h1>{''.join(parts)}</main></body></html>\n"
+        f"<body><main><h1>hmrl report</h1>{top}{contents(parts)}{''.join(parts)}</main></body></html>\n"
     )
 
 
-def _metrics(run: Arm) -> list[dict[str, Any]]:
-    """The metrics of a run's training; none of a run of which only results were kept."""
-    path = run.paths[0]
-    return read_metrics(path) if (path / "metrics.jsonl").is_file() else []
+def _metrics(arm: Arm) -> list[dict[str, Any]]:
+    """The metrics of the training of all seeds; none of a run of which only results were kept."""
+    found = [read_metrics(path) for path in arm.paths if (path / "metrics.jsonl").is_file()]
+    if len(found) < 2:
+        return found[0] if found else []
+    return [
+        {"epoch": epoch[0]["epoch"], "env_steps": epoch[0].get("env_steps")}
+        | {
+            key: np.concatenate([np.atleast_1d(one[key]) for one in epoch])
+            for key in epoch[0]
+            if key not in ("epoch", "env_steps") and all(key in one for one in epoch)
+        }
+        for epoch in zip(*found, strict=False)
+    ]
 
 
-def _escaped(value: Any) -> str:
-    return html.escape("" if value is None else printable(str(value)))
-
-
-def _waiting(run: Arm) -> str:
-    name, path = _escaped(run.name), _escaped(run.paths[0])
-    return f"<p><small>{name} was not evaluated; to do it: <code>hmrl eval {path}</code></small></p>"
-
-
-def _evaluations(evaluated: Sequence[Arm], found: Mapping[str, Any]) -> str:
-    """What was found, and for each family its tables and curves."""
+def _drawings(
+    evaluated: Sequence[Arm],
+    found: Mapping[str, Any] | None,
+    comparisons: Sequence[profiles.Compared],
+    trained: Sequence[tuple[Arm, list[dict[str, Any]]]],
+) -> dict[str, Drawing]:
+    """All figures of the page by their names."""
+    names = [arm.name for arm in evaluated]
     families = by_family(evaluated)
-    parts = [f'<p class="finding">{_escaped(text)}</p>' for text in _findings(families, found)]
-    if found["aggregate"]:
-        cells = [differences.aggregate_cells(row) for row in found["aggregate"]]
-        parts += [f"<h2>Mean over {len(families)} families</h2>", _table(cells, "Means over families")]
+    drawings = []
+    if found and len(families) > 1:
+        rows = overview.rows(families, found["aggregate"])
+        drawings.append(drawn("overview", *overview.TEXTS, overview.dots, rows, names))
+    if comparisons:
+        drawings.append(drawn("profiles", *profiles.TEXTS, profiles.profiles, comparisons, names))
     for family, members in families.items():
-        rows = [row for row in found["rows"] if row["family"] == family]
-        minus = [differences.difference_cells(one) for one in found["differences"] if one["family"] == family]
-        parts += [f"<h2>Adaptation to new tasks of {_escaped(family)}</h2>", _rows(rows)]
-        if minus:
-            first = (next(iter(minus[0])), *FIRST)
-            parts += [_narrow(minus, first, f"Differences on {family}")]
-            parts += [f"<p><small>{DIFFERENCES_NOTE}</small></p>"]
-        names = ", ".join(arm.name for arm in members)
-        label = f"Return, success and goals reached against updates on {family}, of {names}"
-        caption = (
-            "Thick: over all seeds, with 95 % intervals. Thin: each seed. flat: doing nothing. feasible: a "
-            "scripted controller that knows the goal."
-        )
-        parts.append(_figure(curves_svg(members), label, caption, f"c{len(parts)}"))
+        of = ", ".join(arm.name for arm in members)
+        label = f"Return, success and goals reached against updates on {family}, of {of}"
+        drawings.append(drawn(f"curves-{anchor(family)}", label, CURVES, curves, members, names))
+        if recorded := maps.recorded(members):
+            label = f"Where {', '.join(recorded)} explored {family}, from above"
+            name = f"explored-{anchor(family)}"
+            drawings.append(drawn(name, label, maps.CAPTION, maps.explored, recorded))
+    for number, ((family, _), named) in enumerate(_by_kind(trained).items(), start=1):
+        label = f"Metrics of training on {family} against environment steps, of {', '.join(named)}"
+        caption = f"Training on {family}; {TRAINING}"
+        drawings.append(drawn(f"training-{number}", label, caption, training, named, names))
+    return {one.name: one for one in drawings}
+
+
+def _by_kind(
+    trained: Sequence[tuple[Arm, list[dict[str, Any]]]],
+) -> dict[tuple[str, bool], dict[str, list[dict[str, Any]]]]:
+    """Metrics by name, of each family: of the runs that earn returns, and of the runs that learn skills."""
+    kinds: dict[tuple[str, bool], dict[str, list[dict[str, Any]]]] = {}
+    for arm, metrics in trained:
+        earns = any(key.startswith(("return", "success")) for key in metrics[-1])
+        kinds.setdefault((arm.family, earns), {})[arm.name] = metrics
+    return kinds
+
+
+def _headed(evaluated: Sequence[Arm], found: Mapping[str, Any] | None) -> str:
+    """What was found over all families, or in the only one."""
+    if not found:
+        return ""
+    families = by_family(evaluated)
+    over = [findings.mean_finding(found["aggregate"], evaluated)] if found["aggregate"] else []
+    texts = over or [findings.finding(members) for members in families.values()]
+    return "".join(f'<p class="finding">{escaped(text)}</p>' for text in texts)
+
+
+def _results(
+    evaluated: Sequence[Arm], found: Mapping[str, Any], drawings: Mapping[str, Drawing]
+) -> list[str]:
+    """The overview, the profiles, and for each family its tables and figures."""
+    families = by_family(evaluated)
+    several = len(families) > 1
     data = base64.b64encode(csv_text(found["rows"]).encode()).decode()
     link = f'<a download="hmrl-report.csv" href="data:text/csv;base64,{data}">The numbers as CSV</a>'
-    return "".join(parts) + f'<p class="screen">{link}</p>'
+    profile = (
+        [section("Performance profiles", figure(drawings["profiles"]))] if "profiles" in drawings else []
+    )
+    parts = [_overview(families, found, drawings), *profile] if several else []
+    for family, members in families.items():
+        told = f'<p class="told">{escaped(findings.finding(members))}</p>' if found["aggregate"] else ""
+        title = f"Adaptation to new tasks of {family}"
+        parts.append(section(title, told, *_family(family, members, found, drawings)))
+    return [*parts, f'<p class="screen">{link}</p>', *([] if several else profile)]
 
 
-def _findings(families: Mapping[str, Sequence[Arm]], found: Mapping[str, Any]) -> list[str]:
-    over = [findings.mean_finding(found["aggregate"])] if found["aggregate"] else []
-    return over + [findings.finding(members) for members in families.values()]
+def _overview(
+    families: Mapping[str, Sequence[Arm]], found: Mapping[str, Any], drawings: Mapping[str, Drawing]
+) -> str:
+    rows = differences.without_nothing(overview.rows(families, found["aggregate"]))
+    return section(
+        f"Success in {len(families)} families",
+        figure(drawings["overview"]),
+        narrow(rows, ("run", "split", *families), "Success in every family, and means over families"),
+    )
+
+
+def _family(
+    family: str, members: Sequence[Arm], found: Mapping[str, Any], drawings: Mapping[str, Drawing]
+) -> list[str]:
+    """Curves, tables, and where each arm explored."""
+    rows = [row for row in found["rows"] if row["family"] == family]
+    minus = [differences.difference_cells(one) for one in found["differences"] if one["family"] == family]
+    parts = [_rows(rows), figure(drawings[f"curves-{anchor(family)}"])]
+    if minus:
+        first = (next(iter(minus[0])), *FIRST)
+        parts += [narrow(minus, first, f"Differences on {family}"), note(DIFFERENCES_NOTE)]
+    name = f"explored-{anchor(family)}"
+    parts += [f"<h3>Where each arm explored {escaped(family)}</h3>"]
+    parts += [figure(drawings[name])] if name in drawings else []
+    return parts + [note(text) for text in maps.missing(members)]
+
+
+def _numbers(
+    found: Mapping[str, Any], comparisons: Sequence[profiles.Compared]
+) -> dict[str, list[dict[str, Any]]]:
+    """Tables by the names of their files."""
+    return {
+        "results": found["rows"],
+        "differences": found["differences"],
+        "means-over-families": found["aggregate"],
+        "improvement": profiles.improvement_rows(comparisons),
+        "profiles": profiles.profile_rows(comparisons),
+    }
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table of a family; columns of one value are a text below, and so are the ways to adapt."""
     cells = [{key: value for key, value in row.items() if key not in ("family", *IN_CSV)} for row in rows]
     cells = differences.without_nothing(cells)
-    ways = dict.fromkeys((row["run"], row["adaptation"]) for row in cells)
+    ways: dict[tuple[str, str], dict[str, None]] = {}
+    for row in cells:
+        ways.setdefault((row["run"], row["adaptation"]), {})[row["reward"]] = None
     listed = ""
     if len({way for _, way in ways}) > 1:
-        listed = "".join(f"<li>{_escaped(name)}: {_escaped(way)}</li>" for name, way in ways)
+        several = len({name for name, _ in ways}) < len(ways)
+        texts = [
+            f"{name} ({', '.join(rewards)} reward): {way}" if several else f"{name}: {way}"
+            for (name, way), rewards in ways.items()
+        ]
+        listed = "".join(f"<li>{escaped(text)}</li>" for text in texts)
         cells = [{key: value for key, value in row.items() if key != "adaptation"} for row in cells]
+    first = (*FIRST, *(LINES if len(cells) == 1 else ()))
     return (
-        _narrow(cells, (*FIRST, *(LINES if len(cells) == 1 else ())), "Results of each run")
+        narrow(cells, first, "Results of each run")
         + (f'<p><small>Ways to adapt:</small></p><ul class="note">{listed}</ul>' if listed else "")
-        + f"<p><small>{ROWS_NOTE}</small></p>"
+        + note(ROWS_NOTE)
     )
 
 
-def _narrow(rows: Sequence[Mapping[str, Any]], first: Sequence[str], label: str) -> str:
-    """A table that begins with some columns; others that are the same in all rows are a text below."""
-    constant = [key for key in rows[0] if key not in first and len({str(row[key]) for row in rows}) == 1]
-    columns = [key for key in dict.fromkeys((*first, *rows[0])) if key in rows[0] and key not in constant]
-    same = ", ".join(f"{key} {rows[0][key]}" for key in constant)
-    note = f"<p><small>In every row: {_escaped(same)}.</small></p>" if same else ""
-    return _table([{key: row[key] for key in columns} for row in rows], label) + note
-
-
-def _table(rows: Sequence[Mapping[str, Any]], label: str, kind: str = "") -> str:
-    """A table in a box of its own, which scrolls where it is wider than the page."""
-
-    def cells(tag: str, values: Any) -> str:
-        return "".join(f"<{tag}>{_escaped(value)}</{tag}>" for value in values)
-
-    head = f"<thead><tr>{cells('th', rows[0])}</tr></thead>"
-    body = "".join(f"<tr>{cells('td', row.values())}</tr>" for row in rows)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{_escaped(label)}">'
-        f'<table class="{kind}">{head}<tbody>{body}</tbody></table></div>'
-    )
-
-
-def _figure(svg: str, label: str, caption: str, prefix: str) -> str:
-    """A figure in a box of its own, in the colours of the page; `prefix` sets its ids apart."""
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{_escaped(label)}" ', 1)
-    return (
-        f'<figure><div class="scroll" role="region" tabindex="0" aria-label="{_escaped(label)}">{svg}</div>'
-        f"<figcaption>{_escaped(caption)}</figcaption></figure>"
-    )
-
-
-def _training(trained: Sequence[tuple[Arm, list[dict[str, Any]]]]) -> str:
-    """Curves of training: a figure of the runs that earn returns, and one of the runs that learn skills."""
-    if not trained:
-        return ""
-    kinds: dict[bool, dict[str, list[dict[str, Any]]]] = {}
-    for run, metrics in trained:
-        earns = any(key.startswith(("return", "success")) for key in metrics[-1])
-        name = run.name if len(by_family([one for one, _ in trained])) == 1 else f"{run.family}: {run.name}"
-        kinds.setdefault(earns, {})[name] = metrics
-    figures = [
-        _figure(
-            training_svg(named),
-            f"Metrics of training against environment steps, of {', '.join(named)}",
-            "Thick: mean over seeds. Thin: each seed.",
-            f"t{number}",
-        )
-        for number, named in enumerate(kinds.values())
+def _training(
+    drawings: Mapping[str, Drawing], waiting: Sequence[Arm], with_skills: Sequence[tuple[str, Path]]
+) -> str:
+    """Curves of training, and the runs that were not evaluated, but for runs of skills."""
+    paths = [path for _, path in with_skills]
+    hints = [
+        f"<p><small>{escaped(run.name)} was not evaluated; to do it: "
+        f"<code>hmrl eval {escaped(run.paths[0])}</code></small></p>"
+        for run in waiting
+        if run.paths[0] not in paths
     ]
-    return f"<h2>Training</h2>{''.join(figures)}"
-
-
-def _skills(pictures: Sequence[tuple[Arm, Path]]) -> str:
-    """Pictures of skills, as many as a page has room for."""
-    figures, room = [], MAX_PICTURE
-    for number, (run, file) in enumerate(pictures):
-        room -= file.stat().st_size
-        name = f"Skills of {run.name}"
-        if room < 0:
-            figures.append(f"<p><small>{_escaped(name)}: <code>{_escaped(file)}</code></small></p>")
-        else:
-            figures.append(_figure(read_bytes(file).decode(errors="replace"), name, name, f"s{number}"))
-    return f"<h2>Skills</h2>{''.join(figures)}" if figures else ""
+    figures = [figure(one) for name, one in drawings.items() if name.startswith("training-")]
+    return section("Training", *hints, *figures)
 
 
 def _settings(runs: Sequence[Arm]) -> str:
-    """A table of the settings that differ between the runs of a family."""
+    """A table of the settings that differ between the runs of each family."""
     parts = []
     for family, members in by_family(runs).items():
-        differing = arms.differences_of_settings(members)
-        if differing:
+        if differing := arms.differences_of_settings(members):
             rows = [
-                {"setting": key} | {arm.name: arm.settings.get(key, "none") for arm in members}
+                {f"{family}: setting": key} | {arm.name: arm.settings.get(key, "none") for arm in members}
                 for key in differing
             ]
-            parts.append(_table(rows, f"Settings that differ on {family}", "text"))
-    return f"<details><summary>Settings that differ</summary>{''.join(parts)}</details>" if parts else ""
-
-
-def _origins(runs: Sequence[Arm]) -> str:
-    """A table of where each run is from."""
-    rows = [
-        {
-            "run": run.name,
-            "folder": run.paths[0],
-            "algorithm": run.settings["algorithm.name"],
-            "seeds": ", ".join(map(str, run.seeds)),
-            "created": run.provenance.get("created"),
-            "hmrl": (run.provenance.get("versions") or {}).get("hmrl"),
-            "commit": run.provenance.get("git"),
-        }
-        for run in runs
-    ]
-    return f"<h2>Runs</h2>{_table(rows, 'Where each run is from', 'text')}"
+            parts.append(table(rows, f"Settings that differ on {family}", "text"))
+    rows_of = "".join(parts)
+    return f"<details><summary>The table</summary>{rows_of}</details>" if len(rows_of) > LONG else rows_of

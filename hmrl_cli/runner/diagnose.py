@@ -102,7 +102,8 @@ def diagnose(
     first = jax.tree.map(lambda x: x[0], recorded)
     title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
     _draw(path / f"{stem}.svg", lambda: paths_svg(paths, "skills"), note)
-    _draw(path / f"{stem}.html", lambda: episodes.page(title, parts.act_on(None), first, labels), note)
+    films = [episodes.Film(f"all {len(labels)} skills at once", "at once", range(len(labels)))]
+    _draw(path / f"{stem}.html", lambda: episodes.page(title, parts.act_on(None), first, labels, films), note)
     return document
 
 

@@ -11,9 +11,9 @@ from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.config.plugin_files import label
 from hmrl_cli.errors import ConfigError
-from hmrl_cli.evaluation import adaptation
+from hmrl_cli.evaluation import adaptation, exploration
 from hmrl_cli.evaluation.tasks import tasks_digest
-from hmrl_cli.runner.assembly import Parts, check_located, make_family, seed_keys
+from hmrl_cli.runner.assembly import Parts, assemble, check_located, make_family, seed_keys
 from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.tasks import split_name, tasks_of
 from hmrl_cli.runner.trained import Trained, open_trained
@@ -83,7 +83,7 @@ def evaluate(
         "split": name,
         "reward": reward,
         "num_tasks": len(tasks),
-        **_adapt(trained, tasks, budget, progress),
+        **_adapt(trained, reward, tasks, budget, progress),
         "tasks_sha256": tasks_digest(tasks),
         **provenance.surroundings(),
     }
@@ -91,18 +91,20 @@ def evaluate(
     return document
 
 
-def _adapt(trained: Trained, tasks: Array, budget: Evaluation, progress: Progress) -> dict[str, Any]:
-    """The part of an evaluation document that holds the numbers: reference lines and adaptation curves.
+def _adapt(
+    trained: Trained, reward: Reward, tasks: Array, budget: Evaluation, progress: Progress
+) -> dict[str, Any]:
+    """The part of an evaluation document that holds the numbers: lines, curves, and where it explored.
 
     Raises:
         Diverged: a number is not finite.
     """
-    parts = trained.parts
+    parts = assemble(trained.experiment, trained.skills_from, reward, exploration.traced)
     note = parts.make_learner(None).note
     if note is not None and (text := note(trained.state, budget)):
         progress.note(text)
     progress.phase("reference lines")
-    lines = adaptation.reference_lines(parts.family, tasks)
+    lines = adaptation.reference_lines(trained.parts.family, tasks)
     progress.phase("evaluating")
     keys = seed_keys(trained.experiment).evaluate
     curves = adaptation.adaptation_curves(
@@ -110,7 +112,11 @@ def _adapt(trained: Trained, tasks: Array, budget: Evaluation, progress: Progres
     )
     references = [values for values in lines["per_task"].values() if values is not None]
     check_finite(returns=curves.returned, reference_lines=references)
-    return adaptation.curve_document(curves, lines)
+    explored = None
+    if curves.episodes is not None:
+        goals = exploration.goals_of(trained.parts.family, tasks)
+        explored = exploration.visits(curves.episodes.frames, curves.reached, goals)
+    return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 
 def _deterministic(run: reader.Info, sets: Sequence[str], adapts: bool) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
 from hmrl_cli.environment.frames import Episodes, Frames, frames_of, recorded
@@ -14,7 +14,7 @@ from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.skills import arrivals, run_skills
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import jax, jnp, np, root_key
-from hmrl_cli.report.viewer.episodes import page
+from hmrl_cli.report.viewer.episodes import Film, page
 from hmrl_cli.runner import assembly
 from hmrl_cli.runner.diagnose import SKILL_EPISODES, place_labels
 from hmrl_cli.runner.trained import open_trained
@@ -93,11 +93,13 @@ def render_run(
     num_tasks: int,
     out: Path | None,
     protocol: str | None = None,
+    sets: Sequence[str] = (),
     progress: Progress,
 ) -> Path:
     """Write an HTML page of a run's first seed: every skill, or every episode of an adaptation.
 
-    The adaptation is the one that `evaluate` measures: the same tasks, settings and random draws.
+    The adaptation is the one that `evaluate` measures: the same tasks, settings and random draws.  A film
+    shows all skills at once.  A film of each task shows all of its episodes in turn, whose paths stay.
 
     Args:
         run: the run.
@@ -106,17 +108,18 @@ def render_run(
         num_tasks: number of tasks to adapt to, the first ones of an evaluation.
         out: the file; None writes `render.html` in the run.
         protocol: a named way to adapt; None: that of the run.
+        sets: lines of TOML, of the [evaluation] table, above the protocol.
         progress: shows the phases and notes.
 
     Returns:
         the file.
 
     Raises:
-        ConfigError: there is no such protocol, or it does nothing for this run.
+        ConfigError: a protocol or a setting is unknown, or does nothing for this run.
         InputError: the run or its checkpoint cannot be used.
     """
     progress.phase("loading")
-    budget = config.with_evaluation(run.experiment, protocol=protocol).evaluation
+    budget = config.with_evaluation(run.experiment, sets, protocol=protocol).evaluation
     trained = open_trained(run, reward, progress)
     parts = trained.parts
     tasks = sample_tasks(parts.family, split, num_tasks, budget.split_seed)
@@ -124,23 +127,24 @@ def render_run(
     key = assembly.seed_keys(trained.experiment).evaluate[0]
     if parts.learns_skills:
         family = parts.act_on(None)
-        frames, labels = _record_skills(key, trained, tasks[0])
+        frames, labels = _record_skills(key, trained, tasks[0], budget.deterministic)
+        films = [Film(f"all {len(labels)} skills at once", "at once", range(len(labels)))]
     else:
         assembly.check_located(budget, parts)
         family = parts.family
-        frames, labels = _record_adaptation(key, trained, reward, tasks, budget, progress)
-        labels = [f"{split} {label}" for label in labels]
+        played, everything = _record_adaptation(key, trained, reward, tasks, budget, progress)
+        frames, labels = _joined(played), [f"{split} {label}" for label in _labels(played)]
+        films = _films(played, everything, split)
     out = out or run.path / "render.html"
-    files.write_text(out, page(run.path.resolve().name, family, frames, labels))
+    files.write_text(out, page(run.path.resolve().name, family, frames, labels, films))
     return out
 
 
-def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Frames, list[str]]:
+def _record_skills(key: Key, trained: Trained, task: Task, deterministic: bool) -> tuple[Frames, list[str]]:
     """One episode of every skill, leaves [num_skills, ...]; and labels, of places with their arrivals."""
     parts = trained.parts
     learner, family = parts.make_learner(None), parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
-    deterministic = trained.experiment.evaluation.deterministic
     finds = library.locate is not None
     run = functools.partial(
         run_skills, num_episodes=SKILL_EPISODES if finds else 1, deterministic=deterministic
@@ -155,8 +159,8 @@ def _record_skills(key: Key, trained: Trained, task: Task) -> tuple[Frames, list
 
 def _record_adaptation(
     key: Key, trained: Trained, reward: Reward, tasks: Array, budget: Evaluation, progress: Progress
-) -> tuple[Frames, list[str]]:
-    """The episodes of an adaptation to every task, leaves [tasks * batches * episodes, ...]; and labels."""
+) -> tuple[Episodes, Episodes]:
+    """The episodes of an adaptation that a page plays, and all, leaves [task, batch, episode, ...]."""
     budget = adaptation.calibrated(budget, trained.parts.family)
     parts = assembly.assemble(trained.experiment, trained.skills_from, reward, recorded)
     batches = budget.adapt_steps + 1
@@ -165,12 +169,33 @@ def _record_adaptation(
         progress.note(f"the page shows the first {shown} of {budget.episodes} episodes of each batch")
     state, skills = jax.tree.map(lambda x: x[:1], (trained.state, trained.skills))
     curves = adaptation.adaptation_curves(key[None], parts.make_learner, state, skills, tasks, budget)
-    played = jax.tree.map(lambda x: x[0, :, :, :shown], curves.episodes)  # [task, batch, episode, ...]
-    labels = [
+    everything = jax.tree.map(lambda x: x[0], curves.episodes)
+    return jax.tree.map(lambda x: x[:, :, :shown], everything), everything
+
+
+def _joined(episodes: Episodes) -> Frames:
+    """The frames of episodes [task, batch, episode, ...], leaves [task * batch * episode, ...]."""
+    joined: Frames = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), episodes.frames)
+    return joined
+
+
+def _labels(played: Episodes) -> list[str]:
+    return [
         f"task {task + 1}: {_when(batch)}, episode {number + 1}: {_outcome(played, (task, batch, number))}"
         for task, batch, number in np.ndindex(played.counted.shape)
     ]
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), played.frames), labels
+
+
+def _films(played: Episodes, everything: Episodes, split: Split) -> list[Film]:
+    """A film of the adaptation to each task: of episodes of the page, if the page plays all of them."""
+    films = []
+    for task, of_task in enumerate(everything.counted):
+        count = of_task.size
+        episodes: Any = range(task * count, (task + 1) * count)
+        if played.counted.shape != everything.counted.shape:
+            episodes = jax.tree.map(lambda x, task=task: x[task].reshape(-1, *x.shape[3:]), everything.frames)
+        films.append(Film(f"{split} task {task + 1}: all {count} episodes in turn", "in turn", episodes))
+    return films
 
 
 def _when(num_steps: int) -> str:

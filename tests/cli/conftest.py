@@ -70,11 +70,12 @@ class Fakes:
             "rows": [{"arm": "[red]", "success": 0.51234567, "interval": [0.4, 0.6]}, {"arm": "b\x1b[2J"}]
         }
 
-    def write(self, paths, out, protocol):
-        self.calls.append(("report", protocol))
+    def write(self, paths, out, protocol, group, figures):
+        self.calls.append(("report", protocol, group, figures))
         return out
 
     def render_run(self, run, **kwargs):
+        self.calls.append(("render", kwargs))
         return kwargs["out"] or run.path / "render.html"
 
     def render_family(self, name, **kwargs):

@@ -1,6 +1,7 @@
 """Commands that lay evaluated runs side by side: compare, report."""
 
 import json
+from pathlib import Path
 
 from tests.cli.rows import OTHER, ROW
 
@@ -17,9 +18,17 @@ def test_compare_and_report(hmrl, fakes):
     assert hmrl("report", run).out == f"{run}/report.html\n"
     assert hmrl("compare", run, "--protocol", "explore").code == 0
     assert hmrl("report", run, "--protocol", "episodes=50").code == 0
-    assert fakes.calls[-2:] == [("compare", "explore"), ("report", "episodes=50")]
+    assert fakes.calls[-2:] == [("compare", "explore"), ("report", "episodes=50", None, None)]
     assert hmrl("report", run, run).out == "report.html\n"
     assert json.loads(hmrl("report", run, "-o", "x.html", "--json").out) == {"report": "x.html"}
+    grouped = hmrl("report", run, "--group", "algorithm.name", "--figures", "figures", "--json")
+    assert json.loads(grouped.out) == {"report": f"{run}/report.html", "figures": "figures"}
+    assert fakes.calls[-1][2:] == ("algorithm.name", Path("figures"))
+    wrong = hmrl("report", run, "--figures", "new", "-o", "x.svg")
+    assert wrong.code == 2 and "--figures: found together with -o x.svg" in wrong.err
+    assert not Path("new").exists()
+    wrong = hmrl("report", run, "--figures", f"{run}/figures")
+    assert wrong.code == 2 and "--figures" in wrong.err and "lies in the run" in wrong.err
 
 
 def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.environment.frames import frames_of
+from hmrl_cli.environment.rollout import unroll
 from hmrl_cli.evaluation import exploration
 from tests import toys
 from tests.evaluation.learners import fake_learner
@@ -41,3 +43,49 @@ def unclipped():
         return state._replace(body=place, obs=place)
 
     return family._replace(step=step)
+
+
+def test_visits_count_until_a_goal_is_first_met():
+    """One seed, two tasks, three batches of one episode, with two places each."""
+    places = np.array(
+        [[[[[0.0, 0.0], [1.0, 0.0]]], [[[0.0, 0.0], [0.0, 1.0]]], [[[9.0, 9.0], [9.0, 9.0]]]]] * 2
+    )
+    reached = np.array([[[0.0, 0.5, 0.0], [0.0, 0.0, 0.0]]])
+    goals = np.array([[[1.0, 0.0, 0.6]], [[0.0, -1.0, 0.6]]])
+    found = exploration.visits(places[None], reached, goals)
+    assert found["cell"] == 0.2 and found["goals"] == goals.tolist()  # 3.2 across, in at least 16 cells
+    cells = {(x, y): count for x, y, count in exploration.cells_of(found)}
+    assert cells == {(0, 0): 4, (5, 0): 2, (0, 5): 2, (45, 45): 2}
+    both = exploration.together([found, found])
+    assert {(x, y): n for x, y, n in exploration.cells_of(both)} == {key: 2 * n for key, n in cells.items()}
+    assert exploration.together([found, None]) is None
+    assert exploration.together([found, found | {"cell": 1.0}]) is None
+
+
+def test_without_goals_the_places_give_the_grid():
+    lost = np.array([np.nan, np.nan])
+    found = exploration.visits(
+        np.array([3.0, -4.0]) * np.ones((1, 1, 1, 1, 1, 2)), np.zeros((1, 1, 1)), np.zeros((1, 0, 3))
+    )
+    assert found["cell"] == 0.5 and found["counts"] == ["6 -8 1"] and found["goals"] == [[]]
+    assert (
+        exploration.visits(lost * np.ones((1, 1, 1, 1, 1, 2)), np.zeros((1, 1, 1)), np.zeros((1, 0, 3)))[
+            "counts"
+        ]
+        == []
+    )
+
+
+def test_a_traced_episode_keeps_its_first_and_its_last_place_and_nothing_else_changes():
+    family = unclipped()._replace(horizon=37)
+
+    def policy(key, obs):
+        return jnp.array([1.0, 0.0]), jnp.float32(0)
+
+    steps, final = unroll(jax.random.key(0), policy, exploration.traced(family), TASKS[0])
+    plain, last = unroll(jax.random.key(0), policy, family, TASKS[0])
+    assert frames_of(last) is None
+    np.testing.assert_allclose(frames_of(final)[:, 0], [*range(0, 37, 2), 37], atol=0.1)
+    np.testing.assert_array_equal(steps.obs, plain.obs)
+    nowhere = family._replace(features={"identity": lambda obs: obs})
+    assert exploration.traced(nowhere) is nowhere

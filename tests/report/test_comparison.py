@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.evaluation.exploration import cells_of
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import evaluate
@@ -33,8 +34,15 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     (row,) = [row for row in compare([runs / "maesn"])["rows"] if row["split"] == "test"]
     assert row["adaptation"] == "rule refit, imitation_steps 2"
     assert row["env_steps"] == evaluated["env_steps"][-1] > 0
+    explored = evaluated["explored"]
+    assert len(explored["goals"]) == evaluated["num_tasks"] and explored["cell"] == 0.05
+    batches = (np.array(evaluated["per_task"]["reached"]) == 0)[..., :-1].sum() + evaluated["num_tasks"] * 2
+    places = batches * evaluated["episodes"] * 7  # of each episode of a horizon of 6
+    assert sum(count for _, _, count in cells_of(explored)) == places
     page = pages.write([runs / "maml", runs / "maesn", runs / "diayn"], tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 4 and "default-src 'none'" in page and "<script" not in page
+    assert page.count("<svg") == 6 and "default-src 'none'" in page and "<script" not in page
+    assert page.count("<iframe") == 1 and len(page.encode()) < 5 * 2**20
+    assert "Where maml, maesn explored point" in page and "Not recorded" not in page
     assert not [link for link in page.split('"') if link.startswith("http") and "w3.org" not in link]
     with pytest.raises(InputError, match="diayn: is a run of skills, which do not adapt"):
         pages.write([runs / "diayn"], tmp_path / "skills.svg")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from hmrl_cli.errors import ConfigError
-from hmrl_cli.report import figures
 from hmrl_cli.report.arms import Arm
-from hmrl_cli.report.figures import _thinned, curves_svg, paths_svg, training_svg
+from hmrl_cli.report.drawing import PALETTE, svg
+from hmrl_cli.report.figures import _thinned, curves_svg, paths_svg, training
 from tests.evaluation.documents import document
 
 PATHS = np.cumsum(np.random.default_rng(0).normal(size=(1, 3, 2, 5, 2)), axis=3)
@@ -46,7 +46,7 @@ def test_a_run_has_one_colour_and_one_entry_in_the_legend():
         assert drawn.count(f"<!-- {name} -->") == 1
     colours = re.findall(r"stroke: (#\w{6}); stroke-width: 1.5; stroke-linecap: square", drawn)
     panels = [colours[i] for i in range(12)]  # two runs in each of six panels, before the legend
-    blue, vermilion, green = figures.PALETTE[:3]
+    blue, vermilion, green = PALETTE[:3]
     assert panels.count(blue) == panels.count(green) == 3 and panels.count(vermilion) == 6
     assert drawn.count("<!-- flat -5.00 -->") == 2  # beside the line
 
@@ -58,7 +58,7 @@ def test_every_seed_has_a_thin_line():
     epochs = [
         {"epoch": i, "env_steps": 10 * i, "return": [i, -i], "loss": [0.0, 1.0]} for i in range(1, 2000)
     ]
-    drawn = training_svg({"ppo": epochs, "one": [{"epoch": 1, "env_steps": 4, "loss": 2.0}] * 2})
+    drawn = svg(training, {"ppo": epochs, "one": [{"epoch": 1, "env_steps": 4, "loss": 2.0}] * 2})
     assert drawn.count(thin) == 2 * 2 and drawn.index("<!-- return -->") < drawn.index("<!-- loss -->")
     assert len(_thinned(epochs, 100)) <= 100 and _thinned(epochs, 100)[-1] is epochs[-1]
 

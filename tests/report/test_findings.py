@@ -35,8 +35,18 @@ def test_the_best_run_over_families_is_told(tmp_path):
             for name, rate in (("a", 0.25), ("b", 0.5))
         ]
     )
-    text = mean_finding(compared(arms)["aggregate"])
+    text = mean_finding(compared(arms)["aggregate"], arms)
     assert text.startswith(
         "Over 2 families (test tasks, sparse reward), b has the highest mean success, 0.50 ["
     )
-    assert "The next is a with 0.25 [" in text
+    assert text.endswith("That is 0.25 [0.25, 0.25] more than a, the next.")
+    other = arms[0]._replace(documents=[{**arms[0].documents[0], "tasks_sha256": "x"}])
+    assert mean_finding(compared(arms)["aggregate"], [other, *arms[1:]]).endswith("a, on other tasks.")
+
+
+def test_what_most_arms_were_evaluated_on_is_told(tmp_path):
+    """One of them on another reward as well, and with a higher rate."""
+    arms = read_arms([run(tmp_path, name, document(np.zeros((2, 4, 2)), 0.25)) for name in "ab"])
+    dense = document(np.zeros((2, 4, 2)), 1.0, reward="dense")
+    arms[0] = arms[0]._replace(documents=[dense, *arms[0].documents])
+    assert finding(arms).startswith("On 4 test tasks of toy (sparse reward), a has the highest success, 0.25")

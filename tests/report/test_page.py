@@ -4,13 +4,17 @@ import base64
 import json
 import re
 
+import numpy as np
 import pytest
 
 from hmrl_cli.errors import InputError
 from hmrl_cli.report import page as pages
-from hmrl_cli.report.comparison import compare
+from hmrl_cli.report import viewer
+from hmrl_cli.report.comparison import compare, read_arms
 from hmrl_cli.report.formats import csv_text
 from tests.evaluation.documents import document, run
+from tests.report.test_skills import of_skills
+from tests.report.test_viewer import browse
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +59,12 @@ def test_the_table_begins_with_the_numbers_and_has_no_prose(page):
 
 
 def test_figures_are_named_and_take_the_colours_of_the_page(page):
-    (figure,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    label = re.search('role="img" aria-label="(.*?)"', figure)[1]
+    curves, profiles = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    label = re.search('role="img" aria-label="(.*?)"', curves)[1]
     assert "updates on toy, of a&lt;b&gt;, c" in label
-    assert "#000000" not in figure and "currentColor" in figure and "fill: #ffffff" not in figure
+    assert 'aria-label="Performance profiles, and probabilities' in profiles
+    for figure in (profiles, curves):
+        assert "#000000" not in figure and "currentColor" in figure and "fill: #ffffff" not in figure
     ids = re.findall(r'\bid="(.*?)"', page)
     assert len(ids) == len({*ids}) and {*re.findall(r'href="#(.*?)"', page)} <= {*ids}
 
@@ -83,9 +89,9 @@ def test_a_run_that_was_never_evaluated_shows_its_training(two, tmp_path):
     (path / "metrics.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
     page = pages.write([path], tmp_path / "x.html").read_text()
     assert page.count("<svg") == 1 and "<!-- return -->" in page and "ppo was not evaluated" in page
-    assert "Metrics of training against environment steps, of ppo" in page
+    assert "Metrics of training on point against environment steps, of ppo" in page
     page = pages.write([*two, path], tmp_path / "x.html").read_text()
-    assert page.count("<svg") == 2 and "highest success" in page
+    assert page.count("<svg") == 3 and "highest success" in page
 
 
 def test_families_have_a_section_each(tmp_path):
@@ -93,10 +99,48 @@ def test_families_have_a_section_each(tmp_path):
     page = pages.write(paths, tmp_path / "x.html").read_text()
     titles = re.findall("<h2>(.*?)</h2>", page)
     assert titles == [
-        "Mean over 2 families",
+        "Success in 2 families",
         "Adaptation to new tasks of one",
         "Adaptation to new tasks of two",
-        "Runs",
+        "Provenance",
     ]
+    links = re.findall('<li><a href="#(.*?)">', page)
+    assert links == re.findall('<section id="(.*?)">', page) and len(links) == 4
     assert re.findall('<p class="finding">.*?</p>', page)[0].startswith('<p class="finding">Over 2 families')
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3 and page.index("<svg") < page.index("<table")
+    assert page.count('<p class="finding">') == 1
+
+
+def test_seeds_of_separate_runs_are_pooled(tmp_path):
+    """Their training as well."""
+    paths = []
+    for seed in (0, 1):
+        sets = ("training.num_seeds=1", f"training.seed={seed}")
+        paths.append(run(tmp_path, f"s{seed}", document(np.zeros((1, 4, 2)), num_seeds=1), sets=sets))
+        line = json.dumps({"epoch": 1, "env_steps": 8, "return": [float(seed)]})
+        (paths[-1] / "metrics.jsonl").write_text(line + "\n")
+    page = pages.write(paths, tmp_path / "x.html", group="algorithm.name").read_text()
+    assert "maesn has a success of" in page and "seeds 2" in page
+    (arm,) = read_arms(paths, "algorithm.name")
+    assert pages._metrics(arm)[0]["return"].tolist() == [0.0, 1.0]
+    assert page.count(str(tmp_path / "s")) == 2  # where each run is from
+
+
+def test_the_policy_of_the_page_admits_the_player_and_nothing_else(page):
+    policy = re.search('Content-Security-Policy" content="(.*?)"', page)[1]
+    assert policy == (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src {viewer.script_source()}; base-uri 'none'; form-action 'none'"
+    )
+
+
+@pytest.mark.slow
+def test_a_browser_shows_it_without_complaint(tmp_path):
+    """The player in its frame as well, whose script the policy admits."""
+    explored = {"cell": 0.5, "counts": ["0 0 2"], "goals": [[[1.0, 0.0, 0.2]]] * 4}
+    paths = [run(tmp_path, name, document(explored=explored)) for name in ("a", "b")]
+    of_skills(tmp_path / "skills")
+    for file in (tmp_path / "skills").iterdir():
+        file.rename(paths[0] / file.name)
+    dom, log = browse(pages.write(paths, tmp_path / "x.html"))
+    assert "CONSOLE" not in log and "</iframe>" in dom and dom.count("<svg") == 4

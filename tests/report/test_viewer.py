@@ -75,6 +75,10 @@ def document(*labels: str, flat: bool = False, title: str = "A walk") -> dict[st
     }
 
 
+def film(order: str, *episodes: Any) -> dict[str, Any]:
+    return {"label": f"all {order}", "order": order, "dt": 0.1, "episodes": list(episodes)}
+
+
 class Elements(HTMLParser):
     """The elements of a page as a browser finds them, and the text inside some of them."""
 
@@ -189,7 +193,7 @@ def test_controls_have_names():
             assert re.search(rf'<label><span class="unseen">\w+</span><select id="{attributes["id"]}"', text)
 
 
-def browse(path) -> tuple[str, str]:
+def browse(path, address="episode=1&frame=9&paused") -> tuple[str, str]:
     """What a page became in a browser without a screen, and what the browser said about it."""
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -205,7 +209,7 @@ def browse(path) -> tuple[str, str]:
         f"--user-data-dir={path.parent / 'profile'}",
         "--virtual-time-budget=3000",
         "--dump-dom",
-        f"{path.as_uri()}#episode=1&frame=9&paused",
+        f"{path.as_uri()}#{address}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, done.stderr
@@ -225,6 +229,26 @@ def test_page_plays_in_a_browser(flat, tmp_path):
     assert '<span id="success">' in dom  # no longer hidden
     assert f'<option value="1">{html.escape(HOSTILE[0], quote=False)}</option>' in dom
     assert "CONSOLE" not in log  # neither an error nor a violation of the policy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("order", ["in turn", "at once"])
+def test_a_film_is_shown_first_and_plays_in_a_browser(flat, order, tmp_path):
+    """Of episodes of the page, and of one of its own with other frames."""
+    path = tmp_path / "page.html"
+    short = episode("short", frames=5)
+    films = {"films": [film(order, 0, short, 1)]}
+    path.write_text(page(document("a", "b", flat=flat) | films), encoding="utf-8", newline="\n")
+    dom, log = browse(path, "frame=14&paused")
+    assert Elements(dom).all("html")[0].get("data-state") == "ready", re.search(r'id="message".*', dom)
+    legend = "".join(re.findall(r"</span>([^<]*)</li>", dom))
+    if order == "in turn":  # frame 14 is in the second episode; the goal of the first one was met
+        assert '<dd id="step">2 / 3 episodes</dd>' in dom
+        assert legend == "this episodeearlier, goal met: 1earlier, not met: 0"
+    else:
+        assert '<dd id="step">11 / 11</dd>' in dom and legend == "012"
+    assert "CONSOLE" not in log
 
 
 @pytest.mark.slow

@@ -112,6 +112,18 @@ def test_a_run_can_be_watched(runs, monkeypatch):
     assert [label.rpartition(":")[0] for label in labels[1]] == wanted
     assert [label.rpartition(":")[0] for label in labels[2]] == wanted[::4]  # one of each batch, with a limit
     assert {episode["frames"] for document in documents for episode in document["episodes"]} == {7}
+    skills, whole, limited = (document["films"] for document in documents)
+    assert skills == [
+        {"label": "all 4 skills at once", "order": "at once", "dt": 0.1, "episodes": [0, 1, 2, 3]}
+    ]
+    assert [film["label"] for film in whole] == [f"test task {i}: all 8 episodes in turn" for i in (1, 2)]
+    assert [film["episodes"] for film in whole] == [[*range(8)], [*range(8, 16)]]
+    # a film shows all episodes, those that the page has no room to play alone as well
+    first = documents[2]["episodes"][0] | {"label": ""}
+    assert limited[0]["episodes"][0] == first and [len(film["episodes"]) for film in limited] == [8, 8]
+    settings["num_tasks"] = 1
+    render.render_run(reader.read(runs / "maesn"), sets=["evaluation.episodes=2"], **settings)
+    assert [len(film["episodes"]) for film in documents[3]["films"]] == [4]
     with pytest.raises(ConfigError, match="protocol: found 'explroe'; did you mean 'explore'"):
         render.render_run(reader.read(runs / "maesn"), protocol="explroe", **settings)
 
@@ -158,6 +170,6 @@ def test_skills_that_are_places_show_their_place_and_how_many_arrive():
     parts = SimpleNamespace(make_learner=lambda skills: learner, act_on=lambda skills: family)
     experiment = SimpleNamespace(evaluation=Evaluation())
     trained = SimpleNamespace(parts=parts, state={}, experiment=experiment)
-    film, labels = render._record_skills(jax.random.key(0), trained, TASK)
+    film, labels = render._record_skills(jax.random.key(0), trained, TASK, False)
     assert labels == ["skill 0: place (0.50, 0.00), 100% arrive", "skill 1: place (0.00, -1.75), 0% arrive"]
     assert film.poses.shape == (2, 6, 1, 7)

@@ -10,7 +10,7 @@ import pytest
 from hmrl_cli import config
 from hmrl_cli.cli import main as cli
 from hmrl_cli.errors import InputError
-from hmrl_cli.report import page
+from hmrl_cli.report import drawing
 from hmrl_cli.runner import assembly, evaluate, initial, render
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import skills_experiment
@@ -63,10 +63,11 @@ def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
 def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     """Each file that says what a run is; of the skills that a new run acts through as well."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, []))
+    monkeypatch.setattr(render, "_record_adaptation", lambda *arguments: (None, None))
+    for part in ("_joined", "_labels", "_films"):
+        monkeypatch.setattr(render, part, lambda *arguments: [])
     monkeypatch.setattr(render, "page", lambda *arguments: "")
-    monkeypatch.setattr(page, "curves_svg", lambda *_: "")
-    monkeypatch.setattr(page, "training_svg", lambda trained: "")
+    monkeypatch.setattr(drawing, "svg", lambda *_: "")
     for name in ("diayn", "hmrl"):
         shutil.copytree(runs / name, name, ignore=shutil.ignore_patterns("eval", "*.html"))
     np.savez("path.npz", obs=np.zeros((3, 2), np.float32))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli.lazy import np
-from hmrl_cli.report.figures import PALETTE, STYLES
+from hmrl_cli.report.drawing import PALETTE, STYLES
 
 # One arm has one colour in every study.  A label has the colour of the longest name that it begins with.
 # The colours of meta-learners are those of Okabe and Ito, the others those of Tol's muted scheme: both are

@@ -40,6 +40,7 @@ _PAGE = Template(
   <canvas id="view" role="img" aria-label="The episode"></canvas>
   <p id="message" role="alert" hidden></p>
   <p id="badges"><span id="success" hidden>Success</span><span id="ended" hidden>Ended early</span></p>
+  <ul id="legend" aria-label="What the colours mean" hidden></ul>
   <p id="hint"></p>
   <p id="scale"></p>
 </main>
@@ -99,10 +100,10 @@ def page(document: dict[str, Any]) -> str:
         the text of the HTML page, to be written as UTF-8 with "\\n" line ends, because the policy knows
         the script and the style by their hashes.
     """
-    style, script = _asset("viewer.css"), "\n".join(_asset(f"{part}.js") for part in PARTS)
+    style, script = _asset("viewer.css"), _script()
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"script-src {_source(script)}; style-src {_source(style)}"
+        f"script-src {script_source()}; style-src {_source(style)}"
     )
     return _PAGE.substitute(
         policy=policy,
@@ -112,6 +113,15 @@ def page(document: dict[str, Any]) -> str:
         document=_inert(document),
         script=script,
     )
+
+
+def script_source() -> str:
+    """The source expression of a content security policy that admits the script of these pages alone."""
+    return _source(_script())
+
+
+def _script() -> str:
+    return "\n".join(_asset(f"{part}.js") for part in PARTS)
 
 
 def _asset(name: str) -> str:

@@ -12,9 +12,18 @@ class OrbitCamera {
     this.reset();
   }
 
+  /** Looks at a place that stays, as of a film, or at body 0; from so far away. */
+  aim(home, place) {
+    this.home = home;
+    this.following = place === undefined;
+    if (place) this.anchor = place;
+    this.steep = place !== undefined;
+    this.reset();
+  }
+
   reset() {
     this.azimuth = -1.1;
-    this.elevation = 0.42;
+    this.elevation = this.steep ? 0.95 : 0.42;
     this.distance = this.home;
     this.offset = [0, 0, 0];
   }

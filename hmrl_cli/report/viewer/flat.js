@@ -15,17 +15,10 @@ class FlatScene {
 
   show(episode) {
     this.episode = episode;
-    this.path = episode.path();
-    const discs = this.path.map(([x, y]) => ({ x, y, radius: 0 }));
-    for (let frame = 0; frame < episode.frames; frame++) discs.push(...episode.goalsAt(frame));
-    const known = discs.filter(({ x, y }) => Number.isFinite(x + y));
-    const [left, bottom, right, top] = known.reduce(
-      ([x0, y0, x1, y1], { x, y, radius: r }) =>
-        [Math.min(x0, x - r), Math.min(y0, y - r), Math.max(x1, x + r), Math.max(y1, y + r)],
-      [Infinity, Infinity, -Infinity, -Infinity],
-    );
-    this.middle = known.length ? [(left + right) / 2, (bottom + top) / 2] : [0, 0];
-    this.extent = known.length ? [right - left, top - bottom].map((size) => Math.max(size, 0.1)) : [2, 2];
+    this.paths = new Map(episode.parts.map((part) => [part, part.path()]));
+    const { middle, half } = boxAround(episode.parts);
+    this.middle = middle;
+    this.extent = scaled(half, 2);
   }
 
   /** Sets where a place of the plane lies on the canvas, in CSS pixels. */
@@ -53,8 +46,11 @@ class FlatScene {
     this.drawGrid();
     const success = this.episode.success[moment.frame];
     for (const goal of this.episode.goalsAt(moment.frame)) this.drawGoal(goal, success);
-    this.drawPath(moment);
-    for (const shape of this.shapes) this.drawPoint(shape, placed(shape, this.episode, moment).position);
+    const shown = this.episode.shown(moment);
+    for (const ghost of shown) this.drawPath(ghost, shown.length === 1);
+    for (const ghost of shown.filter(({ body }) => body)) {
+      for (const shape of this.shapes) this.drawPoint(shape, ghost);
+    }
   }
 
   drawGrid() {
@@ -99,31 +95,41 @@ class FlatScene {
     context.stroke();
   }
 
-  drawPath({ frame, share }) {
+  drawPath({ part, moment, look, strength, body }, isAlone) {
     const { context } = this;
-    const { position } = this.episode.pose(0, { frame, share });
-    const passed = [...this.path.slice(0, frame + 1), position].map(([x, y]) => [this.x(x), this.y(y)]);
-    context.strokeStyle = context.fillStyle = themed("accent");
-    context.lineWidth = 2;
+    const { position } = part.pose(0, moment);
+    const path = this.paths.get(part).slice(0, moment.frame + 1);
+    const passed = [...path, position].map(([x, y]) => [this.x(x), this.y(y)]);
+    context.strokeStyle = context.fillStyle = css(look);
+    context.globalAlpha = strength;
+    context.lineWidth = body ? 2 : part.found ? 1.8 : 1.2;
     context.lineJoin = "round";
     context.beginPath();
     for (const point of passed) context.lineTo(...point);
     context.stroke();
-    for (const [x, y] of passed.slice(0, -1)) {
+    const dots = isAlone ? passed.slice(0, -1) : body ? [] : passed.slice(-1);
+    for (const [x, y] of dots) {
       context.beginPath();
       context.arc(x, y, 2.2, 0, 2 * Math.PI);
       context.fill();
     }
+    context.globalAlpha = 1;
   }
 
-  drawPoint({ size, color }, [x, y]) {
+  drawPoint(shape, { part, moment, look, number }) {
     const { context } = this;
-    context.fillStyle = css(color);
+    const { size, color } = shape;
+    const [x, y] = placed(shape, part, moment).position;
+    context.fillStyle = css(number === undefined ? color : look);
     context.strokeStyle = themed("panel");
     context.lineWidth = 2;
     context.beginPath();
     context.arc(this.x(x), this.y(y), Math.max(size[0] * this.zoom, 7), 0, 2 * Math.PI);
     context.fill();
     context.stroke();
+    if (number === undefined) return;
+    context.fillStyle = themed("ink");
+    context.font = "11px system-ui, sans-serif";
+    context.fillText(number, this.x(x) + 9, this.y(y) - 6);
   }
 }

@@ -51,7 +51,9 @@ class Player {
     this.cursor = 0; // in frames
     this.speed = 1;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
-    this.select(0);
+    this.films = record.films ?? [];
+    this.count = record.episodes.length + this.films.length;
+    this.select(this.films.length ? record.episodes.length : 0);
     this.scene = new (record.flat ? FlatScene : SpatialScene)(byId("view"), record, this.episode);
     this.scene.show(this.episode);
     this.fillControls();
@@ -61,8 +63,10 @@ class Player {
 
   fillControls() {
     document.documentElement.dataset.scene = this.record.flat ? "flat" : "spatial";
-    byId("episode").append(...this.record.episodes.map(({ label }, index) => new Option(label, index)));
-    byId("chooser").hidden = this.record.episodes.length < 2;
+    const { episodes } = this.record;
+    const films = this.films.map(({ label }, index) => new Option(label, episodes.length + index));
+    byId("episode").append(...films, ...episodes.map(({ label }, index) => new Option(label, index)));
+    byId("chooser").hidden = this.count < 2;
     byId("camera").hidden = this.record.flat;
   }
 
@@ -122,23 +126,27 @@ class Player {
   readAddress() {
     const wishes = new URLSearchParams(location.hash.slice(1));
     const wished = (name) => Math.round(Number(wishes.get(name))) || 0;
-    this.choose(clamp(wished("episode"), 0, this.record.episodes.length - 1));
+    this.choose(wishes.has("episode") ? clamp(wished("episode"), 0, this.count - 1) : this.index);
     this.seek(wished("frame"));
     this.play(!wishes.has("paused") && !this.calm.matches);
   }
 
   select(index) {
     this.index = index;
-    this.episode = new Episode(this.record.episodes[index]);
+    const { episodes, dt } = this.record;
+    const film = this.films[index - episodes.length];
+    const part = (one) => (typeof one === "number" ? new Episode(episodes[one], dt) : new Episode(one, film.dt));
+    this.episode = film ? new Film(film, film.episodes.map(part)) : new Episode(episodes[index], dt);
   }
 
   choose(index) {
-    if (!this.record.episodes[index]) return;
+    if (!(index >= 0 && index < this.count)) return;
     this.select(index);
     this.scene.show(this.episode);
     byId("episode").value = index;
     byId("previous").disabled = index === 0;
-    byId("next").disabled = index === this.record.episodes.length - 1;
+    byId("next").disabled = index === this.count - 1;
+    if (!this.record.flat) byId("follow").setAttribute("aria-pressed", this.scene.camera.following);
     byId("timeline").max = this.episode.last;
     this.cursor = 0;
     this.refresh({ curve: true, jump: true });
@@ -192,8 +200,9 @@ class Player {
   }
 
   advance(seconds) {
-    const hold = (HOLD * this.speed) / this.record.dt;
-    this.cursor += (seconds * this.speed) / this.record.dt;
+    const { dt, pace } = this.episode;
+    const hold = (HOLD * pace * this.speed) / dt;
+    this.cursor += (seconds * pace * this.speed) / dt;
     if (this.cursor > this.episode.last + hold) {
       this.cursor = 0;
       this.jump = true;
@@ -201,10 +210,12 @@ class Player {
   }
 
   report() {
-    const { frame, share } = this.episode.moment(this.cursor);
+    const moment = this.episode.moment(this.cursor);
+    const { frame } = moment;
+    const { seconds, step } = this.episode.where(moment);
     const text = {
-      seconds: `${((frame + share) * this.record.dt).toFixed(2)} s`,
-      step: `${frame} / ${this.episode.last}`,
+      seconds: `${seconds.toFixed(2)} s`,
+      step,
       reward: short(this.episode.rewards[frame]),
       return: short(this.episode.returns[frame]),
     };
@@ -213,6 +224,24 @@ class Player {
     byId("timeline").setAttribute("aria-valuetext", `Step ${frame}, ${text.seconds}`);
     byId("success").hidden = !this.episode.success[frame];
     byId("ended").hidden = !this.episode.done[frame];
+    this.fillLegend(this.episode.legend?.(moment) ?? []);
+  }
+
+  /** What the colours of a film mean; written anew only where it differs. */
+  fillLegend(entries) {
+    const told = JSON.stringify(entries);
+    if (told === this.told) return;
+    this.told = told;
+    byId("legend").hidden = entries.length === 0;
+    byId("legend").replaceChildren(
+      ...entries.map(([colour, text]) => {
+        const entry = document.createElement("li");
+        const swatch = document.createElement("span");
+        swatch.style.background = css(colour);
+        entry.append(swatch, text);
+        return entry;
+      }),
+    );
   }
 }
 

@@ -244,11 +244,13 @@ class SpatialScene {
       return { ...shape, mesh: this.upload(MESHES[shape.kind](...shape.size)) };
     });
     this.plane = this.gl.createVertexArray(); // without attributes: the shader makes the corners
-    this.trail = { vao: this.gl.createVertexArray(), buffer: this.gl.createBuffer() };
+    this.trails = new Map();
 
-    const figure = this.figureRadius(firstEpisode);
+    const [first] = firstEpisode.parts;
+    const figure = this.figureRadius(first);
     this.cell = 10 ** Math.round(Math.log10(figure));
-    this.camera = new OrbitCamera(this.viewRadius(firstEpisode, figure) / Math.sin(FIELD_OF_VIEW / 2));
+    this.home = this.viewRadius(first, figure) / Math.sin(FIELD_OF_VIEW / 2);
+    this.camera = new OrbitCamera(this.home);
     byId("hint").textContent = "Drag to rotate, shift-drag to pan, scroll to zoom";
     byId("scale").textContent = `Squares of ${this.cell} m`;
   }
@@ -293,7 +295,24 @@ class SpatialScene {
   }
 
   show(episode) {
+    const wasFilm = this.episode && this.episode.parts.length > 1;
     this.episode = episode;
+    for (const { vao, buffer } of this.trails.values()) {
+      this.gl.deleteVertexArray(vao);
+      this.gl.deleteBuffer(buffer);
+    }
+    this.trails = new Map(episode.parts.map((part) => [part, this.trailOf(part)]));
+    if (episode.parts.length > 1) {
+      const { middle, half } = boxAround(episode.parts);
+      this.camera.aim((1.15 * Math.hypot(...half)) / Math.sin(FIELD_OF_VIEW / 2), [...middle, 0]);
+    } else if (wasFilm) {
+      this.camera.aim(this.home);
+    }
+  }
+
+  /** The path of one episode as a ribbon on the ground. */
+  trailOf(episode) {
+    const trail = { vao: this.gl.createVertexArray(), buffer: this.gl.createBuffer() };
     const path = episode.path();
     let side = [0, 0];
     const ribbon = path.flatMap((point, frame) => {
@@ -302,10 +321,11 @@ class SpatialScene {
       if (length > 1e-6) side = [-dy / length, dx / length]; // else the body rests: keep the last direction
       return [...point, ...side, ...point, -side[0], -side[1]];
     });
-    this.gl.bindVertexArray(this.trail.vao);
-    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.trail.buffer);
+    this.gl.bindVertexArray(trail.vao);
+    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, trail.buffer);
     this.gl.bufferData(this.gl.ARRAY_BUFFER, new Float32Array(ribbon), this.gl.STATIC_DRAW);
     this.attributes(2, 2);
+    return trail;
   }
 
   /** Draws a moment. Seconds is how long the camera had to follow; infinite for a jump. */
@@ -321,7 +341,8 @@ class SpatialScene {
       uReach: 4 * this.camera.distance + 8 * this.cell,
     };
     const sky = themedRgb("sky");
-    const shapes = this.shapes.map((shape) => ({ ...shape, ...placed(shape, this.episode, moment) }));
+    const shown = this.episode.shown(moment);
+    const shapes = shown.filter(({ body }) => body).flatMap((ghost) => this.bodyOf(ghost));
 
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(...sky, 1);
@@ -333,7 +354,7 @@ class SpatialScene {
     gl.enable(gl.BLEND);
     gl.disable(gl.DEPTH_TEST);
     this.drawShadows(common, shapes);
-    this.drawTrail(common, moment, ratio, view.focal);
+    for (const ghost of shown) this.drawTrail(common, ghost, ratio, view.focal);
     const isAbove = ({ z }) => z > 0.02 * this.cell;
     this.drawGoals(common, moment.frame, (goal) => !isAbove(goal));
     gl.disable(gl.BLEND);
@@ -378,11 +399,19 @@ class SpatialScene {
     gl.disable(gl.STENCIL_TEST);
   }
 
-  drawTrail(common, { frame }, ratio, focal) {
-    const uPixel = (2.4 * ratio) / (focal * this.canvas.height);
-    this.programs.trail.use({ ...common, uPixel, uColour: [...themedRgb("accent"), 0.75] });
-    this.gl.bindVertexArray(this.trail.vao);
-    this.gl.drawArrays(this.gl.TRIANGLE_STRIP, 0, 2 * (frame + 1));
+  /** The shapes of a body where it is; those of one of many have its colour. */
+  bodyOf({ part, moment, look, number }) {
+    const tinted = (color) => color.map((value, axis) => mix(value, look[axis], number === undefined ? 0 : 0.7));
+    return this.shapes
+      .filter(({ body }) => body >= 0 || !number) // what stands still is drawn once
+      .map((shape) => ({ ...shape, ...placed(shape, part, moment), color: tinted(shape.color) }));
+  }
+
+  drawTrail(common, { part, moment, look, strength, body }, ratio, focal) {
+    const uPixel = ((body ? 2.4 : 1.6) * ratio) / (focal * this.canvas.height);
+    this.programs.trail.use({ ...common, uPixel, uColour: [...look, 0.75 * strength] });
+    this.gl.bindVertexArray(this.trails.get(part).vao);
+    this.gl.drawArrays(this.gl.TRIANGLE_STRIP, 0, 2 * (moment.frame + 1));
   }
 
   drawShapes(common, shapes, sky) {

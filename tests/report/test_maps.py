@@ -1,0 +1,21 @@
+"""Where arms explored."""
+
+from hmrl_cli.report import maps
+from hmrl_cli.report.drawing import svg
+from tests.evaluation.documents import document
+from tests.report.test_figures import arm
+
+EXPLORED = {"cell": 0.5, "counts": ["-1 0 3", "2 1 1"], "goals": [[[1.0, 0.0, 0.2]], [[0.0, 1.0, 0.2]]] * 2}
+
+
+def test_what_was_recorded_is_drawn_and_the_rest_is_named():
+    arms = [arm("new", document(explored=EXPLORED)), arm("old", document())]
+    found = maps.recorded(arms)
+    assert list(found) == ["new"]
+    assert maps.missing(arms) == ["Not recorded, before hmrl eval is run again: old."]
+    assert maps.missing(arms[:1]) == []
+    drawn = svg(maps.explored, found)
+    assert drawn.count("<image ") == 1 and "data:image/png;base64," in drawn
+    for text in ("new", "x in m", "goal, met by all seeds", "goal, met by none"):
+        assert f"<!-- {text} -->" in drawn
+    assert svg(maps.explored, {"still": document(explored=EXPLORED | {"counts": []})}).count("<image ") == 0
