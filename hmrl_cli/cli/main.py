@@ -20,7 +20,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hmrl_cli import errors
-from hmrl_cli.cli import comparing, guide, lookup, new, options, results, runs, train
+from hmrl_cli.cli import comparing, demo, guide, lookup, new, options, results, runs, track, train
 from hmrl_cli.cli.output import print_line
 from hmrl_cli.errors import (
     ConfigError,
@@ -55,6 +55,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": comparing.compare,
     "report": comparing.report,
     "render": results.render,
+    "track": track.track,
+    "demo": demo.demo,
     "guide": guide.guide,
     "new": new.new,
     "doctor": lookup.doctor,
