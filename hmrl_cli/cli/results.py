@@ -12,10 +12,10 @@ import typer
 
 from hmrl_cli import config, inputs
 from hmrl_cli.cli.options import (
+    Evaluable,
     Json,
     Protocol,
     RewardName,
-    RunDirs,
     SplitName,
     TasksFile,
     check_known,
@@ -39,7 +39,7 @@ from hmrl_cli.errors import (
 )
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
-from hmrl_cli.storage import exports, outputs, reader
+from hmrl_cli.storage import exports, outputs, pretrained, reader
 
 
 def export(
@@ -101,7 +101,7 @@ def imitate(
 
 
 def evaluate(
-    run_dirs: RunDirs,
+    run_dirs: Evaluable,
     split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
@@ -124,15 +124,17 @@ def evaluate(
     """Measure the adaptation to held-out tasks.
 
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
+    What is pretrained is unpacked into a run directory first, as runs/pretrained-FAMILY-NAME.
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    runs = _checked_runs(run_dirs, set_ or (), given, protocol)
+    _check_runs(run_dirs, set_ or (), given, protocol)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
-        from hmrl_cli.runner import evaluate
+        from hmrl_cli.runner import evaluate, unpack
 
+        runs = [unpack.opened(run_directory) for run_directory in run_dirs]
         for run in runs:
             result = evaluate.evaluate(
                 run,
@@ -148,23 +150,23 @@ def evaluate(
     if as_json:
         print_json(results[0] if len(results) == 1 else results)
         return
-    for run_directory, result in zip(run_dirs, results, strict=True):
+    for run, result in zip(runs, results, strict=True):
         write_table(*_result_table(result), stream=sys.stderr)
         print_caption(_lines_text(result), sys.stderr)
-        print_line(str(run_directory))
+        print_line(str(run.path))
 
 
-def _checked_runs(
+def _check_runs(
     run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any], protocol: str | None
-) -> list[reader.Info]:
-    """The runs, each with a check of the settings of its evaluation."""
+) -> None:
+    """Refuse what is no run, and settings that its evaluation cannot have."""
     wanted = {name: value for name, value in given.items() if value is not None}
-    runs = []
     for run_directory in run_dirs:
-        runs.append(reader.read(run_directory))
+        is_name = pretrained.is_name(run_directory)
+        file = pretrained.path_of(run_directory, "RUN_DIR")
+        experiment = (exports.read_card(file) if is_name else reader.read(file)).experiment
         if wanted or sets or protocol:
-            config.with_evaluation(runs[-1].experiment, sets, wanted, protocol)
-    return runs
+            config.with_evaluation(experiment, sets, wanted, protocol)
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
