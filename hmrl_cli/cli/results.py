@@ -128,13 +128,13 @@ def evaluate(
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    _check_runs(run_dirs, set_ or (), given, protocol)
+    checked = _checked_runs(run_dirs, set_ or (), given, protocol)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
         from hmrl_cli.runner import evaluate, unpack
 
-        runs = [unpack.opened(run_directory) for run_directory in run_dirs]
+        runs = [run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)]
         for run in runs:
             result = evaluate.evaluate(
                 run,
@@ -156,17 +156,20 @@ def evaluate(
         print_line(str(run.path))
 
 
-def _check_runs(
+def _checked_runs(
     run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any], protocol: str | None
-) -> None:
-    """Refuse what is no run, and settings that its evaluation cannot have."""
+) -> list[reader.Info | None]:
+    """The runs, each with a check of the settings of its evaluation; None for what is pretrained."""
     wanted = {name: value for name, value in given.items() if value is not None}
+    runs: list[reader.Info | None] = []
     for run_directory in run_dirs:
-        is_name = pretrained.is_name(run_directory)
         file = pretrained.path_of(run_directory, "RUN_DIR")
-        experiment = (exports.read_card(file) if is_name else reader.read(file)).experiment
+        run = None if pretrained.is_name(run_directory) else reader.read(file)
         if wanted or sets or protocol:
+            experiment = (run or exports.read_card(file)).experiment
             config.with_evaluation(experiment, sets, wanted, protocol)
+        runs.append(run)
+    return runs
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -6,6 +6,8 @@ from hmrl_cli import config
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.storage import exports, pretrained, provenance, upstream
 from hmrl_cli.storage.manifest import sha256
+from hmrl_cli.storage.writer import RunDir
+from tests.storage.runs import trained
 
 NAMES = pretrained.names()
 WHEELED = "pretrained:wheeled/vgcrl"
@@ -43,6 +45,17 @@ def test_skills_are_acted_through_by_name():
     record, file = provenance.record_of(sources.skills), pretrained.path_of(WHEELED)
     assert record["run"] == WHEELED and record["arrays_sha256"] == sha256(file.read_bytes())
     assert record["config_sha256"] == sha256(file.with_suffix(".json").read_bytes())
+
+
+def test_a_run_with_a_checkpoint_outlives_them(tmp_path, monkeypatch):
+    resolved, sources = resolve("wheeled/hmrl", WHEELED)
+    with RunDir.create(tmp_path / "run", resolved, sources=sources) as run:
+        trained(run, 1)
+    assert upstream.skills_of(tmp_path / "run", resolved.experiment) == sources.skills
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    kept = upstream.skills_of(tmp_path / "run", resolved.experiment)
+    assert kept.arrays_sha256 == sources.skills.arrays_sha256
+    assert kept.experiment == sources.skills.experiment
 
 
 @pytest.mark.parametrize(
