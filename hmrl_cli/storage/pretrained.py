@@ -48,9 +48,10 @@ def path_of(source: str | Path, what: str = "pretrained") -> Path:
     Raises:
         ConfigError: nothing pretrained has this name.
     """
-    known = [f"{PREFIX}{name}" for name in names()]
-    if is_name(source) and str(source) not in known:
-        wanted = did_you_mean(str(source), known) or "; must be pretrained"
+    name = str(source).removeprefix(PREFIX)
+    if is_name(source) and name not in names():
+        close = did_you_mean(name, names()).replace("'", f"'{PREFIX}", 1)
+        wanted = close or "; must be pretrained"
         raise ConfigError(f"{what}: found {shown(str(source))}{wanted} (see: hmrl list pretrained)")
     return place_of(source)
 

@@ -63,6 +63,7 @@ def test_a_run_with_a_checkpoint_outlives_them(tmp_path, monkeypatch):
     [
         ("wheeled/hmrl", "pretrained:wheeld/vgcrl", ConfigError, f"; did you mean '{WHEELED}'. .see: hmrl"),
         ("wheeled/hmrl", "pretrained:../wheeled/vgcrl", ConfigError, "^hierarchy.skills: found 'pretrained:"),
+        ("wheeled/hmrl", "pretrained:walk", ConfigError, "'pretrained:walk'; must be pretrained .see: hmrl"),
         ("ant_goal/hmrl", WHEELED, InputError, "are skills of family 'wheeled'; must be of 'ant_goal'"),
         ("wheeled/hmrl", "pretrained:wheeled/skill_prior", InputError, "a 'policy' export; must be 'skills'"),
     ],
