@@ -144,12 +144,10 @@ def numbers(document: Mapping[str, Any]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What the bits of a number depend on, beside the arrays."""
-    found = provenance.machine()
+    """What the bits of a number on the CPU depend on, beside the arrays."""
     return {
         "processor": startup.cache_folder().name,  # version of jaxlib and features of the processor
-        "cores": len(found["affinity"]),
-        "devices": found["devices"],
+        "cores": len(os.sched_getaffinity(0)),
         "versions": provenance.versions(),
     }
 
