@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -99,12 +100,13 @@ def demo(
         check_new(out / name)
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with _beside(steps.beside, out / f"{FLAT}.log"):
-        _run(steps.training)
-    _run(steps.measuring)
-    found = _called((*steps.comparison, "--json")) if as_json else _called(steps.comparison, shows=True)
-    _called(steps.figures)
-    page = _called(steps.report).strip()
+    with _interrupted_by_term():
+        with _beside(steps.beside, out / f"{FLAT}.log"):
+            _run(steps.training)
+        _run(steps.measuring)
+        found = _called((*steps.comparison, "--json")) if as_json else _called(steps.comparison, shows=True)
+        _called(steps.figures)
+        page = _called(steps.report).strip()
     figures = [str(out / "curves.svg"), str(out / SKILLS / "skills.svg")]
     if as_json:
         print_json({"folder": str(out), "comparison": json.loads(found), "figures": figures, "report": page})
@@ -138,6 +140,16 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def _interrupted_by_term() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that nothing that was started goes on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _called(words: Words, shows: bool = False) -> str:
     """The stdout of a command line, or "" if it is shown; where it fails, the demo ends with its code."""
     with _started(words, stdout=None if shows else subprocess.PIPE, text=True) as process:
@@ -150,11 +162,8 @@ def _called(words: Words, shows: bool = False) -> str:
 def _beside(words: Words, log: Path) -> Iterator[None]:
     """Run a command line beside the others, and wait for it; where it fails, show what it wrote."""
     with log.open("wb") as file, _started(words, stdout=file, stderr=file) as process:
-        try:
-            yield
-        except BaseException:
-            process.terminate()
-            raise
+        yield
+        process.wait()
     if process.returncode:
         _say(log.read_text(errors="replace").rstrip())
     _check(words, process.returncode)
@@ -167,5 +176,12 @@ def _check(words: Words, code: int) -> None:
         raise ended
 
 
-def _started(words: Words, **streams: Any) -> subprocess.Popen[Any]:
-    return subprocess.Popen([sys.executable, "-m", "hmrl_cli", *words], **streams)
+@contextlib.contextmanager
+def _started(words: Words, **streams: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A command line in a process, which ends with the block."""
+    with subprocess.Popen([sys.executable, "-m", "hmrl_cli", *words], **streams) as process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise

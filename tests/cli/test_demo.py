@@ -1,8 +1,10 @@
 """The demo: which command lines it runs, and what it shows of them."""
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -33,6 +35,8 @@ class Started:
         self.fails, self.code, self.words, self.ended = fails, code, [], []
 
     def __call__(self, words, stdout=None, stderr=None, text=False):
+        assert words[:3] == [sys.executable, "-m", "hmrl_cli"]
+        words = words[3:]
         self.words.append(words)
         code = self.code if words[0] == self.fails else 0
         out = '{"rows": []}\n' if "--json" in words else f"{words[-1]}\n"
@@ -43,7 +47,7 @@ class Started:
 
 class Process(SimpleNamespace):
     def __init__(self, started, code, out):
-        super().__init__(returncode=code, communicate=lambda: (out, ""))
+        super().__init__(returncode=code, communicate=lambda: (out, ""), wait=lambda: code)
         self.terminate = lambda: started.ended.append(True)
 
     def __enter__(self):
@@ -53,9 +57,20 @@ class Process(SimpleNamespace):
         pass
 
 
-def test_it_runs_them_and_names_its_pages(hmrl, monkeypatch):
-    started = Started()
-    monkeypatch.setattr(demo, "_started", started)
+@pytest.fixture
+def start(monkeypatch):
+    """Replace processes by those that a `Started` stands for."""
+
+    def start(*given):
+        started = Started(*given)
+        monkeypatch.setattr(demo, "subprocess", SimpleNamespace(Popen=started, PIPE=subprocess.PIPE))
+        return started
+
+    return start
+
+
+def test_it_runs_them_and_names_its_pages(hmrl, start):
+    started, before = start(), signal.getsignal(signal.SIGTERM)
     done = hmrl("demo", "d")
     assert done.code == 0 and [words[0] for words in started.words] == [
         *("meta-train", "pretrain-skills", "meta-train", "meta-train"),
@@ -67,21 +82,21 @@ def test_it_runs_them_and_names_its_pages(hmrl, monkeypatch):
     ]
     assert [line[:3] for line in done.err.splitlines()[:4]] == ["1/4", "2/4", "3/4", "4/4"]
     assert json.loads(hmrl("demo", "e", "--json").out)["comparison"] == {"rows": []}
+    assert signal.getsignal(signal.SIGTERM) == before and not started.ended
 
 
 @pytest.mark.parametrize(("fails", "code", "exits"), [("eval", 65, 65), ("meta-train", -9, 137)])
-def test_it_ends_as_the_command_that_failed(hmrl, monkeypatch, fails, code, exits):
-    monkeypatch.setattr(demo, "_started", Started(fails, code))
+def test_it_ends_as_the_command_that_failed(hmrl, start, fails, code, exits):
+    start(fails, code)
     failed = hmrl("demo", "d")
     assert failed.code == exits and not failed.out and f"hmrl {fails} ended with code {code}" in failed.err
 
 
-def test_what_trains_beside_ends_with_it_and_shows_its_log(hmrl, monkeypatch):
-    started = Started("pretrain-skills", 74)
-    monkeypatch.setattr(demo, "_started", started)
+def test_what_trains_beside_ends_with_it_and_shows_its_log(hmrl, start, monkeypatch):
+    started = start("pretrain-skills", 74)
     assert hmrl("demo", "d").code == 74 and started.ended == [True]
     monkeypatch.setattr(demo, "_called", lambda words: "")
-    monkeypatch.setattr(demo, "_started", Started("meta-train", 76))
+    start("meta-train", 76)
     failed = hmrl("demo", "e")
     assert failed.code == 76 and failed.err.splitlines()[-2] == "its log"
 
@@ -89,6 +104,12 @@ def test_what_trains_beside_ends_with_it_and_shows_its_log(hmrl, monkeypatch):
 def test_a_folder_with_its_runs_is_refused(hmrl, tmp_path):
     (tmp_path / "d" / "skills").mkdir(parents=True)
     assert hmrl("demo", "d").code == 73
+
+
+def test_term_ends_what_was_started(hmrl, start, monkeypatch):
+    started = start()
+    monkeypatch.setattr(demo, "_called", lambda words: os.kill(os.getpid(), signal.SIGTERM) or "")
+    assert hmrl("demo", "d").code == 130 and started.ended == [True]
 
 
 @pytest.mark.slow
