@@ -25,7 +25,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(VENV)/installed
-	@PATH="$(abspath $(BIN)):$$PATH" sh experiments/demo.sh
+	@$(BIN)/hmrl demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"

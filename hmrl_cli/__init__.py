@@ -92,13 +92,12 @@ def resume(run_dir: Path | str, *, more_epochs: int | None = None, new_dir: Path
 
 def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     """Adapt to held-out tasks, as `hmrl eval` does; settings are the arguments of `runner.evaluate`."""
-    from hmrl_cli.runner import evaluate, startup
+    from hmrl_cli.runner import evaluate, startup, unpack
     from hmrl_cli.runner.progress import Warns
-    from hmrl_cli.storage import reader
 
     startup.start()
     with telling_limits():
-        return evaluate.evaluate(reader.read(Path(run_dir)), progress=Warns(), **settings)
+        return evaluate.evaluate(unpack.opened(run_dir), progress=Warns(), **settings)
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:

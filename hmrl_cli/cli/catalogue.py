@@ -1,4 +1,4 @@
-"""What there is to choose from: plugins, presets and protocols, their purposes, and settings with types."""
+"""What there is to choose from: plugins, presets, protocols, pretrained skills; and settings with types."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hmrl_cli import config
 from hmrl_cli.config import plugins, presets, protocols
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.schema import Strict
+from hmrl_cli.storage import pretrained
 
 
 def purpose(kind: str, name: str) -> str:
@@ -53,6 +54,14 @@ def _protocols() -> list[dict[str, str]]:
     return [{"name": name, "description": first_sentence(path)} for name, path in protocols.files().items()]
 
 
+def _pretrained() -> list[dict[str, str]]:
+    rows = []
+    for name in pretrained.names():
+        card = pretrained.card(name)
+        rows.append({"name": name, "kind": card["kind"], "description": card["description"]})
+    return rows
+
+
 def first_sentence(preset: Path) -> str:
     """Of the comment that a preset, or a protocol, begins with."""
     lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -67,6 +76,7 @@ LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "bonuses": partial(_plugins, "bonuses"),
     "presets": _presets,
     "protocols": _protocols,
+    "pretrained": _pretrained,
 }
 
 

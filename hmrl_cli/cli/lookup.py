@@ -17,7 +17,7 @@ from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import startup
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import pretrained, reader
 
 
 def doctor(as_json: Json = False) -> None:
@@ -36,7 +36,7 @@ def list_(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[families|algorithms|bonuses|presets|protocols]",
+            metavar="[families|algorithms|bonuses|presets|protocols|pretrained]",
             help="What to list.",
             autocompletion=completion.kinds,
         ),
@@ -70,6 +70,8 @@ def list_(
         _show_preset(name, as_json)
     elif kind == "protocols":
         _show_protocol(name, as_json)
+    elif kind == "pretrained":
+        _show_card(name, as_json)
     else:
         _list_fields(str(kind), name, as_json)
 
@@ -178,6 +180,19 @@ def _show_protocol(name: str, as_json: bool) -> None:
     print_line(described)
     rows = [(f"evaluation.{path}", as_cell(value) or "none") for path, value in layers.leaves(settings)]
     print_table((name, "value"), rows)
+
+
+def _show_card(name: str, as_json: bool) -> None:
+    name = name.removeprefix(pretrained.PREFIX)
+    card = pretrained.card(name)
+    if as_json:
+        print_json({"name": name, **card})
+        return
+    rows = [(key, as_cell(card[key])) for key in ("description", "kind", "family", "algorithm", "sha256")]
+    rows += [(f"trained: {key}", as_cell(value)) for key, value in card["trained"].items()]
+    for measured in card["measured"]:
+        rows += [(measured["command"], as_cell(measured["numbers"]))]
+    print_table((f"{pretrained.PREFIX}{name}", "value"), rows)
 
 
 def _out_config(experiment: Experiment, origins: Mapping[str, str]) -> None:

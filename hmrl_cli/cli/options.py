@@ -116,8 +116,18 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every epoch
 Skills = Annotated[
     str | None,
     typer.Option(
-        metavar="RUN_DIR",
-        help="Act through the skills of this pretrain-skills run.",
+        metavar="RUN_DIR|pretrained:NAME",
+        help="Act through the skills of this pretrain-skills run, or see: hmrl list pretrained.",
+        autocompletion=completion.runs,
+    ),
+]
+
+
+Evaluable = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN_DIR|pretrained:NAME...",
+        help="Run directories, or see: hmrl list pretrained.",
         autocompletion=completion.runs,
     ),
 ]

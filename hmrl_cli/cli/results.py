@@ -13,11 +13,11 @@ import typer
 from hmrl_cli import config, inputs
 from hmrl_cli.cli import completion
 from hmrl_cli.cli.options import (
+    Evaluable,
     Json,
     Protocol,
     RewardName,
     RunDir,
-    RunDirs,
     SplitName,
     TasksFile,
     check_known,
@@ -41,7 +41,7 @@ from hmrl_cli.errors import (
 )
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
-from hmrl_cli.storage import exports, outputs, reader
+from hmrl_cli.storage import exports, outputs, pretrained, reader
 
 SetEvaluation = Annotated[
     list[str] | None,
@@ -116,7 +116,7 @@ def imitate(
 
 
 def evaluate(
-    run_dirs: RunDirs,
+    run_dirs: Evaluable,
     split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
@@ -132,15 +132,17 @@ def evaluate(
     """Measure the adaptation to held-out tasks.
 
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
+    What is pretrained is unpacked into a run directory first, as runs/pretrained-FAMILY-NAME.
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    runs = _checked_runs(run_dirs, set_ or (), given, protocol)
+    checked = _checked_runs(run_dirs, set_ or (), given, protocol)
     results = []
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         prepare(shows)
-        from hmrl_cli.runner import evaluate
+        from hmrl_cli.runner import evaluate, unpack
 
+        runs = [run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)]
         for number, run in enumerate(runs, start=1):
             if len(runs) > 1:
                 shows.say(f"run {number} of {len(runs)}: {run.path}")
@@ -158,22 +160,25 @@ def evaluate(
     if as_json:
         print_json(results[0] if len(results) == 1 else results)
         return
-    for run_directory, result in zip(run_dirs, results, strict=True):
+    for run, result in zip(runs, results, strict=True):
         write_table(*_result_table(result), stream=sys.stderr)
         print_caption(_lines_text(result), sys.stderr)
-        print_line(str(run_directory))
+        print_line(str(run.path))
 
 
 def _checked_runs(
     run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any], protocol: str | None
-) -> list[reader.Info]:
-    """The runs, each with a check of the settings of its evaluation."""
+) -> list[reader.Info | None]:
+    """The runs, each with a check of the settings of its evaluation; None for what is pretrained."""
     wanted = {name: value for name, value in given.items() if value is not None}
-    runs = []
+    runs: list[reader.Info | None] = []
     for run_directory in run_dirs:
-        runs.append(reader.read(run_directory))
+        file = pretrained.path_of(run_directory, "RUN_DIR")
+        run = None if pretrained.is_name(run_directory) else reader.read(file)
         if wanted or sets or protocol:
-            config.with_evaluation(runs[-1].experiment, sets, wanted, protocol)
+            experiment = (run or exports.read_card(file)).experiment
+            config.with_evaluation(experiment, sets, wanted, protocol)
+        runs.append(run)
     return runs
 
 

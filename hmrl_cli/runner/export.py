@@ -11,7 +11,7 @@ from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.schema import Evaluation, Experiment
-from hmrl_cli.storage import exports, files, reader
+from hmrl_cli.storage import exports, files, pretrained, reader
 from hmrl_cli.types import SkillLibrary
 
 if TYPE_CHECKING:
@@ -50,12 +50,13 @@ def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
     """The exported skills of one seed.
 
     Args:
-        path: the file of the arrays, NAME.safetensors.
+        path: the file of the arrays, NAME.safetensors; or a name that comes with the package.
         seed: the row of the seed in the export; 0 is the first.
 
     Raises:
         InputError: the export cannot be used, or has no such seed.
     """
+    path = pretrained.path_of(path)
     card = exports.read_card(path, "skills")
     params = _row(path, card, read(path, card), seed)
     return assemble(card.experiment).make_learner(None).skills(params)
@@ -65,7 +66,7 @@ def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Arr
     """The exported policy of one seed, before any adaptation.
 
     Args:
-        path: the file of the arrays, NAME.safetensors.
+        path: the file of the arrays, NAME.safetensors; or a name that comes with the package.
         seed: the row of the seed in the export; 0 is the first.
 
     Returns:
@@ -75,6 +76,7 @@ def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Arr
     Raises:
         InputError: the export cannot be used, or has no such seed.
     """
+    path = pretrained.path_of(path)
     card = exports.read_card(path, "policy")
     found = _row(path, card, read(path, card), seed)
     learner = assemble(card.experiment, card.skills_from).make_learner(found["skills"])
@@ -87,7 +89,7 @@ def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Arr
 
 
 def read(path: Path, card: exports.Card) -> Any:
-    """The arrays of an export as a tree, leaves [S, ...].
+    """What acts of an export, as a tree, leaves [S, ...].
 
     Args:
         path: the file of the arrays.
@@ -98,8 +100,24 @@ def read(path: Path, card: exports.Card) -> Any:
     """
     parts = assemble(card.experiment, card.skills_from)
     freeze = _freezing(card.experiment, parts)
+    if card.whole:
+        return jax.jit(freeze)(*read_whole(path, card, parts))
     template = jax.eval_shape(freeze, *state_shapes(card.experiment, parts))
     return jax.tree.map(jnp.asarray, exports.read(path, card, template))
+
+
+def read_whole(path: Path, card: exports.Card, parts: Parts) -> Any:
+    """The tree (state, skills) of an export that is a whole checkpoint, leaves [S, ...].
+
+    Args:
+        path: the file of the arrays.
+        card: the card of the export.
+        parts: those of the experiment on the card.
+
+    Raises:
+        InputError: the arrays are damaged, or not those of the card.
+    """
+    return jax.tree.map(jnp.asarray, exports.read(path, card, state_shapes(card.experiment, parts)))
 
 
 def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
@@ -13,7 +12,7 @@ from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.schema import Experiment, Strict
-from hmrl_cli.storage import exports, manifest, provenance, reader, upstream
+from hmrl_cli.storage import exports, manifest, pretrained, provenance, reader, upstream
 from hmrl_cli.storage.metrics import read_metrics
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def load_skills(experiment: Experiment, source: upstream.Source | None, parts: P
     if source is None or parts.skill_learner is None:
         return None
     if isinstance(source.record, exports.Card):
-        params = export.read(Path(source.source), source.record)
+        params = export.read(pretrained.path_of(source.source), source.record)
     else:
         params = parts.skill_learner.freeze(_read(source, "hierarchy.skills")[0])
     ours, theirs = experiment.training, source.experiment.training

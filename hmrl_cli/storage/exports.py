@@ -39,6 +39,7 @@ class _Form(reading.Form):
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
     config: dict[str, Any]
     skills_config: dict[str, Any] | None
+    whole: bool = False
     plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
     skills_plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
 
@@ -52,6 +53,7 @@ class Card(NamedTuple):
     epoch: int
     sha256: str  # of the arrays' file
     card_sha256: str  # of the card's file
+    whole: bool  # whether the arrays are all of a checkpoint, and not only what acts
 
 
 def is_export(path: str | Path) -> bool:
@@ -120,6 +122,8 @@ def encode(
     experiment: Experiment,
     skills_from: Experiment | None,
     epoch: int,
+    *,
+    whole: bool = False,
 ) -> tuple[bytes, dict[str, Any]]:
     """The content of the two files of an export.
 
@@ -129,6 +133,7 @@ def encode(
         experiment: the configuration of the run.
         skills_from: that trained the skills which a policy acts through.
         epoch: of the checkpoint that the arrays come from.
+        whole: whether the tree is that of the checkpoint, and not what acts of it.
 
     Returns:
         the bytes of the arrays' file, and the card as a JSON document.
@@ -140,6 +145,7 @@ def encode(
     return data, {
         "schema": SCHEMA,
         "kind": kind,
+        "whole": whole,
         "family": plugin_files.label(experiment.family.name),
         "algorithm": plugin_files.label(experiment.algorithm.name),
         "num_seeds": experiment.training.num_seeds,
@@ -154,12 +160,12 @@ def encode(
     }
 
 
-def read_card(path: Path, kind: Kind) -> Card:
+def read_card(path: Path, kind: Kind | None = None) -> Card:
     """The card of an export.  Needs no jax.
 
     Args:
         path: the file of the arrays.
-        kind: the kind that the export must be of.
+        kind: the kind that the export must be of; None: any.
 
     Raises:
         ConfigError: the suffix of the file is wrong.
@@ -172,16 +178,17 @@ def read_card(path: Path, kind: Kind) -> Card:
     except InputError as error:
         raise InputError(f"{error}\nmust be the card of {path.name}, as hmrl export wrote it") from None
     reading.check(found, _Form, SCHEMA, str(file))
-    if found["kind"] != kind:
+    if kind is not None and found["kind"] != kind:
         raise InputError(f"{path}: found a {found['kind']!r} export; must be {kind!r}")
     skills = found["skills_config"]
     return Card(
-        kind,
+        found["kind"],
         _experiment(file, found["config"], found.get("plugins")),
         None if skills is None else _experiment(file, skills, found.get("skills_plugins")),
         found["epoch"],
         found["sha256"],
         manifest.sha256(data),
+        found.get("whole", False),
     )
 
 

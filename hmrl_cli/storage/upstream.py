@@ -12,7 +12,7 @@ from hmrl_cli import config
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, exports, reader
+from hmrl_cli.storage import checkpoints, exports, pretrained, reader
 
 # settings in which a run and the one that it continues may differ, for they decide no number
 OF_THE_RUN = ("epochs", "checkpoint_every", "init_from", "continues")
@@ -146,7 +146,9 @@ def skills_of(path: Path, experiment: Experiment) -> Source | None:
 
 def _record_of_gone(path: Path, name: str, source: str | None) -> Mapping[str, Any] | None:
     """What provenance.json says of a source that is gone and needed no more; None where it is neither."""
-    if not source or os.path.lexists(source) or not checkpoints.epochs(path / "checkpoints"):
+    if not source or os.path.lexists(pretrained.place_of(source)):
+        return None
+    if not checkpoints.epochs(path / "checkpoints"):
         return None
     found: Mapping[str, Any] | None = reader.read_provenance(path).get(name)
     return found
@@ -227,9 +229,10 @@ def open_skills(
 
 
 def _skills_record(source: str) -> reader.Info | exports.Card:
-    """How the skills in a run's directory, or in an export, were trained."""
-    if exports.is_export(source):
-        return exports.read_card(Path(source), "skills")
+    """How the skills in a run's directory, in an export or of the package were trained."""
+    file = pretrained.path_of(source, "hierarchy.skills")
+    if exports.is_export(file):
+        return exports.read_card(file, "skills")
     return _ended(source, "hierarchy.skills", "pretrain-skills", ("complete",))
 
 
@@ -240,7 +243,7 @@ def _intact(source: str, record: reader.Info | exports.Card) -> Source:
         InputError: the arrays are damaged.
     """
     if isinstance(record, exports.Card):
-        exports.read_bytes(Path(source), record)
+        exports.read_bytes(pretrained.path_of(source), record)
         return Source(source, record, record.epoch, record.sha256, record.card_sha256)
     epoch, digest = checkpoints.fingerprint(record.path / "checkpoints", record.last_epoch)
     return Source(source, record, epoch, digest, record.written.sha256)

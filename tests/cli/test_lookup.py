@@ -52,6 +52,19 @@ def test_protocols_are_listed(hmrl, tmp_path):
     assert wrong.code == 2 and "did you mean 'far'" in wrong.err
 
 
+def test_what_is_pretrained_is_listed(hmrl):
+    rows = json.loads(hmrl("list", "pretrained", "--json").out)["pretrained"]
+    assert {"name": "wheeled/vgcrl", "kind": "skills"}.items() <= rows[-1].items()
+    assert "sparse_point/skill_prior" in hmrl("list", "pretrained").out
+    for name in ("wheeled/skill_prior", "pretrained:wheeled/skill_prior"):
+        text = hmrl("list", "pretrained", name).out
+        assert "pretrained:wheeled/skill_prior" in text and "success 1, reached 1" in text
+    card = json.loads(hmrl("list", "pretrained", "wheeled/vgcrl", "--json").out)
+    assert card["trained"]["seed"] == 0 and card["measured"][0]["numbers"]["accuracy"] > 0.8
+    wrong = hmrl("list", "pretrained", "weeled/vgcrl")
+    assert wrong.code == 2 and "did you mean 'pretrained:wheeled/vgcrl'" in wrong.err
+
+
 def test_a_plugin_is_told_where_a_preset_is_wanted(hmrl):
     for argv in (("show", "point"), ("meta-train", "point"), ("list", "presets", "point")):
         wrong = hmrl(*argv)

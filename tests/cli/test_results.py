@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+from hmrl_cli.runner import unpack
+from hmrl_cli.storage import reader
+
 
 def test_eval(hmrl, fakes):
     runs = [hmrl("meta-train", "room/tiny", "-q").out.strip() for _ in range(2)]
@@ -25,6 +28,20 @@ def test_eval(hmrl, fakes):
     assert "2.00 [1.50, 2.50]" in plain.err
     fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), "accuracy": [0.75]}
     assert "accuracy  [0.75]" in hmrl("eval", runs[0]).err
+
+
+def test_eval_of_what_is_pretrained(hmrl, fakes, monkeypatch):
+    run, name = hmrl("meta-train", "room/tiny", "-q").out.strip(), "pretrained:sparse_point/skill_prior"
+    asked = []
+    monkeypatch.setattr(unpack, "opened", lambda path: asked.append(str(path)) or reader.read(Path(run)))
+    assert hmrl("eval", name, "--num-tasks", "3").out == f"{run}\n" and asked == [name]
+    for wrong, text in (
+        (("eval", "pretrained:sparse_pont/skill_prior"), f"did you mean '{name}'"),
+        (("eval", name, "--set", "evaluation.ruel=refit"), "did you mean 'rule'"),
+    ):
+        refused = hmrl(*wrong)
+        assert refused.code == 2 and text in refused.err and len(asked) == 1
+    assert len(hmrl("eval", "pretrained:x").error) == 1
 
 
 def test_render(hmrl, fakes):
