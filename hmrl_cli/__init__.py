@@ -15,10 +15,12 @@ from hmrl_cli.errors import telling_limits
 from hmrl_cli.version import __version__
 
 if TYPE_CHECKING:
+    from hmrl_cli.runner.online import Adapter
     from hmrl_cli.types import Array, Key, SkillLibrary
 
 __all__ = [
     "__version__",
+    "adapt",
     "evaluate",
     "export",
     "load_policy",
@@ -72,6 +74,16 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     startup.start()
     with telling_limits():
         return evaluate.evaluate(reader.read(Path(run_dir)), progress=Warns(), **settings)
+
+
+def adapt(run: Path | str, seed: int = 0, task: int = 0, **settings: Any) -> Adapter:
+    """Adapt to episodes from outside the simulator; see `runner.online.open_adapter` for the arguments."""
+    from hmrl_cli.runner import online, startup
+    from hmrl_cli.runner.progress import Warns
+
+    startup.start()
+    with telling_limits():
+        return online.open_adapter(Path(run), seed=seed, task=task, progress=Warns(), **settings)
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:

@@ -175,10 +175,11 @@ class Online(NamedTuple):
     """
 
     episodes: int  # N, of one batch; an update follows every batch but the last
-    keep: Callable[[State], Any]  # trained state -> the part of it that the adaptation needs
-    # key, that part, first observation [obs_size] -> the key of the functions below, and a plan
+    # key, what `keep` returned, first observation [obs_size] -> the key of the functions below, and a plan
     begin: Callable[[Key, Any, Array], tuple[Key, Any]]
-    choose: Callable[[Key, Any, Array], Any]  # key, plan, number of a batch [] -> its episodes, leaves [N, ...]
+    choose: Callable[
+        [Key, Any, Array], Any
+    ]  # key, plan, number of a batch [] -> its episodes, leaves [N, ...]
     # plan, episode, number of a step [], observation -> action, log pi(action), the episode so far
     act: Callable[[Any, Any, Array, Array], tuple[Array, Array, Any]]
     # key, plan, number of a batch [], its episodes, their steps, leaves [N, T, ...] -> plan
@@ -210,6 +211,7 @@ class MetaLearner(NamedTuple):
     note: Callable[[State, Evaluation], str] | None = None
     # the same adaptation for episodes from outside the simulator; None: not supported
     online: Callable[[Evaluation], Online] | None = None
+    keep: Callable[[State], Any] | None = None  # the part of a trained state that `online` needs
 
 
 class SkillLearner(NamedTuple):

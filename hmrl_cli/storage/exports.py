@@ -39,6 +39,7 @@ class _Form(reading.Form):
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
     config: dict[str, Any]
     skills_config: dict[str, Any] | None
+    adapts: bool = False
     plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
     skills_plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
 
@@ -52,6 +53,7 @@ class Card(NamedTuple):
     epoch: int
     sha256: str  # of the arrays' file
     card_sha256: str  # of the card's file
+    adapts: bool  # whether a policy comes with what its adaptation needs
 
 
 def is_export(path: str | Path) -> bool:
@@ -142,6 +144,7 @@ def encode(
         "kind": kind,
         "family": plugin_files.label(experiment.family.name),
         "algorithm": plugin_files.label(experiment.algorithm.name),
+        "adapts": kind == "policy" and "adapts" in tree,
         "num_seeds": experiment.training.num_seeds,
         "epoch": epoch,
         "hmrl": __version__,
@@ -182,6 +185,7 @@ def read_card(path: Path, kind: Kind) -> Card:
         found["epoch"],
         found["sha256"],
         manifest.sha256(data),
+        found.get("adapts", False),
     )
 
 

@@ -125,7 +125,6 @@ class SkillPrior(NamedTuple):
 
         return Online(
             budget.episodes,
-            lambda state: state,
             begin,
             search.choose,
             acting(lambda known, key: search.policy(None, key)),
@@ -202,4 +201,5 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         learner.behaviour,
         note=learner.note,
         online=learner.online,
+        keep=lambda state: state,
     )
