@@ -168,17 +168,17 @@ class Adapter:
         )
         return _in_range(now.action) if isinstance(self._space, Continuous) else int(now.action)
 
-    def observe(self, obs: Any, action: Any, reward: Any, done: Any, truncated: Any = False) -> None:
+    def observe(self, obs: Any, action: Any, reward: Any, done: Any) -> None:
         """Take what an action led to.
 
-        An episode also ends at the horizon of the family, whatever `done` says.
+        An episode also ends at the horizon of the family, whatever `done` says.  Before it, `done` says that
+        the environment ended the episode early.
 
         Args:
             obs: the observation after the action, [obs_size].
             action: the action that was taken.  It may differ from the one that `act` returned.
             reward: of the action.
             done: whether the episode is over.
-            truncated: whether a limit of time ended it, and not the environment itself.
 
         Raises:
             InputError: a value has another size or is not finite, or no action awaits its reward.
@@ -194,10 +194,9 @@ class Adapter:
             now.decision = action.astype(now.action.dtype)
         now.action, now.within = None, now.within + 1
         last = len(now.steps) == self._family.horizon - 1 and now.within == self._every
-        ended = bool(done) or bool(truncated)
-        if ended or now.within == self._every:
-            self._record(now, obs, ended and (not last or (self._family.terminates and not truncated)))
-        if ended or last:
+        if done or now.within == self._every:
+            self._record(now, obs, bool(done) and not last)
+        if done or last:
             self._close(now.steps, now.held)
 
     def _started(self, obs: Any) -> Episode:

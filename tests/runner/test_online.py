@@ -20,7 +20,12 @@ class Point:
     """The family `point` as an environment of Gymnasium, in numpy."""
 
     def __init__(self, goal, reward, horizon, radius=0.1):
-        self.goal, self.dense, self.horizon, self.radius = np.asarray(goal), reward == "dense", horizon, radius
+        self.goal, self.dense, self.horizon, self.radius = (
+            np.asarray(goal),
+            reward == "dense",
+            horizon,
+            radius,
+        )
 
     def reset(self):
         self.place, self.steps = np.zeros(2, np.float32), 0
@@ -33,7 +38,13 @@ class Point:
         distance = np.linalg.norm(offset)
         reward = -distance if self.dense else max(self.radius - distance, 0.0)
         terminated = self.dense and bool((np.abs(offset) < 0.01).all())
-        return self.place, reward, terminated, self.steps == self.horizon, {"success": distance <= self.radius}
+        return (
+            self.place,
+            reward,
+            terminated,
+            self.steps == self.horizon,
+            {"success": distance <= self.radius},
+        )
 
 
 def adapt_to(env, adapter, episodes):
