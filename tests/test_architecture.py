@@ -44,6 +44,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "schema": "config/test_validation.py",
     "meta_gradient.config": "config/test_consistency.py",
     "meta_gradient.problem": "meta_gradient/test_trust_region.py",
+    "meta_gradient.adaptation": "meta_gradient/test_test_time.py",
     # seen in what commands print
     "cli.output": "cli/test_tables.py",
     "runner.progress": "cli/test_train.py",

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import hmrl_cli
+import hmrl_cli.views
 from hmrl_cli.config import plugins
-from hmrl_cli.errors import ConfigError, MissingDependency
+from hmrl_cli.errors import MissingDependency
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import point
 from hmrl_cli.runner.assembly import make_family
 from tests import toys
 
 NAMES = plugins.names("families")
-LIGHT = ("point", "sparse_point")
 
 # neither is a fault: an observation has no bounds, and a space of rare values may be sampled alike
 pytestmark = pytest.mark.filterwarnings("ignore:.*infinity:UserWarning")
@@ -26,10 +26,10 @@ def gymnasium():
 
 
 def heavy(name):
-    return pytest.param(name, marks=[] if name in LIGHT else pytest.mark.slow)
+    return pytest.param(name, marks=[] if name == "point" else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", map(heavy, NAMES))
+@pytest.mark.parametrize("name", [heavy(name) for name in NAMES])
 def test_a_family_passes_the_checker(gymnasium, name):
     from gymnasium.utils.env_checker import check_env
 
@@ -39,7 +39,7 @@ def test_a_family_passes_the_checker(gymnasium, name):
     made.step(made.action_space.sample())  # within the wrappers of `make`, which check each step
 
 
-@pytest.mark.parametrize("name", map(heavy, NAMES))
+@pytest.mark.parametrize("name", [heavy(name) for name in NAMES])
 def test_episodes_side_by_side_are_those_of_one_environment(gymnasium, name):
     """Each keeps Gymnasium's rules of an automatic reset: the next step, without a reward."""
     from gymnasium.vector import AutoresetMode
@@ -92,40 +92,33 @@ def test_integers_are_actions_too(gymnasium):
     assert env.step(1)[0].argmax() == 3
 
 
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        ({"family": "pint"}, "family: found 'pint'; did you mean 'point'?"),
-        ({"reward": "shaped"}, "reward: found 'shaped'; must be 'dense' or 'sparse'"),
-        ({"split": "all"}, "split: found 'all'; must be 'train', 'test' or 'hidden'"),
-        ({"task": [1.0]}, r"task: found \[1.0\]; must be a task of point \[2\]"),
-        ({"task": -1}, "task: found -1; must be 0 or more"),
-    ],
-)
-def test_what_is_wrong_is_named(gymnasium, settings, problem):
-    with pytest.raises(ConfigError, match=problem):
-        hmrl_cli.gym_env(**{"family": "point", **settings})
-
-
 def test_without_gymnasium_the_command_to_install_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     monkeypatch.delitem(sys.modules, "hmrl_cli.views.gym", raising=False)
+    monkeypatch.delattr(hmrl_cli.views, "gym", raising=False)
     with pytest.raises(MissingDependency, match=r"must be: pip install 'hmrl\[gym\]'"):
         hmrl_cli.gym_env("point")
 
 
 @pytest.mark.slow
 def test_ppo_of_stable_baselines_solves_point(gymnasium):
-    """As does the scripted controller: every episode of a fixed goal ends there, early."""
+    """The observation does not show the goal, which stays the same."""
     sb3 = pytest.importorskip("stable_baselines3")
-    env = hmrl_cli.gym_env(point.Config(horizon=40), reward="dense", split="test", task=0)
-    agent = sb3.PPO("MlpPolicy", env, seed=0, n_steps=512, device="cpu", learning_rate=1e-3)
-    agent.learn(20_000)
-    obs, info = env.reset(seed=1)
-    returned, over = 0.0, False
-    while not over:
-        action, _ = agent.predict(obs, deterministic=True)
-        obs, reward, terminated, truncated, info = env.step(action)
-        returned, over = returned + reward, terminated or truncated
-    print("return", returned, "success", info["success"], terminated, "task", info["task"])
-    assert info["success"]
+    env = hmrl_cli.gym_env(point.Config(horizon=20), reward="dense", split="test", task=0)
+    agent = sb3.PPO(
+        "MlpPolicy", env, seed=0, device="cpu", n_steps=256, n_epochs=5, learning_rate=3e-3, gamma=0.9
+    )
+
+    def episode():
+        obs, info = env.reset(seed=1)
+        returned, over = 0.0, False
+        while not over:
+            obs, reward, terminated, truncated, info = env.step(agent.predict(obs, deterministic=True)[0])
+            returned, over = returned + reward, terminated or truncated
+        return returned, info["success"]
+
+    before = episode()
+    agent.learn(8_000)
+    after = episode()
+    print(before, after)
+    assert not before[1] and after[1] and after[0] > 0.5 * before[0]
