@@ -48,8 +48,10 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
         reward: the reward in place of the configured one; None keeps that.
 
     Raises:
-        ConfigError: the plugin refuses the settings, or makes no family.
+        ConfigError: the plugin refuses the settings, or makes no family, or there is no such reward.
     """
+    if reward not in (None, "dense", "sparse"):
+        raise ConfigError(f"reward: found {shown(reward)}; must be 'dense' or 'sparse'")
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
     try:

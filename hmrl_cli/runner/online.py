@@ -61,6 +61,8 @@ def open_adapter(
         ConfigError: a setting is unknown or out of range, or the learner adapts in the simulator only.
         InputError: the run or the export cannot be used.
     """
+    if task < 0:
+        raise ConfigError(f"task: found {task}; must be 0 or more")
     progress.phase("loading")
     source = (_of_export if exports.is_export(path) else _of_run)(path, seed, reward, progress)
     experiment, parts = source.experiment, source.parts
@@ -302,9 +304,9 @@ def _in_range(action: Any) -> Any:
 
 
 def _array(what: str, given: Any, shape: tuple[int, ...]) -> Any:
-    """A float32 array of this shape with finite numbers."""
+    """A new float32 array of this shape with finite numbers: an environment may write into its own again."""
     try:
-        array = np.asarray(given, np.float32)
+        array = np.array(given, np.float32)
     except (TypeError, ValueError):
         raise InputError(f"{what}: found {shown(given)}; must be numbers") from None
     if array.shape != shape:

@@ -71,8 +71,6 @@ def open_episodes(
     Raises:
         ConfigError: there is no such family, reward, split or task.
     """
-    if reward not in (None, "dense", "sparse"):
-        raise ConfigError(f"reward: found {shown(reward)}; must be 'dense' or 'sparse'")
     if split not in SPLITS:
         raise ConfigError(f"split: found {shown(split)}; must be 'train', 'test' or 'hidden'")
     settings = config.family_of(family) if isinstance(family, str) else family

@@ -26,7 +26,8 @@ class Point:
         return self.place, {}
 
     def step(self, action):
-        self.place, self.steps = self.place + np.float32(0.1) * action, self.steps + 1
+        self.place += np.float32(0.1) * action  # in place, as the buffer of a sensor
+        self.steps += 1
         offset = self.place - self.goal
         distance = np.linalg.norm(offset)
         reward = -distance if self.dense else max(RADIUS - distance, 0.0)
@@ -92,7 +93,8 @@ def test_what_does_not_fit_is_named_and_an_aborted_episode_is_forgotten(runs):
     ):
         with pytest.raises(InputError, match=problem):
             adapter.observe(*wrong)
-    adapter.observe(place, first, 0.0, False)
+    adapter.observe(place, 0.5 * first, 0.0, False)  # another action than that of the learner
+    np.testing.assert_array_equal(adapter._now.steps[0].action, 0.5 * first)
     adapter.act(place)
     adapter.reset()
     np.testing.assert_array_equal(adapter.act(place), first)
@@ -114,6 +116,10 @@ def test_what_does_not_adapt_is_refused(runs):
         hmrl_cli.adapt(runs / "maml", seed=2)
     with pytest.raises(ConfigError, match=r"evaluation\.no_such"):
         hmrl_cli.adapt(runs / "maml", no_such=1)
+    with pytest.raises(ConfigError, match="reward: found 'shaped'; must be 'dense' or 'sparse'"):
+        hmrl_cli.adapt(runs / "maml", reward="shaped")
+    with pytest.raises(ConfigError, match="task: found -1; must be 0 or more"):
+        hmrl_cli.adapt(runs / "maml", task=-1)
 
 
 @pytest.mark.slow
