@@ -149,7 +149,7 @@ def _key(random: Any) -> Any:
 
 
 def _copied(x: Any) -> Any:
-    return np.array(x)
+    return np.array(x)[()]  # of a single number, that number
 
 
 def _info(now: Running) -> dict[str, Any]:
