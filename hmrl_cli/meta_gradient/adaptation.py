@@ -90,9 +90,12 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
 
     def begin(key: Key, meta: Meta, obs: Array) -> tuple[Key, tuple[Meta, Carry]]:
         start = learner.start(meta, budget)
-        held = jax.eval_shape(choose, key, (meta, test_time.Carry(start, None, None)), jnp.int32(0))
-        episodes = jax.eval_shape(experience, held, _blank(learner, budget.episodes))
-        return key, (meta, test_time.begin(start, episodes, budget))
+
+        def blank() -> Episodes:
+            held = choose(key, (meta, test_time.Carry(start, None, None)), jnp.int32(0))
+            return experience(held, _blank(learner, budget.episodes))
+
+        return key, (meta, test_time.begin(start, blank, budget))
 
     def policy(plan: tuple[Meta, Carry], latent: Latent) -> Policy:
         return inner_loop.sampling_policy(learner.policy, plan[1].state.params, latent.z)

@@ -62,16 +62,16 @@ def adapt(
         new = updated(key, now, count, episodes, start, inner_update, policy, budget)
         return new, _batch_means(episodes)
 
-    first = begin(start, jax.eval_shape(run, start, jnp.int32(0)), budget)
+    first = begin(start, lambda: run(start, jnp.int32(0)), budget)
     last, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
     return last.state, records
 
 
-def begin(start: AdaptState, episodes: Episodes, budget: Evaluation) -> Carry:
-    """The carry before any episode, given the shapes of a batch."""
+def begin(start: AdaptState, run: Callable[[], Episodes], budget: Evaluation) -> Carry:
+    """The carry before any episode; `run` gives a batch, of which only the shapes are used."""
     rule_updates, buffer = _num_rule_updates(budget), None
     if budget.rule == "refit" and rule_updates:
-        buffer = refit.empty_buffer(episodes, rule_updates)
+        buffer = refit.empty_buffer(jax.eval_shape(run), rule_updates)
     optimizer = tuning.init(start, budget.tuning) if rule_updates < budget.adapt_steps else None
     return Carry(start, buffer, optimizer)
 
