@@ -11,18 +11,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli.errors import ConfigError, telling_limits
+from hmrl_cli.errors import ConfigError, MissingDependency, telling_limits
 from hmrl_cli.version import __version__
 
 if TYPE_CHECKING:
     from hmrl_cli.config import Resolved, Written
+    from hmrl_cli.runner.online import Adapter
     from hmrl_cli.storage.upstream import Sources
     from hmrl_cli.types import Array, Key, SkillLibrary
+    from hmrl_cli.views import brax, gym
 
 __all__ = [
     "__version__",
+    "adapt",
+    "brax_env",
     "evaluate",
     "export",
+    "gym_env",
+    "gym_vector_env",
     "load_policy",
     "load_skills",
     "meta_train",
@@ -100,6 +106,16 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
         return evaluate.evaluate(unpack.opened(run_dir), progress=Warns(), **settings)
 
 
+def adapt(run: Path | str, seed: int = 0, task: int = 0, **settings: Any) -> Adapter:
+    """Adapt to episodes from outside the simulator; see `runner.online.open_adapter` for the arguments."""
+    from hmrl_cli.runner import online, startup
+    from hmrl_cli.runner.progress import Warns
+
+    startup.start()
+    with telling_limits():
+        return online.open_adapter(Path(run), seed=seed, task=task, progress=Warns(), **settings)
+
+
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
     """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
     from hmrl_cli.runner import export, startup
@@ -108,6 +124,39 @@ def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
 
     startup.start()
     return export.export(reader.read(Path(run_dir)), Path(out), Warns())
+
+
+def gym_env(family: Any, **settings: Any) -> gym.FamilyEnv:
+    """A family as a `gymnasium.Env`; see `views.episodes.open_episodes` for the arguments."""
+    return _gym().FamilyEnv(family, **settings)
+
+
+def gym_vector_env(family: Any, num_envs: int, **settings: Any) -> gym.FamilyVectorEnv:
+    """A family as a `gymnasium.vector.VectorEnv`; see `views.episodes.open_episodes` for the arguments."""
+    return _gym().FamilyVectorEnv(family, num_envs, **settings)
+
+
+def brax_env(family: Any, **settings: Any) -> brax.FamilyEnv:
+    """A family as a `brax.envs.Env`; see `views.episodes.open_episodes` for the arguments."""
+    from hmrl_cli.runner import startup
+
+    startup.start()
+    from hmrl_cli.views import brax
+
+    return brax.FamilyEnv(family, **settings)
+
+
+def _gym() -> Any:
+    from hmrl_cli.runner import startup
+
+    startup.start()
+    try:
+        from hmrl_cli.views import gym
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "gymnasium":
+            raise
+        raise MissingDependency("gymnasium is not installed; must be: pip install 'hmrl[gym]'") from None
+    return gym
 
 
 def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:

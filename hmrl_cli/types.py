@@ -178,6 +178,27 @@ class SkillLibrary(NamedTuple):
     locate: Callable[[Params, Array], Array] | None = None
 
 
+class Online(NamedTuple):
+    """The adaptation to one task as pure functions of experience, wherever its episodes take place.
+
+    `MetaLearner.adapt` applies them to episodes of the simulator.  A plan is what is known of the task.  An
+    episode is what stays constant in it, such as a latent, as a `rollout.Held`.
+    """
+
+    episodes: int  # N, of one batch; an update follows every batch but the last
+    # key, what `keep` returned, first observation [obs_size] -> the key of the functions below, and a plan
+    begin: Callable[[Key, Any, Array], tuple[Key, Any]]
+    choose: Callable[
+        [Key, Any, Array], Any
+    ]  # key, plan, number of a batch [] -> its episodes, leaves [N, ...]
+    # plan, episode, number of a step [], observation -> action, log pi(action), the episode so far
+    act: Callable[[Any, Any, Array, Array], tuple[Array, Array, Any]]
+    # key, plan, number of a batch [], its episodes, their steps, leaves [N, T, ...] -> plan
+    absorb: Callable[[Key, Any, Array, Any, Transition], Any]
+    # the episode so far, reward [] of its last action, whether that ended it early [] -> the episode so far
+    sense: Callable[[Any, Array, Array], Any] = lambda episode, reward, done: episode
+
+
 class MetaLearner(NamedTuple):
     """A learner of tasks as pure functions, bound to its configuration and its family.
 
@@ -199,6 +220,9 @@ class MetaLearner(NamedTuple):
     learns_from: Literal["all", "one", "none"] = "all"
     # a message for the user on a trained state, leaves [S, ...], and a budget; "": no message
     note: Callable[[State, Evaluation], str] | None = None
+    # the same adaptation for episodes from outside the simulator; None: not supported
+    online: Callable[[Evaluation], Online] | None = None
+    keep: Callable[[State], Any] | None = None  # the part of a trained state that `online` needs
 
 
 class SkillLearner(NamedTuple):

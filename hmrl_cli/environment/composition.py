@@ -37,14 +37,26 @@ def lift(family: TaskFamily, library: SkillLibrary, steps_per_skill: int, *, sto
         ValueError: `steps_per_skill` does not divide the horizon.
     """
 
+    features = dict(family.features)
+    if library.locate is not None:
+        features["skill"] = partial(library.locate, library.params)
+    lifted = _decide_every(family, steps_per_skill, skill_action(library, stochastic=stochastic))
+    return lifted._replace(action=library.skill, features=features)
+
+
+def skill_action(library: SkillLibrary, *, stochastic: bool) -> Callable[[Key, Array, Array], Array]:
+    """A function (key, obs, skill) -> the action of a skill in one step of the family."""
+
     def act(key: Key, obs: Array, skill: Array) -> Array:
         pi = library.policy(library.params, obs, skill)
         return pi.sample(key) if stochastic else pi.mode()
 
-    features = dict(family.features)
-    if library.locate is not None:
-        features["skill"] = partial(library.locate, library.params)
-    return _decide_every(family, steps_per_skill, act)._replace(action=library.skill, features=features)
+    return act
+
+
+def same_action(key: Key, obs: Array, action: Array) -> Array:
+    """The action of one step of a repeated action."""
+    return action
 
 
 def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
@@ -53,7 +65,22 @@ def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
     Raises:
         ValueError: `steps_per_action` does not divide the horizon.
     """
-    return _decide_every(family, steps_per_action, lambda key, obs, action: action)
+    return _decide_every(family, steps_per_action, same_action)
+
+
+def step_key(reset_key: Key, count: Array, t: Array) -> Key:
+    """The key of step t [] within decision number `count` [], by the key of the episode's reset."""
+    return jax.random.fold_in(_decision_key(jax.random.key_data(reset_keys(reset_key)[1]), count), t)
+
+
+def reset_keys(key: Key) -> tuple[Key, Key]:
+    """The keys of the reset of the family below, and of the actions within decisions."""
+    reset_key, act_key = jax.random.split(key)
+    return reset_key, act_key
+
+
+def _decision_key(seed: Array, count: Array) -> Key:
+    return jax.random.fold_in(jax.random.wrap_key_data(seed, impl=KEYS), count)
 
 
 def _decide_every(family: TaskFamily, steps: int, act: Callable[[Key, Array, Array], Array]) -> TaskFamily:
@@ -67,14 +94,14 @@ def _decide_every(family: TaskFamily, steps: int, act: Callable[[Key, Array, Arr
         return inner._replace(body=(inner, seed, count), reward=reward)
 
     def reset(key: Key, task: Task) -> EnvState:
-        reset_key, act_key = jax.random.split(key)
+        reset_key, act_key = reset_keys(key)
         inner = family.reset(reset_key, task)
         # as uint32: a state contains plain arrays only
         return wrap(inner, jax.random.key_data(act_key), jnp.int32(0), inner.reward)
 
     def step(state: EnvState, decision: Array, task: Task) -> EnvState:
         inner, seed, count = state.body
-        decision_key = jax.random.fold_in(jax.random.wrap_key_data(seed, impl=KEYS), count)
+        decision_key = _decision_key(seed, count)
 
         def one_step(inner: EnvState, t: Array) -> tuple[EnvState, Array]:
             action = act(jax.random.fold_in(decision_key, t), inner.obs, decision)

@@ -20,6 +20,45 @@ class RepeatedAction(NamedTuple):
     action: Array  # [action_size], or [] int32
 
 
+class Held(NamedTuple):
+    """What an episode holds from its start to its end."""
+
+    key: Key  # draws the reset and the actions
+    given: Any = None  # of the policy, such as a latent
+    repeated: RepeatedAction | None = None
+
+
+def decide(
+    key: Key,
+    policy: Callable[..., tuple[Array, Array]],
+    t: Array,
+    obs: Array,
+    repeated: RepeatedAction | None = None,
+    *given: Any,
+) -> tuple[Array, Array]:
+    """The action of step t [], and its log pi; see `unroll`, whose episode has the key `policy_key`."""
+    action, log_prob = policy(jax.random.fold_in(key, t), obs, *given)
+    if repeated is not None:
+        action = jnp.where(t >= repeated.start, repeated.action, action)
+    return action, log_prob
+
+
+def acting(policy: Callable[[Any, Any], Callable[..., tuple[Array, Array]]]) -> Callable[..., Any]:
+    """The `act` of an `Online` whose episodes act by `policy(plan, held.given)`, as `unroll` does."""
+
+    def act(plan: Any, held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:
+        policy_key = keys_of(held.key)[1]
+        return *decide(policy_key, policy(plan, held.given), t, obs, held.repeated), held
+
+    return act
+
+
+def keys_of(key: Key) -> tuple[Key, Key]:
+    """The keys of an episode's reset and of its actions."""
+    reset_key, policy_key = jax.random.split(key)
+    return reset_key, policy_key
+
+
 def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> EnvState:
     """One step of the family; after an early end the state stays the same and the reward is 0."""
     new = family.step(state, action, task)
@@ -51,14 +90,12 @@ def unroll(
     Returns:
         the transitions, leaves [horizon, ...], and the state after the last step.
     """
-    reset_key, policy_key = jax.random.split(key)
+    reset_key, policy_key = keys_of(key)
 
     def one_step(state: EnvState, now: tuple[Array, Any]) -> tuple[EnvState, Transition]:
         t, command = now
         given = () if commands is None else (command,)
-        action, log_prob = policy(jax.random.fold_in(policy_key, t), state.obs, *given)
-        if repeated is not None:
-            action = jnp.where(t >= repeated.start, repeated.action, action)
+        action, log_prob = decide(policy_key, policy, t, state.obs, repeated, *given)
         new = advance(family, state, action, task)
         transition = Transition(
             obs=state.obs,

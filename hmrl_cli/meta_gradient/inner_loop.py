@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hmrl_cli.environment.frames import Frames, frames_of
-from hmrl_cli.environment.rollout import RepeatedAction, unroll
+from hmrl_cli.environment.rollout import Held, RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import Network
@@ -44,9 +44,17 @@ class Episodes(NamedTuple):
     advantage: Array  # [N, T]  whitened, 0 where not valid
     start_advantage: Array  # [N]  whitened return of the episode less its baseline
     returned: Array  # [N]  undiscounted
-    success: Array  # [N]  goal reached at the last step
-    reached: Array  # [N]  goal reached at any step
+    # no update uses the rest, which episodes from outside the simulator lack
+    success: Array | None = None  # [N]  goal reached at the last step
+    reached: Array | None = None  # [N]  goal reached at any step
     frames: Frames | None = None  # [N, ...]  of a recorded family
+
+
+class Latent(NamedTuple):
+    """The exploration latent of an episode."""
+
+    noise: Array | None  # [L]
+    z: Array | None  # [L]
 
 
 def collect(
@@ -74,31 +82,52 @@ def collect(
         gae_lambda: lambda of the steps' advantages.
         fallback: how often an episode repeats a random action; None: never.
     """
-    noise_key, episode_key = jax.random.split(key)
-    noise = latent_noise(noise_key, state.latent, num_episodes)
-    latent = draw_latent(state.latent, noise)
 
-    def episode(key: Key, z: Array | None) -> tuple[Transition, EnvState, Array]:
-        repeated, on_policy = None, jnp.float32(1.0)
-        if fallback is not None:
-            repeat_key, key = jax.random.split(key)
-            repeated = draw_repeated_action(repeat_key, family, fallback)
-            on_policy = jnp.float32(repeated.start >= family.horizon)
-        return *unroll(key, sampling_policy(policy, state.params, z), family, task, repeated), on_policy
+    def episode(held: Held) -> tuple[Transition, EnvState]:
+        act = sampling_policy(policy, state.params, held.given.z)
+        return unroll(held.key, act, family, task, held.repeated)
 
-    transitions, final, on_policy = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
-    advantage, start_advantage = advantages(transitions, discount, gae_lambda)
-    return Episodes(
-        transitions=transitions,
-        noise=noise,
-        latent=latent,
-        on_policy=on_policy,
-        advantage=advantage,
-        start_advantage=start_advantage,
-        returned=transitions.reward.sum(axis=1),
+    held = choose(key, state, family, num_episodes, fallback)
+    transitions, final = jax.vmap(episode)(held)
+    return experience(held, transitions, discount, gae_lambda)._replace(
         success=final.success.astype(jnp.float32),
         reached=final.reached.astype(jnp.float32),
         frames=frames_of(final),
+    )
+
+
+def choose(
+    key: Key, state: AdaptState, family: TaskFamily, num_episodes: int, fallback: Fallback | None
+) -> Held:
+    """What `num_episodes` episodes hold, leaves [N, ...]; see `collect`."""
+    noise_key, episode_key = jax.random.split(key)
+    noise = latent_noise(noise_key, state.latent, num_episodes)
+    latent = Latent(noise, draw_latent(state.latent, noise))
+
+    def episode(key: Key, latent: Latent) -> Held:
+        if fallback is None:
+            return Held(key, latent)
+        repeat_key, key = jax.random.split(key)
+        return Held(key, latent, draw_repeated_action(repeat_key, family, fallback))
+
+    return jax.vmap(episode)(jax.random.split(episode_key, num_episodes), latent)
+
+
+def experience(held: Held, steps: Transition, discount: float, gae_lambda: float) -> Episodes:
+    """Episodes that held this, of steps with leaves [N, T, ...], for the losses; see `collect`."""
+    advantage, start_advantage = advantages(steps, discount, gae_lambda)
+    num_episodes, horizon = steps.reward.shape
+    on_policy = jnp.ones(num_episodes)
+    if held.repeated is not None:
+        on_policy = jnp.float32(held.repeated.start >= horizon)
+    return Episodes(
+        transitions=steps,
+        noise=held.given.noise,
+        latent=held.given.z,
+        on_policy=on_policy,
+        advantage=advantage,
+        start_advantage=start_advantage,
+        returned=steps.reward.sum(axis=1),
     )
 
 

@@ -15,12 +15,10 @@ from hmrl_cli.compute.devices import in_shares
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks
 from hmrl_cli.learning.distributions import Gaussian, Policy
-from hmrl_cli.meta_gradient import clipped_step, inner_loop, test_time, trust_region
+from hmrl_cli.meta_gradient import adaptation, clipped_step, inner_loop, trust_region
 from hmrl_cli.meta_gradient.config import Config
 from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback
 from hmrl_cli.meta_gradient.problem import Problem
-from hmrl_cli.schema import SCHEDULE
-from hmrl_cli.search import adaptation, belief
 from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -160,29 +158,16 @@ class MetaGradient(NamedTuple):
         return loss + self.kl_weight * prior_divergence(rows).mean()
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Adapt to a new task; results are [adapt_steps + 1].  The latent starts at its prior N(0, std^2 I).
+        """Adapt to a new task; see `adaptation.adapt`."""
+        return adaptation.adapt(self, key, state, task, budget)
 
-        With the rule "relabel" neither parameters nor latent adapt.  The policy searches for a reward.  Once
-        it has found one, episodes repeat the skills that lead there.
-        """
-        start = AdaptState(state.meta.policy, self._prior(state.meta, budget.latent_std))
-        if budget.rule == "relabel":
-            belief_key, key = jax.random.split(key)
-            first = belief.prior(belief_key, None, self.family.action, budget.relabel)
-            explore = partial(self.behaviour, state=start)
-            return start, adaptation.adapt(key, self.family, task, budget, first, explore)[2]
-        given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}
-        tested = self._replace(config=self.config.model_copy(update=given))
-
-        def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
-            return self._collect(key, acting, task, budget.episodes, fallback)
-
-        inner_update = partial(tested._inner_update, state.meta)
-        return test_time.adapt(key, start, collect, inner_update, self.policy, budget)
+    def start(self, meta: Meta, budget: Evaluation) -> AdaptState:
+        """The state before any update on a new task."""
+        return AdaptState(meta.policy, self._prior(meta, budget.latent_std))
 
     def _prior(self, meta: Meta, std: float) -> Gaussian | None:
         """The latent distribution of a new task before any update, N(0, std^2 I)."""
-        if meta.latents is None:
+        if not self.latent_size:
             return None
         zeros = jnp.zeros(self.latent_size)
         return Gaussian(zeros, zeros + math.log(std))
@@ -347,4 +332,12 @@ def make(
         policy = networks.normalizing(policy, family.obs_size)
     meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
     episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)
-    return MetaLearner(meta.init, meta.step, episodes * family.horizon, meta.adapt, meta.behaviour)
+    return MetaLearner(
+        meta.init,
+        meta.step,
+        episodes * family.horizon,
+        meta.adapt,
+        meta.behaviour,
+        online=partial(adaptation.online, meta),
+        keep=adaptation.kept,
+    )

@@ -53,34 +53,57 @@ def adapt(
         the last state, and means over the episodes of each batch, leaves [adapt_steps + 1].  A mean counts
         only episodes in which the policy chose every action.
     """
-    rule_updates = _num_rule_updates(budget)
 
     def run(state: AdaptState, count: Array) -> Episodes:
-        fallback = None
-        if budget.fallback:
-            share = jnp.where(count < rule_updates, budget.fallback, 0.0)
-            fallback = Fallback(share, jnp.float32(budget.late_fallback))
-        return collect(jax.random.fold_in(key, count), state, fallback)
-
-    updates = _updates(key, start, inner_update, policy, budget)
+        return collect(jax.random.fold_in(key, count), state, fallback_of(count, budget))
 
     def one_batch(now: Carry, count: Array) -> tuple[Carry, Adaptation]:
         episodes = run(now.state, count)
-        which = (count >= rule_updates).astype(int) + (count >= budget.adapt_steps)
-        return jax.lax.switch(which, updates, now, count, episodes), _batch_means(episodes)
+        new = updated(key, now, count, episodes, start, inner_update, policy, budget)
+        return new, _batch_means(episodes)
 
-    buffer = None
-    if budget.rule == "refit" and rule_updates:
-        buffer = refit.empty_buffer(jax.eval_shape(run, start, jnp.int32(0)), rule_updates)
-    optimizer = tuning.init(start, budget.tuning) if rule_updates < budget.adapt_steps else None
-    first = Carry(start, buffer, optimizer)
+    first = begin(start, lambda: run(start, jnp.int32(0)), budget)
     last, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
     return last.state, records
+
+
+def begin(start: AdaptState, run: Callable[[], Episodes], budget: Evaluation) -> Carry:
+    """The carry before any episode; `run` gives a batch, of which only the shapes are used."""
+    rule_updates, buffer = _num_rule_updates(budget), None
+    if budget.rule == "refit" and rule_updates:
+        buffer = refit.empty_buffer(jax.eval_shape(run), rule_updates)
+    optimizer = tuning.init(start, budget.tuning) if rule_updates < budget.adapt_steps else None
+    return Carry(start, buffer, optimizer)
+
+
+def fallback_of(count: Array, budget: Evaluation) -> Fallback | None:
+    """The fallback of batch number `count` []; None if no batch has one."""
+    if not budget.fallback:
+        return None
+    share = jnp.where(count < _num_rule_updates(budget), budget.fallback, 0.0)
+    return Fallback(share, jnp.float32(budget.late_fallback))
+
+
+def updated(
+    key: Key,
+    now: Carry,
+    count: Array,
+    episodes: Episodes,
+    start: AdaptState,
+    inner_update: Callable[[AdaptState, Array, Episodes], AdaptState],
+    policy: Network,
+    budget: Evaluation,
+) -> Carry:
+    """The carry after the episodes of batch number `count` [].  See `adapt` for the other arguments."""
+    updates = _updates(key, start, inner_update, policy, budget)
+    which = (count >= _num_rule_updates(budget)).astype(int) + (count >= budget.adapt_steps)
+    return jax.lax.switch(which, updates, now, count, episodes)
 
 
 def _batch_means(episodes: Episodes) -> Adaptation:
     """Means [] over episodes in which the policy chose every action, or over all if there are none."""
     counted = jnp.where(episodes.on_policy.any(), episodes.on_policy, 1.0)
+    assert episodes.success is not None and episodes.reached is not None
     each = (episodes.returned, episodes.success, episodes.reached)
     returned, success, reached = (masked_mean(x, counted) for x in each)
     return Adaptation(returned, success, reached, episodes_of(episodes.frames, counted))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.compute import epochs
 from hmrl_cli.config import plugins
-from hmrl_cli.environment.composition import bonus, lift, repeat
+from hmrl_cli.environment.composition import bonus, lift, repeat, same_action, skill_action
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.lazy import jax
 from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Params, Reward
+    from hmrl_cli.types import Array, Key, Params, Reward
 
 
 class Parts(NamedTuple):
@@ -23,6 +23,8 @@ class Parts(NamedTuple):
 
     family: TaskFamily  # neither lifted nor repeated
     act_on: Callable[[Params], TaskFamily]  # skills -> the family whose actions the learner chooses
+    # skills -> (key, obs, decision) -> the action of one environment step
+    act_within: Callable[[Params], Callable[[Key, Array, Array], Array]]
     make_learner: Callable[[Params], Any]  # skills -> a MetaLearner or SkillLearner
     skill_learner: SkillLearner | None  # that trained the skills, None without a hierarchy
     steps_per_update: int  # environment steps of one update of one seed
@@ -46,8 +48,10 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
         reward: the reward in place of the configured one; None keeps that.
 
     Raises:
-        ConfigError: the plugin refuses the settings, or makes no family.
+        ConfigError: the plugin refuses the settings, or makes no family, or there is no such reward.
     """
+    if reward not in (None, "dense", "sparse"):
+        raise ConfigError(f"reward: found {shown(reward)}; must be 'dense' or 'sparse'")
     if reward is not None:
         family_config = family_config.model_copy(update={"reward": reward})
     try:
@@ -93,6 +97,11 @@ def assemble(
             return lift(family, library, steps_per_decision, stochastic=hierarchy.stochastic)
         return repeat(family, steps_per_decision) if steps_per_decision > 1 else family
 
+    def act_within(skills: Params) -> Callable[[Key, Array, Array], Array]:
+        if acts and hierarchy and skill_learner:
+            return skill_action(skill_learner.skills(skills), stochastic=hierarchy.stochastic)
+        return same_action
+
     def make_learner(skills: Params) -> Learner:
         composed = act_on(skills)
         if experiment.bonus:
@@ -112,7 +121,7 @@ def assemble(
             f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO, "
             "by vgcrl with a fixed q"
         )
-    parts = Parts(family, act_on, make_learner, skill_learner, steps, steps_per_decision)
+    parts = Parts(family, act_on, act_within, make_learner, skill_learner, steps, steps_per_decision)
     check_located(experiment.evaluation, parts)
     return parts
 

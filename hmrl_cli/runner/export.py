@@ -58,7 +58,7 @@ def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
     """
     path = pretrained.path_of(path)
     card = exports.read_card(path, "skills")
-    params = _row(path, card, read(path, card), seed)
+    params = row(path, card.experiment, read(path, card), seed)
     return assemble(card.experiment).make_learner(None).skills(params)
 
 
@@ -78,7 +78,7 @@ def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Arr
     """
     path = pretrained.path_of(path)
     card = exports.read_card(path, "policy")
-    found = _row(path, card, read(path, card), seed)
+    found = row(path, card.experiment, read(path, card), seed)
     learner = assemble(card.experiment, card.skills_from).make_learner(found["skills"])
 
     def episode(key: Key) -> Callable[[Key, Array], Array]:
@@ -99,7 +99,7 @@ def read(path: Path, card: exports.Card) -> Any:
         InputError: the arrays are damaged, or not those of the card.
     """
     parts = assemble(card.experiment, card.skills_from)
-    freeze = _freezing(card.experiment, parts)
+    freeze = _freezing(card.experiment, parts, adapts=card.adapts or card.whole)
     if card.whole:
         return jax.jit(freeze)(*read_whole(path, card, parts))
     template = jax.eval_shape(freeze, *state_shapes(card.experiment, parts))
@@ -120,23 +120,30 @@ def read_whole(path: Path, card: exports.Card, parts: Parts) -> Any:
     return jax.tree.map(jnp.asarray, exports.read(path, card, state_shapes(card.experiment, parts)))
 
 
-def _row(path: Path, card: exports.Card, tree: Any, seed: int) -> Any:
-    number = card.experiment.training.num_seeds
+def row(path: Path, experiment: Experiment, tree: Any, seed: int) -> Any:
+    """One seed's row of a tree with leaves [S, ...]; an InputError where there is no such seed."""
+    number = experiment.training.num_seeds
     if not 0 <= seed < number:
         raise InputError(f"{path}: found seed {seed}; must be from 0 to {number - 1}")
     return jax.tree.map(lambda x: x[seed], tree)
 
 
-def _freezing(experiment: Experiment, parts: Parts) -> Callable[[State, Params], Any]:
-    """A function of (state, skills), leaves [S, ...], that returns the tree of an export, leaves [S, ...]."""
+def _freezing(experiment: Experiment, parts: Parts, adapts: bool = True) -> Callable[[State, Params], Any]:
+    """A function of (state, skills), leaves [S, ...], that returns the tree of an export, leaves [S, ...].
+
+    With `adapts`, a policy comes with what its adaptation to outside episodes needs, if it has one.
+    """
     if parts.learns_skills:
         return lambda state, skills: parts.make_learner(None).freeze(state)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         task = parts.family.sample(key, "train")  # unused, because no update is made
-        unadapted = Evaluation(adapt_steps=0, episodes=1)
-        adapted, _ = parts.make_learner(skills).adapt(key, state, task, unadapted)
-        return {"policy": adapted, "skills": skills}
+        learner, unadapted = parts.make_learner(skills), Evaluation(adapt_steps=0, episodes=1)
+        adapted, _ = learner.adapt(key, state, task, unadapted)
+        tree = {"policy": adapted, "skills": skills}
+        if adapts and learner.keep is not None:
+            tree["adapts"] = learner.keep(state)
+        return tree
 
     keys = seed_keys(experiment).evaluate
     return lambda state, skills: jax.vmap(one_seed)(keys, state, skills)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.environment.frames import episodes_of, frames_of
-from hmrl_cli.environment.rollout import RepeatedAction, unroll
+from hmrl_cli.environment.rollout import Held, RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay
 from hmrl_cli.learning.returns import masked_mean
@@ -31,7 +31,72 @@ class Plan(NamedTuple):
     start: Array  # [size]  place where episodes start
 
 
+class Known(NamedTuple):
+    """What the episodes so far have told."""
+
+    plan: Plan
+    buffer: DecisionBuffer
+    least_gain: Array  # []  gain of a decision's reward that counts as a find
+
+
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
+
+
+class Search(NamedTuple):
+    """A search for the reward of one task, as functions of what its episodes told."""
+
+    family: TaskFamily  # lifted, with the feature "skill"; its actions are skills
+    budget: Evaluation
+    follows: bool  # whether searching episodes follow a policy, but for the share `budget.fallback`
+
+    def begin(self, belief: Belief, obs: Array, least_gain: Array | float | None = None) -> Known:
+        """The state before any episode, given the first observation [obs_size]; see `adapt`."""
+        size, settings = self.family.action.size, self.budget
+        if least_gain is None:
+            least_gain = (settings.least_gain or 0.0) / self.family.horizon
+        start = self.family.features["skill"](obs)
+        plan = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool), start)
+        buffer = relabel.empty_buffer(settings.adapt_steps + 1, settings.episodes, self.family.horizon, size)
+        return Known(plan, buffer, jnp.float32(least_gain))
+
+    def choose(self, key: Key, known: Known, count: Array) -> Held:
+        """The episodes [N] of batch number `count` []; what they hold of a policy is a key."""
+        episodes, is_last = self.budget.episodes, count >= self.budget.adapt_steps
+        repeat_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
+        exploits = _is_exploiting(known.plan, is_last, self.budget)
+        share = jnp.where(is_last, 0.0, self.budget.fallback) if self.follows else jnp.float32(1)
+        draw_key, share_key, place_key = jax.random.split(repeat_key, 3)
+        action = _actions_to_repeat(draw_key, place_key, known.plan, exploits, is_last, self.budget)
+        repeats = (exploits > 0) | jax.random.bernoulli(share_key, share, (episodes,))
+        repeated = RepeatedAction(jnp.where(repeats, 0, self.family.horizon), action)
+        keys = jax.random.split(episode_key, episodes)
+        policy_keys, keys = jax.vmap(lambda key: tuple(jax.random.split(key)))(keys)
+        return Held(keys, policy_keys, repeated)
+
+    def policy(self, behaviour: Behaviour | None, key: Key) -> Callable[[Key, Array], tuple[Array, Array]]:
+        """The policy of an episode that repeats no place."""
+        if behaviour is not None:
+            return behaviour(key)
+        return lambda key, obs: (jnp.zeros(self.family.action.size), jnp.float32(0))
+
+    def absorb(self, known: Known, count: Array, held: Held, steps: Transition) -> Known:
+        """The state after the steps [N, T] of batch number `count` []."""
+        plan, buffer, least_gain = known
+        # a decision that ends early has less action cost; it must not count as a find
+        complete = steps.valid * steps.discount
+        searched = 1.0 - _is_exploiting(plan, count >= self.budget.adapt_steps, self.budget)
+        place = self.family.features["skill"](steps.next_obs)
+        new = DecisionBuffer(place, steps.reward, complete, searched)
+        buffer = replay.put_batch(buffer, new, count)
+        assert held.repeated is not None
+        plan = _updated(plan, buffer, new, held.repeated, least_gain, self.budget)
+        return Known(plan, buffer, least_gain)
+
+    def counted(self, plan: Plan, count: Array) -> Array:
+        """1 for the episodes [N] of a batch that a result counts, else 0."""
+        is_last = count >= self.budget.adapt_steps
+        counted = jnp.where(plan.found, _repeats_best(self.budget.episodes, is_last), 1.0)
+        return jnp.broadcast_to(counted, (self.budget.episodes,))
 
 
 def adapt(
@@ -63,45 +128,24 @@ def adapt(
         the last plan, all decisions, and means over episodes of each batch, leaves [adapt_steps + 1].  Once a
         reward was found, a mean counts only episodes that repeat the best guess.
     """
-    episodes, size = budget.episodes, family.action.size
-    if least_gain is None:
-        least_gain = (budget.least_gain or 0.0) / family.horizon
-    locate = family.features["skill"]
+    search = Search(family, budget, follows=behaviour is not None)
 
-    def episode(key: Key, repeated: RepeatedAction) -> tuple[Transition, EnvState]:
-        draw_key, key = jax.random.split(key)
-        act = behaviour(draw_key) if behaviour else lambda key, obs: (jnp.zeros(size), jnp.float32(0))
-        return unroll(key, act, family, task, repeated)
+    def episode(held: Held) -> tuple[Transition, EnvState]:
+        return unroll(held.key, search.policy(behaviour, held.given), family, task, held.repeated)
 
-    def one_batch(
-        now: tuple[Plan, DecisionBuffer], count: Array
-    ) -> tuple[tuple[Plan, DecisionBuffer], Adaptation]:
-        plan, buffer = now
-        repeat_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
-        is_last = count == budget.adapt_steps
-        exploits = _is_exploiting(plan, is_last, budget)
-        share = jnp.where(is_last, 0.0, budget.fallback) if behaviour else jnp.float32(1)
-        draw_key, share_key, place_key = jax.random.split(repeat_key, 3)
-        action = _actions_to_repeat(draw_key, place_key, plan, exploits, is_last, budget)
-        repeats = (exploits > 0) | jax.random.bernoulli(share_key, share, (episodes,))
-        repeated = RepeatedAction(jnp.where(repeats, 0, family.horizon), action)
-        steps, final = jax.vmap(episode)(jax.random.split(episode_key, episodes), repeated)
-        # a decision that ends early has less action cost; it must not count as a find
-        complete = steps.valid * steps.discount
-        new = DecisionBuffer(locate(steps.next_obs), steps.reward, complete, 1.0 - exploits)
-        buffer = replay.put_batch(buffer, new, count)
-        counted = jnp.where(plan.found, _repeats_best(episodes, is_last), 1.0)
+    def one_batch(known: Known, count: Array) -> tuple[Known, Adaptation]:
+        held = search.choose(key, known, count)
+        steps, final = jax.vmap(episode)(held)
+        counted = search.counted(known.plan, count)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
-        recorded = episodes_of(frames_of(final), jnp.broadcast_to(counted, (episodes,)))
         returned, success, reached = (masked_mean(x, counted) for x in record)
-        means = Adaptation(returned, success, reached, recorded)
-        return (_updated(plan, buffer, new, repeated, least_gain, budget), buffer), means
+        means = Adaptation(returned, success, reached, episodes_of(frames_of(final), counted))
+        return search.absorb(known, count, held, steps), means
 
-    start = locate(family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
-    first = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool), start)
-    buffer = relabel.empty_buffer(budget.adapt_steps + 1, episodes, family.horizon, size)
-    (plan, buffer), records = jax.lax.scan(one_batch, (first, buffer), jnp.arange(budget.adapt_steps + 1))
-    return plan, buffer, records
+    obs = family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs
+    first = search.begin(belief, obs, least_gain)
+    known, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
+    return known.plan, known.buffer, records
 
 
 def _is_exploiting(plan: Plan, is_last: Array, budget: Evaluation) -> Array:

@@ -40,6 +40,7 @@ class _Form(reading.Form):
     config: dict[str, Any]
     skills_config: dict[str, Any] | None
     whole: bool = False
+    adapts: bool = False
     plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
     skills_plugins: dict[str, dict[str, str]] = pydantic.Field(default_factory=dict)
 
@@ -54,6 +55,7 @@ class Card(NamedTuple):
     sha256: str  # of the arrays' file
     card_sha256: str  # of the card's file
     whole: bool  # whether the arrays are all of a checkpoint, and not only what acts
+    adapts: bool  # whether a policy comes with what its adaptation needs
 
 
 def is_export(path: str | Path) -> bool:
@@ -148,6 +150,7 @@ def encode(
         "whole": whole,
         "family": plugin_files.label(experiment.family.name),
         "algorithm": plugin_files.label(experiment.algorithm.name),
+        "adapts": kind == "policy" and not whole and "adapts" in tree,
         "num_seeds": experiment.training.num_seeds,
         "epoch": epoch,
         "hmrl": __version__,
@@ -189,6 +192,7 @@ def read_card(path: Path, kind: Kind | None = None) -> Card:
         found["sha256"],
         manifest.sha256(data),
         found.get("whole", False),
+        found.get("adapts", False),
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from hmrl_cli.lazy import jnp
+from hmrl_cli.environment.rollout import Held, acting
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
-from hmrl_cli.types import EnvState, TaskFamily
+from hmrl_cli.types import EnvState, Online, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Task
+    from hmrl_cli.algorithms.meta.pearl import Pearl
+    from hmrl_cli.schema import Evaluation
+    from hmrl_cli.types import Array, Key, Params, Task
 
 
 class Stored(NamedTuple):
@@ -23,12 +26,38 @@ class Stored(NamedTuple):
     next_obs: Array  # [obs_size]
 
 
+def as_stored(steps: Transition) -> Stored:
+    """Steps [...] with rewards [..., 2], as `with_signal` makes them."""
+    reward, signal = steps.reward[..., 0], steps.reward[..., 1]
+    return Stored(steps.obs, steps.action, reward, signal, steps.discount, steps.next_obs)
+
+
 class Evidence(NamedTuple):
     """Sufficient statistics of a product of Gaussian factors of z, one factor for each transition."""
 
     transitions: Array  # []  number of factors
     precision: Array  # [L]  sum of 1 / sigma^2
     weighted: Array  # [L]  sum of mu / sigma^2
+
+
+class Plan(NamedTuple):
+    """What an adaptation knows of a task."""
+
+    policy: Params
+    encoder: Params
+    known: Evidence
+
+
+def nothing(latent_size: int) -> Evidence:
+    """Evidence of no transition."""
+    return Evidence(jnp.float32(0), jnp.zeros(latent_size), jnp.zeros(latent_size))
+
+
+def choose(key: Key, latent: Gaussian, count: Array, num_episodes: int) -> Held:
+    """The episodes [N] of phase number `count` [], each with a z of its own."""
+    z_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
+    z = jax.vmap(latent.sample)(jax.random.split(z_key, num_episodes))
+    return Held(jax.random.split(episode_key, num_episodes), z)
 
 
 def evidence(factors: Gaussian, valid: Array) -> Evidence:
@@ -61,3 +90,34 @@ def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]
         return with_both(family.step(state._replace(reward=state.reward[0]), action, task))
 
     return family._replace(reset=lambda key, task: with_both(family.reset(key, task)), step=step)
+
+
+def online(learner: Pearl, budget: Evaluation) -> Online:
+    """The adaptation of PEARL, for episodes from outside the simulator.
+
+    Raises:
+        ValueError: the encoder sees successes, which such episodes do not tell.
+    """
+    size = learner.config.context_size
+    if learner.config.context_reward != "reward":
+        raise ValueError(
+            "algorithm.context_reward: found 'success'; must be 'reward' for episodes from outside the "
+            "simulator"
+        )
+
+    def begin(key: Key, kept: tuple[Params, Params], obs: Array) -> tuple[Key, Plan]:
+        policy, encoder = kept
+        return key, Plan(policy, encoder, nothing(learner.config.latent_size))
+
+    def absorb(key: Key, plan: Plan, count: Array, held: Held, steps: Transition) -> Plan:
+        signalled = steps._replace(reward=jnp.stack([steps.reward, steps.reward], axis=-1))
+        known = learner.absorb(plan.encoder, plan.known, as_stored(signalled), steps.valid)
+        return plan._replace(known=known)
+
+    return Online(
+        budget.episodes,
+        begin,
+        lambda key, plan, count: choose(key, posterior(plan.known, size), count, budget.episodes),
+        acting(lambda plan, z: learner.acting(plan.policy, z, budget.deterministic)),
+        absorb,
+    )

@@ -22,20 +22,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import pydantic
 from pydantic import Field
 
-from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior, with_signal
-from hmrl_cli.environment.rollout import episode_means, unroll
+from hmrl_cli.algorithms.meta import _context
+from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior
+from hmrl_cli.environment.rollout import Held, episode_means, unroll
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import networks, replay, sac
 from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
 from hmrl_cli.learning.sac import Config as SACConfig
 from hmrl_cli.meta_gradient.learner import prior_divergence
 from hmrl_cli.schema import AlgorithmConfig
-from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily
+from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
@@ -193,7 +195,7 @@ class Pearl(NamedTuple):
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """The policy of one episode, given a z drawn with the key."""
-        return self._acting(adapted.params, adapted.latent.sample(key), deterministic)
+        return self.acting(adapted.params, adapted.latent.sample(key), deterministic)
 
     def latents(self, encoder: Params, context: Stored, valid: Array) -> Gaussian:
         """q(z|c) [L] of the context's steps, leaves [C, ...], with valid [C] = 1."""
@@ -275,27 +277,25 @@ class Pearl(NamedTuple):
         """
         policy, encoder = learned.agent.policy, learned.encoder
 
-        def episode(key: Key, z: Array) -> tuple[Stored, Array, EnvState]:
-            steps, final = unroll(key, self._acting(policy, z, deterministic), self.family, task)
-            reward, signal = steps.reward[:, 0], steps.reward[:, 1]
-            stored = Stored(steps.obs, steps.action, reward, signal, steps.discount, steps.next_obs)
-            return stored, steps.valid, final
+        def episode(held: Held) -> tuple[Transition, EnvState]:
+            return unroll(held.key, self.acting(policy, held.given, deterministic), self.family, task)
 
         def phase(carry: tuple[Evidence, Gaussian], count: Array) -> Any:
-            known, _ = carry
-            z_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
-            latent = posterior(known, self.config.context_size)
-            z = jax.vmap(latent.sample)(jax.random.split(z_key, num_episodes))
-            steps, valid, final = jax.vmap(episode)(jax.random.split(episode_key, num_episodes), z)
-            point = episode_means(steps.reward, final)
-            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
-            new = self._evidence(encoder, flat, valid.reshape(-1))
-            return (jax.tree.map(jnp.add, known, new), latent), (point, (steps, valid))
+            known, latent = carry[0], posterior(carry[0], self.config.context_size)
+            steps, final = jax.vmap(episode)(_context.choose(key, latent, count, num_episodes))
+            stored = _context.as_stored(steps)
+            point = episode_means(stored.reward, final)
+            return (self.absorb(encoder, known, stored, steps.valid), latent), (point, (stored, steps.valid))
 
-        nothing = Evidence(jnp.float32(0), *[jnp.zeros(self.config.latent_size)] * 2)
-        start = (nothing, posterior(nothing, self.config.context_size))
-        (_, last_latent), (curve, steps) = jax.lax.scan(phase, start, jnp.arange(num_steps + 1))
+        start = _context.nothing(self.config.latent_size)
+        carry = (start, posterior(start, self.config.context_size))
+        (_, last_latent), (curve, steps) = jax.lax.scan(phase, carry, jnp.arange(num_steps + 1))
         return last_latent, curve, steps
+
+    def absorb(self, encoder: Params, known: Evidence, steps: Stored, valid: Array) -> Evidence:
+        """The evidence after the steps [N, T] of a phase."""
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
+        return jax.tree.map(jnp.add, known, self._evidence(encoder, flat, valid.reshape(-1)))
 
     def _evidence(self, encoder: Params, context: Stored, valid: Array) -> Evidence:
         """Evidence about z of the transitions, leaves [C, ...], with valid [C] = 1."""
@@ -306,7 +306,7 @@ class Pearl(NamedTuple):
         log_std = jnp.clip(log_std + 0.5 * math.log(self.config.context_size), *LOG_STD)
         return evidence(Gaussian(mean, log_std), valid)
 
-    def _acting(
+    def acting(
         self, policy: Params, z: Array, deterministic: bool
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """Return (key, obs) -> action, log pi(action | obs, z); `deterministic`: the most likely action."""
@@ -327,20 +327,22 @@ def steps_per_task(config: Config, family: TaskFamily) -> int:
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:
-    """PEARL on a family, plain or lifted.
-
-    Raises:
-        ValueError: the buffer is smaller than one update of a task.
-    """
+    """PEARL on a family, plain or lifted; ValueError if the buffer is smaller than one update of a task."""
     steps = steps_per_task(config, family)
     replay.must_hold(config.buffer_capacity, steps)
     input_size = 2 * family.obs_size + family.action.size + 1
     learner = Pearl(
         config,
-        with_signal(family, config.context_reward),
+        _context.with_signal(family, config.context_reward),
         sac.make(family.obs_size + config.latent_size, family.action, config.sac),
         networks.mlp(input_size, config.encoder_hidden, 2 * config.latent_size),
     )
     return MetaLearner(
-        learner.init, learner.step, config.tasks_per_update * steps, learner.adapt, learner.behaviour
+        learner.init,
+        learner.step,
+        config.tasks_per_update * steps,
+        learner.adapt,
+        learner.behaviour,
+        online=partial(_context.online, learner),
+        keep=lambda state: (state.learned.agent.policy, state.learned.encoder),
     )

@@ -16,14 +16,14 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli.environment.frames import episodes_of, frames_of
-from hmrl_cli.environment.rollout import advance
+from hmrl_cli.environment.rollout import Held, advance, keys_of
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks, ppo, returns
 from hmrl_cli.learning.distributions import take
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.ppo import Config as PPOConfig
 from hmrl_cli.schema import AlgorithmConfig
-from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
+from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, Online, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.learning.distributions import Policy
@@ -120,7 +120,7 @@ class RL2(NamedTuple):
         act = partial(take, deterministic=deterministic)
 
         def episode(carry: Carry, count: Array) -> tuple[Carry, Trial]:
-            reset_key, act_key = jax.random.split(jax.random.fold_in(key, count))
+            reset_key, act_key = keys_of(jax.random.fold_in(key, count))
 
             def step(state: tuple[EnvState, Carry], t: Array) -> Any:
                 return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *state, first=t == 0)
@@ -180,6 +180,29 @@ class RL2(NamedTuple):
 
         return act
 
+    def online(self, budget: Evaluation) -> Online:
+        """The first trial of `adapt`, for episodes from outside the simulator: a batch is one episode."""
+
+        def act(plan: tuple[Params, Carry], held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:
+            _, hidden, pi = self._forward(plan[0], held.given, obs, first=t == 0)
+            key = jax.random.fold_in(keys_of(held.key)[1], t)
+            action, log_prob = take(pi, key, deterministic=budget.deterministic)
+            return action, log_prob, held._replace(given=self._after(hidden, action))
+
+        def sense(held: Held, reward: Array, done: Array) -> Held:
+            return held._replace(given=held.given._replace(reward=reward, ended=jnp.float32(done)))
+
+        return Online(
+            1,
+            lambda key, params, obs: (jax.random.split(key, budget.episodes)[0], (params, self._empty())),
+            lambda key, plan, count: jax.tree.map(
+                lambda x: x[None], Held(jax.random.fold_in(key, count), plan[1])
+            ),
+            act,
+            lambda key, plan, count, held, steps: (plan[0], jax.tree.map(lambda x: x[0], held.given)),
+            sense,
+        )
+
     def params(self, state: State) -> Params:
         """The parameters that `trial` takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
@@ -187,6 +210,11 @@ class RL2(NamedTuple):
     def _empty(self) -> Carry:
         zero = jnp.zeros(())
         return Carry(jnp.zeros(self.policy.hidden_size), jnp.zeros(self.family.action.size), zero, zero)
+
+    def _after(self, hidden: Array, action: Array) -> Carry:
+        """The carry after an action, whose reward is not known yet."""
+        zero = jnp.zeros(())
+        return Carry(hidden, networks.action_code(self.family.action, action), zero, zero)
 
     def _forward(self, params: Params, carry: Carry, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
         """Return the input of the networks [F], the next hidden state and the distribution of the action."""
@@ -204,8 +232,7 @@ class RL2(NamedTuple):
         action, log_prob = act(pi, key)
         new = advance(self.family, state, action, task)
         discount, valid = 1.0 - new.done, 1.0 - state.done
-        code = networks.action_code(self.family.action, action)
-        after = Carry(hidden, code, new.reward, jnp.float32(new.done))
+        after = self._after(hidden, action)._replace(reward=new.reward, ended=jnp.float32(new.done))
         carry = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), carry, after)
         taken = Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
         return (new, carry), (seen, taken)
@@ -262,4 +289,13 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     """RL^2 on a family, plain or lifted."""
     learner = learner_of(config, family)
     steps = config.trials_per_update * config.episodes_per_trial * family.horizon
-    return MetaLearner(learner.init, learner.step, steps, learner.adapt, learner.behaviour, learns_from="one")
+    return MetaLearner(
+        learner.init,
+        learner.step,
+        steps,
+        learner.adapt,
+        learner.behaviour,
+        learns_from="one",
+        online=learner.online,
+        keep=learner.params,
+    )

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from hmrl_cli.environment.rollout import acting
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import AlgorithmConfig, Evaluation, Relabel
 from hmrl_cli.search import adaptation, belief, relabel
-from hmrl_cli.search.adaptation import Plan
+from hmrl_cli.search.adaptation import Known, Plan
 from hmrl_cli.search.belief import Bank
-from hmrl_cli.types import Adaptation, AdaptState, Continuous, MetaLearner, TaskFamily
+from hmrl_cli.types import Adaptation, AdaptState, Continuous, MetaLearner, Online, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Task
@@ -111,12 +112,32 @@ class SkillPrior(NamedTuple):
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Search a task that was never trained on; without a `least_gain`, by what training tasks tell."""
+        key, first, least = self._first(key, state, budget)
+        plan, _, curve = adaptation.adapt(key, self.family, task, budget, first, least_gain=least)
+        return AdaptState(None, plan), curve
+
+    def online(self, budget: Evaluation) -> Online:
+        """The search of `adapt`, for episodes from outside the simulator."""
+        search = adaptation.Search(self.family, budget, follows=False)
+
+        def begin(key: Key, state: State, obs: Array) -> tuple[Key, Known]:
+            key, first, least = self._first(key, state, budget)
+            return key, search.begin(first, obs, least)
+
+        return Online(
+            budget.episodes,
+            begin,
+            search.choose,
+            acting(lambda known, key: search.policy(None, key)),
+            lambda key, *data: search.absorb(*data),
+        )
+
+    def _first(self, key: Key, state: State, budget: Evaluation) -> tuple[Key, belief.Belief, Array]:
+        """The key of a task's batches, the belief before any, and what counts as found."""
         belief_key, key = jax.random.split(key)
         given = self._given(budget)
         first = self._prior(belief_key, state, budget.relabel, given)
-        least = least_gain(state.gain) if given is None else given
-        plan, _, curve = adaptation.adapt(key, self.family, task, budget, first, least_gain=least)
-        return AdaptState(None, plan), curve
+        return key, first, least_gain(state.gain) if given is None else jnp.float32(given)
 
     def note(self, state: State, budget: Evaluation) -> str:
         """Which seeds, rows of leaves [S, ...], have a bank without a solved task."""
@@ -180,4 +201,6 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         learner.adapt,
         learner.behaviour,
         note=learner.note,
+        online=learner.online,
+        keep=lambda state: state,
     )

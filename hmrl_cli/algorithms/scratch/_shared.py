@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pydantic
 from pydantic import Field
 
-from hmrl_cli.environment.rollout import episode_means, unroll
+from hmrl_cli.environment.rollout import Held, acting, episode_means, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.schema import AlgorithmConfig
-from hmrl_cli.types import Adaptation, AdaptState, EnvState, TaskFamily, Transition
+from hmrl_cli.types import Adaptation, AdaptState, EnvState, Online, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
@@ -77,6 +77,30 @@ def init_bonus(key: Key, family: TaskFamily) -> State:
 def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -> tuple[State, Metrics]:
     """State of the bonus after new steps, and its metrics."""
     return (state, {}) if family.bonus is None else family.bonus.learn(key, state, steps)
+
+
+def online(budget: Evaluation, acts: Acting) -> Online:
+    """The measurements of `without_adaptation`'s `adapt`, for episodes from outside the simulator.
+
+    Raises:
+        ValueError: the learner would go on with its training.
+    """
+    if budget.tune_after is not None and budget.tune_after < budget.adapt_steps:
+        raise ValueError(
+            f"evaluation.tune_after: found {budget.tune_after}; must be none for episodes from outside the "
+            "simulator, with a learner that does not adapt"
+        )
+
+    def choose(key: Key, plan: Any, count: Array) -> Held:
+        return Held(jax.random.split(jax.random.fold_in(key, count), budget.episodes))
+
+    return Online(
+        budget.episodes,
+        lambda key, kept, obs: (key, kept),
+        choose,
+        acting(lambda plan, _: acts(plan, budget.deterministic)),
+        lambda key, plan, count, held, steps: plan,
+    )
 
 
 def without_adaptation(

@@ -9,6 +9,7 @@ critic for each (1810.12894, sec. 2.3).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -157,4 +158,14 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         return learner._replace(config=one_task).step
 
     adapt, behaviour = _shared.without_adaptation(learner.acting, learner.params, family, goes_on)
-    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learner.start, learns_from="none")
+    return MetaLearner(
+        learner.init,
+        learner.step,
+        steps,
+        adapt,
+        behaviour,
+        learner.start,
+        learns_from="none",
+        online=partial(_shared.online, acts=learner.acting),
+        keep=learner.params,
+    )

@@ -7,6 +7,7 @@ estimate the sum of reward and bonus with one discount.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -125,5 +126,18 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     steps = config.episodes_per_update * family.horizon
     replay.must_hold(config.buffer_capacity, steps)
     learner = FromScratch(config, family, sac.make(family.obs_size, family.action, config.sac))
-    adapt, behaviour = _shared.without_adaptation(learner.acting, lambda state: state.agent.policy, family)
-    return MetaLearner(learner.init, learner.step, steps, adapt, behaviour, learns_from="none")
+
+    def params(state: State) -> Any:
+        return state.agent.policy
+
+    adapt, behaviour = _shared.without_adaptation(learner.acting, params, family)
+    return MetaLearner(
+        learner.init,
+        learner.step,
+        steps,
+        adapt,
+        behaviour,
+        learns_from="none",
+        online=partial(_shared.online, acts=learner.acting),
+        keep=params,
+    )

@@ -1,0 +1,1 @@
+"""Families as the environments of other libraries."""

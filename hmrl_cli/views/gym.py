@@ -1,0 +1,166 @@
+"""Families as environments of Gymnasium (Towers et al. 2024, 2407.17032).
+
+An import registers every family of the package, such as "hmrl/point-v0".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from hmrl_cli.config import plugins
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.lazy import jax, jnp, np, root_key
+from hmrl_cli.types import Continuous
+from hmrl_cli.views.episodes import Episodes, Running, open_episodes, task_of
+
+if TYPE_CHECKING:
+    from hmrl_cli.types import Array, Reward, Split, Task, TaskFamily
+
+
+class FamilyEnv(gymnasium.Env):
+    """One episode of a family at a time.
+
+    Observations are float32 [obs_size], actions float32 [action_size] in [-1, 1] or an integer.  The horizon
+    truncates an episode, and only a family that `terminates` terminates one.  `info` has the task, whether
+    the goal is reached now ("success") and whether it was in this episode ("reached").
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(
+        self,
+        family: str | TaskFamily | Any = "point",
+        *,
+        reward: Reward | None = None,
+        split: Split = "train",
+        task: int | Task | None = None,
+        render_mode: None = None,
+    ) -> None:
+        """See `open_episodes` for the arguments; nothing is rendered."""
+        self._episodes = open_episodes(family, reward, split, task)
+        self.observation_space, self.action_space = spaces_of(self._episodes.family)
+        self._start, self._step = jax.jit(self._episodes.start), jax.jit(self._episodes.step)
+        self._now: Running | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; `options` may name its "task", as the argument `task` does."""
+        super().reset(seed=seed)
+        named = (options or {}).get("task")
+        task = None if named is None else task_of(self._episodes.family, self._episodes.split, named)
+        self._now = self._start(_key(self.np_random), task)
+        return _copied(self._now.state.obs), _info(self._now)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One step."""
+        if self._now is None:
+            raise gymnasium.error.ResetNeeded("step: there is no episode; must call reset first")
+        self._now = self._step(self._now, np.asarray(action, self.action_space.dtype))
+        ended = (bool(x) for x in self._episodes.ended(self._now))
+        state = self._now.state
+        return _copied(state.obs), float(state.reward), *ended, _info(self._now)
+
+
+class FamilyVectorEnv(VectorEnv):
+    """Episodes of a family side by side, as one program.
+
+    The step after the last one of an episode resets it, ignores its action and gives the reward 0: this is
+    Gymnasium's mode NEXT_STEP.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        family: str | TaskFamily | Any = "point",
+        num_envs: int = 1,
+        *,
+        reward: Reward | None = None,
+        split: Split = "train",
+        task: int | Task | None = None,
+        render_mode: None = None,
+    ) -> None:
+        """See `open_episodes` for the arguments, and `num_envs` is the number of episodes."""
+        if num_envs < 1:
+            raise ConfigError(f"num_envs: found {num_envs}; must be 1 or more")
+        self._episodes = open_episodes(family, reward, split, task)
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = spaces_of(self._episodes.family)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._start = jax.jit(lambda key: jax.vmap(self._episodes.start)(jax.random.split(key, num_envs)))
+        self._step = jax.jit(lambda now, actions: next_steps(self._episodes, now, actions))
+        self._now: Running | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start all episodes."""
+        super().reset(seed=seed)
+        self._now = self._start(_key(self.np_random))
+        return _copied(self._now.state.obs), _info(self._now)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """One step of every episode."""
+        if self._now is None:
+            raise gymnasium.error.ResetNeeded("step: there is no episode; must call reset first")
+        actions = np.asarray(actions, self.single_action_space.dtype)
+        self._now, ended = self._step(self._now, actions)
+        state = self._now.state
+        return _copied(state.obs), _copied(state.reward), *map(_copied, ended), _info(self._now)
+
+
+def next_steps(episodes: Episodes, now: Running, actions: Array) -> tuple[Running, tuple[Array, Array]]:
+    """The next step of N episodes, leaves [N, ...], and which of them it ends: early, or by the horizon."""
+    terminated, truncated = episodes.ended(now)
+    over = terminated | truncated
+    stepped = jax.vmap(episodes.step)(now, actions)
+
+    def restarted() -> Running:
+        new = jax.vmap(episodes.restart)(now)
+
+        def one(new: Array, old: Array) -> Array:
+            return jnp.where(over.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return jax.tree.map(one, new, stepped)
+
+    # a reset of physics is expensive, and rare
+    new = jax.lax.cond(over.any(), restarted, lambda: stepped)
+    return new, episodes.ended(new)
+
+
+def spaces_of(family: TaskFamily) -> tuple[spaces.Space, spaces.Space]:
+    """The spaces of observations and of actions."""
+    size = family.action.size
+    obs = spaces.Box(-np.inf, np.inf, (family.obs_size,), np.float32)
+    if isinstance(family.action, Continuous):
+        return obs, spaces.Box(-1.0, 1.0, (size,), np.float32)
+    return obs, spaces.Discrete(size)
+
+
+def _key(random: Any) -> Any:
+    return root_key(int(random.integers(2**31)))
+
+
+def _copied(x: Any) -> Any:
+    return np.array(x)[()]  # of a single number, that number
+
+
+def _info(now: Running) -> dict[str, Any]:
+    named = {"task": now.task, "success": now.state.success, "reached": now.state.reached}
+    return {name: _copied(x) for name, x in named.items()}
+
+
+for _name in plugins.names("families"):
+    gymnasium.register(
+        f"hmrl/{_name}-v0",
+        entry_point="hmrl_cli.views.gym:FamilyEnv",
+        vector_entry_point="hmrl_cli.views.gym:FamilyVectorEnv",
+        kwargs={"family": _name},
+    )
