@@ -99,7 +99,7 @@ def test_results_have_the_digits_that_are_shown(hmrl, fakes):
 
 def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):
     lines, _ = on_a_terminal(80, "list")
-    assert lines.count("") == 4  # between the five tables
+    assert lines.count("") == 5  # between the six tables
     row = ["a" * 26, "pretrain-skills, meta-train", "word " * 20]
     _, fitted = tables.fitted([["presets", "command", "description"], row], 80)
     assert (

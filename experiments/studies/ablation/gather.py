@@ -54,6 +54,7 @@ WORLDS = {
     "sparse_point": "sparse point",
     "wheeled": "wheeled, 6 m",
     "ant_goal": "ant",
+    "ant_maze": "ant, corridor",
 }
 
 

@@ -1,17 +1,17 @@
 #!/bin/sh
 # {skills or actions} x {meta-learned or not} x {stochastic or not}, and baselines: 100 sparse episodes for each goal,
 # of a draw of goals of their own (split_seed).  Training goals lie on an eighth of a ring or arena, hidden ones on the
-# rest.  Every arm decides equally often.  The ant, whose physics is slow, has the arms that matter most.
+# rest; in the corridor, behind one wall and behind the other.  Every arm decides equally often.  The ant, whose physics
+# is slow, has the arms that matter most.
 #
 #   sh experiments/studies/ablation/run.sh [FOLDER [WORLD...]]
 #
-# A WORLD is sparse_point, wheeled or ant_goal.  A finished part is not repeated.
+# A WORLD is sparse_point, wheeled, ant_goal or ant_maze.  A finished part is not repeated.
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/ablation}
 [ $# -gt 0 ] && shift
-worlds=${*:-sparse_point wheeled ant_goal}
-fresh=20261129
+worlds=${*:-sparse_point wheeled ant_goal ant_maze}
 
 trained() { # ARM PRESET [hmrl's options]
   run=$out/$world/$1
@@ -89,7 +89,7 @@ with_memory() {
 }
 
 for world in $worlds; do
-  family=$world library= flat= rl2= pearl=
+  family=$world library= flat= rl2= pearl= fresh=20261129
   case $world in
   sparse_point)
     seeds=5 k=1 task='--set family.sector=0.125' maesn=sparse_point/maesn
@@ -106,6 +106,10 @@ for world in $worlds; do
   ant_goal)
     seeds=3 k=5 task='--set family.sector=0.125' maesn=ant_goal/explore rnd=0.1
     ;;
+  ant_maze) # its draw is another one, because goals of 20261129 were seen while its skills were being made
+    seeds=3 k=5 fresh=20261202 task='--set family.layout=corridor'
+    library="$task --set algorithm.center=[] --set algorithm.reach=[5.5,1.7]"
+    ;;
   *) echo "no world $world" >&2 && exit 2 ;;
   esac
   repeat="--set training.action_repeat=$k"
@@ -114,6 +118,7 @@ for world in $worlds; do
   places mean --set hierarchy.stochastic=false
   case $world in
   ant_goal) few_baselines ;;
+  ant_maze) ;;
   *)
     noise='--set evaluation.relabel.noise=0.5'
     places sampled --set hierarchy.stochastic=true
