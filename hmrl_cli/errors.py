@@ -75,6 +75,16 @@ class Interrupted(HmrlError):
             self.exit_code = 130
 
 
+class ProcessLost(HmrlError):
+    """Another process of the run has died, or never came; the run can be resumed."""
+
+    exit_code = 75
+
+
+class NotDone(HmrlError):
+    """Some cells of a suite could not be run to their ends; the exit code is that of the first one."""
+
+
 class Diverged(HmrlError):
     """A parameter, a metric or a result is not finite."""
 

@@ -13,5 +13,7 @@ def test_every_error_has_its_own_exit_code():
         "StorageError": 74,
         "MachineLimit": 74,
         "Interrupted": 75,
+        "ProcessLost": 75,
+        "NotDone": 1,  # and that of the first cell that failed
         "Diverged": 76,
     }

@@ -24,9 +24,8 @@ def failing(tmp_path_factory):
 @pytest.mark.parametrize(
     ("how", "every"),
     [
-        ("kill", 9),
-        *(pytest.param(how, 1, marks=pytest.mark.slow) for how in ("fail", "kill")),
-    ],  # storage/test_writer.py lets calls fail
+        pytest.param(how, 1, marks=pytest.mark.slow) for how in ("fail", "kill")
+    ],  # cli/test_cluster.py kills processes, and storage/test_writer.py lets calls fail
 )
 def test_whatever_call_stops_it_a_run_resumes_as_if_none_had(failing, tmp_path, how, every):
     """Every write, force to disk and rename of a short run, in this package and in the libraries below it."""

@@ -45,6 +45,7 @@ def test_no_module_imports_jax():
     names = sorted(
         "hmrl_cli." + ".".join(path.relative_to(Path(hmrl_cli.__file__).parent).with_suffix("").parts)
         for path in Path(hmrl_cli.__file__).parent.rglob("*.py")
+        if path.parent.name != "views"  # of libraries that need not be installed
     )
     imports = (
         "import importlib; [importlib.import_module(n.removesuffix('.__init__')) for n in "

@@ -20,25 +20,18 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hmrl_cli.errors import ConfigError, HmrlError, one_line, shown
+from hmrl_cli.errors import ConfigError, HmrlError, ProcessLost, one_line, shown
 from hmrl_cli.lazy import jax
 from hmrl_cli.runner.signals import unless_stopped
 
 PATIENCE = 300  # seconds to wait for the other processes at the start
 HEARTBEAT = 60  # seconds without a sign of life after which a process counts as dead
 FAREWELL = 10.0  # seconds that process 0 waits for the others at the end
-EXIT_LOST = 75  # as after an interruption: the run can be resumed
 FIRST_PORT, PORTS = 20_000, 40_000  # of the coordination service
 _LOST = re.compile("Gloo|[Cc]oordination|NCCL")  # in the error of a collective
 _ENDED = "hmrl/ended"
 _COMMAND = "hmrl/command"
 _LEFT = "hmrl/left"
-
-
-class ProcessLost(HmrlError):
-    """Another process of the run has died, or never came."""
-
-    exit_code = EXIT_LOST
 
 
 class Member(NamedTuple):
@@ -178,7 +171,7 @@ class Joined:
         while self._over:  # no news: this process is about to end
             time.sleep(FAREWELL)
         self._say(str(_lost_one(self.member)).replace("\n", "\nerror: "))
-        os._exit(EXIT_LOST)
+        os._exit(ProcessLost.exit_code)
 
     def _say(self, text: str) -> None:
         """Print an error, of at most two processes, because process 0 may be the one that died."""
@@ -259,7 +252,7 @@ def together(joining: Joined | None) -> Iterator[None]:
         yield
     except BaseException as error:
         lost = _LOST.search(str(error)) and not isinstance(error, HmrlError)
-        code = EXIT_LOST if lost else getattr(error, "exit_code", 1)
+        code = ProcessLost.exit_code if lost else getattr(error, "exit_code", 1)
         if isinstance(error, KeyboardInterrupt):
             code = 130
         if lost:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hmrl_cli.errors import HmrlError, MissingDependency, RunDirError
+from hmrl_cli.errors import MissingDependency, NotDone, RunDirError
 from hmrl_cli.storage import files, outputs
 from hmrl_cli.suite import makefile
 from hmrl_cli.suite.cells import Cell
@@ -25,10 +25,6 @@ LOOK_EVERY = 0.1  # seconds
 LOCK = ".lock"
 ERRORS = "logs/make.log"  # what make itself complains of
 FAILED = re.compile(r"\*\*\* \[(?:[^]]*: )?([^]]+)\] Error (\d+)")  # target and exit code
-
-
-class NotDone(HmrlError):
-    """Some cells of a suite could not be run to their ends; the exit code is that of the first one."""
 
 
 def run(

@@ -15,6 +15,7 @@ REWARDS = ["dense", "sparse"]
 KINEMATIC = ["point", "sparse_point"]
 PHYSICS = [name for name in NAMES if name not in KINEMATIC]
 SAME_BODY = ["ant_dir", "ant_maze", "ant_vel", "ant_waypoint", "cheetah_hurdles", "half_cheetah_dir"]
+DEAR = ["pusher"]  # its physics is the slowest; what it has of its own is in test_pusher.py
 BODIES = [name for name in PHYSICS if name not in SAME_BODY]  # one family for each
 
 

@@ -17,7 +17,7 @@ from hmrl_cli.config import plugins
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.learning import returns
-from tests.families.each import BODIES, COUNTED, NAMES, PHYSICS, REWARDS, SAME_BODY, each, family, make
+from tests.families.each import BODIES, COUNTED, DEAR, NAMES, PHYSICS, REWARDS, SAME_BODY, each, family, make
 
 NUM_STEPS = 1000
 ONE, OTHER_TASK, STILL, STILL_AGAIN, OTHER_KEY = range(5)  # the lanes with a role of their own
@@ -27,7 +27,7 @@ SEEN = {"pusher": slice(3, None)}  # the part of a task that says where things s
 
 def each_recorded(names) -> Any:
     """As `each`, for tests that read the record: one family for each body, all under `make test-slow`."""
-    return each(names, slow=SAME_BODY)
+    return each(names, slow=(*SAME_BODY, *DEAR))
 
 
 class Record(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 
 from hmrl_cli.families import _goals
 from hmrl_cli.families._ring import RingConfig, sample_goal
-from tests.families.each import COUNTED, NAMES, each, family, make, norm
+from tests.families.each import COUNTED, DEAR, NAMES, each, family, make, norm
 from tests.families.test_rewards import PAY
 
 
@@ -55,14 +55,14 @@ def test_every_family_is_looked_at():
     assert sorted([*PAY, *COUNTED]) == sorted([*IS_HIDDEN, *TWO_TASKS]) == sorted(NAMES)
 
 
-@each(IS_HIDDEN)
+@each(IS_HIDDEN, slow=DEAR)
 def test_hidden_tasks_lie_outside_the_training_distribution(name):
     assert not IS_HIDDEN[name](draws(name, "train")).any()
     assert not IS_HIDDEN[name](draws(name, "test")).any()
     assert IS_HIDDEN[name](draws(name, "hidden")).all()
 
 
-@each(IS_HIDDEN)
+@each(IS_HIDDEN, slow=DEAR)
 def test_no_task_of_one_split_is_a_task_of_another(name):
     train, test = draws(name, "train"), draws(name, "test")
     assert np.abs(train[:, None] - test[None]).max(axis=-1).min() > 0

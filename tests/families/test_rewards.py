@@ -12,7 +12,7 @@ import pytest
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import _physics
 from tests.families.bodies import jumping
-from tests.families.each import BODIES, each, make, norm
+from tests.families.each import BODIES, DEAR, each, make, norm
 
 
 class Pay(NamedTuple):
@@ -59,7 +59,7 @@ PAY = {
 }
 
 
-@each(PAY)
+@each(PAY, slow=DEAR)
 def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     pay = PAY[name]
     monkeypatch.setattr(_physics, "load", jumping(pay.reach))
@@ -85,7 +85,7 @@ def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     )
 
 
-@each(BODIES)
+@each(BODIES, slow=DEAR)
 @pytest.mark.parametrize(("speed", "spin"), [(120.0, 0.0), (80.0, 0.0), (0.0, 2000.0), (np.nan, 0.0)])
 def test_a_jump_of_100_m_per_s_is_an_explosion(name, speed, spin, monkeypatch):
     """It is observed as it last was from then on, is no success, and ends what a fall would end."""

@@ -22,7 +22,7 @@ from tests.meta_gradient.learners import FAMILY, SMALL, gather, learner, loss_of
     ("algorithm", "inner_steps", "form"),
     [
         ("maml", 3, "ratio"),
-        ("maesn", 3, "log_prob"),
+        pytest.param("maesn", 3, "log_prob", marks=pytest.mark.slow),
         pytest.param("maml", 1, "log_prob", marks=pytest.mark.slow),
         pytest.param("maesn", 0, "log_prob", marks=pytest.mark.slow),
         pytest.param("maml", 3, "log_prob", marks=pytest.mark.slow),

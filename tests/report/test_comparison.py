@@ -102,6 +102,7 @@ def test_only_a_group_by_a_setting_of_the_family_may_have_tasks_of_its_own(tmp_p
     assert [row["run"] for row in found["rows"]] == ["0.1", "0.5"] and found["differences"] == []
 
 
+@pytest.mark.slow
 def test_a_protocol_is_compared_alone(tmp_path):
     """By its name, or by what differs; without one, the run's own."""
     paths = [run(tmp_path, name, document()) for name in ("a", "b")]

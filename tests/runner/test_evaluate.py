@@ -47,6 +47,7 @@ def test_an_evaluation_tells_everything_the_contract_asks(runs):
     assert again == result
 
 
+@pytest.mark.slow
 def test_a_family_without_a_controller_is_evaluated_reported_and_watched(runs, tmp_path, monkeypatch):
     original = plugins.load("families", "point").make
     assembly.make_family.cache_clear()
@@ -104,6 +105,7 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         evaluate.evaluate(reader.read(runs / "maesn"), speed=2, progress=Silent())
 
 
+@pytest.mark.slow
 def test_evaluations_keep(runs, tmp_path):
     """A document for each way and budget: none replaces one with other settings."""
     shutil.copytree(runs / "maesn", tmp_path / "maesn")

@@ -41,6 +41,7 @@ def test_no_export_goes_into_a_run(run, name, capsys):
 
 def test_a_page_goes_into_a_run_under_its_own_name_alone(run, tmp_path, capsys):
     (run / "skills.svg").write_text('<svg><g id="figure_1"></g></svg>')
+    (run / "skills.json").write_text('{"schema": 1}')
     for command in (["report", str(run)], ["render", str(run)]):
         for name in ("skills.html", "config.html", "eval/report.html", "checkpoints/1/render.html"):
             assert cli.run([*command, "-o", str(run / name)]) == 2

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hmrl_cli.errors import HmrlError
+from hmrl_cli.errors import HmrlError, NotDone
 from hmrl_cli.report import page
 from hmrl_cli.suite import execution, table
 from hmrl_cli.suite.cells import cells
@@ -84,7 +84,7 @@ def test_commands_of_a_killed_start_are_waited_for(tiny, place):
     with execution.alone(folder, notes.append) as lock:
         left = subprocess.Popen(["sleep", "0.3"], pass_fds=(lock,))
     waits = execution.alone(folder, notes.append, lambda: signal.SIGINT)
-    with pytest.raises(execution.NotDone, match="interrupted by SIGINT"), waits:
+    with pytest.raises(NotDone, match="interrupted by SIGINT"), waits:
         pass
     notes.clear()
     with execution.alone(folder, notes.append):

@@ -161,7 +161,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
                 lines.append(figures.Line(arm, grid(curve), *np.array(points).T))
         if lines:
             panels.append(figures.Panel(title, lines))
-    figures.curves(study / "success.svg", panels, "episodes", "success, test and hidden goals", columns=3)
+    figures.curves(study / "success.svg", panels, "episodes", "success, test and hidden goals", columns=2)
 
 
 if __name__ == "__main__":
