@@ -31,6 +31,7 @@ FIRST_PORT, PORTS = 20_000, 40_000  # of the coordination service
 _LOST = re.compile("Gloo|[Cc]oordination|NCCL")  # in the error of a collective
 _ENDED = "hmrl/ended"
 _COMMAND = "hmrl/command"
+_AGREES = "hmrl/agrees"
 _LEFT = "hmrl/left"
 
 
@@ -115,7 +116,11 @@ class Joined:
         mine = hashlib.sha256("\0".join(command).encode()).hexdigest()
         if member.rank == 0:
             self._client.key_value_set(_COMMAND, mine)
-        elif self._client.blocking_key_value_get(_COMMAND, 1000 * PATIENCE) != mine:
+            for rank in range(1, member.processes):  # before it writes anything
+                self._client.blocking_key_value_get(f"{_AGREES}/{rank}", 1000 * PATIENCE)
+        elif self._client.blocking_key_value_get(_COMMAND, 1000 * PATIENCE) == mine:
+            self._client.key_value_set(f"{_AGREES}/{member.rank}", "")
+        else:
             raise ConfigError(
                 f"process {member.rank} of {member.processes}: found other settings or another run directory "
                 f"than process 0 has; must be the same, as {member.launcher} makes them one run\n"
