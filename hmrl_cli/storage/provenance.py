@@ -50,6 +50,9 @@ NO_NUMBER = (
 )
 
 
+UNSAID = {"processes": 1}  # of a machine, where an earlier version recorded nothing
+
+
 def collect(
     resolved: config.Resolved, argv: Sequence[str], sources: upstream.Sources | None = None
 ) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "affinity": sorted(affinity),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        **({"processes": jax.process_count()} if jax.process_count() > 1 else {}),
+        "processes": jax.process_count(),
     }
 
 
@@ -139,6 +142,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     for section in ("versions", "machine", "numerics"):
         earlier, later = before.get(section), now[section]
         if isinstance(earlier, Mapping):
+            earlier = (UNSAID if section == "machine" else {}) | dict(earlier)
             found += [
                 f"{name} {shown(earlier.get(name))} -> {shown(later.get(name))}"
                 for name in {**earlier, **later}

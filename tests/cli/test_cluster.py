@@ -169,7 +169,8 @@ def test_a_run_outlives_twenty_kills(tmp_path):
     assert set(ends) <= {0, 75}
     for path in (run, tmp_path / "alone"):  # one process on two devices
         with Processes(path, arguments("diayn", *LONG), devices=2) as process:
-            assert process.ends()[0][::2] == (0, "")
+            ((code, _, err),) = process.ends()
+        assert code == 0 and (not err or "results may differ: processes 2 -> 1" in err)
     whole = [path for path in tmp_path.iterdir() if path.name != "alone"]
     assert {written(path) for path in whole} == {written(tmp_path / "alone")}
 
