@@ -27,7 +27,9 @@ def test_create_writes_what_a_run_depends_on(resolved):
         assert info.provenance["origins"]["training.epochs"].startswith("preset ")
         assert info.provenance["argv"] == ["hmrl", "meta-train"]
         assert info.provenance["seeds"] == [0]
-        assert set(info.provenance["machine"]) == {"platform", "devices", "cores", "affinity", "xla_flags"}
+        assert set(info.provenance["machine"]) == {
+            *("platform", "devices", "cores", "affinity", "xla_flags", "processes"),
+        }
         run.complete({"success": 1.0})
     assert reader.read(run.path).status["summary"] == {"success": 1.0}
 
