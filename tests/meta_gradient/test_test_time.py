@@ -71,7 +71,7 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     ("algorithm", "schedule"),
     [
         pytest.param("maml", dict(step_decay=0.5, step_floor=0.5), marks=pytest.mark.slow),
-        ("maesn", dict(step_hold=1, step_floor=0.125)),
+        pytest.param("maesn", dict(step_hold=1, step_floor=0.125), marks=pytest.mark.slow),
     ],
 )
 def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):

@@ -32,6 +32,7 @@ def test_what_cannot_be_drawn_is_noted(tmp_path):
     assert notes == [f"{file}: was not drawn: ConfigError: matplotlib cannot start: no font"]
 
 
+@pytest.mark.slow
 def test_exploration_is_shown_directly_and_through_skills(runs):
     for name, seeds in (("maml", 2), ("hmrl", 3)):
         numbers, picture = diagnose.explore(reader.read(runs / name), Silent(), draws=3, episodes=2)

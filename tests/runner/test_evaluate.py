@@ -71,6 +71,7 @@ def test_a_family_without_a_controller_is_evaluated_reported_and_watched(runs, t
         assembly.make_family.cache_clear()
 
 
+@pytest.mark.slow
 def test_an_evaluation_may_adapt_in_another_way(runs):
     rule = ["evaluation.rule=refit", "evaluation.fallback=0.5", "evaluation.imitation_steps=2"]
     rule.append("evaluation.late_fallback=0.5")

@@ -142,7 +142,11 @@ def test_every_learner_keeps_the_episodes_of_a_recorded_family(name, tune_after)
 
 @pytest.mark.xdist_group("experiment")
 @pytest.mark.parametrize(
-    ("name", "protocol"), [pytest.param("maesn", "explore", marks=pytest.mark.slow), ("hmrl", None)]
+    ("name", "protocol"),
+    [
+        pytest.param("maesn", "explore", marks=pytest.mark.slow),
+        pytest.param("hmrl", None, marks=pytest.mark.slow),
+    ],
 )
 def test_an_evaluation_is_watched_as_it_is_measured(runs, monkeypatch, name, protocol):
     """The mean return and success of the counted episodes of a batch are those of the document."""

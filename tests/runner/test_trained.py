@@ -60,6 +60,7 @@ def test_a_seed_has_the_same_skills_alone_and_beside_others(runs):
         assert both.ndim == 1 or not np.array_equal(both[0], both[1]) or not both.any()
 
 
+@pytest.mark.slow
 def test_a_command_reads_a_run_once(runs, tmp_path, monkeypatch):
     """Each file that says what a run is; of the skills that a new run acts through as well."""
     monkeypatch.chdir(tmp_path)
