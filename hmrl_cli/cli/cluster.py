@@ -97,8 +97,12 @@ class Joined:
     def connect(self, command: Sequence[str], stop: Callable[[], int | None]) -> None:
         """Wait for the other processes, and check that all run the same command.
 
+        Args:
+            command: texts that must be equal everywhere, such as settings and the run directory.
+            stop: returns the number of a signal that asked to stop, or None.
+
         Raises:
-            ConfigError: another process has another command line.
+            ConfigError: this process has another command than process 0.
             ProcessLost: not all processes came.
         """
         member = self.member
