@@ -208,7 +208,8 @@ class MetaLearner(NamedTuple):
     init: Callable[[Key], State]
     step: Callable[[Key, State], tuple[State, Metrics]]
     steps_per_update: int  # environment steps in one `step`
-    # adapts to one task by K = adapt_steps updates on N = episodes: the last state, and results [K + 1]
+    # adapts to one task by K = adapt_steps updates on N = episodes: the last state, and results [K + 1].
+    # Real numbers of the settings that are not 0 may be traced
     adapt: Callable[[Key, State, Task, Evaluation], tuple[AdaptState, Adaptation]]
     # key, adapted state -> the policy of one episode: key, obs -> action, log pi(action).  The key draws what
     # stays constant in an episode, such as a latent.  Learners whose updates need no sampled actions also

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hmrl_cli.compute.devices import side_by_side
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.evaluation.statistics import fraction_summary, rate_summary, score_summary
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import jax, jnp, np, root_key
-from hmrl_cli.schema import Evaluation
+from hmrl_cli.schema import Evaluation, Strict
 from hmrl_cli.types import (
     Adaptation,
     Continuous,
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hmrl_cli.types import Array, Key, Params, State, Task
+
+Numbers = dict[str, Any]  # arrays [] by the names of settings, nested as they are
+Settings = TypeVar("Settings", bound=Strict)
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
 CALIBRATION_TASKS = 40  # of the training split
@@ -118,15 +121,47 @@ def adaptation_curves(
         numpy arrays [seed, task, adapt_steps + 1].
     """
 
-    def one_task(trained: tuple[State, Params], key: Key, task: Task) -> Adaptation:
-        state, skills = trained
-        return make_learner(skills).adapt(key, state, task, budget)[1]
+    run = adaptation_program(make_learner, budget)
+    return jax.tree.map(np.asarray, run(key, state, skills, tasks, numbers_of(budget)))
 
-    def one_seed(key: Key, state: State, skills: Params) -> Adaptation:
+
+def adaptation_program(
+    make_learner: Callable[[Params], MetaLearner], budget: Evaluation
+) -> Callable[..., Adaptation]:
+    """The compiled `adaptation_curves`: of key, state, skills, tasks and the budget's numbers (`numbers_of`).
+
+    Tasks and numbers are arguments, so other tasks and other numbers need no other program.
+    """
+
+    def one_task(shared: tuple[State, Params, Numbers], key: Key, task: Task) -> Adaptation:
+        state, skills, numbers = shared
+        return make_learner(skills).adapt(key, state, task, _with_numbers(budget, numbers))[1]
+
+    def one_seed(key: Key, state: State, skills: Params, tasks: Array, numbers: Numbers) -> Adaptation:
         keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(len(tasks)))
-        return side_by_side(one_task, (state, skills), keys, tasks, at_once=TASKS_AT_ONCE)
+        return side_by_side(one_task, (state, skills, numbers), keys, tasks, at_once=TASKS_AT_ONCE)
 
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(one_seed))(key, state, skills))
+    return jax.jit(jax.vmap(one_seed, in_axes=(0, 0, 0, None, None)))
+
+
+def numbers_of(settings: Strict) -> Numbers:
+    """The settings that are real numbers, by name.  Those of 0 are left out: they turn something off."""
+    found: Numbers = {}
+    for name, value in settings:
+        if isinstance(value, Strict):
+            found[name] = numbers_of(value)
+        elif isinstance(value, float) and value:
+            found[name] = jnp.float32(value)
+    return found
+
+
+def _with_numbers(settings: Settings, numbers: Numbers) -> Settings:
+    """The settings with arrays for the numbers that `numbers_of` has found in them."""
+    new = {
+        name: _with_numbers(getattr(settings, name), value) if isinstance(value, dict) else value
+        for name, value in numbers.items()
+    }
+    return settings.model_copy(update=new)
 
 
 def curve_document(curves: Adaptation, lines: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ size, and in the meta-parameters `Meta`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -170,7 +169,7 @@ class MetaGradient(NamedTuple):
         if not self.latent_size:
             return None
         zeros = jnp.zeros(self.latent_size)
-        return Gaussian(zeros, zeros + math.log(std))
+        return Gaussian(zeros, zeros + jnp.log(std))
 
     def behaviour(self, key: Key, state: AdaptState) -> Callable[[Key, Array], tuple[Array, Array]]:
         """The adapted policy of one episode, given one latent drawn with the key."""

@@ -130,7 +130,7 @@ def refit(
     if budget.imitation_steps:
         params = imitate(key, params, buffer, weight, policy, budget)
     fitted = AdaptState(params, latent)
-    if not budget.least_gain:
+    if budget.least_gain is None:
         return fitted
     moves = stands_out(buffer, budget.episodes, budget.least_gain)
     return jax.tree.map(lambda new, old: jnp.where(moves, new, old), fitted, start)

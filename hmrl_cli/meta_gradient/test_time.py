@@ -78,7 +78,7 @@ def begin(start: AdaptState, run: Callable[[], Episodes], budget: Evaluation) ->
 
 def fallback_of(count: Array, budget: Evaluation) -> Fallback | None:
     """The fallback of batch number `count` []; None if no batch has one."""
-    if not budget.fallback:
+    if isinstance(budget.fallback, float) and budget.fallback == 0:  # else it may be traced
         return None
     share = jnp.where(count < _num_rule_updates(budget), budget.fallback, 0.0)
     return Fallback(share, jnp.float32(budget.late_fallback))

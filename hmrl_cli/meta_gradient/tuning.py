@@ -68,4 +68,4 @@ def step(
 
 
 def _steps(settings: Tuning) -> clipped_step.Config:
-    return clipped_step.Config(**settings.model_dump())
+    return clipped_step.Config.model_construct(**dict(settings))  # an evaluation's numbers may be traced

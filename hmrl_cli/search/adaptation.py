@@ -53,7 +53,7 @@ class Search(NamedTuple):
         """The state before any episode, given the first observation [obs_size]; see `adapt`."""
         size, settings = self.family.action.size, self.budget
         if least_gain is None:
-            least_gain = (settings.least_gain or 0.0) / self.family.horizon
+            least_gain = 0.0 if settings.least_gain is None else settings.least_gain / self.family.horizon
         start = self.family.features["skill"](obs)
         plan = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool), start)
         buffer = relabel.empty_buffer(settings.adapt_steps + 1, settings.episodes, self.family.horizon, size)
@@ -150,7 +150,8 @@ def adapt(
 
 def _is_exploiting(plan: Plan, is_last: Array, budget: Evaluation) -> Array:
     """1 for the episodes [N] of a batch that exploit a find, at least one; 0 for searching episodes."""
-    in_share = jnp.arange(budget.episodes) < max(1, round(budget.relabel.exploit * budget.episodes))
+    share = jnp.maximum(1.0, jnp.round(budget.relabel.exploit * budget.episodes))
+    in_share = jnp.arange(budget.episodes) < share
     return (plan.found & (in_share | is_last)).astype(jnp.float32)
 
 

@@ -60,7 +60,8 @@ def prior(key: Key, bank: Bank | None, skill: Action, settings: Relabel) -> Beli
     shape = (CANDIDATES, skill.size)
     broad = jax.random.uniform(broad_key, shape, minval=-1.0, maxval=1.0) * skill.bound
     if bank is None:
-        return Belief(broad, jnp.zeros(CANDIDATES), jnp.float32(settings.sight or SIGHT))
+        sight = SIGHT if settings.sight is None else settings.sight
+        return Belief(broad, jnp.zeros(CANDIDATES), jnp.float32(sight))
     rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
     kernel = settings.width * jax.random.normal(kernel_key, shape)
     learned = jnp.clip(bank.places[rows] + kernel, -skill.bound, skill.bound)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli.algorithms.meta import pearl, rl2
+from hmrl_cli.algorithms.meta import maesn, pearl, rl2
 from hmrl_cli.algorithms.scratch import ppo, sac
 from hmrl_cli.config import plugins
 from hmrl_cli.evaluation import adaptation
@@ -61,6 +61,31 @@ def test_curves_keep_seeds_tasks_and_updates_apart():
     assert curves.returned.shape == (2, 3, 3) and curves.success.shape == (2, 3, 3)
     np.testing.assert_array_equal(curves.returned[1, 0], [110, 111, 112])
     np.testing.assert_array_equal(curves.returned[0, 2], [-10, -9, -8])
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"rule": "refit", "imitation_steps": 2, "late_fallback": 0.5, "tune_after": 1, "step_decay": 0.5},
+        {"rule": "relabel", "relabel": {"broad": 0.2, "noise": 1.0, "sight": 0.1}},
+    ],
+    ids=lambda way: way["rule"],
+)
+def test_one_program_serves_other_tasks_and_other_numbers(way):
+    """A program holds what is not an argument: then its text would differ."""
+    learner = plugins.load("algorithms", "maesn").make(maesn.Config(hidden=(4,)), toys.placed(2))
+    keys = jax.random.split(jax.random.key(0), 1)
+    state = jax.vmap(learner.init)(keys)
+
+    def program(tasks, **numbers):
+        budget = Evaluation(adapt_steps=2, episodes=2, fallback=0.5, least_gain=1.0, **way)
+        budget = budget.model_copy(update=numbers)
+        run = adaptation.adaptation_program(lambda skills: learner, budget)
+        return run.lower(keys, state, None, tasks, adaptation.numbers_of(budget)).as_text()
+
+    first = program(TASKS)
+    assert program(-TASKS, fallback=0.3, least_gain=2.0, selectivity=3.0, latent_std=0.5) == first
+    assert program(TASKS, fallback=0.0) != first
 
 
 LEARNERS = {

@@ -165,7 +165,7 @@ class SkillPrior(NamedTuple):
 
     def _bank(self, state: State, given: float | None = None) -> Bank:
         """The tasks whose gain counts as found, by the others' and by what is given."""
-        least = jnp.maximum(least_gain(state.gain), given or 0.0)
+        least = jnp.maximum(least_gain(state.gain), 0.0 if given is None else given)
         return Bank(state.places, (state.gain > least).astype(jnp.float32), state.extent)
 
     def _given(self, budget: Evaluation) -> float | None:
