@@ -171,21 +171,21 @@ class PPO(NamedTuple):
 
     def _step(self, mean: Mean, state: State, minibatch: Sample) -> tuple[State, Metrics]:
         """One gradient step on a minibatch, of which every device has an equal share."""
-        params, counted = (state.policy, state.critic), mean(minibatch.valid.sum())
-        grads, metrics = mean(jax.grad(self._loss, has_aux=True)(params, minibatch, counted))
+        params = (state.policy, state.critic)
+        sums = jax.grad(self._loss, has_aux=True)(params, minibatch)
+        counted, sums = mean((minibatch.valid.sum(), sums))  # the devices wait for each other once
+        grads, metrics = jax.tree.map(lambda x: x / jnp.where(counted > 0, counted, 1.0), sums)
         updates, optimizer = self._optimizer().update(grads, state.optimizer, params)
         updates = jax.tree.map(lambda x: -state.learning_rate * x, updates)
         policy, critic = optax.apply_updates(params, updates)
         return State(policy, critic, optimizer, state.learning_rate), metrics
 
-    def _loss(
-        self, params: tuple[Params, Params], minibatch: Sample, counted: Array
-    ) -> tuple[Array, Metrics]:
+    def _loss(self, params: tuple[Params, Params], minibatch: Sample) -> tuple[Array, Metrics]:
         """Negative clipped surrogate (eq. 7), minus the entropy term, plus the critic's loss.
 
-        `counted` [] is the number of steps that count, as a mean over the devices' shares.
+        All are sums over the steps that count.
         """
-        weight = minibatch.valid / jnp.where(counted > 0, counted, 1.0)
+        weight = minibatch.valid
         pi: Policy = self.policy.apply(params[0], minibatch.obs)
         log_ratio = pi.log_prob(minibatch.action) - minibatch.log_prob
         ratio = jnp.exp(log_ratio)
@@ -242,7 +242,7 @@ def in_minibatches(
     total = jax.tree.leaves(rows)[0].shape[0]
 
     def order(t: Array) -> Array:
-        return jax.random.permutation(jax.random.fold_in(key, t), total).reshape(count, -1)
+        return shuffled(jax.random.fold_in(key, t), total).reshape(count, -1)
 
     def learn(mean: Mean, start: tuple[Any, Any], indices: Array) -> tuple[Any, Metrics]:
         state, rows = start
@@ -259,6 +259,19 @@ def in_minibatches(
     if shared:
         return devices.in_shares(learn, (state, rows), indices)
     return learn(lambda tree: tree, (state, rows), indices)
+
+
+def shuffled(key: Key, total: int) -> Array:
+    """The numbers 0 ... total - 1 in a random order [total] int32.
+
+    It sorts random bits above the bits of a number, several times faster on a CPU than
+    `jax.random.permutation`.  Numbers with equal random bits keep their order: with b bits of a number, any
+    two of them with a probability of 2^(b - 32).
+    """
+    low = (total - 1).bit_length()
+    drawn = jax.random.bits(key, (total,)) >> low << low
+    ordered = jnp.sort(drawn | jnp.arange(total, dtype=drawn.dtype))
+    return jnp.int32(ordered & ((1 << low) - 1))
 
 
 def whitened(advantage: Array, returned: Array, valid: Array) -> Array:

@@ -37,6 +37,20 @@ def test_half_and_half_is_the_whole_bit_for_bit():
     np.testing.assert_array_equal(resumed, whole)
 
 
+def test_one_seed_needs_no_axis_of_its_own():
+    batched = []
+
+    def double(key, state):
+        batched.append(isinstance(state, jax.core.Tracer))
+        return {"twice": 2 * state}
+
+    for count in (1, 2):
+        state = jnp.arange(3.0 * count).reshape(count, 3)
+        doubled = epochs.each_seed(double)(epochs.streams(range(count)).train, state)
+        np.testing.assert_array_equal(doubled["twice"], 2 * state)
+    assert batched == [False, True]
+
+
 def test_a_seed_is_the_same_alone_and_among_others():
     both, _, _ = run(0, 2, jnp.zeros((2, 4)), seeds=(3, 7))
     alone, _, _ = run(0, 2, jnp.zeros((1, 4)), seeds=(7,))

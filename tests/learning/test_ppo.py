@@ -112,7 +112,7 @@ def test_the_surrogate_is_flat_beyond_the_clip(advantage):
     def slope(shift):
         one = jnp.ones(1)
         some = ppo.Sample(obs, obs, action, log_prob - shift, advantage * one, jnp.zeros((1, 1)), one)
-        return jax.grad(lambda policy: agent._loss((policy, params[1]), some, 1.0)[0])(params[0])
+        return jax.grad(lambda policy: agent._loss((policy, params[1]), some)[0])(params[0])
 
     def size(tree):
         return sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(tree))
@@ -137,6 +137,18 @@ def test_devices_that_share_a_minibatch_take_the_step_of_one(monkeypatch):
     monkeypatch.setattr(devices, "mesh_for", lambda rows: None)
     alone = jax.jit(lambda *args: agent.learn(*args))(jax.random.key(1), state, sample)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-6), together, alone)
+
+
+@pytest.mark.parametrize("total", [1, 5, 64, 100])
+def test_every_row_comes_once_and_anywhere(total):
+    orders = np.asarray(
+        jax.vmap(partial(ppo.shuffled, total=total))(jax.random.split(jax.random.key(0), 2000))
+    )
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(total), (2000, 1)))
+    positions = np.argsort(orders, axis=1)  # of each row: their mean has a standard error of total / 155
+    np.testing.assert_allclose(positions.mean(axis=0), (total - 1) / 2, atol=total / 30)
+    if total > 1:  # a row and the next one keep their order in half of the draws
+        assert np.mean(positions[:, 0] < positions[:, 1]) == pytest.approx(0.5, abs=0.06)
 
 
 def test_entropy_of_a_gaussian_is_its_mean_surprise():
