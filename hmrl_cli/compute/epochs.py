@@ -53,36 +53,51 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
     Returns:
         epoch(keys [S], state, skills) -> (state, metrics [S], finite [S]), leaves [S, ...].
     """
+    sharding = sharding_of(num_seeds)
+    is_spread = sharding is not None and not sharding.is_fully_replicated
 
-    def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
+    def of_seed(key: Key, state: State, skills: Params) -> tuple[State, tuple[Metrics, Any]]:
         def update(state: State, t: Any) -> tuple[State, Metrics]:
-            step_keys = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-            return each_seed(step)(step_keys, state, skills)
+            return step(jax.random.fold_in(key, t), state, skills)
 
         state, metrics = jax.lax.scan(update, state, jnp.arange(num_updates))
         metrics = jax.tree.map(lambda x: x.mean(axis=0), metrics)
-        return state, metrics, jax.vmap(all_finite)((state, metrics))
+        return state, (metrics, all_finite((state, metrics)))
 
-    sharding = sharding_of(num_seeds)
+    def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
+        # on a CPU, whose caches are small, a device is faster with one of its seeds at a time
+        in_turn = jax.default_backend() == "cpu" and (is_spread or len(jax.devices()) == 1)
+        state, (metrics, finite) = over_seeds(of_seed, keys, state, skills, in_turn)
+        return state, metrics, finite
+
     if sharding is None:
         return jax.jit(epoch, donate_argnums=1)
     spread: Callable[..., Any] = epoch
-    if not sharding.is_fully_replicated:
+    if is_spread:
         mesh, spec = sharding.mesh, sharding.spec
         spread = jax.shard_map(epoch, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
     return jax.jit(spread, in_shardings=sharding, out_shardings=sharding, donate_argnums=1)
 
 
-def each_seed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`jax.vmap` of a function of one seed; a single seed runs without the axis of seeds, which is faster."""
+def over_seeds(
+    of_seed: Callable[..., tuple[State, Any]], keys: Key, state: State, skills: Params, in_turn: bool
+) -> tuple[State, Any]:
+    """(state, results) of all seeds, leaves [S, ...], from a function of one seed's arguments.
 
-    def of_seeds(keys: Key, *each: Any) -> Any:
-        if len(keys) > 1:
-            return jax.vmap(function)(keys, *each)
-        alone = jax.tree.map(lambda x: x[0], (keys, *each))
-        return jax.tree.map(lambda x: x[None], function(*alone))
+    Seeds run side by side, or `in_turn`.  A single seed has no axis of seeds, which is faster.
+    """
+    if len(keys) > 1 and not in_turn:
+        return jax.vmap(of_seed)(keys, state, skills)
 
-    return of_seeds
+    def one(state: State, row: Any) -> tuple[State, Any]:  # in place, because a replay buffer is large
+        key, before, given = jax.tree.map(lambda x: x[row], (keys, state, skills))
+        after, result = of_seed(key, before, given)
+        return jax.tree.map(lambda x, new: x.at[row].set(new), state, after), result
+
+    if len(keys) > 1:
+        return jax.lax.scan(one, state, jnp.arange(len(keys)))
+    alone = of_seed(*jax.tree.map(lambda x: x[0], (keys, state, skills)))
+    return jax.tree.map(lambda x: x[None], alone)
 
 
 def sharding_of(num_seeds: int) -> Any:

@@ -37,18 +37,20 @@ def test_half_and_half_is_the_whole_bit_for_bit():
     np.testing.assert_array_equal(resumed, whole)
 
 
-def test_one_seed_needs_no_axis_of_its_own():
+@pytest.mark.parametrize(("count", "in_turn"), [(1, False), (1, True), (3, False), (3, True)])
+def test_seeds_run_side_by_side_or_in_turn(count, in_turn):
     batched = []
 
-    def double(key, state):
+    def add(key, state, skills):
         batched.append(isinstance(state, jax.core.Tracer))
-        return {"twice": 2 * state}
+        return state + skills, {"twice": 2 * state}
 
-    for count in (1, 2):
-        state = jnp.arange(3.0 * count).reshape(count, 3)
-        doubled = epochs.each_seed(double)(epochs.streams(range(count)).train, state)
-        np.testing.assert_array_equal(doubled["twice"], 2 * state)
-    assert batched == [False, True]
+    state = jnp.arange(3.0 * count).reshape(count, 3)
+    keys, skills = epochs.streams(range(count)).train, jnp.arange(1.0 * count)
+    new, result = epochs.over_seeds(add, keys, state, skills, in_turn)
+    np.testing.assert_array_equal(new, state + skills[:, None])
+    np.testing.assert_array_equal(result["twice"], 2 * state)
+    assert batched == [count > 1]
 
 
 def test_a_seed_is_the_same_alone_and_among_others():
