@@ -25,7 +25,7 @@ from hmrl_cli.runner import startup
 from hmrl_cli.storage import outputs, reader
 
 # columns of a terminal, the most wanted first
-ALWAYS = ("run", "split", "return", "success", "reached")
+ALWAYS = ("run", "unfinished", "split", "return", "success", "reached")
 OPTIONAL = ("fraction", "seeds", "env_steps", "before", "flat", "feasible", "updates", "episodes", "tasks")
 
 

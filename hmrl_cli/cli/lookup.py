@@ -11,13 +11,13 @@ import typer
 
 from hmrl_cli import config
 from hmrl_cli.cli import catalogue, completion
-from hmrl_cli.cli.options import Json, SplitName, TasksFile, check_known, check_tasks_file
+from hmrl_cli.cli.options import Json, Skills, SplitName, TasksFile, check_known, check_tasks_file
 from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
 from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import startup
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import pretrained, reader
+from hmrl_cli.storage import pretrained, reader, upstream
 
 
 def doctor(as_json: Json = False) -> None:
@@ -134,18 +134,22 @@ def show(
             autocompletion=completion.runs_and_presets,
         ),
     ],
+    skills: Skills = None,
     as_json: Json = False,
 ) -> None:
     """Show a configuration and where it is from.
 
-    Each value comes with its origin, a run with its status.
+    Each value comes with its origin, a run with its status. A preset may be
+    another one over skills: --skills shows what meta-train would run.
     """
     if not Path(what).is_dir():
         if not what.endswith(".toml"):
             wanted = "a run directory, a preset (see: hmrl list presets) or a path that ends in .toml"
             check_known("RUN_DIR|PRESET", what, presets.files(), wanted)
-        _show_preset(what, as_json)
+        _show_preset(what, as_json, skills)
         return
+    if skills is not None:
+        raise ConfigError(f"--skills: found together with {what}, a run; must go with a preset")
     info = reader.read(Path(what), code=False)
     origins = info.provenance.get("origins", {})
     if as_json:
@@ -157,8 +161,11 @@ def show(
     _out_config(info.experiment, origins)
 
 
-def _show_preset(preset: str, as_json: bool) -> None:
-    served = config.serving(preset)
+def _show_preset(preset: str, as_json: bool, skills: str | None = None) -> None:
+    if skills is None:
+        served = config.serving(preset)
+    else:
+        served = [upstream.resolve("meta-train", preset, [], {"hierarchy.skills": skills})[0]]
     if as_json:
         commands = {
             resolved.command: {"config": config.flat(resolved.experiment), "origins": resolved.origins}
@@ -166,6 +173,8 @@ def _show_preset(preset: str, as_json: bool) -> None:
         }
         print_json({"preset": preset, "commands": commands})
         return
+    for learner, other in presets.replaced(preset).items() if skills is None else ():
+        print_line(f"# over skills that {learner} learned it is {other}: hmrl show {preset} --skills RUN_DIR")
     for resolved in served:
         print_line(f"# hmrl {resolved.command} {preset}")
         _out_config(resolved.experiment, resolved.origins)

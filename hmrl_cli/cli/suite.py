@@ -148,7 +148,7 @@ def table(
         startup.prepare()
         from hmrl_cli.report import page as pages
 
-        pages.write_arms(arms, page, alike=tables.ALIKE)
+        pages.write_arms(arms, page, same_budget=False)
         _note(f"page: {page}")
 
 

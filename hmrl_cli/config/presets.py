@@ -97,6 +97,12 @@ def read_bytes(path: Path, source: str) -> bytes:
         raise ConfigError(f"{source}: {error}") from None
 
 
+def replaced(preset: str) -> dict[str, str]:
+    """Which presets take the place of one over skills: the algorithm that learned them -> a preset."""
+    found = read(path_of(preset), f"preset {preset}").get("over", {})
+    return {str(learner): str(other) for learner, other in dict(found).items()}
+
+
 def parse(data: bytes, source: str) -> dict[str, Any]:
     """The tables that the bytes of a TOML file hold; messages call the file `source`.
 

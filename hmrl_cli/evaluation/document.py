@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -139,6 +140,11 @@ def read(file: Path) -> dict[str, Any]:
     except pydantic.ValidationError as error:
         raise InputError(f"{file}: is no evaluation of this version: {_complaint(error)}") from None
     return document.model_dump(by_alias=True)
+
+
+def episodes_so_far(document: Mapping[str, Any]) -> list[int]:
+    """How many episodes of a task came before each measurement, [K + 1]."""
+    return [step * document["episodes"] for step in document["steps"]]
 
 
 def _complaint(error: pydantic.ValidationError) -> str:

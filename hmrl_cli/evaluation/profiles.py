@@ -11,6 +11,7 @@ from typing import Any
 
 from hmrl_cli.evaluation.statistics import (
     DRAWS,
+    at_extremes,
     bootstrap_weights,
     drawn_means,
     percentile_interval,
@@ -90,19 +91,19 @@ def probability_of_improvement(pairs: Sequence[tuple[Any, Any]], paired: Sequenc
 def difference_over_families(pairs: Sequence[tuple[Any, Any]], paired: Sequence[bool]) -> dict[str, float]:
     """Mean over families of the mean of X minus that of Y: "mean", "low" and "high".
 
-    If the rates of both are within Wilson's interval of 0, or both of that of 1, the interval has at least
-    that width on either side, as in `statistics.paired_rate_difference`.
+    The interval is as wide as `statistics.at_extremes` says.
 
     Args:
         pairs: for each family, rates [seed, task] of X and of Y on the same tasks.
         paired: see `probability_of_improvement`.
     """
     found = _over_pairs(pairs, paired, np.subtract, DRAWS)
-    rates = [float(np.mean([np.mean(pair[side]) for pair in pairs])) for side in (0, 1)]
-    _, wide = wilson_interval(0.0, sum(min(np.size(x), np.size(y)) for x, y in pairs))
-    if max(rates) > wide and min(rates) < 1 - wide:
-        return found
-    return found | {"low": min(found["low"], -float(wide)), "high": max(found["high"], float(wide))}
+    return at_extremes(found, *(_rate([pair[side] for pair in pairs]) for side in (0, 1)))
+
+
+def _rate(of_families: Sequence[Any]) -> tuple[float, int]:
+    """Mean over families of the mean rate, and the number of trials."""
+    return float(np.mean([np.mean(one) for one in of_families])), sum(map(np.size, of_families))
 
 
 def _over_pairs(

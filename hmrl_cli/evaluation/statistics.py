@@ -189,15 +189,32 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
     """The paired difference of rates [seed, task], as `paired_difference` returns it.
 
-    A bootstrap of rates near 0, or near 1, gives an interval that is too narrow.  If both rates are within
-    Wilson's interval of 0, or both within that of 1, the interval has at least that width on either side.
+    The interval is as wide as `at_extremes` says.
     """
     found = paired_difference(ours, theirs, seeds_paired=seeds_paired)
-    rates = [float(np.mean(x)) for x in (ours, theirs)]
-    _, wide = wilson_interval(0.0, min(np.size(ours), np.size(theirs)))
-    if max(rates) > wide and min(rates) < 1 - wide:
+    return at_extremes(found, *((float(np.mean(x)), np.size(x)) for x in (ours, theirs)))
+
+
+def at_extremes(
+    found: dict[str, float], ours: tuple[float, int], theirs: tuple[float, int]
+) -> dict[str, float]:
+    """The difference of two rates with an interval that is wide enough where both are near 0 or 1.
+
+    A bootstrap is too narrow there.  If each rate is within Wilson's interval of 0 or of 1, the interval
+    covers that of two rates that are not paired, by Wilson's intervals of both (Newcombe 1998, method 10).
+
+    Args:
+        found: "mean", "low" and "high" of a bootstrap.
+        ours, theirs: a rate, and the number of trials.
+    """
+    _, wide = wilson_interval(0.0, min(ours[1], theirs[1]))
+    if any(wide < rate < 1 - wide for rate, _ in (ours, theirs)):
         return found
-    return found | {"low": min(found["low"], -float(wide)), "high": max(found["high"], float(wide))}
+    (low, high), (other_low, other_high) = wilson_interval(*ours), wilson_interval(*theirs)
+    below = np.hypot(ours[0] - low, other_high - theirs[0])
+    above = np.hypot(high - ours[0], theirs[0] - other_low)
+    least, most = float(found["mean"] - below), float(found["mean"] + above)
+    return found | {"low": min(found["low"], least), "high": max(found["high"], most)}
 
 
 def rate_over_families(rates: Sequence[Any]) -> dict[str, float]:

@@ -199,6 +199,7 @@ def _joint_document(protocol: tuple[str, str], runs: Sequence[Arm]) -> Mapping[s
     lines["per_task"] = {name: first["per_task"][name] for name in ("flat", "feasible")}
     joint = {
         "num_seeds": sum(one["num_seeds"] for _, one in found),
+        "epoch": min(one["epoch"] for _, one in found),
         "explored": exploration.together([one.get("explored") for _, one in found]),
     }
     return {**first, **joint} | curve_document(Adaptation(*scores), lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,8 @@ from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.evaluations import way_of
 
-# What runs must share to be compared: key of the document -> beginning of the message.
-BUDGET = {
-    "tasks_sha256": "its tasks are",
-    "flat": "its reference lines are",
-    "steps": "its updates are",
-    "episodes": "its episodes are",
-}
+# What runs must share to be compared, beside the number of episodes: key of the document -> what it is.
+ALIKE = {"tasks_sha256": "tasks", "flat": "reference lines"}
 
 
 def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
@@ -41,12 +37,16 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
     found = []
     newest = _newest(path)
     there = sorted((path / "eval").glob("*.json"))
-    wanted = protocol or _usual({way_of(file) for file in there})
-    for file in (file for file in there if way_of(file) == wanted):
+    ways = {way_of(file) for file in there}
+    wanted = protocol or _usual(ways)
+    named = wanted in ways
+    for file in (file for file in there if way_of(file) == (wanted if named else "")):
         try:
             document = documents.read(file)
         except InputError as error:
             raise InputError(f"{error}\nto write it anew: hmrl eval {path}") from None
+        if not (named or _stands_for(document, wanted)):
+            continue
         if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
             split = document["split"]
             tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
@@ -64,6 +64,13 @@ def _usual(ways: Set[str]) -> str:
     if len(ways) == 1 and next(iter(ways)).partition("-")[0] not in protocols.files():
         return next(iter(ways))
     return ""
+
+
+def _stands_for(document: Mapping[str, Any], wanted: str) -> bool:
+    """Whether a run's own way and budget are those that a name such as "adapt_steps=25-episodes=4" tells."""
+    has = {"adapt_steps": document["steps"][-1], "episodes": document["episodes"]} | document["adaptation"]
+    has = {key: value if isinstance(value, str) else json.dumps(value) for key, value in has.items()}
+    return all(has.get(key) == value for key, _, value in (x.partition("=") for x in wanted.split("-") if x))
 
 
 def _newest(path: Path) -> tuple[int, str] | None:
@@ -161,7 +168,7 @@ def compare(
 
     Raises:
         ConfigError: no run has the setting `group`.
-        InputError: a run has no evaluation, or two evaluations differ in a key of `BUDGET`.
+        InputError: a run has no evaluation, or two evaluations differ in tasks or in the number of episodes.
     """
     return compared(read_arms(runs, group, protocol), group, protocol)
 
@@ -170,20 +177,19 @@ def compared(
     found: Sequence[Arm],
     group: str | None = None,
     protocol: str | None = None,
-    alike: Mapping[str, str] = BUDGET,
+    *,
+    same_budget: bool = True,
 ) -> dict[str, Any]:
-    """What `compare` returns, of runs that were read; `alike` has the keys of `BUDGET` to check."""
+    """What `compare` returns, of runs that were read; `same_budget` asks for as many episodes in all."""
     for arm in found:
         if not arm.documents:
             raise none_there(arm.paths[0], protocol)
     families = by_family(found)
     for members in families.values():
-        _check_alike(members, group, alike)
+        _check_alike(members, group, same_budget)
     return {
         "schema": 1,
-        "rows": [
-            row(arm.name, one) for members in families.values() for arm in members for one in arm.documents
-        ],
+        "rows": [row(arm, one) for members in families.values() for arm in members for one in arm.documents],
         "differences": [one for members in families.values() for one in _differences(members)],
         "aggregate": over_families(list(families.values())) if len(families) > 1 else [],
     }
@@ -214,19 +220,32 @@ def is_paired(one: Arm, other: Arm) -> bool:
     return one.skills is not None and one.skills == other.skills
 
 
-def _check_alike(members: Sequence[Arm], group: str | None, alike: Mapping[str, str]) -> None:
-    """Refuse documents of one family, split and reward that differ in a key of `alike`.
+def _check_alike(members: Sequence[Arm], group: str | None, same_budget: bool) -> None:
+    """Refuse documents of one family, split and reward on other tasks, or with more or fewer episodes in all.
 
-    Arms that are grouped by a setting of the family may have tasks of their own.
+    Arms may divide their episodes into other numbers of updates.  Arms that are grouped by a setting of the
+    family may have tasks of their own.
     """
     own_tasks = group is not None and group.startswith("family.")
-    first: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    first: dict[tuple[str, ...], tuple[Arm, Mapping[str, Any]]] = {}
     for arm in members:
         for document in arm.documents:
-            expected = first.setdefault((*protocol_of(document), arm.name * own_tasks), document)
-            for name in alike:
+            protocol = protocol_of(document)
+            other, expected = first.setdefault((*protocol, arm.name * own_tasks), (arm, document))
+            told = f"{arm.paths[0]}: {'-'.join(protocol)}: its"
+            for name, what in ALIKE.items():
                 if document[name] != expected[name]:
                     raise InputError(
-                        f"{arm.paths[0]}: {'-'.join(protocol_of(document))}: {alike[name]} not those of the "
-                        "other runs\nmust be evaluated alike: --tasks, --num-tasks, --adapt-steps, --episodes"
+                        f"{told} {what} are not those of {other.paths[0]}\n"
+                        "must be evaluated on the same: --tasks, --num-tasks, evaluation.split_seed"
                     )
+            spent, should = (documents.episodes_so_far(one)[-1] for one in (document, expected))
+            if same_budget and spent != should:
+                raise InputError(
+                    f"{told} budget is {_spent(document)}, that of {other.paths[0]} {_spent(expected)}\n"
+                    "must have as many episodes in all: hmrl eval --adapt-steps N --episodes N"
+                )
+
+
+def _spent(document: Mapping[str, Any]) -> str:
+    return f"{document['steps'][-1]} updates of {document['episodes']} episodes"

@@ -64,14 +64,15 @@ def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
     return named | protocol | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
 
 
-def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def row(arm: Arm, document: Mapping[str, Any]) -> dict[str, Any]:
     """One evaluation of an arm as a row: its protocol, and each measure after the last update.
 
     Numbers are rounded, and texts where they have an interval.  `numbers` has them with all digits.
+    `unfinished` tells how long a run was trained that is not at its end.
     """
-    numbers = _numbers(document)
+    numbers, epochs = _numbers(document), arm.settings["training.epochs"]
     return {
-        "run": name,
+        "run": arm.name,
         "family": document["family"],
         "split": document["split"],
         "reward": document["reward"],
@@ -82,6 +83,7 @@ def row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "env_steps": document["env_steps"][-1],
         **{key: _rounded(numbers[key]) for key in (*LINES, "before")},
         **{key: numbers[key] and shown(numbers[key], MIDDLE[key]) for key in MIDDLE},
+        "unfinished": f"epoch {document['epoch']} of {epochs}" if document["epoch"] < epochs else None,
         "adaptation": _adaptation(document),
         "numbers": numbers,
     }

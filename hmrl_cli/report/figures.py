@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hmrl_cli.evaluation.document import MEASURES, MIDDLE
+from hmrl_cli.evaluation.document import MEASURES, MIDDLE, episodes_so_far
 from hmrl_cli.evaluation.statistics import interquartile_mean
 from hmrl_cli.lazy import np
 from hmrl_cli.report import differences
@@ -17,6 +17,7 @@ LABELS = {
     "success": "success, share of episodes",
     "reached": "reached, share of episodes",
 }
+EPISODES = "episodes of a task so far"
 LINES = ("flat", "feasible")
 # metrics of training that are drawn first, of those that a run has
 TRAINING = (
@@ -28,7 +29,7 @@ MAX_POINTS, MIN_POINTS = 60_000, 20  # of all lines of a figure of training, and
 
 
 def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
-    """Return, success and goals ever reached against updates, a column for every family, split and reward.
+    """Return, success and goals ever reached against episodes, a column for every family, split and reward.
 
     Where there is one, the measures are side by side.
 
@@ -54,7 +55,7 @@ def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
         title = plain(" tasks, ".join(protocol)) + " reward"
         axes[0][column].set_title(f"{plain(family)}: {title}" if several else title, fontsize="medium")
         for axis in axes[:, column] if is_single else axes[-1:, column]:
-            axis.set_xlabel(_updates([document for _, document in shown]))
+            axis.set_xlabel(EPISODES)
     legend(figure, axes, last=LINES)
     return figure
 
@@ -130,7 +131,7 @@ def _draw_curves(
 ) -> None:
     """One measure of several runs, with its intervals, and its reference lines."""
     for name, document in evaluated:
-        line, steps = document[measure], document["steps"]
+        line, steps = document[measure], episodes_so_far(document)
         axis.plot(steps, line[MIDDLE[measure]], label=name, **marked(len(steps)), **of_arms[name])
         axis.fill_between(steps, line["low"], line["high"], alpha=0.2, color=of_arms[name]["color"], lw=0)
         if document["per_task"]:
@@ -154,13 +155,6 @@ def _draw_lines(axis: Any, measure: str, document: Mapping[str, Any]) -> None:
             axis.text(0.99, value, text, color=LINE, fontsize="small", **place)
     if measure == "return":
         axis.margins(y=0.12)  # room for the name above the upper line
-
-
-def _updates(documents: Sequence[Mapping[str, Any]]) -> str:
-    """What is counted along the curves of some evaluations, and its price where it is the same for all."""
-    prices = {document["env_steps"][1] for document in documents if len(document["steps"]) > 1}
-    price = prices.pop() if len(prices) == 1 else 0
-    return f"updates, {price:,} environment steps each" if price else "updates"
 
 
 def paths(of_seeds: Any, of: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hmrl_cli.evaluation.document import MIDDLE
+from hmrl_cli.evaluation.document import MIDDLE, episodes_so_far
 from hmrl_cli.evaluation.profiles import difference_over_families
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, by_family, document_of, protocol_of, protocols_of, ranked
@@ -26,8 +26,8 @@ def finding(arms: Sequence[Arm]) -> str:
     value = shown({key: best[measure][key][-1] for key in (MIDDLE[measure], "low", "high")}, MIDDLE[measure])
     split, reward = protocol
     on = f"On {best['num_tasks']} {split} tasks of {best['family']} ({reward} reward)"
-    count = best["steps"][-1]
-    after = f"after {count} update{'' if count == 1 else 's'}"
+    count = episodes_so_far(best)[-1]
+    after = f"after {count} episode{'' if count == 1 else 's'} of a task"
     if not others:
         flat = best["flat" if measure == "return" else "flat_success"]
         nothing = "" if flat is None else f" Doing nothing has {flat:z.2f}."
@@ -40,6 +40,8 @@ def _beside(arm: Arm, best: Mapping[str, Any], other: Arm, second: Mapping[str, 
     """How far the best evaluation is from the second one."""
     if not (best["per_task"] and second["per_task"]) or best["tasks_sha256"] != second["tasks_sha256"]:
         return f" The next is {other.name}, on other tasks."
+    if (spent := episodes_so_far(second)[-1]) != episodes_so_far(best)[-1]:
+        return f" The next is {other.name}, after {spent}."
     found = difference(best, second, same_skills=is_paired(arm, other))[measure]
     return _more(found, other.name)
 

@@ -22,7 +22,7 @@ from hmrl_cli.report import (
     viewer,
 )
 from hmrl_cli.report.arms import Arm, by_family
-from hmrl_cli.report.comparison import BUDGET, compared, none_there, read_arms
+from hmrl_cli.report.comparison import compared, none_there, read_arms
 from hmrl_cli.report.elements import (
     Drawing,
     anchor,
@@ -41,7 +41,7 @@ from hmrl_cli.report.style import STYLE
 from hmrl_cli.storage import files, reader
 from hmrl_cli.storage.metrics import read_metrics
 
-FIRST = ("run", "split", "success", "reached", "return", "fraction")  # columns, from the left
+FIRST = ("run", "unfinished", "split", "success", "reached", "return", "fraction")  # columns, from the left
 MAX_BYTES = 9 * 2**19  # of a page, 4.5 MiB
 LONG = 6000  # characters of a table of settings that is folded
 LINES = ("flat", "feasible")
@@ -96,7 +96,7 @@ def write_arms(
     protocol: str | None = None,
     group: str | None = None,
     *,
-    alike: Mapping[str, str] = BUDGET,
+    same_budget: bool = True,
     figures: Path | None = None,
 ) -> Path:
     """Write the page of arms that were read; raises as `write`.
@@ -104,15 +104,15 @@ def write_arms(
     Args:
         read: the arms.
         out, protocol, group, figures: see `write`.
+        same_budget: see `compared`.
         infos: what `reader.read` returns of their runs; None reads them.
-        alike: see `compared`.
     """
     if infos is None:
         infos = [reader.read(path, code=False) for arm in read for path in arm.paths]
     evaluated = [run for run in read if run.documents]
     found = None
     if evaluated or out.suffix == ".svg":
-        found = compared(evaluated or read, group, protocol, alike)
+        found = compared(evaluated or read, group, protocol, same_budget=same_budget)
     if out.suffix == ".svg":
         files.write_text(out, curves_svg(evaluated))
         return out
@@ -183,27 +183,31 @@ def _drawings(
         drawings.append(drawn("profiles", *profiles.TEXTS, profiles.profiles, comparisons, names))
     for family, members in families.items():
         of = ", ".join(arm.name for arm in members)
-        label = f"Return, success and goals reached against updates on {family}, of {of}"
+        label = f"Return, success and goals reached against episodes on {family}, of {of}"
         drawings.append(drawn(f"curves-{anchor(family)}", label, CURVES, curves, members, names))
         if recorded := maps.recorded(members):
             label = f"Where {', '.join(recorded)} explored {family}, from above"
             name = f"explored-{anchor(family)}"
             drawings.append(drawn(name, label, maps.CAPTION, maps.explored, recorded))
-    for number, ((family, _), named) in enumerate(_by_kind(trained).items(), start=1):
-        label = f"Metrics of training on {family} against environment steps, of {', '.join(named)}"
-        caption = f"Training on {family}; {TRAINING}"
+    kinds = _by_kind(trained)
+    for number, ((family, reward), named) in enumerate(kinds.items(), start=1):
+        several = reward and len({one for _, one in kinds} - {""}) > 1
+        on = f"{family}, {reward} reward" if several else family
+        label = f"Metrics of training on {on} against environment steps, of {', '.join(named)}"
+        caption = f"Training on {on}; {TRAINING}"
         drawings.append(drawn(f"training-{number}", label, caption, training, named, names))
     return {one.name: one for one in drawings}
 
 
 def _by_kind(
     trained: Sequence[tuple[Arm, list[dict[str, Any]]]],
-) -> dict[tuple[str, bool], dict[str, list[dict[str, Any]]]]:
-    """Metrics by name, of each family: of the runs that earn returns, and of the runs that learn skills."""
-    kinds: dict[tuple[str, bool], dict[str, list[dict[str, Any]]]] = {}
+) -> dict[tuple[str, str], dict[str, list[dict[str, Any]]]]:
+    """Metrics by name, of each family and reward that runs earn; "" for the runs that learn skills."""
+    kinds: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for arm, metrics in trained:
         earns = any(key.startswith(("return", "success")) for key in metrics[-1])
-        kinds.setdefault((arm.family, earns), {})[arm.name] = metrics
+        reward = str(arm.settings["family.reward"]) if earns else ""
+        kinds.setdefault((arm.family, reward), {})[arm.name] = metrics
     return kinds
 
 

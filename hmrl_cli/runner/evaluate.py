@@ -73,6 +73,8 @@ def evaluate(
     file = run.path / "eval" / f"{evaluations.stem(name, reward, protocol, changed)}.json"
     tasks = tasks_of(make_family(run.experiment.family, reward), split, budget, tasks_file)
     trained = open_trained(run, reward, progress)
+    if trained.epoch < (epochs := run.experiment.training.epochs):
+        progress.note(f"{run.path}: is not trained to its end: epoch {trained.epoch} of {epochs}")
     check_located(budget, trained.parts)
     budget = adaptation.calibrated(budget, trained.parts.family)
     document = {

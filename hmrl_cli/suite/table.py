@@ -17,8 +17,6 @@ from hmrl_cli.suite.cells import Cell
 from hmrl_cli.suite.states import State
 
 MEASURES = tuple(MIDDLE)
-# arms may divide the same number of episodes into other numbers of updates
-ALIKE = {key: text for key, text in comparison.BUDGET.items() if key not in ("steps", "episodes")}
 
 
 def evaluated(cells: Sequence[Cell], found: Mapping[str, State], folder: Path) -> list[Arm]:
@@ -62,7 +60,7 @@ def _run(folder: Path, cells: Sequence[Cell]) -> Arm:
 
 def results(found: Sequence[Arm]) -> dict[str, Any]:
     """What `compare` returns of the arms of a suite."""
-    result = comparison.compared(found, alike=ALIKE)
+    result = comparison.compared(found, same_budget=False)
     order = [arm.name for arm in found]  # also where the first family lacks an arm
     return result | {"rows": sorted(result["rows"], key=lambda row: order.index(row["run"]))}
 

@@ -94,6 +94,20 @@ def test_show(hmrl):
     assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)
 
 
+def test_a_preset_that_is_another_one_over_skills_is_shown_as_that(hmrl, monkeypatch):
+    Path("mine.toml").write_text('extends = "room/tiny"\n[over]\nvgcrl = "room/tiny"\n')
+    shown = hmrl("show", "mine.toml").out.splitlines()
+    assert (
+        shown[0] == "# over skills that vgcrl learned it is room/tiny: hmrl show mine.toml --skills RUN_DIR"
+    )
+    asked = []
+    monkeypatch.setattr("hmrl_cli.storage.upstream.resolve", lambda *args: asked.append(args))
+    hmrl("show", "mine.toml", "--skills", "runs/z")
+    assert asked == [("meta-train", "mine.toml", [], {"hierarchy.skills": "runs/z"})]
+    wrong = hmrl("show", ".", "--skills", "runs/z")
+    assert wrong.code == 2 and wrong.err.startswith("error: --skills: found together with .,")
+
+
 def test_a_broken_plugin_of_a_package_is_one_note(hmrl, monkeypatch):
     broken = importlib.metadata.EntryPoint("theirs", "no_such_module", "hmrl.families")
     monkeypatch.setattr(

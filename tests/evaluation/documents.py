@@ -42,7 +42,9 @@ def document(returned=None, success=0.5, feasible=FEASIBLE, **changes):
 
 @functools.cache
 def _config(*sets):
-    resolved = config.resolve("meta-train", "point/smoke", ["training.num_seeds=2", *sets])
+    resolved = config.resolve(
+        "meta-train", "point/smoke", ["training.num_seeds=2", "training.epochs=4", *sets]
+    )
     return config.to_toml(resolved.experiment)
 
 

@@ -144,10 +144,17 @@ def test_two_rates_of_zero_are_not_equal_for_certain():
     found = paired_rate_difference(none, none, seeds_paired=True)
     wide = 1.96**2 / (120 + 1.96**2)  # Wilson 1927
     np.testing.assert_allclose([found["mean"], found["low"], found["high"]], [0, -wide, wide])
+    # Newcombe 1998, method 10, of 1 and of 0 in 120: a root of the squares of both of Wilson's widths
     hardly = none.copy()
     hardly[0, 0] = 1.0
-    assert paired_rate_difference(hardly, none, seeds_paired=True)["low"] == found["low"]
-    assert paired_rate_difference(1 - none, 1 - hardly, seeds_paired=False)["low"] == found["low"]
+    found = paired_rate_difference(hardly, none, seeds_paired=True)
+    least = wilson_interval(1 / 120, 120)[0]
+    assert found["low"] == pytest.approx(1 / 120 - np.hypot(1 / 120 - least, wide))
+    mirrored = paired_rate_difference(1 - none, 1 - hardly, seeds_paired=False)
+    assert mirrored["low"] == pytest.approx(found["low"]) and mirrored["mean"] == pytest.approx(1 / 120)
+    # nor is all against nothing
+    found = paired_rate_difference(1 - none, none, seeds_paired=True)
+    np.testing.assert_allclose([*found.values()], [1, 1 - np.hypot(wide, wide), 1])
     assert paired_rate_difference(none, none + 0.5, seeds_paired=False)["high"] == -0.5
 
 

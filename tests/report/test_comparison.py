@@ -59,7 +59,7 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     assert str(caught.value).endswith(" --reward sparse")
     (tmp_path / "4").rename(newest)
     other.write_text(json.dumps(evaluated | {"tasks_sha256": "0"}))
-    with pytest.raises(InputError, match="test-sparse: its tasks are not those of the other runs"):
+    with pytest.raises(InputError, match=r"test-sparse: its tasks are not those of .*maml"):
         compare([runs / "maml", runs / "maesn"])
 
 
@@ -96,7 +96,7 @@ def test_only_a_group_by_a_setting_of_the_family_may_have_tasks_of_its_own(tmp_p
         )
         for radius in (0.1, 0.5)
     ]
-    with pytest.raises(InputError, match="its tasks are not those of the other runs"):
+    with pytest.raises(InputError, match=r"its tasks are not those of .*0.1"):
         compare(paths)
     found = compare(paths, "family.sparse_radius")
     assert [row["run"] for row in found["rows"]] == ["0.1", "0.5"] and found["differences"] == []

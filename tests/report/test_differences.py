@@ -1,7 +1,11 @@
 """Differences between runs, with intervals."""
 
-import numpy as np
+import json
 
+import numpy as np
+import pytest
+
+from hmrl_cli.errors import InputError
 from hmrl_cli.report import differences
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
@@ -29,11 +33,42 @@ def test_the_first_run_is_compared_with_each_of_the_others(tmp_path):
     same, other = compare(paths)["differences"]
     assert (same["run"], same["minus"], same["seeds"]) == ("hmrl", "scratch", "paired")
     assert (other["minus"], other["seeds"], other["split"]) == ("flat", "own", "test")
-    for found, by in ((same["return"], 1.0), (other["return"], 2.0), (same["success"], 0.5)):
+    for found, by in ((same["return"], 1.0), (other["return"], 2.0), (other["success"], 0.25)):
         np.testing.assert_allclose(list(found.values()), by, atol=1e-9)
+    # rates of eight trials that are as near to 0 and 1 as these are not certain
+    assert same["success"]["mean"] == 0.5 and 0 < same["success"]["low"] < 0.5 < same["success"]["high"]
     page = pages.write(paths, tmp_path / "x.html").read_text()
     assert "<th>hmrl minus</th>" in page and "<td>scratch</td>" in page and "+1.00 [1.00, 1.00]" in page
     assert compare(paths[:1])["differences"] == []
+
+
+def test_arms_may_divide_their_episodes_into_other_numbers_of_updates(tmp_path):
+    """Of 10 episodes, two updates of 5 or five of 2; another budget is refused, with both of them."""
+    often = {"steps": [0, 5], "episodes": 2} | {"adaptation": {"rule": "refit"}}
+    paths = [run(tmp_path, "a", document(steps=[0, 2])), run(tmp_path, "b", document(**often))]
+    assert len(compare(paths)["differences"]) == 1
+    paths.append(run(tmp_path, "c", document(steps=[0, 3])))
+    told = r"c: test-sparse: its budget is 3 updates of 5 episodes, that of .*a 2 updates of 5 episodes\n"
+    with pytest.raises(InputError, match=told):
+        compare(paths)
+
+
+def test_a_way_by_its_settings_is_the_runs_own_where_it_has_these(tmp_path):
+    own = run(tmp_path, "own", document(steps=[0, 2]))
+    asked = run(tmp_path, "asked", document(steps=[0, 9]))
+    as_asked = asked / "eval" / "test-sparse-adapt_steps=2-episodes=5.json"
+    as_asked.write_text(json.dumps(document(steps=[0, 2])))
+    rows = compare([own, asked], protocol="adapt_steps=2-episodes=5")["rows"]
+    assert [row["updates"] for row in rows] == [2, 2]
+    with pytest.raises(InputError, match="own: holds no evaluation by 'adapt_steps=3'"):
+        compare([own], protocol="adapt_steps=3")
+
+
+def test_a_run_that_is_not_trained_to_its_end_is_marked(tmp_path):
+    half = run(tmp_path, "half", document(epoch=2))
+    rows = compare([run(tmp_path, "whole", document()), half])["rows"]
+    assert [row["unfinished"] for row in rows] == [None, "epoch 2 of 4"]
+    assert "<td>epoch 2 of 4</td>" in pages.write([half], tmp_path / "x.html").read_text()
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path):

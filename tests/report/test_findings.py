@@ -13,7 +13,9 @@ def test_the_best_run_is_told_with_its_difference_from_the_next(tmp_path):
     arms = read_arms([run(tmp_path, name, document(scores, rate)) for name, rate in rates.items()])
     text = finding(arms)
     assert text.startswith("On 4 test tasks of toy (sparse reward), best has the highest success, 0.75 [")
-    assert text.endswith("after 1 update. That is 0.25 [0.25, 0.25] more than middle, the next.")
+    assert text.endswith("after 5 episodes of a task. That is 0.25 [0.25, 0.25] more than middle, the next.")
+    less = [arm._replace(documents=[arm.documents[0] | {"episodes": 3}]) for arm in arms[2:]]
+    assert finding([*arms[:2], *less]).endswith(" The next is middle, after 3.")
     assert "Doing nothing has 0.25." in finding(arms[:1])
 
 

@@ -35,7 +35,7 @@ def page(two, tmp_path_factory):
 def test_it_begins_with_what_was_found(page):
     first = re.findall("<p.*?</p>", page)[0]
     assert first.startswith('<p class="finding">On 4 test tasks of toy') and "a&lt;b&gt;" in first
-    assert "0.50 [0.50, 0.50] more than c" in first and page.index(first) < page.index("<table")
+    assert "0.50 [0.02, 0.75] more than c" in first and page.index(first) < page.index("<table")
 
 
 def test_it_fits_every_screen_and_paper(page):
@@ -61,7 +61,7 @@ def test_the_table_begins_with_the_numbers_and_has_no_prose(page):
 def test_figures_are_named_and_take_the_colours_of_the_page(page):
     curves, profiles = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     label = re.search('role="img" aria-label="(.*?)"', curves)[1]
-    assert "updates on toy, of a&lt;b&gt;, c" in label
+    assert "episodes on toy, of a&lt;b&gt;, c" in label
     assert 'aria-label="Performance profiles, and probabilities' in profiles
     for figure in (profiles, curves):
         assert "#000000" not in figure and "currentColor" in figure and "fill: #ffffff" not in figure
@@ -92,6 +92,10 @@ def test_a_run_that_was_never_evaluated_shows_its_training(two, tmp_path):
     assert "Metrics of training on point against environment steps, of ppo" in page
     page = pages.write([*two, path], tmp_path / "x.html").read_text()
     assert page.count("<svg") == 3 and "highest success" in page
+    other = run(tmp_path, "other", document(), sets=("family.reward='sparse'",))
+    (other / "metrics.jsonl").write_text((path / "metrics.jsonl").read_text())
+    page = pages.write([path, other], tmp_path / "x.html").read_text()
+    assert page.count("<svg") == 3 and "Training on toy, sparse reward;" in page  # returns of two kinds
 
 
 def test_families_have_a_section_each(tmp_path):
