@@ -219,7 +219,8 @@ def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str
     except ConfigError as error:
         named = f" by {way}" if way else ""
         where = f"arms.{cell.arm} on {cell.family}, evaluated{named}"
-        raise ConfigError(f"{suite.file}: {where}: {error}") from None
+        remedy = f"\nto adapt this arm in another way: eval.protocol in [arms.{cell.arm}]" if way else ""
+        raise ConfigError(f"{suite.file}: {where}: {error}{remedy}") from None
 
 
 def _options(sets: Sequence[str]) -> list[str]:

@@ -1,16 +1,28 @@
 """The graph of a suite: which cells there are, what each needs, and its command."""
 
+import re
+
 import pytest
 
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.suite.cells import cells
 from tests.suite.stand_in import TINY
 from tests.suite.test_declaration import ONE
-from tests.test_docs import parse
+from tests.test_docs import GUIDE, parse
 
 
 def by_name(suite):
     return {cell.name: cell for cell in cells(suite)}
+
+
+def test_the_suite_of_the_guide_has_as_many_cells_as_the_guide_says(read):
+    page = GUIDE["suites"].read_text()
+    text = re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]
+    kinds = [cell.kind for cell in cells(read(text))]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"skills": 2, "meta": 4, "eval": 12}
+    assert "two runs of skills, four meta-runs, and 12 evaluations" in page
+    with pytest.raises(ConfigError, match=r"evaluated by explore: .*\n.*: eval.protocol in \[arms.hmrl\]$"):
+        cells(read(text.replace("[eval]", '[eval]\nprotocol = "explore"')))
 
 
 def test_the_graph_of_a_suite(tiny):
