@@ -168,3 +168,31 @@ def test_a_side_that_was_cut_off_gives_no_ratio(maml):
     shown = maml.table({"training": {"target": -15.0, "sides": sides, "times_as_fast": {"peer": ratios}}})
     assert "at least 3.0 times as fast as peer" in shown and shown.count("times as fast") == 1
     assert "cut off: no ratio" in shown
+
+
+PROGRAM = """HloModule epoch
+
+%sum (a: f32[], b: f32[]) -> f32[] {
+  ROOT %s = f32[] add(f32[] %a, f32[] %b)
+}
+
+%step (state: (s32[], f32[6])) -> (s32[], f32[6]) {
+  %g = f32[6]{0} all-reduce(f32[6]{0} %x), channel_id=1, to_apply=%sum
+}
+
+%more (state: (s32[], f32[6])) -> pred[] {
+  ROOT %p = pred[] compare(s32[] %i, s32[] %n), direction=LT
+}
+
+ENTRY %main (state: f32[6]) -> f32[6] {
+  %loop = (s32[], f32[6]) while(%init), condition=%more, body=%step, config={"known_trip_count":{"n":"5"}}
+  ROOT %all = (u32[2,4]{1,0}, pred[3]{0}) all-gather(u32[1,4]{1,0} %y, pred[1]{0} %z), dimensions={0}
+}
+"""
+
+
+def test_exchanges_are_counted_as_often_as_their_loops_run(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments/bench"))
+    growth = importlib.import_module("growth")
+    assert growth.exchanged(PROGRAM) == 5 * 6 * 4 + 2 * 4 * 4 + 3
+    assert growth.exponent([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2.0)
