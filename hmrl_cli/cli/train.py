@@ -191,6 +191,7 @@ def _train(
             shows.note(note)
         from hmrl_cli.runner import estimate, train
 
+        resolved = train.settled(resolved, path, sources, shows.note)
         plan = train.check(resolved, shows.note, sources)
         if dry_run:
             plan |= estimate.time(resolved.experiment, plan["total_steps"], path)

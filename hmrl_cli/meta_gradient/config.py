@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from hmrl_cli.meta_gradient.inner_loop import Surrogate
 from hmrl_cli.meta_gradient.trust_region import Config as TrustRegionConfig
 from hmrl_cli.schema import AlgorithmConfig
 
+TasksAtOnce = Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"]
+
 
 class Config(AlgorithmConfig):
     """Settings that every gradient-based meta-learner has."""
@@ -19,8 +21,9 @@ class Config(AlgorithmConfig):
     inner_loop: ClassVar[bool] = True
     metric: ClassVar[str] = "return_after"
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")
-    tasks_at_once: int = Field(
-        0, ge=0, le=10_000, description="tasks whose activations are in memory at one time; 0: all"
+    tasks_at_once: TasksAtOnce = Field(
+        0,
+        description="tasks whose activations are in memory at one time; 0: all; auto: as many as fit",
     )
     episodes_per_task: int = Field(20, gt=1, le=10_000, description="episodes per task and phase")
     num_train_tasks: int = Field(

@@ -90,7 +90,7 @@ class MetaGradient(NamedTuple):
         """One outer step: episodes of this device's tasks, gradients averaged over all devices."""
         meta, optimizer = shared
         collect = partial(self._collect_phases, meta)
-        batch = over_tasks(collect, (keys, rows, tasks), self.config.tasks_at_once)
+        batch = over_tasks(collect, (keys, rows, tasks), self._at_once)
         divergence = partial(mean_divergence, valid=self._loss_phases(batch).transitions.valid)
         problem = Problem(
             partial(self.outputs, batch=batch), partial(self.loss, batch=batch), divergence, mean
@@ -110,6 +110,11 @@ class MetaGradient(NamedTuple):
         }
         return new, optimizer, mean(metrics)
 
+    @property
+    def _at_once(self) -> int:
+        """Tasks in memory at one time; 0: all.  A run has a number; what only reads shapes needs none."""
+        return 0 if self.config.tasks_at_once == "auto" else self.config.tasks_at_once
+
     def outputs(self, meta: Meta, batch: Batch) -> Policy:
         """Action distributions [tasks, phases, N, T] on the episodes of the outer loss.
 
@@ -128,8 +133,8 @@ class MetaGradient(NamedTuple):
             in_loss = jax.tree.map(lambda x: x[self._first_loss_phase :], (states, phases))
             return jax.vmap(self._action_distributions)(*in_loss)
 
-        if self.config.tasks_at_once:  # the backward pass computes the activations again
-            return over_tasks(jax.checkpoint(one_task), tuple(batch), self.config.tasks_at_once)
+        if self._at_once:  # the backward pass computes the activations again
+            return over_tasks(jax.checkpoint(one_task), tuple(batch), self._at_once)
         # on a CPU one task at a time is faster: its data fit into the cache
         return over_tasks(one_task, tuple(batch), 1 if jax.default_backend() == "cpu" else 0)
 

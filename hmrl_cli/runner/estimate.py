@@ -17,6 +17,8 @@ from hmrl_cli.storage.naming import RUNS
 from hmrl_cli.types import Continuous
 
 NUMBER = 4  # bytes
+KEPT = 8  # numbers that the outer gradient keeps of each unit of a network; 2 were measured on a CPU
+SHARE = 0.5  # of a device's memory that activations may take
 
 
 def memory(experiment: Experiment, parts: Parts, shapes: Any) -> dict[str, int]:
@@ -49,6 +51,24 @@ def memory(experiment: Experiment, parts: Parts, shapes: Any) -> dict[str, int]:
         "checkpoint_bytes": state,
         "disk_bytes": (checkpoints.KEEP + 1) * state,
     }
+
+
+def tasks_at_once(experiment: Experiment, parts: Parts) -> int:
+    """How many tasks' activations fit into a device's memory, at least 1; 0 where those of all tasks do.
+
+    Args:
+        experiment: of a learner with inner updates.
+        parts: its parts.
+    """
+    algorithm: Any = experiment.algorithm
+    seeds, count = experiment.training.num_seeds, len(jax.devices())
+    # a device has the tasks of its own seeds, or its share of the tasks of all seeds
+    here, share = (seeds // count, 1) if seeds % count == 0 else (seeds, count)
+    family = parts.act_on(None)
+    steps = (algorithm.inner_steps + 1) * algorithm.episodes_per_task * family.horizon
+    of_task = KEPT * NUMBER * steps * (family.obs_size + sum(algorithm.hidden) + 2 * family.action.size)
+    fit = int(SHARE * _memory_of_device() / (of_task * here))
+    return 0 if fit * share >= algorithm.tasks_per_update else max(fit, 1)
 
 
 def of_device(total: int, seeds: int, count: int) -> int:

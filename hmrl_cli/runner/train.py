@@ -20,7 +20,7 @@ from hmrl_cli.runner.progress import by_importance
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, upstream
+from hmrl_cli.storage import checkpoints, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.follower import Follower
 from hmrl_cli.storage.metrics import read_metrics
@@ -31,6 +31,38 @@ if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.storage.writer import RunDir
     from hmrl_cli.types import Params, State
+
+
+def settled(
+    resolved: Resolved, path: Path | None, sources: upstream.Sources, note: Callable[[str], None]
+) -> Resolved:
+    """The experiment with a number in place of `algorithm.tasks_at_once` "auto": of all processes the least.
+
+    A run that is there keeps its number, on any machine.
+
+    Args:
+        resolved: what to run.
+        path: of the run, which may be there to be resumed; None for a new one.
+        sources: what `upstream.open_sources` returned for this experiment.
+        note: is called with what was chosen.
+    """
+    experiment = resolved.experiment
+    if getattr(experiment.algorithm, "tasks_at_once", None) != "auto":
+        return resolved
+
+    def with_number(number: int) -> Experiment:
+        algorithm = experiment.algorithm.model_copy(update={"tasks_at_once": number})
+        return experiment.model_copy(update={"algorithm": algorithm})
+
+    if path is not None and (path / "config.toml").is_file():
+        before: Any = reader.read_written(path).experiment.algorithm
+        return resolved._replace(experiment=with_number(getattr(before, "tasks_at_once", 0)))
+    parts = assemble(with_number(0), skills_experiment(experiment, sources.skills))
+    algorithm: Any = experiment.algorithm
+    tasks = algorithm.tasks_per_update
+    fit = -processes.agreed(-(estimate.tasks_at_once(experiment, parts) or tasks))
+    note(f"algorithm.tasks_at_once: {fit} of {tasks} tasks fit into the memory of a device at one time")
+    return resolved._replace(experiment=with_number(0 if fit == tasks else fit))
 
 
 def check(

@@ -3,10 +3,13 @@
 import jax
 import pytest
 
+from hmrl_cli import config
 from hmrl_cli.runner import assembly, estimate
 from hmrl_cli.runner import train as training
-from hmrl_cli.storage import speeds
+from hmrl_cli.storage import speeds, upstream
 from tests.trainings import resolve
+
+DEVICES = len(jax.devices())
 
 
 def test_memory_counts_all_seeds_and_the_buffer():
@@ -37,6 +40,31 @@ def test_a_device_that_is_too_small_is_noted(monkeypatch):
     notes = []
     training.check(resolve("maml"), notes.append)
     assert notes == ["a device needs at least 3.0 GiB, and has 1.0 GiB"]
+
+
+@pytest.mark.parametrize(("room", "fit"), [(2**40, 0), (2.5, 2), (0.1, 1)])
+def test_as_many_tasks_are_in_memory_as_fit(monkeypatch, tmp_path, room, fit):
+    """Chosen once: a run that is there keeps its number."""
+    sets = (
+        "algorithm.tasks_at_once='auto'",
+        "algorithm.tasks_per_update=6",
+        "algorithm.num_train_tasks=0",
+        f"training.num_seeds={DEVICES}",
+    )
+    resolved = resolve("maml", *sets)
+    algorithm = resolved.experiment.algorithm
+    family = assembly.assemble(resolved.experiment).act_on(None)
+    units = family.obs_size + 2 * family.action.size + sum(algorithm.hidden)
+    of_task = 32 * 2 * algorithm.episodes_per_task * family.horizon * units  # of 4 bytes, 8 for each unit
+    monkeypatch.setattr(estimate, "_memory_of_device", lambda: int(2 * room * of_task))
+    notes = []
+    sources = upstream.open_sources(resolved.experiment)
+    found = training.settled(resolved, None, sources, notes.append)
+    assert found.experiment.algorithm.tasks_at_once == fit
+    assert notes[0].startswith(f"algorithm.tasks_at_once: {fit or 6} of 6 tasks fit")
+    (tmp_path / "config.toml").write_text(config.to_toml(found.experiment))
+    monkeypatch.setattr(estimate, "_memory_of_device", lambda: 2**50)
+    assert training.settled(resolved, tmp_path, sources, notes.append) == found and len(notes) == 1
 
 
 @pytest.mark.parametrize(("steps", "seconds"), [(10**6, 2000.0), (7, 0.0)])
