@@ -145,7 +145,7 @@ def telling_limits() -> Iterator[None]:
         if not reached:
             raise
         raise MachineLimit(
-            f"{reached}\nto need less: fewer seeds, tasks or episodes at a time, or algorithm.tasks_at_once (auto for what fits)"
+            f"{reached}\nto need less: fewer seeds, episodes or tasks (algorithm.tasks_at_once=auto)"
         ) from error
 
 

@@ -24,6 +24,14 @@ SETTINGS = {
         "algorithm.ppo.hidden=[16]",
         "algorithm.ppo.minibatches=4",
     ),
+    "vgcrl": (
+        "algorithm.discriminate=xy",
+        "algorithm.reach=1",
+        "algorithm.observe=identity",
+        "algorithm.episodes_per_update=8",
+        "algorithm.ppo.hidden=[16]",
+        "algorithm.ppo.minibatches=4",
+    ),
     "ppo": ("algorithm.episodes_per_update=4", "bonus.name=rnd", "bonus.hidden=[8]"),
     "rl2": (
         "algorithm.trials_per_update=4",

@@ -196,13 +196,22 @@ def test_processes_of_other_commands_do_not_join(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["diayn", "diayn_ppo", "maml", "maesn", "pearl"])
-def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm):
+@pytest.mark.parametrize(
+    ("algorithm", "over"),
+    [
+        *((name, None) for name in ("diayn", "diayn_ppo", "vgcrl", "maml", "maesn", "pearl")),
+        ("maesn", "vgcrl"),
+    ],
+)
+def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over):
     """Four seeds on four devices: of one process, of two, and of four."""
-    found = {}
+    found, skills = {}, []
+    if over:
+        train(tmp_path / "skills", resolve(over, "training.num_seeds=2"))
+        skills = ["--skills", str(tmp_path / "skills")]
     for count in (1, 2, 4):
         run = tmp_path / str(count)
-        seeds = arguments(algorithm, "training.num_seeds=4")
+        seeds = [*arguments(algorithm, "training.num_seeds=4"), *skills]
         with Processes(run, *count * [seeds], devices=4 // count) as processes:
             first, *others = processes.ends()
         assert first == (0, f"{run}\n", "")
