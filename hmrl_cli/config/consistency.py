@@ -193,8 +193,6 @@ def check_together(experiment: Experiment) -> None:
                 f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
                 "hierarchy, whose steps_per_skill says how long a skill runs"
             )
-        if not experiment.hierarchy.skills:
-            raise ConfigError("hierarchy.skills: this preset acts through skills; add --skills RUN_DIR")
     _check_horizon(experiment)
 
 

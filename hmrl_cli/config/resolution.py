@@ -7,11 +7,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.config import consistency, keys, layers, plugins, presets, protocols, recorded
+from hmrl_cli.config import (
+    consistency,
+    keys,
+    layers,
+    plugin_files,
+    plugins,
+    presets,
+    protocols,
+    recorded,
+)
 from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
@@ -37,6 +46,7 @@ def resolve(
     *,
     complete: bool = True,
     learned_by: Callable[[str], str] | None = None,
+    ready: Collection[str] = (),
 ) -> Resolved:
     """Merge default < preset < `--set` < flag and validate the result.
 
@@ -47,6 +57,7 @@ def resolve(
         flags: dotted path -> value.
         complete: False allows a hierarchy without skills, to show a preset as it is.
         learned_by: path of skills -> the algorithm that learned them; None: no preset asks for it.
+        ready: names of presets whose skills come with the package, for the message where skills are missing.
 
     Raises:
         ConfigError: a setting is unknown, missing, of the wrong type, out of range or contradictory.
@@ -67,9 +78,34 @@ def resolve(
     consistency.check_evaluation(experiment)
     notes = consistency.check_unused(experiment, origins, consistency.unused(experiment))
     if complete:
+        if experiment.hierarchy is not None and not experiment.hierarchy.skills:
+            raise ConfigError(
+                "hierarchy.skills: this preset acts through skills; add --skills RUN_DIR\n"
+                f"to get some: {_ways_to_skills(experiment, preset, ready)}"
+            )
         consistency.check_together(experiment)
     origins = {path: origins.get(path, "default") for path in flat(experiment)}
     return Resolved(experiment, origins, preset, command, notes)
+
+
+def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:
+    """Commands that learn skills for an experiment, places first: they serve every learner."""
+    family = experiment.family
+    known = [name for name in presets.files() if name.startswith(f"{plugin_files.label(family.name)}/")]
+    for name in sorted([preset, *known], key=lambda name: not name.endswith("/vgcrl")):
+        try:
+            theirs = resolve("pretrain-skills", name).experiment.family
+        except ConfigError:
+            continue
+        if theirs.name != family.name:
+            continue
+        of_body = dict(family).keys() - family.of_tasks
+        if any(getattr(theirs, field) != getattr(family, field) for field in of_body):
+            return f"hmrl pretrain-skills {name}, with the family.* settings of this run"
+        return f"hmrl pretrain-skills {name}{f'; or --skills pretrained:{name}' if name in ready else ''}"
+    near = f"{preset.rpartition('/')[0]}/vgcrl"
+    other = near if near in presets.files() else "PRESET"
+    return f"hmrl pretrain-skills {other} --set family.name={family.name}"
 
 
 def of_run(
