@@ -187,12 +187,11 @@ def check_together(experiment: Experiment) -> None:
     last_seed = experiment.training.seed + experiment.training.num_seeds - 1
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
-    if experiment.hierarchy is not None:
-        if experiment.training.action_repeat != 1:
-            raise ConfigError(
-                f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
-                "hierarchy, whose steps_per_skill says how long a skill runs"
-            )
+    if experiment.hierarchy is not None and experiment.training.action_repeat != 1:
+        raise ConfigError(
+            f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
+            "hierarchy, whose steps_per_skill says how long a skill runs"
+        )
     _check_horizon(experiment)
 
 

@@ -62,7 +62,7 @@ class Fakes:
         }
 
     def describe_family(self, name, split, tasks):
-        return {"name": name, "split": split, "dense": {"flat": -1.0, "feasible": None}}
+        return {"name": name, "meaning": "obs", "split": split, "dense": {"flat": -1.0, "feasible": None}}
 
     def compare(self, paths, group, protocol):
         self.calls.append(("compare", protocol))

@@ -117,7 +117,11 @@ def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
     lines = {"flat": -200.0, "flat_success": 0.1, "flat_reached": 0.33, "feasible": -90.0}
     fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], **lines, **curves}
     fakes.compare = lambda *_: {"rows": [ROW, OTHER]}
-    long = {"reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}}, "feature": "y" * 90}
+    long = {
+        "reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}},
+        "feature": "y" * 90,
+        "meaning": "obs\nr",
+    }
     fakes.describe_family = lambda *_: long
     for argv in (
         ("list",),
