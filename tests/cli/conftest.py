@@ -56,6 +56,12 @@ class Fakes:
         return {
             "schema": 1,
             "run": str(run.path),
+            "protocol": {"name": None, "changed": {}},
+            "split": "test",
+            "reward": "sparse",
+            "episodes": 20,
+            "num_seeds": 3,
+            "num_tasks": 40,
             "steps": [0, 1],
             "return": curve,
             "fraction": {"iqm": None},
