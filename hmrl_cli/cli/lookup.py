@@ -112,8 +112,8 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
         print_json(described)
     else:
         _print_meaning(described["meaning"])
-        shows = {key: value for key, value in described.items() if key != "meaning"}
-        rows = [(key, as_cell(_without_tasks(value))) for key, value in shows.items()]
+        numbers = {key: value for key, value in described.items() if key != "meaning"}
+        rows = [(key, as_cell(_without_tasks(value))) for key, value in numbers.items()]
         print_table(("family", name), rows)
 
 

@@ -181,7 +181,7 @@ def _checked_runs(
         run = None if pretrained.is_name(run_directory) else reader.read(file)
         if wanted or sets or protocol:
             experiment = (run or exports.read_card(file)).experiment
-            config.with_evaluation(experiment, sets, wanted, protocol)
+            config.with_evaluation(experiment, sets, wanted, protocol, named=config.flag_of)
         runs.append(run)
     return runs
 

@@ -15,6 +15,7 @@ from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
 # what a learner that searches reads without an update
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
 LEARNED = ("evaluation.relabel.broad", "evaluation.relabel.width")  # how a learned prior is used
+GIVEN = ("--", "argument ", "[")  # origins begin so: flags, arguments in Python, tables of a suite
 HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to hold are chosen
 
 
@@ -106,7 +107,7 @@ def check_unused(
         if reason is None or value == default:
             continue
         found = f"{path}: found {shown(value)}, but {reason}"
-        if origin.startswith("--") or origin == "flags":
+        if origin.startswith(GIVEN):
             raise ConfigError(f"{found}; must be {'left out' if default is None else shown(default)}")
         if origin.endswith(".toml"):
             notes.append(f"{found}: it does nothing (from {origin})")

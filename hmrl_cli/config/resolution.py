@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,13 @@ from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Strict
 
 
+class NoSkills(ConfigError):
+    """The learner acts through skills, and none are named."""
+
+
+Lines = Sequence[str] | Mapping[str, str]  # of TOML; or with the origin of each, as messages name it
+
+
 class Resolved(NamedTuple):
     """A valid experiment, and the origin of each of its values."""
 
@@ -41,7 +48,7 @@ class Resolved(NamedTuple):
 def resolve(
     command: str,
     preset: str,
-    sets: Sequence[str] = (),
+    sets: Lines = (),
     flags: Mapping[str, Any] | None = None,
     *,
     complete: bool = True,
@@ -53,7 +60,7 @@ def resolve(
     Args:
         command: "pretrain-skills" or "meta-train".
         preset: name of a preset, or a path that ends in .toml.
-        sets: lines of TOML.
+        sets: lines of TOML; of a mapping, with the origin of each in place of "--set".
         flags: dotted path -> value.
         complete: False allows a hierarchy without skills, to show a preset as it is.
         learned_by: path of skills -> the algorithm that learned them; None: no preset asks for it.
@@ -62,10 +69,9 @@ def resolve(
     Raises:
         ConfigError: a setting is unknown, missing, of the wrong type, out of range or contradictory.
     """
-    given = [Layer("--set", plugins.located(layers.parse_set(line))) for line in sets]
+    given = [Layer(origin, plugins.located(layers.parse_set(line))) for line, origin in _origins(sets)]
     for path, value in (flags or {}).items():
-        flag = "--" + path.rpartition(".")[2].replace("_", "-")
-        given.append(Layer(flag, layers.nested(path.split("."), value)))
+        given.append(Layer(flag_of(path), layers.nested(path.split("."), value)))
 
     def learner_of_skills(of_preset: str) -> str:
         skills = next(filter(None, (presets.skills_of(layer.tables) for layer in reversed(given))), of_preset)
@@ -79,13 +85,23 @@ def resolve(
     notes = consistency.check_unused(experiment, origins, consistency.unused(experiment))
     if complete:
         if experiment.hierarchy is not None and not experiment.hierarchy.skills:
-            raise ConfigError(
+            raise NoSkills(
                 "hierarchy.skills: this preset acts through skills; add --skills RUN_DIR\n"
                 f"to get some: {_ways_to_skills(experiment, preset, ready)}"
             )
         consistency.check_together(experiment)
     origins = {path: origins.get(path, "default") for path in flat(experiment)}
     return Resolved(experiment, origins, preset, command, notes)
+
+
+def flag_of(path: str) -> str:
+    """The flag of the command line for a setting, such as "--num-seeds"."""
+    return "--" + path.rpartition(".")[2].replace("_", "-")
+
+
+def _origins(sets: Lines) -> Iterable[tuple[str, str]]:
+    """Each line with its origin."""
+    return sets.items() if isinstance(sets, Mapping) else ((line, "--set") for line in sets)
 
 
 def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:
@@ -134,31 +150,35 @@ def of_run(
 
 def with_evaluation(
     experiment: Experiment,
-    sets: Sequence[str] = (),
+    sets: Lines = (),
     flags: Mapping[str, Any] | None = None,
     protocol: str | None = None,
+    *,
+    named: Callable[[str], str] = "argument {}".format,
 ) -> Experiment:
     """The experiment of a run with other settings in its [evaluation] table.
 
     Args:
         experiment: the experiment of the run.
-        sets: lines of TOML, of the [evaluation] table only; they override the protocol.
+        sets: lines of TOML as in `resolve`, of the [evaluation] table only; they override the protocol.
         flags: name of a setting -> value; they override `sets`.
         protocol: a named way to adapt; None keeps that of the run.
+        named: name of a setting in `flags` -> its origin, as messages name it.
 
     Raises:
         ConfigError: see `resolve`; or a line sets another table, or there is no such protocol.
         InputError: the code of a plugin is not here.
     """
     stack = _of_run(experiment, protocol)
-    for line in sets:
+    for line, origin in _origins(sets):
         tables = layers.parse_set(line)
         if tables.keys() != {"evaluation"}:
             path, _ = next(layers.leaves(tables))
             hint = keys.suggestion(path, (), keys.of({"evaluation": Evaluation}))
-            raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set{hint}")
-        stack.append(Layer("--set", tables))
-    stack.append(Layer("flags", {"evaluation": dict(flags or {})}))
+            text = "of a trained run, only evaluation.* can be set"
+            raise ConfigError(f"{origin} {shown(line)}: {text}{hint}")
+        stack.append(Layer(origin, tables))
+    stack += [Layer(named(name), {"evaluation": {name: value}}) for name, value in (flags or {}).items()]
     try:
         found, origins = _merged(stack, experiment)
         consistency.check_evaluation(found)
