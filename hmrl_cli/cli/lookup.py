@@ -142,7 +142,8 @@ def _print_meaning(text: str) -> None:
     """Print what a family is, above a table."""
     for paragraph in text.splitlines():
         print_caption(paragraph, sys.stdout)
-    print_line("")
+    if text:
+        print_line("")
 
 
 def show(

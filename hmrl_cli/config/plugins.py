@@ -158,7 +158,8 @@ def meaning(make: Any) -> str:
 
     It describes observation, action, task and reward.
     """
-    text = re.split(r"\n(?:Args|Returns|Raises):\n", inspect.getdoc(make) or "")[0]
+    text = (inspect.getdoc(make) if inspect.isfunction(make) else None) or ""
+    text = re.split(r"\n(?:Args|Returns|Raises):\n", text)[0]
     return "\n".join(map(one_line, text.removeprefix("Build the family: ").strip().split("\n\n")))
 
 

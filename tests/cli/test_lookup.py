@@ -1,5 +1,6 @@
 """list and show."""
 
+import functools
 import importlib.metadata
 import json
 import re
@@ -42,6 +43,18 @@ def test_every_family_says_what_is_observed_done_and_rewarded():
         text = plugins.meaning(plugins.load("families", name).make)
         assert re.match(r"obs \[\d+\].* action \[\d+\].* task \[\d+\]", text), name
         assert re.search(r"(Dense|Sparse) r = ", text) and "Success: " in text, name
+
+
+def test_a_family_may_say_nothing():
+    def make(config):
+        """Build the family: obs [2].
+
+        Args:
+            config: settings.
+        """
+
+    assert plugins.meaning(make) == "obs [2]."
+    assert plugins.meaning(functools.partial(make)) == plugins.meaning(lambda config: None) == ""
 
 
 def test_protocols_are_listed(hmrl, tmp_path):
