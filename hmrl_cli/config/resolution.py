@@ -106,9 +106,9 @@ def _origins(sets: Lines) -> Iterable[tuple[str, str]]:
 
 def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:
     """Commands that learn skills for an experiment, places first: they serve every learner."""
-    family = experiment.family
-    known = [name for name in presets.files() if name.startswith(f"{plugin_files.label(family.name)}/")]
-    for name in sorted([preset, *known], key=lambda name: not name.endswith("/vgcrl")):
+    family, known = experiment.family, presets.files()
+    near = [name for name in known if name.startswith(f"{plugin_files.label(family.name)}/")]
+    for name in sorted([preset, *near], key=lambda name: not name.endswith("/vgcrl")):
         try:
             theirs = resolve("pretrain-skills", name).experiment.family
         except ConfigError:
@@ -119,9 +119,8 @@ def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str])
         if any(getattr(theirs, field) != getattr(family, field) for field in of_body):
             return f"hmrl pretrain-skills {name}, with the family.* settings of this run"
         return f"hmrl pretrain-skills {name}{f'; or --skills pretrained:{name}' if name in ready else ''}"
-    near = f"{preset.rpartition('/')[0]}/vgcrl"
-    other = near if near in presets.files() else "PRESET"
-    return f"hmrl pretrain-skills {other} --set family.name={family.name}"
+    like = f"{preset.rpartition('/')[0]}/vgcrl"
+    return f"hmrl pretrain-skills {like if like in known else 'PRESET'} --set family.name={family.name}"
 
 
 def of_run(

@@ -46,11 +46,9 @@ def test_missing_skills_name_a_command_that_learns_them():
         return refusal("meta-train", preset, sets, ready=ready).splitlines()[1]
 
     assert told("wheeled/hmrl") == f"{command} wheeled/vgcrl; or --skills pretrained:wheeled/vgcrl"
-    assert told("wheeled/hmrl", "family.goals=arena").endswith(" pretrained:wheeled/vgcrl")
     another_body = told("wheeled/hmrl", "family.mass=20.0")
     assert another_body == f"{command} wheeled/vgcrl, with the family.* settings of this run"
     assert told("ant_dir/hmrl") == f"{command} ant_dir/diayn"
-    assert told("point/hmrl", "family.name=pusher") == f"{command} pusher/vgcrl"
 
 
 def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(add_preset, tmp_path):
