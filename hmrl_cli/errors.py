@@ -31,7 +31,7 @@ class InputError(HmrlError):
 
 
 class MissingDependency(HmrlError):
-    """An optional library is not installed."""
+    """An optional library or program is not installed, or no cluster answers."""
 
     exit_code = 69
 

@@ -29,6 +29,12 @@ ALWAYS = ("run", "unfinished", "split", "return", "success", "reached")
 OPTIONAL = ("fraction", "seeds", "env_steps", "before", "flat", "feasible", "updates", "episodes", "tasks")
 
 
+WHAT = (
+    "a return is an interquartile mean, other numbers are means, after the last update; in [] 95 % intervals"
+)
+MINUS = "; a difference is the mean of paired differences"
+
+
 Group = Annotated[
     str | None,
     typer.Option(
@@ -69,6 +75,7 @@ def compare(
     elif as_latex:
         print_text("\n".join(_latex_text(*section) for section in sections(result, group)))
     else:
+        print_caption(WHAT + (MINUS if result.get("differences") else ""), sys.stderr)
         for number, (text, rows) in enumerate(sections(result, group)):
             if number:
                 print_line("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,15 @@ import typer
 from hmrl_cli import config
 from hmrl_cli.cli import catalogue, completion
 from hmrl_cli.cli.options import Json, Skills, SplitName, TasksFile, check_known, check_tasks_file
-from hmrl_cli.cli.output import as_cell, prepare, print_json, print_line, print_table, progress_on_stderr
+from hmrl_cli.cli.output import (
+    as_cell,
+    prepare,
+    print_caption,
+    print_json,
+    print_line,
+    print_table,
+    progress_on_stderr,
+)
 from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import startup
@@ -102,7 +111,9 @@ def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: b
     if as_json:
         print_json(described)
     else:
-        rows = [(key, as_cell(_without_tasks(value))) for key, value in described.items()]
+        _print_meaning(described["meaning"])
+        numbers = {key: value for key, value in described.items() if key != "meaning"}
+        rows = [(key, as_cell(_without_tasks(value))) for key, value in numbers.items()]
         print_table(("family", name), rows)
 
 
@@ -121,8 +132,18 @@ def _list_fields(kind: str, name: str, as_json: bool) -> None:
         fields = [row._asdict() for row in rows]
         print_json({"name": name, **command, "description": catalogue.purpose(kind, name), "fields": fields})
         return
+    if kind == "families":
+        _print_meaning(plugins.meaning(module.make))
     cells = [(row.name, row.type, as_cell(row.default), row.description) for row in rows]
     print_table((name, "type", "default", "description"), cells)
+
+
+def _print_meaning(text: str) -> None:
+    """Print what a family is, above a table."""
+    for paragraph in text.splitlines():
+        print_caption(paragraph, sys.stdout)
+    if text:
+        print_line("")
 
 
 def show(

@@ -18,6 +18,7 @@ from hmrl_cli.errors import (
     InputError,
     shown,
 )
+from hmrl_cli.storage.places import near
 
 
 class SplitName(enum.StrEnum):
@@ -201,9 +202,9 @@ def check_known(argument: str, found: str, known: Collection[str], wanted: str) 
         ConfigError: the argument is unknown; the message ends in what is `wanted`.
     """
     if found not in known:
-        raise ConfigError(
-            f"{argument}: found {shown(found)}{plugins.suggestion(found, known)}\nmust be {wanted}"
-        )
+        run = near(Path(found)) if argument.startswith("RUN_DIR") else ""
+        hint = plugins.suggestion(found, known) or run
+        raise ConfigError(f"{argument}: found {shown(found)}{hint}\nmust be {wanted}")
 
 
 def check_tasks_file(path: Path | None, **of_split: Any) -> None:

@@ -43,6 +43,9 @@ from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
 from hmrl_cli.storage import exports, outputs, pretrained, reader
 
+COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of an evaluation that are sizes
+
+
 SetEvaluation = Annotated[
     list[str] | None,
     typer.Option(
@@ -161,6 +164,7 @@ def evaluate(
         print_json(results[0] if len(results) == 1 else results)
         return
     for run, result in zip(runs, results, strict=True):
+        print_caption(_what(result), sys.stderr)
         write_table(*_result_table(result), stream=sys.stderr)
         print_caption(_lines_text(result), sys.stderr)
         print_line(str(run.path))
@@ -177,9 +181,31 @@ def _checked_runs(
         run = None if pretrained.is_name(run_directory) else reader.read(file)
         if wanted or sets or protocol:
             experiment = (run or exports.read_card(file)).experiment
-            config.with_evaluation(experiment, sets, wanted, protocol)
+            config.with_evaluation(experiment, sets, wanted, protocol, named=config.flag_of)
         runs.append(run)
     return runs
+
+
+def _what(result: Mapping[str, Any]) -> str:
+    """What an evaluation measured: run, tasks, reward, budget, and how it adapts if not as the run."""
+    if "steps" not in result:
+        return f"{result['run']}: skills"
+    counts = {name: result[f"num_{name}s"] for name in ("seed", "task")}
+    counts = {"update": result["steps"][-1], "episode": result["episodes"], **counts}
+    updates, episodes, seeds, tasks = (f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items())
+    protocol = result["protocol"]
+    way = [f"protocol {protocol['name']}"] if protocol["name"] else []
+    changed = {key: x for key, x in protocol["changed"].items() if key not in COUNTED}
+    way += [f"{key} = {as_cell(x) or 'none'}" for key, x in changed.items()]
+    return ", ".join(
+        [
+            f"{result['run']}: {result['split']} tasks",
+            f"{result['reward']} reward",
+            f"{updates} x {episodes}",
+            f"{seeds} x {tasks}",
+            *way,
+        ]
+    )
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -11,9 +11,11 @@ from hmrl_cli.config.document import (
     tree,
 )
 from hmrl_cli.config.resolution import (
+    NoSkills,
     Resolved,
     changed_evaluation,
     family_of,
+    flag_of,
     of_run,
     resolve,
     serving,
@@ -23,12 +25,14 @@ from hmrl_cli.config.validation import OPTIONAL, from_tree
 
 __all__ = [
     "OPTIONAL",
+    "NoSkills",
     "Resolved",
     "Written",
     "changed_evaluation",
     "config_hash",
     "difference",
     "family_of",
+    "flag_of",
     "flat",
     "from_tree",
     "load",

@@ -15,6 +15,7 @@ from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
 # what a learner that searches reads without an update
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
 LEARNED = ("evaluation.relabel.broad", "evaluation.relabel.width")  # how a learned prior is used
+GIVEN = ("--", "argument ", "[")  # origins begin so: flags, arguments in Python, tables of a suite
 HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to hold are chosen
 
 
@@ -106,7 +107,7 @@ def check_unused(
         if reason is None or value == default:
             continue
         found = f"{path}: found {shown(value)}, but {reason}"
-        if origin.startswith("--") or origin == "flags":
+        if origin.startswith(GIVEN):
             raise ConfigError(f"{found}; must be {'left out' if default is None else shown(default)}")
         if origin.endswith(".toml"):
             notes.append(f"{found}: it does nothing (from {origin})")
@@ -187,14 +188,11 @@ def check_together(experiment: Experiment) -> None:
     last_seed = experiment.training.seed + experiment.training.num_seeds - 1
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
-    if experiment.hierarchy is not None:
-        if experiment.training.action_repeat != 1:
-            raise ConfigError(
-                f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
-                "hierarchy, whose steps_per_skill says how long a skill runs"
-            )
-        if not experiment.hierarchy.skills:
-            raise ConfigError("hierarchy.skills: this preset acts through skills; add --skills RUN_DIR")
+    if experiment.hierarchy is not None and experiment.training.action_repeat != 1:
+        raise ConfigError(
+            f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
+            "hierarchy, whose steps_per_skill says how long a skill runs"
+        )
     _check_horizon(experiment)
 
 

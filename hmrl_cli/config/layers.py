@@ -37,7 +37,7 @@ def parse_set(line: str) -> dict[str, Any]:
         if not word or "\n" in line or not _is_word(word[2]):
             raise ConfigError(
                 f"--set {shown(line)}: {one_line(error)}\n"
-                "must be one line of TOML, as in: --set 'algorithm.inner_lr = 0.1'"
+                "must be one line of TOML, as in: --set 'algorithm.inner_lr = 0.1', or of a list: [64, 64]"
             ) from None
         tables = nested(word[1].split("."), word[2].strip())
     check_depth(tables, f"--set {shown(line)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ from typing import Any
 
 from hmrl_cli.config import plugin_files
 from hmrl_cli.config.plugin_files import is_file
-from hmrl_cli.errors import ConfigError, did_you_mean, shown
+from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 
 FOLDERS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # of each section
 
@@ -150,6 +151,16 @@ def make(kind: str, config: Any) -> Any:
         InputError: the code of the plugin is not here.
     """
     return config.plugin_file.make if config.plugin_file else load(kind, config.name).make
+
+
+def meaning(make: Any) -> str:
+    """What the docstring of a family's `make` says, a line for each paragraph.
+
+    It describes observation, action, task and reward.
+    """
+    text = (inspect.getdoc(make) if inspect.isfunction(make) else None) or ""
+    text = re.split(r"\n(?:Args|Returns|Raises):\n", text)[0]
+    return "\n".join(map(one_line, text.removeprefix("Build the family: ").strip().split("\n\n")))
 
 
 def located(tables: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:

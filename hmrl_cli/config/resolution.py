@@ -7,16 +7,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.config import consistency, keys, layers, plugins, presets, protocols, recorded
+from hmrl_cli.config import (
+    consistency,
+    keys,
+    layers,
+    plugin_files,
+    plugins,
+    presets,
+    protocols,
+    recorded,
+)
 from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Strict
+
+
+class NoSkills(ConfigError):
+    """The learner acts through skills, and none are named."""
+
+
+Lines = Sequence[str] | Mapping[str, str]  # of TOML; or with the origin of each, as messages name it
 
 
 class Resolved(NamedTuple):
@@ -32,29 +48,30 @@ class Resolved(NamedTuple):
 def resolve(
     command: str,
     preset: str,
-    sets: Sequence[str] = (),
+    sets: Lines = (),
     flags: Mapping[str, Any] | None = None,
     *,
     complete: bool = True,
     learned_by: Callable[[str], str] | None = None,
+    ready: Collection[str] = (),
 ) -> Resolved:
     """Merge default < preset < `--set` < flag and validate the result.
 
     Args:
         command: "pretrain-skills" or "meta-train".
         preset: name of a preset, or a path that ends in .toml.
-        sets: lines of TOML.
+        sets: lines of TOML; of a mapping, with the origin of each in place of "--set".
         flags: dotted path -> value.
         complete: False allows a hierarchy without skills, to show a preset as it is.
         learned_by: path of skills -> the algorithm that learned them; None: no preset asks for it.
+        ready: names of presets whose skills come with the package, for the message where skills are missing.
 
     Raises:
         ConfigError: a setting is unknown, missing, of the wrong type, out of range or contradictory.
     """
-    given = [Layer("--set", plugins.located(layers.parse_set(line))) for line in sets]
+    given = [Layer(origin, plugins.located(layers.parse_set(line))) for line, origin in _origins(sets)]
     for path, value in (flags or {}).items():
-        flag = "--" + path.rpartition(".")[2].replace("_", "-")
-        given.append(Layer(flag, layers.nested(path.split("."), value)))
+        given.append(Layer(flag_of(path), layers.nested(path.split("."), value)))
 
     def learner_of_skills(of_preset: str) -> str:
         skills = next(filter(None, (presets.skills_of(layer.tables) for layer in reversed(given))), of_preset)
@@ -67,9 +84,43 @@ def resolve(
     consistency.check_evaluation(experiment)
     notes = consistency.check_unused(experiment, origins, consistency.unused(experiment))
     if complete:
+        if experiment.hierarchy is not None and not experiment.hierarchy.skills:
+            raise NoSkills(
+                "hierarchy.skills: this preset acts through skills; add --skills RUN_DIR\n"
+                f"to get some: {_ways_to_skills(experiment, preset, ready)}"
+            )
         consistency.check_together(experiment)
     origins = {path: origins.get(path, "default") for path in flat(experiment)}
     return Resolved(experiment, origins, preset, command, notes)
+
+
+def flag_of(path: str) -> str:
+    """The flag of the command line for a setting, such as "--num-seeds"."""
+    return "--" + path.rpartition(".")[2].replace("_", "-")
+
+
+def _origins(sets: Lines) -> Iterable[tuple[str, str]]:
+    """Each line with its origin."""
+    return sets.items() if isinstance(sets, Mapping) else ((line, "--set") for line in sets)
+
+
+def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:
+    """Commands that learn skills for an experiment, places first: they serve every learner."""
+    family, known = experiment.family, presets.files()
+    near = [name for name in known if name.startswith(f"{plugin_files.label(family.name)}/")]
+    for name in sorted([preset, *near], key=lambda name: not name.endswith("/vgcrl")):
+        try:
+            theirs = resolve("pretrain-skills", name).experiment.family
+        except ConfigError:
+            continue
+        if theirs.name != family.name:
+            continue
+        of_body = dict(family).keys() - family.of_tasks
+        if any(getattr(theirs, field) != getattr(family, field) for field in of_body):
+            return f"hmrl pretrain-skills {name}, with the family.* settings of this run"
+        return f"hmrl pretrain-skills {name}{f'; or --skills pretrained:{name}' if name in ready else ''}"
+    like = f"{preset.rpartition('/')[0]}/vgcrl"
+    return f"hmrl pretrain-skills {like if like in known else 'PRESET'} --set family.name={family.name}"
 
 
 def of_run(
@@ -98,31 +149,35 @@ def of_run(
 
 def with_evaluation(
     experiment: Experiment,
-    sets: Sequence[str] = (),
+    sets: Lines = (),
     flags: Mapping[str, Any] | None = None,
     protocol: str | None = None,
+    *,
+    named: Callable[[str], str] = "argument {}".format,
 ) -> Experiment:
     """The experiment of a run with other settings in its [evaluation] table.
 
     Args:
         experiment: the experiment of the run.
-        sets: lines of TOML, of the [evaluation] table only; they override the protocol.
+        sets: lines of TOML as in `resolve`, of the [evaluation] table only; they override the protocol.
         flags: name of a setting -> value; they override `sets`.
         protocol: a named way to adapt; None keeps that of the run.
+        named: name of a setting in `flags` -> its origin, as messages name it.
 
     Raises:
         ConfigError: see `resolve`; or a line sets another table, or there is no such protocol.
         InputError: the code of a plugin is not here.
     """
     stack = _of_run(experiment, protocol)
-    for line in sets:
+    for line, origin in _origins(sets):
         tables = layers.parse_set(line)
         if tables.keys() != {"evaluation"}:
             path, _ = next(layers.leaves(tables))
             hint = keys.suggestion(path, (), keys.of({"evaluation": Evaluation}))
-            raise ConfigError(f"--set {shown(line)}: of a trained run, only evaluation.* can be set{hint}")
-        stack.append(Layer("--set", tables))
-    stack.append(Layer("flags", {"evaluation": dict(flags or {})}))
+            text = "of a trained run, only evaluation.* can be set"
+            raise ConfigError(f"{origin} {shown(line)}: {text}{hint}")
+        stack.append(Layer(origin, tables))
+    stack += [Layer(named(name), {"evaluation": {name: value}}) for name, value in (flags or {}).items()]
     try:
         found, origins = _merged(stack, experiment)
         consistency.check_evaluation(found)

@@ -81,15 +81,29 @@ def validate(
         except (ValueError, RecursionError):
             problems.append(f"{section}: holds a value too large or nested too deeply")
     if problems:
+        first, *remedy = problems[0].split("\n")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ConfigError(problems[0] + more)
+        raise ConfigError("\n".join([first + more, *remedy]))
     return Experiment(**values)
 
 
 def _unknown_table(name: str, value: Any, known: Collection[str], origins: Mapping[str, str]) -> str:
     """The message for what is no section: a mistyped section, or a setting without one."""
     hint = _hint(name, value, (*Experiment.model_fields, *COMMANDS, "extends"), known)
-    return f"{name}: unknown key{hint} (from {_origin(origins, name)})"
+    return unknown(name, hint, _origin(origins, name), Experiment.model_fields)
+
+
+def unknown(path: str, hint: str, origin: str, siblings: Collection[str]) -> str:
+    """The message for a key that no table has.
+
+    Args:
+        path: of the key.
+        hint: what it may mean, as of `did_you_mean`.
+        origin: of the key.
+        siblings: what there is in its place; none if it stands in no table.
+    """
+    choices = f"\nmust be one of: {', '.join(siblings)}" if siblings else ""
+    return f"{path}: unknown key{hint} (from {origin}){choices}"
 
 
 def _hint(path: str, value: Any, siblings: Collection[str], known: Collection[str]) -> str:
@@ -191,8 +205,8 @@ def _describe(
     path = ".".join([section, *map(str, location)])
     origin = _origin(origins, path)
     if detail["type"] == "extra_forbidden":
-        hint = _hint(path, detail["input"], _fields_at(model, location[:-1]), known)
-        return f"{path}: unknown key{hint} (from {origin})"
+        siblings = _fields_at(model, location[:-1])
+        return unknown(path, _hint(path, detail["input"], siblings, known), origin, siblings)
     if detail["type"] == "missing":
         return f"{path}: missing; must be given, as in: --set {path}=..."
     if detail["type"] == "value_error" and not location:  # of fields that do not go together; names them
@@ -200,6 +214,9 @@ def _describe(
     wanted = " or ".join(one["msg"].removeprefix("Input should be ") for one in details)
     if detail["msg"].startswith("Input should be "):
         wanted = f"must be {wanted}".replace("an object", "a table")
+    if detail["type"] in ("tuple_type", "list_type"):  # all lists among the settings are of numbers
+        is_number = isinstance(detail["input"], int | float) and not isinstance(detail["input"], bool)
+        wanted = wanted.replace("valid array", f"list, as in [{detail['input'] if is_number else 64}]")
     wanted = wanted.removeprefix("Value error, ")
     found = "" if detail["type"] == "json_invalid" else f"found {shown(detail['input'])} (from {origin}); "
     return f"{path}: {found}{one_line(wanted)}"

@@ -26,7 +26,10 @@ class Config(_ant.AntConfig, _speed.DirectionConfig):
 
 
 def make(config: Config) -> TaskFamily:
-    """Build the family: obs [29] and action [8] of brax's ant, task [1] the angle of the direction d, rad.
+    """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [1] angle of direction d, rad.
+
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd its velocities.
+    A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p and a = clip(action).  In the
     sparse r the speed counts only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi,

@@ -26,7 +26,10 @@ class Config(_ant.AntConfig, _ring.RingConfig):
 
 
 def make(config: Config) -> TaskFamily:
-    """Build the family: obs [29] = q [15], qd [14] of brax's ant, action [8] motors, task [2] goal, m.
+    """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [2] goal, m.
+
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd its velocities.
+    A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     Dense r = 4.05 - |c - g|_1 - 0.005 sum a^2, with the torso at c and a = clip(action).  Outside the disc
     the sparse r has |g|_1 in place of |c - g|_1.  MAESN's contact cost is left out, because no Brax backend

@@ -33,7 +33,9 @@ class Config(Strict):
 
 
 def make(config: Config) -> TaskFamily:
-    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
+    """Build the family: obs [2] position s, action [2], task [2] goal g, from s = (0, 0).
+
+    s' = s + 0.1 clip(action), with both coordinates of the action clipped to [-1, 1].
 
     Dense r = -||s' - g||, as in MAML.  Sparse r = max(`sparse_radius` - ||s' - g||, 0).  Under the dense
     reward the episode ends early if |s' - g| < .01 in both coordinates.  Under the sparse reward it does

@@ -37,7 +37,9 @@ class Config(Strict):
 
 
 def make(config: Config) -> TaskFamily:
-    """Build the family: obs [2] position, action [2], task [2] goal, from s = (0, 0).
+    """Build the family: obs [2] position s, action [2], task [2] goal g, from s = (0, 0).
+
+    s' = s + 0.1 clip(action), with both coordinates of the action clipped to [-1, 1].
 
     Dense r = -||s' - g||.  Sparse r = 1 - ||s' - g|| within `sparse_radius` of the goal, else 0.  Train and
     test goals lie on a sector of the unit circle, hidden goals on the rest.  No early end.  Success:

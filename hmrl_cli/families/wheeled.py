@@ -100,10 +100,13 @@ DRIVES = {
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [12], action [2], task [2] goal, m.
 
-    The observation is q [6] and qd [6] of x, y, yaw and three wheels.  Angles are in [-pi, pi).  Dense r =
-    -||p - g||_2 - 0.05 sum a^2, with the position p, the goal g and the torques a = 2 clip(action).  Outside
-    the disc of `sparse_radius` the sparse r has ||g||_2 in place of ||p - g||_2.  No early end.  Success:
-    inside the disc.  Start: at the origin, facing along x, with a little noise.
+    The observation is q [6] and qd [6]: x, y in m, yaw, and the angles of the left, right and caster wheel in
+    rad.  Angles are in [-pi, pi).  The action gives the torques a = 2 clip(action) of the left and the right
+    wheel, N m.
+
+    Dense r = -||p - g||_2 - 0.05 sum a^2, with the position p and the goal g.  Outside the disc of
+    `sparse_radius` the sparse r has ||g||_2 in place of ||p - g||_2.  No early end.  Success: inside the
+    disc.  Start: at the origin, facing along x, with a little noise.
     """
     physics = _physics.load(_xml(config), backend=config.backend, dt=config.dt, substeps=config.substeps)
     return TaskFamily(

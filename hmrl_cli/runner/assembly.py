@@ -15,7 +15,7 @@ from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key, Params, Reward
+    from hmrl_cli.types import Array, Key, Params, Reward, State
 
 
 class Parts(NamedTuple):
@@ -34,6 +34,11 @@ class Parts(NamedTuple):
     def learns_skills(self) -> bool:
         """Whether the algorithm learns skills, and not tasks."""
         return isinstance(self.make_learner(None), SkillLearner)
+
+    def note(self, state: State, budget: Evaluation) -> str:
+        """What the learner has to say on a trained state, leaves [S, ...], and a budget; "" for nothing."""
+        note = getattr(self.make_learner(None), "note", None)
+        return note(state, budget) if note else ""
 
 
 @functools.cache

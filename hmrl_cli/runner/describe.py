@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
+from hmrl_cli.config import plugins
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.runner.assembly import make_family
 from hmrl_cli.runner.tasks import split_name, tasks_of
@@ -25,7 +26,8 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
         tasks_file: a user's tasks, in place of the split.
 
     Returns:
-        a JSON document: sizes, horizon in steps, number of tasks, and `dense` and `sparse` lines.
+        a JSON document: what observation, action and reward mean, sizes, horizon in steps, number of tasks,
+        and `dense` and `sparse` lines.
 
     Raises:
         ConfigError: no family or preset has this name.
@@ -37,6 +39,7 @@ def describe_family(name: str, split: Split = "test", tasks_file: Path | None = 
     tasks = tasks_of(family, split, Evaluation(), tasks_file)
     return {
         "name": family.name,
+        "meaning": plugins.meaning(plugins.make("families", family_config)),
         "obs_size": family.obs_size,
         "action": {
             "kind": "continuous" if isinstance(family.action, Continuous) else "discrete",

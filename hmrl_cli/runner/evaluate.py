@@ -102,8 +102,7 @@ def _adapt(
         Diverged: a number is not finite.
     """
     parts = assemble(trained.experiment, trained.skills_from, reward, exploration.traced)
-    note = parts.make_learner(None).note
-    if note is not None and (text := note(trained.state, budget)):
+    if text := parts.note(trained.state, budget):
         progress.note(text)
     progress.phase("reference lines")
     lines = adaptation.reference_lines(trained.parts.family, tasks)

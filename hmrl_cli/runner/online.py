@@ -48,7 +48,7 @@ def open_adapter(
     """A trained learner that adapts to one task, by episodes that the caller runs.
 
     Args:
-        path: a run of `hmrl meta-train`, or its export NAME.safetensors.
+        path: a run of `hmrl meta-train`, its export NAME.safetensors, or what is pretrained, by its name.
         seed: the row of the seed in the run; 0 is the first.
         task: decides the random draws, which are those of the evaluation's task with this number.
         reward: the reward that the learner adapts to.

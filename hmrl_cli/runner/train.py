@@ -235,6 +235,8 @@ def train(
     )
     if isinstance(run, Follower):
         return {}
+    if text := parts.note(state, experiment.evaluation):
+        progress.note(text)
     summary: dict[str, Any] = {"metrics": after_epoch.last or _last_metrics(run)}
     if parts.learns_skills:
         progress.phase("diagnosing skills")

@@ -16,9 +16,9 @@ from hmrl_cli.errors import (
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, upstream
 from hmrl_cli.storage.folder import ignore_note
+from hmrl_cli.storage.places import RUNS
 from hmrl_cli.storage.writer import RunDir
 
-RUNS = Path("runs")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

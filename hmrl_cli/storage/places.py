@@ -7,11 +7,22 @@ import os
 import shutil
 from pathlib import Path
 
-from hmrl_cli.errors import InputError, RunDirError
+from hmrl_cli.errors import InputError, RunDirError, closest
 from hmrl_cli.storage import outputs
 
+RUNS = Path("runs")
 _FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
 _BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
+
+
+def near(path: Path) -> str:
+    """`; did you mean 'runs/x'?` for a path without a run; "" where no run has such a name."""
+    named: dict[str, Path] = {}
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        for folder in (path.parent, RUNS):
+            named |= {file.parent.name: file.parent for file in sorted(folder.glob("*/config.toml"))}
+    close = closest(path.name, named)
+    return f"; did you mean {str(named[close])!r}?" if close else ""
 
 
 def check_new(path: Path) -> None:

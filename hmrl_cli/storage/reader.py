@@ -15,6 +15,7 @@ from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints
 from hmrl_cli.storage.locks import is_locked
+from hmrl_cli.storage.places import near
 
 SCHEMA = 1
 
@@ -107,6 +108,10 @@ def read_written(path: Path, plugins: recorded.Records | None = None) -> config.
     Raises:
         InputError: the path is no run directory, or the configuration is not valid in this version.
     """
+    if not path.exists():
+        raise InputError(
+            f"{path}: does not exist{near(path) or '; must be a run directory'} (see: hmrl runs)"
+        )
     if not (path / "config.toml").is_file():
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: hmrl runs)")
     return read_config(path / "config.toml", plugins)
@@ -177,7 +182,13 @@ def read_checkpoint(run: Info, template: Any, only: int | None = None) -> checkp
     """
     found = checkpoints.load(run.path / "checkpoints", template, run.written.config_hash, only)
     if found is None:
-        raise InputError(f"{run.path}: has no checkpoint yet; must be a run that has reached one")
+        remedies = {
+            "running": "its training has not reached the first one",
+            "diverged": "to try again: another --seed, or a smaller learning rate",
+            "complete": "its checkpoints were removed; to have them: train it again",
+        }
+        remedy = remedies.get(run.status.get("state", ""), f"to go on: hmrl resume {run.path}")
+        raise InputError(f"{run.path}: has no checkpoint yet; must be a run that has reached one\n{remedy}")
     return found
 
 

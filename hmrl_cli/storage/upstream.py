@@ -12,7 +12,7 @@ from hmrl_cli import config
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, exports, pretrained, reader
+from hmrl_cli.storage import checkpoints, exports, places, pretrained, reader
 
 # settings in which a run and the one that it continues may differ, for they decide no number
 OF_THE_RUN = ("epochs", "checkpoint_every", "init_from", "continues")
@@ -65,7 +65,7 @@ def resolve(
         records[source] = _skills_record(source)
         return records[source].experiment.algorithm.name
 
-    resolved = config.resolve(command, preset, sets, flags, learned_by=learned_by)
+    resolved = config.resolve(command, preset, sets, flags, learned_by=learned_by, ready=pretrained.names())
     return resolved, open_sources(resolved.experiment, records)
 
 
@@ -256,7 +256,7 @@ def _ended(
     if not Path(source).is_dir():
         export = "; or what hmrl export made of it" if setting == "hierarchy.skills" else ""
         raise InputError(
-            f"{setting}: found {shown(source)}, which is no directory\n"
+            f"{setting}: found {shown(source)}, which is no directory{places.near(Path(source))}\n"
             f"must be the run directory of a finished: hmrl {command}{export}"
         )
     run = run or reader.read(Path(source))

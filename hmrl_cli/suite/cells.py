@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -134,7 +134,9 @@ def _run(
     on, usual = part.on.get(family, Part()), suite.on.get(family, OnFamily())
     command = COMMANDS[key.startswith("arms.")]
     preset = _preset(where, key, on.preset or part.preset)
-    sets = _lines([suite.set, usual.set, part.set, on.set, settings], suite.families[family])
+    tables = {"[set]": suite.set, f"[on.{family}.set]": usual.set, f"[{key}.set]": part.set}
+    tables |= {f"[{key}.on.{family}.set]": on.set}
+    sets = _lines(tables | {"[grid] or [random]": dict(settings)}, suite.families[family])
     for name, instead in DECLARED.items():
         if any(line.startswith(f"{name} = ") for line in sets):
             raise wrong(suite, key, f"{name}: found among its settings; must be told by {instead}")
@@ -143,6 +145,9 @@ def _run(
     learner = skills.experiment.algorithm.name if skills else ""
     try:
         experiment = config.resolve(command, preset, sets, flags, learned_by=lambda _: learner).experiment
+    except config.NoSkills:
+        text = f"missing, and {preset} acts through skills; must be NAME, of a table [skills.NAME]"
+        raise wrong(suite, f"{key}.skills", text) from None
     except ConfigError as error:
         raise ConfigError(f"{suite.file}: {key} on {family}: {error}") from None
     if (theirs := label(experiment.family.name)) != family:
@@ -204,7 +209,7 @@ def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
     return list(found.values())
 
 
-def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str, Any], list[str]]:
+def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str, Any], dict[str, str]]:
     """A way to adapt: the protocol of hmrl, the settings that differ from it, and the lines of `--set`."""
     own = suite.protocols.get(way, Protocol(protocol=way or None))
     known = [*suite.protocols, *protocols.files()]
@@ -212,7 +217,8 @@ def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str
         if name and name not in known:
             text = f"found {shown(name)}{did_you_mean(name, known)}; must be one of: {', '.join(known)}"
             raise wrong(suite, f"protocols.{way}.protocol" if name != way else "protocol", text)
-    sets = _lines([suite.eval.set, suite.arms[cell.arm].eval.set, own.set], suite.families[cell.family])
+    tables = {"[eval.set]": suite.eval.set, f"[arms.{cell.arm}.eval.set]": suite.arms[cell.arm].eval.set}
+    sets = _lines(tables | {f"[protocols.{way}.set]": own.set}, suite.families[cell.family])
     try:
         found = config.with_evaluation(cell.experiment, sets, {}, own.protocol).evaluation
         return own.protocol, config.changed_evaluation(cell.experiment, found, own.protocol), sets
@@ -223,16 +229,16 @@ def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str
         raise ConfigError(f"{suite.file}: {where}: {error}{remedy}") from None
 
 
-def _options(sets: Sequence[str]) -> list[str]:
+def _options(sets: Iterable[str]) -> list[str]:
     return [word for line in sets for word in ("--set", line)]
 
 
-def _lines(tables: Sequence[Mapping[str, Any]], family: str) -> list[str]:
-    """The lines of `--set` for tables of settings; a later table overrides an earlier one."""
-    values: dict[str, Any] = {}
-    for table in tables:
-        values |= dict(layers.leaves(table))
-    return [f"{key} = {_toml(value, family)}" for key, value in values.items()]
+def _lines(tables: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, str]:
+    """The lines of `--set` for tables of settings -> the table of each; a later table overrides."""
+    values: dict[str, tuple[Any, str]] = {}
+    for name, table in tables.items():
+        values |= {key: (value, name) for key, value in layers.leaves(table)}
+    return {f"{key} = {_toml(value, family)}": name for key, (value, name) in values.items()}
 
 
 def _toml(value: Any, family: str) -> str:

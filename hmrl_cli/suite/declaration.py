@@ -16,7 +16,7 @@ import pydantic
 from hmrl_cli import inputs
 from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.config.plugin_files import is_file, label, path_of
-from hmrl_cli.config.validation import Section, described, parsed
+from hmrl_cli.config.validation import Section, described, parsed, unknown
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward, Split
@@ -168,7 +168,7 @@ def read(file: Path) -> Declaration:
     tables = presets.read(file, source)
     for name, table in tables.items():
         if name not in TABLES:
-            raise ConfigError(f"{name}: unknown key{did_you_mean(name, TABLES)} (from {source})")
+            raise ConfigError(unknown(name, did_you_mean(name, TABLES), source, TABLES))
         if not isinstance(table, dict):
             raise ConfigError(f"{name}: found {shown(table)} (from {source}); must be a table")
     head = _section("suite", Head, tables.get("suite", {}), source)

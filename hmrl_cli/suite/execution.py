@@ -105,7 +105,9 @@ def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) ->
 
     What make says of its commands goes to a file, which no death of this process breaks.
     """
-    command = ["make", "-k", f"-j{jobs}", f"HMRL={hmrl().replace('$', '$$')}"]
+    told_to_make = {"HMRL": hmrl(), "IN": shlex.quote(f"{folder}/")}  # as a shell reads them
+    variables = [f"{name}={text.replace('$', '$$')}" for name, text in told_to_make.items()]
+    command = ["make", "-k", f"-j{jobs}", *variables]
     told = None
     with open(folder / ERRORS, "w") as errors:
         process = subprocess.Popen(

@@ -18,8 +18,9 @@ HEADER = """\
 # Written by `hmrl suite run`, and replaced by the next one.
 #   make -j N                            runs what is not done, N commands at a time
 #   make HMRL="python -m hmrl_cli"       with another command in place of hmrl
-# Each command runs in this folder and appends what it prints to logs/.
+# Each command runs in this folder and appends what it prints to logs/.  IN stands before the names of logs.
 HMRL ?= hmrl
+IN ?=
 .PHONY: all
 """
 
@@ -46,7 +47,7 @@ def _rule(cell: Cell) -> str:
     command = shlex.join(cell.arguments).replace("$", "$$")
     return (
         f"{mark(cell.name)}:{' |' if needs else ''}{needs}\n"
-        f"\t@echo {cell.name}\n"
+        f"\t@echo {cell.name}: $(IN){log(cell.name)}\n"
         f"\t@exec $(HMRL) {command} >>{log(cell.name)} 2>&1\n"
         "\t@touch $@\n"
     )

@@ -8,6 +8,7 @@ stands on it.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.errors import RunDirError, StorageError, one_line
+from hmrl_cli.errors import ConfigError, MissingDependency, RunDirError, one_line
 from hmrl_cli.storage import files
 from hmrl_cli.suite.cells import Cell
 from hmrl_cli.suite.execution import hmrl
 from hmrl_cli.suite.states import State
 
+NO_CLUSTER = re.compile("configuration source|contact slurm controller|Connection (refused|timed out)")
 SCRIPT = """\
 #!/bin/sh
 # Written by `hmrl suite run --slurm`; submitted by submit.sh, in the folder of the suite.
@@ -177,11 +179,22 @@ def submit(script: Path) -> None:
     """Submit the arrays.
 
     Raises:
-        StorageError: sbatch refuses.
+        MissingDependency: no cluster answers.
+        ConfigError: sbatch refuses a job, such as one for an unknown partition.
     """
     command = ["sh", str(script)]
     done = subprocess.run(
         command, env=os.environ | {"HMRL": hmrl()}, stdout=2, stderr=subprocess.PIPE, text=True
     )
     if done.returncode:
-        raise StorageError(f"{script}: {one_line(done.stderr)[-300:]}\nto submit it by hand: sh {script}")
+        absent = NO_CLUSTER.search(done.stderr)
+        kind, what = (MissingDependency, "no cluster answers") if absent else (ConfigError, "sbatch refuses")
+        raise kind(f"{script}: {what}: {_reasons(done.stderr)}\nto submit it by hand: sh {script}")
+
+
+def _reasons(stderr: str) -> str:
+    """At most two lines of sbatch, without those in which its functions call each other."""
+    lines = [line.partition(": ")[2] for line in stderr.splitlines() if line.startswith("sbatch: ")]
+    said = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines]
+    told = [line for line in said if not re.match(r"\w*_\w*: ", line)] or said or [stderr[-200:]]
+    return one_line("; ".join(told[:2]))

@@ -56,13 +56,19 @@ class Fakes:
         return {
             "schema": 1,
             "run": str(run.path),
+            "protocol": {"name": None, "changed": {}},
+            "split": "test",
+            "reward": "sparse",
+            "episodes": 20,
+            "num_seeds": 3,
+            "num_tasks": 40,
             "steps": [0, 1],
             "return": curve,
             "fraction": {"iqm": None},
         }
 
     def describe_family(self, name, split, tasks):
-        return {"name": name, "split": split, "dense": {"flat": -1.0, "feasible": None}}
+        return {"name": name, "meaning": "obs", "split": split, "dense": {"flat": -1.0, "feasible": None}}
 
     def compare(self, paths, group, protocol):
         self.calls.append(("compare", protocol))

@@ -11,7 +11,10 @@ MEAN |= {"success": {"mean": 0.5, "low": 0.4, "high": 0.6}, "fraction": None}
 
 def test_compare_and_report(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
-    table = hmrl("compare", run).out
+    compared = hmrl("compare", run)
+    assert "a return is an interquartile mean" in compared.err and "paired" not in compared.err
+    assert not hmrl("compare", run, "--json").err and not hmrl("compare", run, "--csv").err
+    table = compared.out
     assert table.splitlines()[1] == "[red]  0.5123   [0.4, 0.6]"
     assert "\x1b" not in table
     assert json.loads(hmrl("compare", run, "--json").out)["rows"][0]["arm"] == "[red]"
@@ -39,7 +42,11 @@ def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):
     assert [block.splitlines()[0] for block in blocks] == ["family one", "family two", "mean over 2 families"]
     assert blocks[0].splitlines()[1].split()[:3] == ["run", "split", "reward"]
     assert blocks[2].splitlines()[1].split() == ["run", "split", "reward", "families", "success"]
-    fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [], "aggregate": []}
+    score = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    minus = {"run": "a", "minus": "b", "split": "test", "reward": "sparse", "seeds": "own", "family": "one"}
+    minus |= {"return": score, "success": score, "reached": score}
+    fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [minus], "aggregate": []}
+    assert "intervals; a difference is the mean of paired differences\n" in hmrl("compare", run).err
     assert "no mean over families" in hmrl("compare", run).out
 
 

@@ -1,5 +1,6 @@
 """list and show."""
 
+import functools
 import importlib.metadata
 import json
 import re
@@ -24,7 +25,9 @@ def test_list(hmrl):
     fields = json.loads(hmrl("list", "algorithms", "maml", "--json").out)
     assert fields["command"] == "meta-train"
     assert any(field["name"] == "inner_lr" and field["description"] for field in fields["fields"])
-    assert "horizon" in hmrl("list", "families", "point").out
+    told = hmrl("list", "families", "point").out
+    assert told.startswith("obs [2] position s, action [2], task [2] goal g") and "horizon" in told
+    assert "\nDense r = -||s' - g||, as in MAML." in told and "s' = s + 0.1 clip(action)" in told
     assert {row["name"] for row in everything["bonuses"]} >= {"counts", "icm", "information_gain", "rnd"}
     assert "weight" in hmrl("list", "bonuses", "rnd").out
     assert json.loads(hmrl("list", "bonuses", "rnd", "--json").out)["name"] == "rnd"
@@ -33,6 +36,25 @@ def test_list(hmrl):
     line = hmrl("list", "families", "point", "--split", "test").out.splitlines()[-1]
     assert line.split() == ["dense", "flat", "-1"]  # without a controller there is no feasible line
     assert "maml" in hmrl("list", "presets", "room/tiny").out
+
+
+def test_every_family_says_what_is_observed_done_and_rewarded():
+    for name in plugins.names("families"):
+        text = plugins.meaning(plugins.load("families", name).make)
+        assert re.match(r"obs \[\d+\].* action \[\d+\].* task \[\d+\]", text), name
+        assert re.search(r"(Dense|Sparse) r = ", text) and "Success: " in text, name
+
+
+def test_a_family_may_say_nothing():
+    def make(config):
+        """Build the family: obs [2].
+
+        Args:
+            config: settings.
+        """
+
+    assert plugins.meaning(make) == "obs [2]."
+    assert plugins.meaning(functools.partial(make)) == plugins.meaning(lambda config: None) == ""
 
 
 def test_protocols_are_listed(hmrl, tmp_path):

@@ -92,7 +92,7 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (["meta-train", "room/tiny", "--name", "a/b"], 2, "--name: found 'a/b'"),
         (["meta-train", "room/tiny", "--name", "a", "--run-dir", "b"], 2, "one of the two"),
         (["meta-train", "room/tiny", "--skills", "\x1b[31m[x]"], 65, "'\\x1b[31m[x]', which is no directory"),
-        (["eval", "nowhere"], 65, "nowhere: holds no config.toml"),
+        (["eval", "nowhere"], 65, "nowhere: does not exist; must be a run directory (see: hmrl runs)"),
         (["eval", "nowhere", "--reward", "spare"], 2, "'spare' is not one of 'sparse', 'dense'"),
         (["eval", "nowhere", "--tasks", "none.npz"], 65, "--tasks: found 'none.npz'"),
         (["eval", "nowhere", "--tasks", "t", "--split", "test"], 2, "--split: found together with --tasks"),

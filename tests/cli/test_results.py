@@ -7,7 +7,7 @@ from hmrl_cli.runner import unpack
 from hmrl_cli.storage import reader
 
 
-def test_eval(hmrl, fakes):
+def test_eval(hmrl, fakes, monkeypatch):
     runs = [hmrl("meta-train", "room/tiny", "-q").out.strip() for _ in range(2)]
     Path("t.npz").write_bytes(b"")
     done = hmrl("eval", runs[0], "--json", "--adapt-steps", "3", "--tasks", "t.npz", "--reward", "dense")
@@ -21,13 +21,28 @@ def test_eval(hmrl, fakes):
     assert wrong.code == 2 and "did you mean 'rule'" in wrong.err and len(fakes.calls) == calls
     wrong = hmrl("eval", *runs, "--protocol", "explroe")
     assert wrong.code == 2 and "found 'explroe'" in wrong.err and len(fakes.calls) == calls
+    assert "seeds" not in hmrl("eval", *runs, "--json").err
     plain = hmrl("eval", *runs)
     assert f"run 2 of 2: {runs[1]}\n" in plain.err
+    for run in runs:
+        assert (
+            f"{run}: test tasks, sparse reward, 1 update x 20 episodes, 3 seeds x 40 tasks\nupdates"
+            in plain.err
+        )
     assert fakes.calls[-1][1]["protocol"] is None
     assert plain.out.splitlines() == runs
     assert "2.00 [1.50, 2.50]" in plain.err
+    usual = fakes.evaluate
+    changed = {"episodes": 50, "selectivity": 3.0, "least_gain": None}
+    protocol = {"protocol": {"name": "refit", "changed": changed}, "num_seeds": 1, "episodes": 50}
+    with monkeypatch.context() as patch:
+        patch.setattr(fakes, "evaluate", lambda run, **kwargs: {**usual(run), **protocol})
+        what = (
+            "1 update x 50 episodes, 1 seed x 40 tasks, protocol refit, selectivity = 3, least_gain = none\n"
+        )
+        assert what in hmrl("eval", runs[0]).err
     fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), "accuracy": [0.75]}
-    assert "accuracy  [0.75]" in hmrl("eval", runs[0]).err
+    assert f"{runs[0]}: skills\nskills" in (told := hmrl("eval", runs[0]).err) and "accuracy  [0.75]" in told
 
 
 def test_eval_of_what_is_pretrained(hmrl, fakes, monkeypatch):

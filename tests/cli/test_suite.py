@@ -51,7 +51,8 @@ def test_a_suite_is_run_and_its_results_are_one_table(suite, tmp_path, capfd, mo
     monkeypatch.setenv("HMRL", str(stand_in(tmp_path, suite, result)))
     code, out, err = call(capfd, "run", "tiny.toml", "-j", "4")
     assert (code, out) == (0, "runs/tiny\n") and err.splitlines()[-1] == "10 cells: 10 done"
-    assert {cell.name for cell in suite} <= {*err.splitlines()} and len(logged(tmp_path)) == len(suite)
+    assert {f"{cell.name}: runs/tiny/logs/{cell.name}.log" for cell in suite} <= {*err.splitlines()}
+    assert len(logged(tmp_path)) == len(suite)
     code, out, err = call(capfd, "table", "tiny.toml", "--page", "page.html")
     assert code == 0 and out.splitlines()[0] == "tiny: success, with 95 % intervals"
     assert out.splitlines()[1].split() == ["arm", "split", "reward", "point", "sparse_point", "mean"]

@@ -90,7 +90,8 @@ def test_results_have_the_digits_that_are_shown(hmrl, fakes):
     curves = {name: curve for name in ("fraction", "reached", "success")} | {
         "return": curve | {"iqm": [1.0, 250.0]}
     }
-    fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], "flat": -2.7e-20, "feasible": 1.0, **curves}
+    usual, lines = fakes.evaluate, {"flat": -2.7e-20, "feasible": 1.0}
+    fakes.evaluate = lambda path, **kwargs: {**usual(path), **lines, **curves}
     header, first, second, lines = hmrl("eval", run).err.splitlines()[-4:]
     assert header.split() == ["updates", "return", "success", "reached", "fraction"]
     assert first.split(maxsplit=1)[1].startswith("1.00 [0.00, 0.10]  0.00 [0.00, 0.10]") and "-" not in first
@@ -115,9 +116,14 @@ def test_nothing_is_ever_cut(columns, hmrl, fakes, on_a_terminal):
         "return": {**curve, "iqm": [0.5, 1.0]}
     }
     lines = {"flat": -200.0, "flat_success": 0.1, "flat_reached": 0.33, "feasible": -90.0}
-    fakes.evaluate = lambda path, **kwargs: {"steps": [0, 1], **lines, **curves}
+    usual = fakes.evaluate
+    fakes.evaluate = lambda path, **kwargs: {**usual(path), **lines, **curves}
     fakes.compare = lambda *_: {"rows": [ROW, OTHER]}
-    long = {"reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}}, "feature": "y" * 90}
+    long = {
+        "reward": {"flat": -1.0, "per_task": {"flat": [1.0] * 40}},
+        "feature": "y" * 90,
+        "meaning": "obs\nr",
+    }
     fakes.describe_family = lambda *_: long
     for argv in (
         ("list",),

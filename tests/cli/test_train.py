@@ -142,7 +142,7 @@ def test_a_longer_run_is_a_new_run_that_names_its_parent(hmrl, fakes):
 @pytest.mark.parametrize(
     ("argv", "code", "expected"),
     [
-        (["nowhere"], 65, "nowhere: holds no config.toml; must be a run directory (see: hmrl runs)"),
+        (["nowhere"], 65, "nowhere: does not exist; must be a run directory (see: hmrl runs)"),
         (["."], 65, ".: holds no config.toml"),
         (["runs/r", "--name", "x"], 2, "--name: found without --epochs; must go with --epochs +N"),
         (["runs/r", "--run-dir", "x"], 2, "--run-dir: found without --epochs"),

@@ -106,3 +106,12 @@ def test_a_file_that_is_no_protocol_is_refused(tmp_path, monkeypatch, text, comp
     with pytest.raises(ConfigError) as caught:
         config.with_evaluation(flat, protocol="mine")
     assert complaint in str(caught.value)
+
+
+def test_an_argument_in_python_is_no_flag():
+    flat = trained("wheeled/maesn")
+    for named, origin in (({}, "argument foo"), ({"named": config.flag_of}, "--foo")):
+        with pytest.raises(ConfigError, match=rf"evaluation\.foo: unknown key \(from {origin}\)"):
+            config.with_evaluation(flat, flags={"foo": 7}, **named)
+    with pytest.raises(ConfigError, match=r"evaluation\.relabel\.sight: found 0\.3, but"):  # as a flag is
+        config.with_evaluation(flat, flags={"relabel": {"sight": 0.3}})

@@ -22,7 +22,9 @@ def test_one_preset_serves_both_commands(add_preset):
 
 
 def test_skills(add_preset):
-    assert refusal("meta-train", "room/lifted").endswith("add --skills RUN_DIR")
+    missing = refusal("meta-train", "room/lifted").splitlines()
+    assert missing[0].endswith("add --skills RUN_DIR")
+    assert missing[1] == "to get some: hmrl pretrain-skills room/lifted"
     waiting = config.resolve("meta-train", "room/lifted", complete=False)
     assert waiting.experiment.hierarchy.skills == ""
     lifted = config.resolve("meta-train", "room/lifted", flags={"hierarchy.skills": "runs/z"})
@@ -34,6 +36,19 @@ def test_skills(add_preset):
         "meta-train", "room/flat", ["training.action_repeat=2"], flags={"hierarchy.skills": "z"}
     )
     assert "must be 1 with a hierarchy" in repeated
+
+
+def test_missing_skills_name_a_command_that_learns_them():
+    ready = ["wheeled/vgcrl", "wheeled/skill_prior"]
+    command = "to get some: hmrl pretrain-skills"
+
+    def told(preset, *sets):
+        return refusal("meta-train", preset, sets, ready=ready).splitlines()[1]
+
+    assert told("wheeled/hmrl") == f"{command} wheeled/vgcrl; or --skills pretrained:wheeled/vgcrl"
+    another_body = told("wheeled/hmrl", "family.mass=20.0")
+    assert another_body == f"{command} wheeled/vgcrl, with the family.* settings of this run"
+    assert told("ant_dir/hmrl") == f"{command} ant_dir/diayn"
 
 
 def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(add_preset, tmp_path):

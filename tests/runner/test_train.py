@@ -190,6 +190,16 @@ def test_a_signal_ends_a_run_and_what_was_trained_is_kept(monkeypatch, runs, tmp
     assert content(tmp_path / "run") == content(runs / "maml")
 
 
+def test_what_a_learner_says_of_its_training_is_noted_at_the_end(monkeypatch, runs, tmp_path):
+    told = Silent()
+    monkeypatch.setattr(told, "note", (notes := []).append, raising=False)
+    monkeypatch.setattr(
+        assembly.Parts, "note", lambda self, state, budget: f"{len(jax.tree.leaves(state)[0])} rows"
+    )
+    train(tmp_path / "r", resolve("maml", "training.num_seeds=2"), progress=told)
+    assert notes == ["2 rows"]
+
+
 def test_another_seed_is_another_run(runs, tmp_path):
     train(tmp_path / "run", resolve("maml", "training.num_seeds=2", "training.seed=5"))
     assert content(tmp_path / "run")[0] != content(runs / "maml")[0]

@@ -1,12 +1,13 @@
 """Where a run may begin: no foreign folder, none inside another run."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from hmrl_cli.cli import main as cli
-from hmrl_cli.errors import RunDirError, StorageError
-from hmrl_cli.storage import writer
+from hmrl_cli.errors import InputError, RunDirError, StorageError
+from hmrl_cli.storage import reader, writer
 from hmrl_cli.storage.naming import open_run
 from hmrl_cli.storage.writer import RunDir
 from tests.storage.runs import message
@@ -53,6 +54,25 @@ def test_a_folder_of_something_else_is_not_touched(resolved, tmp_path):
 def test_a_run_cannot_be_created_where_nothing_can_be_written(resolved):
     with pytest.raises(RunDirError, match="cannot be created"):
         RunDir.create(writer.Path("/proc/run"), resolved)
+
+
+def test_a_run_that_is_not_there_is_looked_for_under_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/hmrl", "runs/point-maesn-seed0", "suite/meta/seed0"):
+        Path(name).mkdir(parents=True)
+        Path(name, "config.toml").touch()
+    (tmp_path / "file").touch()
+
+    def told(path):
+        with pytest.raises(InputError) as caught:
+            reader.read(Path(path))
+        return message(caught)
+
+    assert told("hmrl") == "hmrl: does not exist; did you mean 'runs/hmrl'? (see: hmrl runs)"
+    assert "did you mean 'runs/point-maesn-seed0'?" in told("runs/point-maesn-seed1")
+    assert "did you mean 'suite/meta/seed0'?" in told("suite/meta/seed1")
+    assert told("maml") == "maml: does not exist; must be a run directory (see: hmrl runs)"
+    assert told("file") == "file: holds no config.toml; must be a run directory (see: hmrl runs)"
 
 
 def test_no_run_lies_in_another(resolved, preset, tmp_path, capsys):

@@ -49,6 +49,22 @@ def test_a_run_of_before_there_was_a_setting_is_read_and_resumed(resolved, tmp_p
         reader.read_checkpoint(reader.read(path), TREE)
 
 
+def test_a_run_without_a_checkpoint_is_refused_with_the_next_command(resolved, tmp_path):
+    path = tmp_path / "r"
+    RunDir.create(path, resolved).close()
+    run = reader.read(path)
+    for state, remedy in (
+        ("killed", f"to go on: hmrl resume {path}"),
+        ("running", "its training has not reached the first one"),
+        ("diverged", "to try again: another --seed, or a smaller learning rate"),
+    ):
+        with pytest.raises(InputError) as caught:
+            reader.read_checkpoint(run._replace(status={"state": state}), TREE)
+        assert message(caught).endswith(
+            f"has no checkpoint yet; must be a run that has reached one\n{remedy}"
+        )
+
+
 def test_the_record_of_the_skills_is_checked(preset, tmp_path):
     skills = finished_skills(preset, tmp_path / "skills")
     resolved = config.resolve("meta-train", preset, flags={"hierarchy.skills": skills})

@@ -1,12 +1,13 @@
 """Batch scripts of a suite: arrays, what they need, and what they run."""
 
 import os
+import re
 import subprocess
 import time
 
 import pytest
 
-from hmrl_cli.errors import RunDirError, StorageError
+from hmrl_cli.errors import ConfigError, MissingDependency, RunDirError
 from hmrl_cli.suite import slurm
 from hmrl_cli.suite.states import states
 from tests.suite.stand_in import finish, logged, stand_in
@@ -92,10 +93,34 @@ def test_jobs_that_wait_or_run_are_not_submitted_twice(tmp_path, place, monkeypa
     slurm.check_no_jobs(tmp_path)
 
 
-def test_what_sbatch_refuses_is_told(tiny, place, tmp_path):
-    (place / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
-    with pytest.raises(StorageError, match="invalid partition"):
-        slurm.submit(written(tiny, tmp_path / "suite"))
+NOBODY = """\
+sbatch: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host
+sbatch: error: fetch_config: DNS SRV lookup failed
+sbatch: error: _establish_config_source: failed to fetch config
+sbatch: fatal: Could not establish a configuration source
+"""
+AWAY = "Unable to contact slurm controller (connect failure)"
+PARTITION = """\
+sbatch: error: invalid partition specified: gpu
+sbatch: error: Batch job submission failed: Invalid partition name specified
+"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "told"),
+    [
+        (NOBODY, MissingDependency, "no cluster answers: Could not establish a configuration source"),
+        (f"sbatch: error: Batch job submission failed: {AWAY}\n", MissingDependency, f"failed: {AWAY}"),
+        (PARTITION, ConfigError, "partition specified: gpu; Batch job submission failed: Invalid partition"),
+        ("slurm/submit.sh: 9: no\n", ConfigError, "sbatch refuses: slurm/submit.sh: 9: no"),
+    ],
+)
+def test_what_sbatch_refuses_is_told(stderr, kind, told, monkeypatch, tmp_path):
+    done = subprocess.CompletedProcess([], 1, stderr=stderr)
+    monkeypatch.setattr(slurm.subprocess, "run", lambda *args, **kwargs: done)
+    with pytest.raises(kind, match=re.escape(told)) as error:
+        slurm.submit(tmp_path / "submit.sh")
+    assert len(str(error.value).splitlines()) == 2 and "DNS" not in str(error.value)
 
 
 @pytest.mark.slow

@@ -146,7 +146,10 @@ class SkillPrior(NamedTuple):
         if not without:
             return ""
         rows = ", ".join(without)
-        return f"no training task was solved in row {rows} of the seeds; its prior is the broad one"
+        return (
+            f"no training task was solved in row {rows} of the seeds; its prior is the broad one; "
+            "the algorithm.reach of its skills must cover the goals"
+        )
 
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
