@@ -1,9 +1,9 @@
-"""What a first start costs, a second one, and further evaluations: whole commands, from start to exit.
+"""What a first start costs, a second one, and further evaluations.
 
     python experiments/bench/starts.py [-o FILE.json] [--presets COMMAND:PRESET...]
 
-A first start has an empty compilation cache, and the second one the cache that it left.  Both train one
-update, so nearly all of their time goes before it.  The evaluations adapt one run to 40 tasks.
+A first start has an empty compilation cache, and the second one the cache that it left.  Both are timed until
+the first update is in metrics.jsonl.  The evaluations, whole commands, adapt one run to 40 tasks.
 """
 
 from __future__ import annotations
@@ -32,24 +32,44 @@ EVALUATIONS = {
 }
 
 
-def seconds_of(folder: str, *arguments: str) -> float:
-    """Seconds of one command, with a compilation cache in the folder."""
+def start(folder: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A command, with a compilation cache in the folder."""
     hmrl = Path(sys.executable).parent / "hmrl"
-    began = time.perf_counter()
     environment = os.environ | {"HMRL_CACHE_DIR": f"{folder}/cache"}
-    subprocess.run([hmrl, *arguments], check=True, capture_output=True, env=environment)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([hmrl, *arguments], env=environment, **quiet)
+
+
+def seconds_of(folder: str, *arguments: str) -> float:
+    """Seconds of one command, from start to exit."""
+    began = time.perf_counter()
+    if code := start(folder, *arguments).wait():
+        raise RuntimeError(f"hmrl {' '.join(arguments)}: ended with status {code}")
     return time.perf_counter() - began
 
 
+def to_first_update(folder: str, name: str, *arguments: str) -> float:
+    """Seconds from the start of a training to its first update."""
+    run, began = Path(folder, name), time.perf_counter()
+    process = start(folder, *arguments, "--run-dir", str(run), "-q")
+    metrics = run / "metrics.jsonl"
+    while not (metrics.exists() and metrics.stat().st_size):
+        if process.poll() not in (None, 0):
+            raise RuntimeError(f"hmrl {' '.join(arguments)}: ended with status {process.returncode}")
+        time.sleep(0.01)
+    seconds = time.perf_counter() - began
+    process.wait()
+    return seconds
+
+
 def starts(command: str, preset: str) -> dict[str, float]:
-    """Seconds of the first and of the second start."""
+    """Seconds to the first update, of the first and of the second start."""
     once = [f"--set=training.{key}=1" for key in ("epochs", "updates_per_epoch", "checkpoint_every")]
     with tempfile.TemporaryDirectory() as folder:
-        seconds = [
-            seconds_of(folder, command, preset, *once, "--run-dir", f"{folder}/{name}", "-q")
-            for name in ("first", "second")
-        ]
-    return {"first_s": seconds[0], "second_s": seconds[1], "second_to_first": seconds[1] / seconds[0]}
+        first, second = (
+            to_first_update(folder, name, command, preset, *once) for name in ("first", "second")
+        )
+    return {"first_s": first, "second_s": second, "second_to_first": second / first}
 
 
 def evaluations(preset: str) -> dict[str, float]:
