@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from hmrl_cli.compute.devices import side_by_side
 from hmrl_cli.environment.rollout import acting
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import AlgorithmConfig, Evaluation, Relabel
@@ -82,7 +83,7 @@ class SkillPrior(NamedTuple):
             relabel=self.config.relabel,
         )
 
-        def search(key: Key) -> tuple[Plan, Array, Array, Adaptation]:
+        def search(state: State, key: Key) -> tuple[Array, Array, Array, Adaptation]:
             task_key, belief_key, key = jax.random.split(key, 3)
             task = self.family.sample(task_key, "train")
             first = self._prior(belief_key, state, budget.relabel)
@@ -90,12 +91,12 @@ class SkillPrior(NamedTuple):
                 key, self.family, task, budget, first, least_gain=least_gain(state.gain)
             )
             gain = relabel.reward_gain(buffer)
-            return plan, gain, relabel.extent(buffer, plan.target, SHARE * gain), curve
+            return plan.target, gain, relabel.extent(buffer, plan.target, SHARE * gain), curve
 
-        plan, gain, extent, curve = jax.vmap(search)(jax.random.split(key, count))
+        target, gain, extent, curve = side_by_side(search, state, jax.random.split(key, count))
         rows = (state.updates * count + jnp.arange(count)) % self.config.num_train_tasks
         new = State(
-            state.places.at[rows].set(plan.target),
+            state.places.at[rows].set(target),
             state.gain.at[rows].set(gain),
             state.extent.at[rows].set(extent),
             state.updates + 1,
