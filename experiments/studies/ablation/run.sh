@@ -106,9 +106,10 @@ for world in $worlds; do
   ant_goal)
     seeds=3 k=5 task='--set family.sector=0.125' maesn=ant_goal/explore rnd=0.1
     ;;
-  ant_maze) # its draw is another one, because goals of 20261129 were seen while its skills were being made
-    seeds=3 k=5 fresh=20261202 task='--set family.layout=corridor'
-    library="$task --set algorithm.center=[] --set algorithm.reach=[5.5,1.7]"
+  ant_maze) # its draw is another one: goals of 20261129 and 20261202 were seen while its skills were being made
+    seeds=3 k=5 fresh=20261203 task='--set family.layout=corridor --set family.horizon=400'
+    library="$task --set algorithm.center=[] --set algorithm.reach=[5.5,1.7] --set algorithm.redraw=0.004
+      --set algorithm.ppo.entropy_coefficient=0.003"
     ;;
   *) echo "no world $world" >&2 && exit 2 ;;
   esac
