@@ -5,7 +5,7 @@ An import registers every family of the package, such as "hmrl/point-v0".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium import spaces
@@ -30,7 +30,7 @@ class FamilyEnv(gymnasium.Env):
     the goal is reached now ("success") and whether it was in this episode ("reached").
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata = {"render_modes": []}  # noqa: RUF012  # declared so by Gymnasium
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class FamilyVectorEnv(VectorEnv):
     Gymnasium's mode NEXT_STEP.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 
     def __init__(
         self,
