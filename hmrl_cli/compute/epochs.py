@@ -66,7 +66,11 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
 
     def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
         # on a CPU, whose caches are small, a device is faster with one of its seeds at a time
-        in_turn = jax.default_backend() == "cpu" and (is_spread or len(jax.devices()) == 1)
+        in_turn = num_seeds == 1 or (
+            jax.default_backend() == "cpu" and (is_spread or len(jax.devices()) == 1)
+        )
+        # one seed of each device keeps its axis: without it, PEARL's rounding depended on the topology
+        in_turn = in_turn and not (is_spread and len(keys) == 1)
         state, (metrics, finite) = over_seeds(of_seed, keys, state, skills, in_turn)
         return state, metrics, finite
 
@@ -84,9 +88,9 @@ def over_seeds(
 ) -> tuple[State, Any]:
     """(state, results) of all seeds, leaves [S, ...], from a function of one seed's arguments.
 
-    Seeds run side by side, or `in_turn`.  A single seed has no axis of seeds, which is faster.
+    Seeds run side by side, or `in_turn`.  A single seed in turn has no axis of seeds, which is faster.
     """
-    if len(keys) > 1 and not in_turn:
+    if not in_turn:
         return jax.vmap(of_seed)(keys, state, skills)
 
     def one(state: State, row: Any) -> tuple[State, Any]:  # in place, because a replay buffer is large

@@ -207,7 +207,7 @@ def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over):
     found, skills = {}, []
     if over:
         train(tmp_path / "skills", resolve(over, "training.num_seeds=2"))
-        skills = ["--skills", str(tmp_path / "skills")]
+        skills = ["--skills", str(tmp_path / "skills"), "--set", "hierarchy.steps_per_skill=2"]
     for count in (1, 2, 4):
         run = tmp_path / str(count)
         seeds = [*arguments(algorithm, "training.num_seeds=4"), *skills]

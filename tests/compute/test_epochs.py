@@ -50,7 +50,7 @@ def test_seeds_run_side_by_side_or_in_turn(count, in_turn):
     new, result = epochs.over_seeds(add, keys, state, skills, in_turn)
     np.testing.assert_array_equal(new, state + skills[:, None])
     np.testing.assert_array_equal(result["twice"], 2 * state)
-    assert batched == [count > 1]
+    assert batched == [count > 1 or not in_turn]
 
 
 def test_a_seed_is_the_same_alone_and_among_others():
