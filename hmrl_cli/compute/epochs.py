@@ -65,12 +65,12 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
         return state, (metrics, all_finite((state, metrics)))
 
     def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
+        if num_seeds == 1:
+            alone = of_seed(*jax.tree.map(lambda x: x[0], (keys, state, skills)))
+            state, (metrics, finite) = jax.tree.map(lambda x: x[None], alone)
+            return state, metrics, finite
         # on a CPU, whose caches are small, a device is faster with one of its seeds at a time
-        in_turn = num_seeds == 1 or (
-            jax.default_backend() == "cpu" and (is_spread or len(jax.devices()) == 1)
-        )
-        # one seed of each device keeps its axis: without it, PEARL's rounding depended on the topology
-        in_turn = in_turn and not (is_spread and len(keys) == 1)
+        in_turn = jax.default_backend() == "cpu" and (is_spread or len(jax.devices()) == 1)
         state, (metrics, finite) = over_seeds(of_seed, keys, state, skills, in_turn)
         return state, metrics, finite
 
@@ -88,20 +88,19 @@ def over_seeds(
 ) -> tuple[State, Any]:
     """(state, results) of all seeds, leaves [S, ...], from a function of one seed's arguments.
 
-    Seeds run side by side, or `in_turn`.  A single seed in turn has no axis of seeds, which is faster.
+    Seeds run side by side, or `in_turn`.  In turn each keeps an axis of length 1: without it, rounding
+    depended on how many devices a process has.
     """
-    if not in_turn:
-        return jax.vmap(of_seed)(keys, state, skills)
+    of_seeds = jax.vmap(of_seed)
+    if not in_turn or len(keys) == 1:
+        return of_seeds(keys, state, skills)
 
     def one(state: State, row: Any) -> tuple[State, Any]:  # in place, because a replay buffer is large
-        key, before, given = jax.tree.map(lambda x: x[row], (keys, state, skills))
-        after, result = of_seed(key, before, given)
-        return jax.tree.map(lambda x, new: x.at[row].set(new), state, after), result
+        after, result = of_seeds(*jax.tree.map(lambda x: x[row][None], (keys, state, skills)))
+        return jax.tree.map(lambda x, new: x.at[row].set(new[0]), state, after), result
 
-    if len(keys) > 1:
-        return jax.lax.scan(one, state, jnp.arange(len(keys)))
-    alone = of_seed(*jax.tree.map(lambda x: x[0], (keys, state, skills)))
-    return jax.tree.map(lambda x: x[None], alone)
+    state, results = jax.lax.scan(one, state, jnp.arange(len(keys)))
+    return state, jax.tree.map(lambda x: x[:, 0], results)
 
 
 def sharding_of(num_seeds: int) -> Any:

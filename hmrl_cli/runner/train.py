@@ -54,9 +54,12 @@ def settled(
         algorithm = experiment.algorithm.model_copy(update={"tasks_at_once": number})
         return experiment.model_copy(update={"algorithm": algorithm})
 
-    if path is not None and (path / "config.toml").is_file():
+    kept = 0  # or 1 more than the number of the run, which process 0 alone reads
+    if processes.is_first() and path is not None and (path / "config.toml").is_file():
         before: Any = reader.read_written(path).experiment.algorithm
-        return resolved._replace(experiment=with_number(getattr(before, "tasks_at_once", 0)))
+        kept = 1 + getattr(before, "tasks_at_once", 0)
+    if kept := processes.agreed(kept):
+        return resolved._replace(experiment=with_number(kept - 1))
     parts = assemble(with_number(0), skills_experiment(experiment, sources.skills))
     algorithm: Any = experiment.algorithm
     tasks = algorithm.tasks_per_update

@@ -196,21 +196,22 @@ def test_processes_of_other_commands_do_not_join(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("algorithm", "over"),
+    ("algorithm", "over", "number"),
     [
-        *((name, None) for name in ("diayn", "diayn_ppo", "vgcrl", "maml", "maesn", "pearl")),
-        ("maesn", "vgcrl"),
+        *((name, None, 4) for name in ("diayn", "diayn_ppo", "vgcrl", "maml", "maesn", "pearl")),
+        ("maesn", "vgcrl", 4),
+        ("pearl", None, 8),
     ],
 )
-def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over):
-    """Four seeds on four devices: of one process, of two, and of four."""
+def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over, number):
+    """On four devices: of one process, of two, and of four.  A device has one seed, or two in turn."""
     found, skills = {}, []
     if over:
         train(tmp_path / "skills", resolve(over, "training.num_seeds=2"))
         skills = ["--skills", str(tmp_path / "skills"), "--set", "hierarchy.steps_per_skill=2"]
     for count in (1, 2, 4):
         run = tmp_path / str(count)
-        seeds = [*arguments(algorithm, "training.num_seeds=4"), *skills]
+        seeds = [*arguments(algorithm, f"training.num_seeds={number}"), *skills]
         with Processes(run, *count * [seeds], devices=4 // count) as processes:
             first, *others = processes.ends()
         assert first == (0, f"{run}\n", "")
