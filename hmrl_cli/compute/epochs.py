@@ -65,7 +65,7 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
         return state, (metrics, all_finite((state, metrics)))
 
     def epoch(keys: Key, state: State, skills: Params) -> tuple[State, Metrics, Any]:
-        if num_seeds == 1:
+        if len(keys) == 1 and not is_spread:  # the only seed has no axis, which is faster
             alone = of_seed(*jax.tree.map(lambda x: x[0], (keys, state, skills)))
             state, (metrics, finite) = jax.tree.map(lambda x: x[None], alone)
             return state, metrics, finite
