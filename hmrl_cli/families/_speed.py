@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pydantic
 
-from hmrl_cli.families._goals import uniform
-from hmrl_cli.lazy import jnp
+from hmrl_cli.errors import ConfigError
+from hmrl_cli.families._goals import split_key, uniform
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import Strict
 from hmrl_cli.types import Reward, Split
 
@@ -55,6 +56,25 @@ def sample(key: Key, split: Split, fastest: float) -> Task:
     """Draw a speed [1] from U(0, fastest), m/s; U(fastest, fastest + 1) for the hidden split."""
     low, high = (fastest, fastest + 1.0) if split == "hidden" else (0.0, fastest)
     return uniform(key, split, (1,), low=low, high=high)
+
+
+def ahead_or_back(key: Key, split: Split, directions: str) -> Array:
+    """Draw 1 for ahead or -1 for back [].
+
+    With `directions` "both", train and test share both.  With "forward", train and test are ahead, and
+    hidden is back.
+
+    Raises:
+        ConfigError: both directions are trained, so that none is hidden.
+    """
+    if directions == "forward":
+        return jnp.float32(-1.0 if split == "hidden" else 1.0)
+    if split == "hidden":
+        raise ConfigError(
+            "family.directions: found 'both', which leaves no direction out for the hidden split; "
+            "to have one, train with: --set family.directions=forward"
+        )
+    return jax.random.rademacher(split_key(key, split), (), jnp.float32)
 
 
 def speed_reward(

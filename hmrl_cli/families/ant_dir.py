@@ -1,9 +1,12 @@
-"""MAML's ant of directions (Finn et al. 2017, 1703.03400, section 5.3), extended to a half circle."""
+"""MAML's ant of directions (Finn et al. 2017, 1703.03400, section 5.3), extended to a half circle.
+
+MAML's own tasks, ahead and back, are those of `directions` "both".
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
@@ -22,7 +25,13 @@ ALIVE = 0.05  # MAML's reward for every step before a fall
 class Config(_ant.AntConfig, _speed.DirectionConfig):
     """An ant that runs in a wanted direction."""
 
+    of_tasks: ClassVar[frozenset[str]] = _speed.DirectionConfig.of_tasks | {"directions"}
     name: Literal["ant_dir"] = pydantic.Field("ant_dir", description="MAML's ant of directions")
+    directions: Literal["half_circle", "both", "forward"] = pydantic.Field(
+        "half_circle",
+        description="of train and test: any to the left; forward and back; or forward alone, with back as the "
+        "hidden task",
+    )
 
 
 def make(config: Config) -> TaskFamily:
@@ -35,7 +44,16 @@ def make(config: Config) -> TaskFamily:
     sparse r the speed counts only from d . p' >= `sparse_distance` on.  The angle is U(0, pi), hidden U(pi,
     2 pi).  A fall ends the episode, unless `ends_when_fallen` is false.  Success: d . p' >=
     `sparse_distance`.
+
+    With `directions` "both", train and test share the angles 0 and pi, and there is no hidden task.  With
+    "forward", the angle of train and test is 0 and the hidden one is pi.
     """
+
+    def sample(key: Key, split: Split) -> Task:
+        if config.directions == "half_circle":
+            start = math.pi if split == "hidden" else 0.0
+            return uniform(key, split, (1,), low=start, high=start + math.pi)
+        return jnp.arccos(_speed.ahead_or_back(key, split, config.directions))[None]
 
     def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         way = _unit(task)
@@ -44,18 +62,13 @@ def make(config: Config) -> TaskFamily:
         return StepResult(reward + ALIVE - config.control_cost * jnp.sum(jnp.square(action)), success)
 
     spec = TaskSpec(
-        sample=_sample,
+        sample=sample,
         task_size=1,
         score=score,
         controller=lambda state, task: _ant.trot(state, _unit(task), jnp.ones(()), config.gear),
         goals=lambda state, task: disc(config.sparse_distance * _unit(task), 0.5),
     )
     return walker_family(config.name, config.horizon, _ant.ant(config), spec)
-
-
-def _sample(key: Key, split: Split) -> Task:
-    start = math.pi if split == "hidden" else 0.0
-    return uniform(key, split, (1,), low=start, high=start + math.pi)
 
 
 def _unit(task: Task) -> Array:

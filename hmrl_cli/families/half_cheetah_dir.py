@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 
-from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _cheetah, _speed
-from hmrl_cli.families._goals import split_key
 from hmrl_cli.families._walkers import StepResult, TaskSpec, walker_family
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jnp
 from hmrl_cli.types import EnvState, Split, TaskFamily
 
 if TYPE_CHECKING:
@@ -44,14 +42,7 @@ def make(config: Config) -> TaskFamily:
     """
 
     def sample(key: Key, split: Split) -> Task:
-        if config.directions == "forward":
-            return jnp.full(1, -1.0 if split == "hidden" else 1.0)
-        if split == "hidden":
-            raise ConfigError(
-                "family.directions: found 'both', which leaves no direction out for the hidden split; "
-                "to have one, train with: --set family.directions=forward"
-            )
-        return jax.random.rademacher(split_key(key, split), (1,), jnp.float32)
+        return _speed.ahead_or_back(key, split, config.directions)[None]
 
     def score(before: Array, obs: Array, action: Array, task: Task, carry: Any) -> StepResult:
         speed = task[0] * (obs[0] - before[0]) / config.dt

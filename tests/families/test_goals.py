@@ -6,6 +6,7 @@ import numpy as np
 import pydantic
 import pytest
 
+from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _goals
 from hmrl_cli.families._ring import RingConfig, sample_goal
 from tests.families.each import COUNTED, DEAR, NAMES, each, family, make, norm
@@ -68,6 +69,18 @@ def test_no_task_of_one_split_is_a_task_of_another(name):
     assert np.abs(train[:, None] - test[None]).max(axis=-1).min() > 0
     np.testing.assert_allclose(train.mean(axis=0), test.mean(axis=0), atol=0.7)
     np.testing.assert_array_equal(train, draws(name, "train"))
+
+
+def test_an_ant_of_two_directions_has_them_ahead_and_back():
+    both, forward = make("ant_dir", directions="both"), make("ant_dir", directions="forward")
+
+    def angles(one, split):
+        return {float(one.sample(jax.random.key(seed), split)[0]) for seed in range(12)}
+
+    assert angles(both, "train") == angles(both, "test") == {0.0, float(np.float32(np.pi))}
+    assert angles(forward, "test") == {0.0} and angles(forward, "hidden") == {float(np.float32(np.pi))}
+    with pytest.raises(ConfigError, match="leaves no direction out for the hidden split"):
+        both.sample(jax.random.key(0), "hidden")
 
 
 def test_train_and_test_can_have_no_number_in_common(monkeypatch):

@@ -13,33 +13,7 @@ worlds=${*:-ring maesn ring_eighth arena6_eighth arena12_eighth point point_eigh
 seeds=3
 fresh=20261128
 
-library() { # NAME PRESET [hmrl's options]
-  skills=$out/skills/$1
-  preset=$2
-  shift 2
-  hmrl pretrain-skills "$preset" --num-seeds $seeds --run-dir "$skills" --resume "$@" >/dev/null
-}
-
-measured() { # FILE [hmrl's options]: once
-  file=$1
-  shift
-  [ -s "$file" ] && return
-  hmrl eval "$run" --json --adapt-steps $batches --set evaluation.split_seed=$fresh "$@" >"$file.part"
-  mv "$file.part" "$file"
-}
-
-world() { # NAME FAMILY [hmrl's options]
-  run=$out/$1
-  family=$2
-  shift 2
-  hmrl meta-train "$family/skill_prior" --skills "$skills" --num-seeds $seeds --run-dir "$run" --resume \
-    --set algorithm.tasks_per_update=40 --set algorithm.batches=25 "$@" >/dev/null
-  for split in test hidden; do
-    measured "$run/$split-both.json" --split $split
-    measured "$run/$split-learned.json" --split $split --set evaluation.relabel.broad=0
-    measured "$run/$split-broad.json" --split $split --set evaluation.relabel.broad=1
-  done
-}
+. "$here/../shared/places.sh"
 
 maesn() { # once for each split, in the episodes of the other arms; without skills it explores as in ../combination
   hmrl meta-train wheeled/explore --run-dir "$out/maesn" --num-seeds $seeds --resume --set family.horizon=200 \

@@ -1,0 +1,71 @@
+"""Make the study's files of FOLDER, the runs of run.sh.
+
+    PYTHONPATH=experiments/studies python experiments/studies/rare_rewards/gather.py [FOLDER]
+
+Runs are named WORLD_RADIUS, by the radius of the disc of reward.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from places.gather import ARMS, EPISODES, SPLITS, area, interval, rounded, success
+from shared import figures, results
+
+from hmrl_cli.evaluation.statistics import paired_difference
+
+HERE = Path(__file__).parent
+WORLDS = {"wheeled": "wheeled, 6 m", "ant": "ant", "point": "sparse point", "corridor": "ant, corridor"}
+BUDGETS = (40, 100)  # episodes, over which success is averaged
+
+
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
+    summary, arrays = results.gather(folder, ("success",))
+    arrays = {name: x for name, x in arrays.items() if "sparse" not in name or "/success" in name}
+    summary["evaluations"] = {}
+    summary["success"], summary["differences"] = {}, {}
+    for run in discs(arrays):
+        for split in SPLITS:
+            curves = {arm: success(arrays, run, arm, split).astype(float) for arm in ARMS}
+            for arm, curve in curves.items():
+                after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (20, 100)}
+                means = {f"mean of {n}": interval(area(curve, n)) for n in BUDGETS}
+                summary["success"][f"{run}, {split}: {arm}"] = rounded(after | means)
+            for other in ("learned", "broad"):
+                found = {}
+                for n in BUDGETS:
+                    pair = (area(curves[arm], n) for arm in ("both", other))
+                    found[f"mean of {n}"] = list(paired_difference(*pair, seeds_paired=True).values())
+                summary["differences"][f"{run}, {split}: both - {other}"] = rounded(found)
+    return summary, arrays
+
+
+def discs(arrays: results.Arrays) -> list[str]:
+    """The runs that are complete: WORLD_RADIUS, from large discs to small ones."""
+    runs = {name.split("/")[0] for name in arrays if name.endswith("hidden-sparse-broad/success")}
+    return sorted(runs, key=lambda run: (list(WORLDS).index(run.split("_")[0]), -radius(run)))
+
+
+def radius(run: str) -> float:
+    """Of the disc of reward, m."""
+    return float(run.split("_")[1])
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """Mean success against the size of the disc, one curve an arm."""
+    panels = []
+    for world, title in WORLDS.items():
+        runs = [run for run in discs(arrays) if run.split("_")[0] == world]
+        lines = []
+        for arm, label in ARMS.items():
+            rows = [summary["success"][f"{run}, mix: {arm}"][f"mean of {BUDGETS[-1]}"] for run in runs]
+            lines.append(figures.Line(label, [radius(run) for run in runs], *zip(*rows, strict=True)))
+        if runs:
+            panels.append(figures.Panel(title, lines))
+    figures.curves(study / "discs.svg", panels, "radius of the disc, m", "mean success", columns=2)
+
+
+if __name__ == "__main__":
+    results.main(HERE, collect, draw)

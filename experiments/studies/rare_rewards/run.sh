@@ -1,0 +1,46 @@
+#!/bin/sh
+# The same search for discs of reward that shrink: places of skills, searched evenly, by the learned prior, and by both.
+# Training goals lie on an eighth of a ring or arena, hidden ones on the rest.  In the corridor they lie behind one wall,
+# and behind the other one.  Goals are of a draw of their own (split_seed), the same ones for every disc of a world.
+#
+#   sh experiments/studies/rare_rewards/run.sh [FOLDER [WORLD...]]
+set -eu
+here=$(dirname "$0")
+out=${1:-runs/rare_rewards}
+[ $# -gt 0 ] && shift
+worlds=${*:-wheeled point ant corridor}
+seeds=3
+fresh=20261204
+batches=25
+
+. "$here/../shared/places.sh"
+
+discs() { # FAMILY RADII [hmrl's options]
+  family=$1
+  radii=$2
+  shift 2
+  for radius in $radii; do
+    world "${name}_$radius" "$family" --set family.sparse_radius="$radius" "$@"
+  done
+}
+
+narrow='--set family.sector=0.125'
+for name in $worlds; do
+  case $name in
+  wheeled)
+    long='--set family.horizon=300'
+    library wheeled wheeled/vgcrl --set algorithm.reach=6 --set algorithm.redraw=0.006 --set training.epochs=30 $long
+    discs wheeled "0.8 0.4 0.2" $narrow $long --set family.goals=arena --set family.goal_radius=6
+    ;;
+  point) library sparse_point sparse_point/vgcrl && discs sparse_point "0.2 0.1 0.05" $narrow ;;
+  ant) library ant_goal ant_goal/vgcrl && discs ant_goal "0.8 0.4 0.2" $narrow ;;
+  corridor)
+    where='--set family.layout=corridor --set family.horizon=400'
+    library ant_maze ant_maze/vgcrl $where --set algorithm.center=[] --set algorithm.reach=[5.5,1.7] \
+      --set algorithm.redraw=0.004 --set algorithm.ppo.entropy_coefficient=0.003
+    discs ant_maze "0.8 0.4" $where
+    ;;
+  *) echo "no world $name" >&2 && exit 2 ;;
+  esac
+done
+PYTHONPATH="$here/.." python "$here/gather.py" "$out"
