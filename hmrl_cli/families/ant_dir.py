@@ -29,8 +29,8 @@ class Config(_ant.AntConfig, _speed.DirectionConfig):
     name: Literal["ant_dir"] = pydantic.Field("ant_dir", description="MAML's ant of directions")
     directions: Literal["half_circle", "both", "forward"] = pydantic.Field(
         "half_circle",
-        description="of train and test: any to the left; forward and back; or forward alone, with back as the "
-        "hidden task",
+        description="of train and test: any to the left; forward and back; or forward alone, with back as "
+        "the hidden task",
     )
 
 
