@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check bench families lock clean
+.PHONY: help demo test test-slow check bench bands families lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow  what takes longer"
 	@echo "make check      ruff and mypy"
 	@echo "make bench      steps per second on this machine"
+	@echo "make bands      ten small trainings: returns, speed and memory as they were"
 	@echo "make families   reference lines and speed of every family, half an hour"
 	@echo "make lock       requirements.lock from pyproject.toml; needs uv"
 	@echo "make clean      remove .venv and caches"
@@ -40,6 +41,9 @@ check: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python experiments/bench/throughput.py
+
+bands: $(VENV)/installed
+	$(BIN)/python experiments/bench/bands.py
 
 # Measures every family anew, half an hour on two cores, and writes the table of the guide.
 FAMILIES := experiments/bench/families.json

@@ -15,13 +15,17 @@ ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "experiments/bench/families.json"
 
 
-@pytest.fixture(scope="module")
-def families() -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("families", ROOT / "experiments/bench/families.py")
+def script(name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"experiments/bench/{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def families() -> types.ModuleType:
+    return script("families")
 
 
 def test_the_table_of_the_guide_is_the_one_measured(families):
@@ -196,3 +200,21 @@ def test_exchanges_are_counted_as_often_as_their_loops_run(monkeypatch):
     growth = importlib.import_module("growth")
     assert growth.exchanged(PROGRAM) == 5 * 6 * 4 + 2 * 4 * 4 + 3
     assert growth.exponent([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2.0)
+
+
+def test_bands_tell_what_lies_outside(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "experiments/bench")
+    faults = script("bands").faults
+    band = {
+        "metric": "success",
+        "per_seed": [0.5, 0.6, 0.55, 0.5, 0.6],
+        "steps_per_gflop": 100.0,
+        "memory_mib": 500,
+    }
+    assert faults(band, band) == []
+    assert faults(band | {"per_seed": [0.75] * 5, "steps_per_gflop": 61.0, "memory_mib": 640}, band) == []
+    assert faults(band | {"per_seed": [0.3] * 5, "steps_per_gflop": 59.0, "memory_mib": 660}, band) == [
+        "success 0.3, must lie between 0.35 and 0.75",
+        "59 steps per GFLOP, must be at least 60",
+        "660 MiB, must be at most 650",
+    ]
