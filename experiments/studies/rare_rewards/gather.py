@@ -58,12 +58,13 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     panels = []
     for world, title in WORLDS.items():
         runs = [run for run in discs(arrays) if run.split("_")[0] == world]
+        if not runs:
+            continue
         lines = []
         for arm, label in ARMS.items():
             rows = [summary["success"][f"{run}, mix: {arm}"][f"mean of {BUDGETS[-1]}"] for run in runs]
             lines.append(figures.Line(label, [radius(run) for run in runs], *zip(*rows, strict=True)))
-        if runs:
-            panels.append(figures.Panel(title, lines))
+        panels.append(figures.Panel(title, lines))
     figures.curves(study / "discs.svg", panels, "radius of the disc, m", "mean success", columns=2)
 
 
