@@ -1,0 +1,61 @@
+"""Make the study's files of FOLDER, the runs of run.sh.
+
+PYTHONPATH=experiments/studies python experiments/studies/published_setting/gather.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from places.gather import ARMS, EPISODES, rounded
+from shared import figures, results
+
+from hmrl_cli.lazy import np
+
+HERE = Path(__file__).parent
+FAMILIES = {"wheeled": "wheeled", "ant_goal": "ant"}
+AFTER = (20, 100)  # episodes
+MEASURES = ("fraction", "success", "reached")
+
+
+def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays."""
+    summary, arrays = results.gather(folder, MEASURES)
+    summary["adapted"] = {}
+    for family in FAMILIES:
+        for split in ("test", "hidden"):
+            for arm in ARMS:
+                key = f"{family}/{split}-sparse-{arm}"
+                if f"{key}/fraction_curve" in arrays:
+                    summary["adapted"][f"{family}, {split}: {arm}"] = rounded(after(arrays, key))
+    return summary, arrays
+
+
+def after(arrays: results.Arrays, key: str) -> dict[str, list[float]]:
+    """Mean and interval of each measure after some numbers of episodes."""
+    return {
+        f"{measure} after {episodes}": arrays[f"{key}/{measure}_curve"][:, episodes // EPISODES].tolist()
+        for measure in MEASURES
+        for episodes in AFTER
+    }
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """The fraction of the way against episodes, one curve an arm."""
+    panels = []
+    for family, title in FAMILIES.items():
+        for split in ("test", "hidden"):
+            lines = []
+            for arm, label in ARMS.items():
+                key = f"{family}/{split}-sparse-{arm}/fraction_curve"
+                if key in arrays:
+                    middle, low, high = arrays[key]
+                    lines.append(figures.Line(label, EPISODES * np.arange(len(middle)), middle, low, high))
+            if lines:
+                panels.append(figures.Panel(f"{title}, {split}", lines))
+    figures.curves(study / "fraction.svg", panels, "episodes", "fraction of the way", columns=2)
+
+
+if __name__ == "__main__":
+    results.main(HERE, collect, draw)
