@@ -58,7 +58,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     panels = []
     for world, title in WORLDS.items():
         runs = [run for run in discs(arrays) if run.split("_")[0] == world]
-        if not runs:
+        if len(runs) < 2:
             continue
         lines = []
         for arm, label in ARMS.items():

@@ -38,7 +38,7 @@ for name in $worlds; do
     where='--set family.layout=corridor --set family.horizon=400'
     library ant_maze ant_maze/vgcrl $where --set algorithm.center=[] --set algorithm.reach=[5.5,1.7] \
       --set algorithm.redraw=0.004 --set algorithm.ppo.entropy_coefficient=0.003
-    discs ant_maze "0.8 0.4" $where
+    discs ant_maze 0.4 $where # of 0.8 m: ../ablation
     ;;
   *) echo "no world $name" >&2 && exit 2 ;;
   esac
