@@ -104,6 +104,7 @@ def test_without_gymnasium_the_command_to_install_it_is_named(monkeypatch):
 def test_ppo_of_stable_baselines_solves_point(gymnasium):
     """The observation does not show the goal, which stays the same."""
     sb3 = pytest.importorskip("stable_baselines3")
+    pytest.importorskip("torch").set_num_threads(1)  # threads would wait for each other's cores
     env = hmrl_cli.gym_env(point.Config(horizon=20), reward="dense", split="test", task=0)
     agent = sb3.PPO(
         "MlpPolicy", env, seed=0, device="cpu", n_steps=256, n_epochs=5, learning_rate=3e-3, gamma=0.9
