@@ -16,7 +16,13 @@ from shared import figures, results
 from hmrl_cli.evaluation.statistics import paired_difference
 
 HERE = Path(__file__).parent
-WORLDS = {"wheeled": "wheeled, 6 m", "ant": "ant", "point": "sparse point", "corridor": "ant, corridor"}
+WORLDS = {
+    "point": "sparse point",
+    "navigation": "2-D navigation",
+    "wheeled": "wheeled, 6 m",
+    "ant": "ant",
+    "corridor": "ant, corridor",
+}
 BUDGETS = (40, 100)  # episodes, over which success is averaged
 
 

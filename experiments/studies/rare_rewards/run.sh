@@ -1,14 +1,14 @@
 #!/bin/sh
 # The same search for discs of reward that shrink: places of skills, searched evenly, by the learned prior, and by both.
 # Training goals lie on an eighth of a ring or arena, hidden ones on the rest.  In the corridor they lie behind one wall,
-# and behind the other one.  Goals are of a draw of their own (split_seed), the same ones for every disc of a world.
+# and behind the other one; in 2-D navigation around the start, and farther out.  Goals are of a draw of their own (split_seed), the same ones for every disc of a world.
 #
 #   sh experiments/studies/rare_rewards/run.sh [FOLDER [WORLD...]]
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/rare_rewards}
 [ $# -gt 0 ] && shift
-worlds=${*:-wheeled point ant corridor}
+worlds=${*:-point navigation wheeled ant corridor}
 seeds=3
 fresh=20261204
 batches=25
@@ -33,6 +33,7 @@ for name in $worlds; do
     discs wheeled "0.8 0.4 0.2" $narrow $long --set family.goals=arena --set family.goal_radius=6
     ;;
   point) library sparse_point sparse_point/vgcrl && discs sparse_point "0.2 0.1 0.05" $narrow ;;
+  navigation) library point point/vgcrl && discs point 0.1 ;;
   ant) library ant_goal ant_goal/vgcrl && discs ant_goal "0.8 0.4 0.2" $narrow ;;
   corridor)
     where='--set family.layout=corridor --set family.horizon=400'
