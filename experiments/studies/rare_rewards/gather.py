@@ -36,7 +36,7 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
         for split in SPLITS:
             curves = {arm: success(arrays, run, arm, split).astype(float) for arm in ARMS}
             for arm, curve in curves.items():
-                after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (20, 100)}
+                after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (20,)}
                 means = {f"mean of {n}": interval(area(curve, n)) for n in BUDGETS}
                 summary["success"][f"{run}, {split}: {arm}"] = rounded(after | means)
             for other in ("learned", "broad"):
