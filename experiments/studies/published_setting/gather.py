@@ -16,12 +16,16 @@ from hmrl_cli.lazy import np
 HERE = Path(__file__).parent
 FAMILIES = {"wheeled": "wheeled", "ant_goal": "ant"}
 AFTER = (20, 100)  # episodes
+# Fractions of the way after 100 updates of 10,000 steps, read off the figures of Gupta et al. 2018, 1802.07245.
+PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37}
 MEASURES = ("fraction", "success", "reached")
 
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather(folder, MEASURES)
+    arrays = {name: x for name, x in arrays.items() if not name.endswith("/return")}  # too many to keep
+    summary["published"] = {family: [fraction] for family, fraction in PUBLISHED.items()}
     summary["adapted"] = {}
     for family in FAMILIES:
         for split in ("test", "hidden"):
