@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 
 class HmrlError(Exception):
@@ -134,8 +134,8 @@ def _causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseExcepti
 
 
 @contextlib.contextmanager
-def telling_limits() -> Iterator[None]:
-    """Turn an exhausted resource into a `MachineLimit`, whose message says what to reduce."""
+def telling_limits(less: Callable[[], str] = lambda: "fewer seeds, episodes or tasks") -> Iterator[None]:
+    """Turn an exhausted resource into a `MachineLimit`, whose message ends in what needs `less`."""
     try:
         yield
     except HmrlError:
@@ -144,9 +144,7 @@ def telling_limits() -> Iterator[None]:
         reached = limit_reached(error)
         if not reached:
             raise
-        raise MachineLimit(
-            f"{reached}\nto need less: fewer seeds, episodes or tasks (algorithm.tasks_at_once=auto)"
-        ) from error
+        raise MachineLimit(f"{reached}\nto need less: {less()}") from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

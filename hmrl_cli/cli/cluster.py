@@ -89,6 +89,7 @@ class Joined:
         """Take stdout and stderr away from the libraries, whose lines would be one for each process."""
         self.member = member
         self._connected = self._over = False
+        self._code: int | None = None  # with which another process has ended the command
         self._stderr = os.dup(2)
         if not debug:
             _divert("stdout", 1)
@@ -169,6 +170,7 @@ class Joined:
         code, index = map(int, found.split())
         if index == self.member.rank:
             return
+        self._code = code  # process 0 may be gone before this one has left
         if index > 0:
             self._say(f"process {index} has ended with exit code {code}; so all do")
         with contextlib.suppress(Exception):
@@ -179,6 +181,8 @@ class Joined:
         """End this process because another one has died."""
         while self._over:  # no news: this process is about to end
             time.sleep(FAREWELL)
+        if self._code is not None:
+            os._exit(self._code)
         self._say(str(_lost_one(self.member)).replace("\n", "\nerror: "))
         os._exit(ProcessLost.exit_code)
 

@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hmrl_cli.cli import cluster
+from hmrl_cli.cli import cluster, session
 from hmrl_cli.errors import ConfigError
+from hmrl_cli.runner import startup
+from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.metrics import read_metrics
 from tests.trainings import SETTINGS, SMALL, resolve, train
@@ -67,6 +71,45 @@ def test_a_process_alone_joins_none():
     assert cluster.start(None) is None
     with cluster.together(None), pytest.raises(ZeroDivisionError):
         _ = 1 / 0
+
+
+class Stand:
+    """In for a process that has joined others, or for the service that they talk to."""
+
+    def __init__(self, rank):
+        self.member, self.calls = cluster.Member(2, rank, HERE, "--processes"), []
+
+    def connect(self, command, stop):
+        self.calls.append(command)
+
+    def finish(self, code):
+        self.calls.append(code)
+        if self.member.rank and not code:
+            raise SystemExit  # as the other process has ended
+
+
+def test_what_one_process_does_the_others_wait_for(monkeypatch):
+    monkeypatch.setattr(startup, "start", lambda join: join() or "")
+    ran = []
+    for rank in (0, 1):
+        joining = Stand(rank)
+        here = session.Session(contextlib.nullcontext(Silent()), joining)
+        with contextlib.suppress(SystemExit), session.alone(here, ("export", Path("run"))):
+            ran.append(rank)
+        assert joining.calls[:2] == [["export", "run"], 0]
+    assert ran == [0]
+
+
+def test_a_process_that_is_told_the_end_ends_so_although_process_0_is_gone_at_once(monkeypatch):
+    """What jax does where the service is gone comes before the answer of the service."""
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    joined = object.__new__(cluster.Joined)
+    joined.member, joined._over, joined._code = cluster.Member(2, 1, HERE, "--processes"), False, None
+    client = SimpleNamespace(blocking_key_value_get=lambda *_: "0 0", key_value_set=lambda *_: joined._lost())
+    monkeypatch.setattr(cluster.Joined, "_client", client)
+    joined._watch()
+    assert ends == [0, 0]
 
 
 class Processes:
