@@ -1,8 +1,11 @@
 """Several processes that train one run, on the network of this machine."""
 
 import contextlib
+import json
 import os
 import random
+import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -113,7 +116,7 @@ def test_a_process_that_is_told_the_end_ends_so_although_process_0_is_gone_at_on
 
 
 class Processes:
-    """Processes that train one run together, each by its own command."""
+    """Processes that train one run together, or do another command, each by its own command line."""
 
     def __init__(self, run, *commands, devices=1):
         with socket.socket() as probe:
@@ -124,7 +127,8 @@ class Processes:
                 "--processes",
                 str(len(commands)),
             ]
-        together += ["--run-dir", str(run), "--resume", "-q", "--process-id"]
+        together += [] if run is None else ["--run-dir", str(run), "--resume", "-q"]
+        together += ["--process-id"]
         self.all = [
             subprocess.Popen(
                 [sys.executable, "-m", "hmrl_cli", *command, *together, str(rank)],
@@ -146,7 +150,7 @@ class Processes:
 
     def ends(self):
         """Exit code, stdout and stderr of each."""
-        outputs = [process.communicate(timeout=300) for process in self.all]
+        outputs = [process.communicate(timeout=2000) for process in self.all]  # compiled on a busy machine
         return [(process.returncode, *texts) for process, texts in zip(self.all, outputs, strict=True)]
 
 
@@ -229,6 +233,54 @@ def test_a_signal_to_one_stops_all_at_one_epoch(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_full_disk_of_process_0_ends_all_and_loses_nothing(tmp_path):
+    run, commands = tmp_path / "run", 2 * [arguments("diayn", *LONG)]
+    with Processes(run, *commands) as both:
+        while epoch_of(run) < 5:
+            time.sleep(0.02)
+        resource.prlimit(both.all[0].pid, resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+        full = time.monotonic()
+        (code, out, err), other = both.ends()
+        assert time.monotonic() - full < 60
+    assert (code, out, other) == (74, "", (74, "", ""))
+    assert len(err.splitlines()) == 1 and "cannot be written: File too large" in err
+    for path in (run, tmp_path / "whole"):
+        with Processes(path, *commands) as both:
+            assert both.ends()[0][:2] == (0, f"{path}\n")
+    assert written(run) == written(tmp_path / "whole")
+
+
+LATE = """
+import os, sys, time
+def late(call, seconds):
+    def called(*arguments, **options):
+        time.sleep(seconds)
+        return call(*arguments, **options)
+    return called
+if sys.orig_argv[-2:] == ["--process-id", "0"]:
+    os.fsync, os.replace, os.rename = late(os.fsync, 1), late(os.replace, 1), late(os.rename, 70)
+"""
+
+
+@pytest.mark.slow
+def test_a_slow_disk_of_process_0_ends_nobody(tmp_path, monkeypatch):
+    """A call takes longer than a process may be silent."""
+    assert cluster.HEARTBEAT < 70
+    whole, run, commands = (
+        tmp_path / "whole",
+        tmp_path / "run",
+        2 * [arguments("diayn", "training.num_seeds=2")],
+    )
+    with Processes(whole, *commands) as both:
+        assert both.ends() == [(0, f"{whole}\n", ""), (0, "", "")]
+    (tmp_path / "sitecustomize.py").write_text(LATE)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    with Processes(run, *commands) as both:
+        assert both.ends() == [(0, f"{run}\n", ""), (0, "", "")]
+    assert written(run) == written(whole)
+
+
+@pytest.mark.slow
 def test_processes_of_other_commands_do_not_join(tmp_path):
     commands = [arguments("diayn", f"training.num_seeds={number}") for number in (2, 1)]
     with Processes(tmp_path / "run", *commands) as both:
@@ -261,3 +313,38 @@ def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over, number):
         assert others == [(0, "", "")] * (count - 1)
         found[count] = written(run)
     assert found[1] == found[2] == found[4]
+
+
+def numbers(run):
+    """What an evaluation found, and not where."""
+    (file,) = (run / "eval").iterdir()
+    return {
+        key: value for key, value in json.loads(file.read_text()).items() if key not in ("run", "machine")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["maesn", "pearl"])
+def test_how_evaluated_tasks_are_spread_changes_no_number(tmp_path, algorithm):
+    """On four devices, as seeds are; then what process 0 does alone: skills, a page, an export."""
+    train(tmp_path / "1", resolve(algorithm, "training.num_seeds=2"))
+    train(tmp_path / "skills", resolve("diayn"))
+    for count in (2, 4):
+        shutil.copytree(tmp_path / "1", tmp_path / str(count))
+    for count in (1, 2, 4):
+        run = tmp_path / str(count)
+        with Processes(
+            None, *count * [["eval", str(run), "--num-tasks", "8"]], devices=4 // count
+        ) as processes:
+            first, *others = processes.ends()
+        assert first[:2] == (0, f"{run}\n") and others == [(0, "", "")] * (count - 1)
+    assert numbers(tmp_path / "1") == numbers(tmp_path / "2") == numbers(tmp_path / "4")
+    page, file = tmp_path / "x.html", tmp_path / "x.safetensors"
+    for command, out in (
+        (["eval", str(tmp_path / "skills")], tmp_path / "skills"),
+        (["render", str(tmp_path / "1"), "-o", str(page)], page),
+        (["export", str(tmp_path / "1"), "-o", str(file)], file),
+    ):
+        with Processes(None, command, command) as both:
+            first, other = both.ends()
+        assert first[:2] == (0, f"{out}\n") and other == (0, "", "") and out.exists()
