@@ -1,7 +1,6 @@
 """The shell scripts of `experiments/batch`, beside stand-ins for hmrl and Slurm, and in a real Slurm."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hmrl_cli.reading import read_json
 from hmrl_cli.storage import checkpoints, reader
 
 ROOT = Path(__file__).parent.parent
@@ -218,8 +218,11 @@ def training(epochs, every):
 
 def numbers(document):
     """What an evaluation found, and not where."""
-    found = json.loads(document.read_text())
-    return {name: value for name, value in found.items() if name not in ("run", "machine", "arrays_sha256")}
+    return {
+        name: value
+        for name, value in read_json(document).items()
+        if name not in ("run", "machine", "arrays_sha256")
+    }
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Several processes that train one run, on the network of this machine."""
 
 import contextlib
-import json
 import os
 import random
 import resource
@@ -18,6 +17,7 @@ import pytest
 
 from hmrl_cli.cli import cluster, session
 from hmrl_cli.errors import ConfigError
+from hmrl_cli.reading import read_json
 from hmrl_cli.runner import startup
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
