@@ -318,9 +318,7 @@ def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over, number):
 def numbers(run):
     """What an evaluation found, and not where."""
     (file,) = (run / "eval").iterdir()
-    return {
-        key: value for key, value in json.loads(file.read_text()).items() if key not in ("run", "machine")
-    }
+    return {name: value for name, value in read_json(file).items() if name not in ("run", "machine")}
 
 
 @pytest.mark.slow
