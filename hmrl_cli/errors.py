@@ -116,7 +116,9 @@ def limit_reached(error: BaseException) -> str:
     for cause in _causes(error, set()):
         text = one_line(cause).removeprefix("RESOURCE_EXHAUSTED: ")[:150]
         of_jax = type(cause).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
-        if isinstance(cause, MemoryError) or (of_jax and "RESOURCE_EXHAUSTED" in str(cause)):
+        # a buffer that cannot be allocated while a program runs is INTERNAL on a CPU
+        is_short = "RESOURCE_EXHAUSTED" in str(cause) or "Out of memory" in str(cause)
+        if isinstance(cause, MemoryError) or (of_jax and is_short):
             return f"memory is short: {text or 'Python found none'}"
         if isinstance(cause, RuntimeError) and "can't start new thread" in text:
             return "no more threads can be started"

@@ -267,7 +267,7 @@ def test_where_a_process_of_srun_dies_all_end_and_one_alone_goes_on(cluster, tmp
         _, err = job.communicate(timeout=2000)
         assert time.monotonic() - killed < 120
     assert f"error: process {1 - victim} of 2: another one has died; the last checkpoint is kept" in err
-    assert 20 <= reader.read(two).status["epoch"] < 1000
+    assert 20 <= checkpoints.epochs(two / "checkpoints")[0] < 1000
     for run in (two, one):
         alone(*command, "--run-dir", run)
     assert result(two) == result(one)
