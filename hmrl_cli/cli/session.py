@@ -33,14 +33,20 @@ def begin(
     process_id: int | None,
     quiet: bool = False,
     verbose: bool = False,
+    resumes: bool = False,
 ) -> Session:
     """Find the other processes; only process 0 of several shows progress.
+
+    Args:
+        coordinator, processes, process_id: see `cluster.find`.
+        quiet, verbose: see `progress_on_stderr`.
+        resumes: whether the command can be continued after the death of a process.
 
     Raises:
         ConfigError: an option is missing, or has no valid value.
     """
     member = cluster.find(coordinator, processes, process_id, os.environ)
-    joining = cluster.start(member, debug="--debug" in sys.argv)
+    joining = cluster.start(member, resumes, debug="--debug" in sys.argv)
     if member is not None and member.rank > 0:
         return Session(contextlib.nullcontext(Silent()), joining)
     return Session(progress_on_stderr(quiet, verbose), joining)

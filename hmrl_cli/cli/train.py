@@ -62,7 +62,7 @@ def pretrain_skills(
 
     The last line on stdout is the run directory.
     """
-    session = begin(coordinator, processes, process_id, quiet, verbose)
+    session = begin(coordinator, processes, process_id, quiet, verbose, resumes=True)
     flags = {"training.init_from": init_from, "training.seed": seed, "training.num_seeds": num_seeds}
     asked = _resolve("pretrain-skills", preset, sets, flags)
     _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, session)
@@ -90,7 +90,7 @@ def meta_train(
 
     The last line on stdout is the run directory.
     """
-    session = begin(coordinator, processes, process_id, quiet, verbose)
+    session = begin(coordinator, processes, process_id, quiet, verbose, resumes=True)
     flags = {
         "hierarchy.skills": skills,
         "training.init_from": init_from,
@@ -119,7 +119,7 @@ def resume(
     those that a longer run would have had; --name and --run-dir are its place.
     The last line on stdout is the run directory.
     """
-    session = begin(coordinator, processes, process_id, quiet, verbose)
+    session = begin(coordinator, processes, process_id, quiet, verbose, resumes=True)
     path = _run_path(name, new_dir)
     if epochs is None and path is not None:
         raise ConfigError(

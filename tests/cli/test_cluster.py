@@ -76,6 +76,12 @@ def test_a_process_alone_joins_none():
         _ = 1 / 0
 
 
+def test_what_cannot_be_resumed_is_done_anew():
+    texts = [str(cluster._lost_one(cluster.Member(2, 1, HERE, ""), resumes)) for resumes in (False, True)]
+    assert texts[0] == "process 1 of 2: another one has died\nto do it anew: the same command"
+    assert texts[1].endswith("died; the last checkpoint is kept\nto continue: the same command with --resume")
+
+
 class Stand:
     """In for a process that has joined others, or for the service that they talk to."""
 
