@@ -113,7 +113,7 @@ def limit_reached(error: BaseException) -> str:
     The resource is memory or threads.  A full disk is an `OSError` or a `StorageError` instead.  Some
     libraries report a full disk as RESOURCE_EXHAUSTED too, so the function checks the type of the error.
     """
-    for cause in _causes(error, set()):
+    for cause in causes(error):
         text = one_line(cause).removeprefix("RESOURCE_EXHAUSTED: ")[:150]
         of_jax = type(cause).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
         # a buffer that cannot be allocated while a program runs is INTERNAL on a CPU
@@ -125,14 +125,15 @@ def limit_reached(error: BaseException) -> str:
     return ""
 
 
-def _causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    """An error and its causes, each once."""
+def causes(error: BaseException | None, seen: set[int] | None = None) -> Iterator[BaseException]:
+    """An error and its causes, each once; `seen` holds the ids of those that were given before."""
+    seen = set() if seen is None else seen
     if error is None or id(error) in seen:
         return
     seen.add(id(error))
     yield error
     for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
-        yield from _causes(other, seen)
+        yield from causes(other, seen)
 
 
 @contextlib.contextmanager
