@@ -92,11 +92,13 @@ def less_memory(experiment: Experiment, parts: Parts, shapes: Any) -> str:
         names = ["buffer_capacity", "num_train_tasks", *SIZES]  # PEARL has a buffer of each task
     else:
         names = [*SIZES, "buffer_capacity"]
-    found = [f"algorithm.{name} below {algorithm[name]}" for name in names if algorithm.get(name, 1) > 1]
+    sizes = {name: algorithm[name] for name in names if isinstance(algorithm.get(name), int)}
+    found = [f"algorithm.{name} below {size}" for name, size in sizes.items() if size > 1]
     if (seeds := experiment.training.num_seeds) > 1:
         found.insert(1, f"training.num_seeds below {seeds}")
-    at_once = algorithm.get("tasks_at_once") or algorithm.get("tasks_per_update", 1)
-    if "tasks_at_once" in algorithm and at_once > 1:
+    at_once = algorithm.get("tasks_at_once")
+    at_once = sizes.get("tasks_per_update", 1) if at_once in (0, "auto") else at_once
+    if at_once is not None and at_once > 1:
         found.insert(0, f"algorithm.tasks_at_once = {at_once // 2}")
     *others, last = found[:3] or ["smaller networks"]
     return " or ".join([", ".join(others), last] if others else [last])

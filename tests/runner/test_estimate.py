@@ -50,6 +50,7 @@ LARGE = "algorithm.buffer_capacity=100_000"
     [
         ("maml", (), "tasks_at_once = 1, algorithm.episodes_per_task below 4 or algorithm.tasks_per_update"),
         ("maesn", ("training.num_seeds=3",), "tasks_at_once = 1, algorithm.episodes_per_task below 4 or"),
+        ("maml", ("algorithm.tasks_at_once='auto'",), "tasks_at_once = 1, algorithm.episodes_per_task below"),
         ("maml", ("algorithm.tasks_at_once=1",), "episodes_per_task below 4 or algorithm.tasks_per_update"),
         ("diayn", (LARGE,), "buffer_capacity below 100000 or algorithm.episodes_per_update below 4"),
         ("diayn", ("training.num_seeds=2",), "buffer_capacity below 2000, training.num_seeds below 2 or"),
