@@ -14,7 +14,6 @@ from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.environment import composition
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.learning import ppo
-from hmrl_cli.learning.returns import gae
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
 from tests import toys
@@ -185,17 +184,6 @@ def test_trials_that_return_alike_say_nothing():
     better = paying._replace(reward=paying.reward.at[0].add(0.1))
     advantage = judge(state.agent.critic, trials._replace(steps=better)).advantage
     np.testing.assert_allclose(advantage.std(), 1, rtol=1e-3)
-
-
-def test_advantages_are_those_of_the_steps_that_count():
-    """As if the steps after an early end were not there."""
-    rng = np.random.default_rng(0)
-    reward, value = rng.normal(size=(2, 9)).astype(np.float32)
-    valid = np.array([1, 1, 0, 1, 1, 1, 1, 0, 0], np.float32)  # three episodes of three steps
-    got = rl2.advantages(reward, value, valid, 0.9, 0.8)
-    kept = valid > 0
-    expected = gae(reward[kept], jnp.full(6, 0.9), value[kept], jnp.zeros(()), 0.8)
-    np.testing.assert_allclose(got[kept], expected, atol=1e-5)
 
 
 def test_what_is_handed_on_acts_as_the_last_episode_began():
