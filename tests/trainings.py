@@ -40,6 +40,15 @@ SETTINGS = {
         "algorithm.ppo.hidden=[8]",
         "algorithm.ppo.minibatches=2",
     ),
+    "varibad": (
+        "algorithm.trials_per_update=4",
+        "algorithm.episodes_per_trial=2",
+        "algorithm.belief.latent_size=2",
+        "algorithm.belief.memory_size=8",
+        "algorithm.belief.buffer_trials=8",
+        "algorithm.ppo.hidden=[8]",
+        "algorithm.ppo.minibatches=2",
+    ),
     "sac": (
         "algorithm.episodes_per_update=4",
         "algorithm.gradient_steps=4",

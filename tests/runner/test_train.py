@@ -46,6 +46,7 @@ SLOW = {
         "algorithm.sac.hidden=[16]",
     ),
     "rl2": (),
+    "varibad": (),
     "sac": (),
     "maesn": ("hierarchy.steps_per_skill=2",),
     "ppo": ('hierarchy.use="start"', *_ON_PPO[1:]),
