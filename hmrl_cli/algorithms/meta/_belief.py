@@ -1,17 +1,18 @@
 """A belief about the task of a trial, as VariBAD infers it (Zintgraf et al. 2020, 1910.08348).
 
-A recurrent encoder reads the trial and gives before every step t a Gaussian q(m|tau_:t) over a latent m of
-task.  Decoders predict the rewards, and if asked for the next observations, of ALL steps of the trial from m:
-those before t and those after t.  The evidence lower bound (eq. 9) of the time t is
+A recurrent encoder reads the trial.  Before every step t it gives a Gaussian q(m|tau_:t) over a latent m of
+the task.  From m, decoders predict the rewards of ALL steps of the trial, those before t and those after t.
+They may also predict the next observations.  The evidence lower bound (eq. 9) of the time t is
 
     E_{m ~ q(m|tau_:t)} [log p(tau_:H+ | m)] - KL(q(m|tau_:t) || q(m|tau_:t-1)).
 
-The prior of the first belief is N(0, I).  Four choices differ from the paper or fix what it leaves open:
+The prior of the first belief is N(0, I).  Five choices differ from the paper or fix what it leaves open:
 
 * Observations and rewards are normalised by running moments.  So a weight has one meaning in all units.
 * log p of a prediction is minus its squared error, as in the authors' code; of an observation, the mean one.
 * A gradient step decodes some steps of each trial, from some of its beliefs.  Both are drawn anew each time.
 * The bound is divided by the number of steps of the trial.
+* `kl_weight` multiplies the divergence.  With 1, beliefs of long trials move at steps that tell nothing.
 
 Every bound contains the future, which is not known at time t.  So the optimal q(m|tau_:t) has about the mean
 of the exact posterior, and a smaller variance.
@@ -54,11 +55,14 @@ class Config(Strict):
         description="weight of predicting next observations beside rewards; 0: not predicted",
     )
     kl_weight: float = Field(
-        1.0, ge=0, le=1000, description="weight of the divergence of each belief from the one before"
+        10.0,
+        ge=0,
+        le=1000,
+        description="weight of the divergence of each belief from the one before; 1: that of the bound",
     )
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="learning rate of encoder and decoders (Adam)")
-    gradient_steps: int = Field(3, gt=0, le=100_000, description="gradient steps per update")
-    trials_per_step: int = Field(16, gt=0, le=100_000, description="trials in one gradient step")
+    learning_rate: float = Field(3e-3, gt=0, lt=1, description="learning rate of encoder and decoders (Adam)")
+    gradient_steps: int = Field(10, gt=0, le=100_000, description="gradient steps per update")
+    trials_per_step: int = Field(32, gt=0, le=100_000, description="trials in one gradient step")
     beliefs_per_trial: int = Field(
         32,
         gt=0,
@@ -140,10 +144,11 @@ class Belief(NamedTuple):
         inputs = {"reward": jnp.concatenate([given, next_obs], axis=-1), "next_obs": given}
         targets = {"reward": reward, "next_obs": next_obs}
         weights = {"reward": 1.0, "next_obs": self.config.observation_weight}
-        return sum(
+        errors = [
             weights[name] * jnp.mean((net.apply(params[name], inputs[name]) - targets[name]) ** 2, axis=-1)
             for name, net in self.decoders.items()
-        )
+        ]
+        return sum(errors[1:], start=errors[0])
 
     def loss(self, key: Key, params: Params, observed: Moments, trials: Experience) -> tuple[Array, Metrics]:
         """Minus the evidence lower bound per step, a mean over trials [N, T] and the beliefs in them."""
