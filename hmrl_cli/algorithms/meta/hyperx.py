@@ -50,6 +50,15 @@ class Config(_bayes_adaptive.Config):
         DistillationConfig(), description="settings of the networks that measure novelty"
     )
 
+    def unused(self) -> dict[str, str]:
+        """A weight of 0 is no bonus, and without a bonus nothing falls."""
+        found: dict[str, str] = {}
+        if not self.novelty_weight:
+            found |= dict.fromkeys(("observe", "distillation"), "algorithm.novelty_weight is 0")
+        if not (self.novelty_weight or self.error_weight):
+            found["anneal_updates"] = "there is no bonus"
+        return found
+
 
 class State(NamedTuple):
     """State of the bonuses."""
