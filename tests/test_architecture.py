@@ -84,6 +84,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "environment.features": "algorithms/skills/test_diayn.py",
     "learning.learning_rate": "learning/test_ppo.py",
     "learning.networks": "learning/test_ppo.py",
+    "learning.novelty": "bonuses/test_rnd.py",
 }
 NUMERICAL = {
     "jax",
