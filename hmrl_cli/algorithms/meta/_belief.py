@@ -151,7 +151,7 @@ class Belief(NamedTuple):
         return sum(errors[1:], start=errors[0])
 
     def loss(self, key: Key, params: Params, observed: Moments, trials: Experience) -> tuple[Array, Metrics]:
-        """Mean error plus weighted divergence of the beliefs in trials [N, T]: the weighted bound, negated."""
+        """Mean error plus weighted divergence of the beliefs in trials [N, T]: minus the weighted bound."""
         m_key, belief_key, step_key = jax.random.split(key, 3)
         q = self.beliefs(params, observed, trials.seen, trials.valid)
         told, m_valid = _some(belief_key, self.config.beliefs_per_trial, (q.sample(m_key), trials.valid))
