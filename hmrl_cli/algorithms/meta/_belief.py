@@ -11,8 +11,8 @@ The prior of the first belief is N(0, I).  Five choices differ from the paper or
 * Observations and rewards are normalised by running moments.  So a weight has one meaning in all units.
 * log p of a prediction is minus its squared error, as in the authors' code; of an observation, the mean one.
 * A gradient step decodes some steps of each trial, from some of its beliefs.  Both are drawn anew each time.
-* The bound is divided by the number of steps of the trial.
-* `kl_weight` multiplies the divergence.  With 1, beliefs of long trials move at steps that tell nothing.
+* The error is a mean over the steps of the trial, and `kl_weight` multiplies the divergence beside it.  The
+  bound has the weight 1 / steps, with which beliefs of long trials also move at steps that tell nothing.
 
 Every bound contains the future, which is not known at time t.  So the optimal q(m|tau_:t) has about the mean
 of the exact posterior, and a smaller variance.
@@ -55,10 +55,10 @@ class Config(Strict):
         description="weight of predicting next observations beside rewards; 0: not predicted",
     )
     kl_weight: float = Field(
-        10.0,
+        0.03,
         ge=0,
         le=1000,
-        description="weight of the divergence of each belief from the one before; 1: that of the bound",
+        description="weight of the divergence of each belief from the one before, beside the mean error",
     )
     learning_rate: float = Field(3e-3, gt=0, lt=1, description="learning rate of encoder and decoders (Adam)")
     gradient_steps: int = Field(10, gt=0, le=100_000, description="gradient steps per update")
@@ -151,7 +151,7 @@ class Belief(NamedTuple):
         return sum(errors[1:], start=errors[0])
 
     def loss(self, key: Key, params: Params, observed: Moments, trials: Experience) -> tuple[Array, Metrics]:
-        """Minus the evidence lower bound per step, a mean over trials [N, T] and the beliefs in them."""
+        """Mean error plus weighted divergence of the beliefs in trials [N, T]: minus the weighted bound."""
         m_key, belief_key, step_key = jax.random.split(key, 3)
         q = self.beliefs(params, observed, trials.seen, trials.valid)
         told, m_valid = _some(belief_key, self.config.beliefs_per_trial, (q.sample(m_key), trials.valid))
@@ -161,7 +161,7 @@ class Belief(NamedTuple):
         each = jax.tree.map(lambda x: jnp.broadcast_to(x[:, None], (*shape, *x.shape[2:])), steps)
         error = masked_mean(self.error(params, observed, m, each), m_valid[..., None] * each.valid)
         divergence = masked_mean(divergences(q, trials.valid), trials.valid)
-        loss = error + self.config.kl_weight * divergence / trials.valid.shape[-1]
+        loss = error + self.config.kl_weight * divergence
         return loss, {"decoder_error": error, "belief_kl": divergence}
 
     def learn(
