@@ -249,7 +249,7 @@ def train(
             summary["skills"] = diagnose(
                 run.path,
                 trained,
-                experiment.evaluation.deterministic,
+                experiment.evaluation,
                 stop=stop,
                 check=run.check,
                 note=progress.note,
