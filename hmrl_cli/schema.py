@@ -215,10 +215,8 @@ class Diagnosis(Strict):
 
     def unused(self) -> dict[str, str]:
         """Settings of what is left out."""
-        found = {} if self.random_skills else {"cell": "evaluation.diagnosis.random_skills is 0"}
-        if not self.goals:
-            found |= dict.fromkeys(("goal_range", "near"), "evaluation.diagnosis.goals is 0")
-        return found
+        needs = {"cell": "random_skills", "goal_range": "goals", "near": "goals"}
+        return {key: f"evaluation.diagnosis.{of} is 0" for key, of in needs.items() if not getattr(self, of)}
 
 
 class Evaluation(Strict):

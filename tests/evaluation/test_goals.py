@@ -41,7 +41,6 @@ def test_cells_are_counted_by_hand():
     """From 0.5 to 3.5 and to -2.5 along both axes: three more cells in each direction."""
     learner = straight()
     assert measured(goals.coverage, learner, random_skills=48)["state_coverage"] == 1 + 4 * 3
-    assert measured(goals.coverage, learner, random_skills=2)["state_coverage"] == 1 + 2 * 3
     first = straight(draw=lambda key, count: jnp.zeros(count, jnp.int32))
     # x = 0.5, 0.8, ... 3.5 in cells of 0.6: 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5
     assert measured(goals.coverage, first, random_skills=48, cell=0.6)["state_coverage"] == 6
@@ -92,11 +91,13 @@ def test_of_n_skills_the_one_that_explains_a_step_to_the_goal_is_named():
 
     learner = straight(discriminate=discriminate)
     name = goals.skill_for(learner, DIRECTIONS, learner.skills(DIRECTIONS))
-    assert [int(name(jnp.ones(2), 1 + 3 * way)) for way in DIRECTIONS] == [0, 1, 2, 3]
+    named = jax.jit(jax.vmap(lambda way: name(jnp.ones(2), 1 + 3 * way)))(DIRECTIONS)
+    np.testing.assert_array_equal(named, [0, 1, 2, 3])
 
 
 def test_only_the_position_of_a_goal_moves():
     features = {"xy": lambda obs: 2 * obs[..., 2:0:-1]}  # a multiple, in another order
     family = toys.walker()._replace(features=features, obs_size=4)
-    obs = goals.moved(family, jnp.array([7.0, 1.0, 2.0, 8.0]), jnp.array([-4.0, 6.0]))
+    move = jax.jit(lambda obs, place: goals.moved(family, obs, place))
+    obs = move(jnp.array([7.0, 1.0, 2.0, 8.0]), jnp.array([-4.0, 6.0]))
     np.testing.assert_allclose(obs, [7.0, 3.0, -2.0, 8.0], rtol=1e-5)

@@ -68,7 +68,11 @@ def test_an_automatic_temperature_falls_while_the_policy_is_too_random():
 
 
 @pytest.mark.parametrize(
-    ("action", "actions"), [(Continuous(1), [[0.7], [-0.7]]), (Discrete(2), [0, 1])], ids=["real", "discrete"]
+    ("action", "actions"),
+    [
+        (Continuous(1), [[0.7], [-0.7]]),
+        pytest.param(Discrete(2), [0, 1], marks=pytest.mark.slow),
+    ],
 )
 def test_successor_features_of_two_states_that_lead_to_each_other(action, actions):
     """psi(s) = e_s + gamma psi(s'), by hand, whatever the action and the entropy."""

@@ -57,12 +57,12 @@ def test_skills_are_diagnosed_and_drawn(runs):
     assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
     page = (runs / "diayn" / "skills.html").read_text()
     assert "diayn: skills" in page and page.count('"label":"skill ') == 4
-    sets = ("evaluation.diagnosis.random_skills=3", "evaluation.diagnosis.goals=2")
+    sets = ("evaluation.diagnosis.random_skills=3",)
     result = evaluate.evaluate(reader.read(runs / "diayn"), sets=sets, progress=Silent())
     assert result["accuracy"] == numbers["accuracy"] and "state_coverage" not in numbers
-    assert min(result["state_coverage"]) >= 1 and len(result["goal_distance"]) == 2
-    kept = runs / "diayn" / "skills-diagnosis.random_skills=3-diagnosis.goals=2.json"
-    assert json.loads(kept.read_text())["diagnosis"]["goals"] == 2
+    assert min(result["state_coverage"]) >= 1 and len(result["state_coverage"]) == 2
+    kept = runs / "diayn" / "skills-diagnosis.random_skills=3.json"
+    assert json.loads(kept.read_text())["diagnosis"]["random_skills"] == 3
 
 
 def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):

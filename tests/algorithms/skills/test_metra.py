@@ -29,7 +29,7 @@ def test_a_dual_step_in_closed_form():
             params._replace(log_multiplier=log_multiplier), Steps(moves, skill, valid, skill)
         )[0]
 
-    of_log, of_moves = jax.grad(loss, argnums=(0, 1))(params.log_multiplier, moves)
+    of_log, of_moves = jax.jit(jax.grad(loss, argnums=(0, 1)))(params.log_multiplier, moves)
     np.testing.assert_allclose(of_log, ((1 - 1.2**2 - 0.5**2) + 0.01) / 2, rtol=1e-5)  # lambda grows
     too_long = -skill[0] / 2 + 5.0 * 2 * moves[0] / 2
     np.testing.assert_allclose(of_moves, jnp.stack([too_long, -skill[1] / 2, jnp.zeros(2)]), rtol=1e-4)

@@ -25,7 +25,7 @@ def test_the_skill_toward_a_goal_is_its_direction_where_phi_is_the_position():
         goal, state = objective(metra, hidden=(), skills=skills, skill_size=size)
         phi = {"layers_0": {"kernel": jnp.eye(2), "bias": jnp.ones(2)}}
         state = state._replace(params=state.params._replace(phi=phi))
-        found = goal.toward(state, jnp.array([1.0, 2.0]), jnp.array([4.0, -2.0]))
+        found = jax.jit(goal.toward)(state, jnp.array([1.0, 2.0]), jnp.array([4.0, -2.0]))
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
