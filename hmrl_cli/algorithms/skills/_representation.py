@@ -140,7 +140,7 @@ class Phi(NamedTuple):
         """The skill that leads from an observation to that of a goal, [obs_size] each.
 
         For vectors (phi(g) - phi(s)) / |phi(g) - phi(s)|, else the skill with the largest product (Park et
-        al. 2024, app. F).
+        al. 2024).
         """
         way = self.along(learned, goal) - self.along(learned, obs)
         if self.config.skills == "continuous":

@@ -18,7 +18,7 @@ def test_metra_keeps_its_steps_short():
 
 
 def test_a_dual_step_in_closed_form():
-    """Eq. 8 of Park et al. 2024: of three steps one is too long, one has slack, one is not valid."""
+    """Of three steps one is too long, one has slack, one is not valid."""
     moves = jnp.array([[1.2, 0.5], [0.1, 0.0], [9.0, 9.0]])
     skill, valid = jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), jnp.array([1.0, 1.0, 0.0])
     principle = metra.principle(metra.Config(multiplier=5.0, slack=0.01))
