@@ -171,14 +171,16 @@ def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
     return Network(net.init, apply)
 
 
-def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
-    """Two independent soft Q functions.
+def twin_critic(obs_size: int, action: Action, hidden: Sequence[int], components: int = 0) -> Network:
+    """Two independent soft Q functions, or two functions of successor features.
 
     For continuous actions `apply(params, obs, action)` returns [2, ...].  For discrete actions
-    `apply(params, obs)` returns the values of all actions [2, ..., A].
+    `apply(params, obs)` returns the values of all actions [2, ..., A].  With C = `components` above 0 a value
+    is a vector, on a last axis [C] of its own.
     """
     discrete = isinstance(action, Discrete)
-    net = mlp(obs_size, hidden, action.size) if discrete else mlp(obs_size + action.size, hidden, 1)
+    shape = ((action.size,) if discrete else ()) + ((components,) if components else ())
+    net = mlp(obs_size if discrete else obs_size + action.size, hidden, math.prod(shape))
 
     def init(key: Key) -> Params:
         return jax.vmap(net.init)(jax.random.split(key, 2))
@@ -186,7 +188,7 @@ def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
     def apply(params: Params, obs: Array, action: Array | None = None) -> Array:
         x = obs if action is None else jnp.concatenate([obs, action], axis=-1)
         q = jax.vmap(net.apply, in_axes=(0, None))(params, x)
-        return q if discrete else q[..., 0]
+        return q.reshape(*q.shape[:-1], *shape)
 
     return Network(init, apply)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Array, Reward, Split
 
+COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of which the document has its own fields
+
 
 def evaluate(
     run: reader.Info,
@@ -70,9 +72,9 @@ def evaluate(
         files.check_writable(run.path)
     given = {name: value for name, value in settings.items() if value is not None}
     if run.experiment.algorithm.command == "pretrain-skills":
-        deterministic = _deterministic(run, sets, adapts=bool(given or tasks_file or protocol))
+        budget = _diagnosis(run, sets, adapts=bool(given or tasks_file or protocol))
         with devices.alone():
-            return _evaluate_skills(run, reward, progress, deterministic) if is_first else {}
+            return _evaluate_skills(run, reward, progress, budget) if is_first else {}
     budget = config.with_evaluation(run.experiment, sets, given, protocol).evaluation
     name = split_name(split, tasks_file)
     changed = config.changed_evaluation(run.experiment, budget, protocol)
@@ -131,23 +133,23 @@ def _adapt(
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 
-def _deterministic(run: reader.Info, sets: Sequence[str], adapts: bool) -> bool:
-    """Whether skills act by their most likely action.  Their diagnosis has no other setting."""
+def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluation:
+    """How skills are diagnosed."""
     if adapts:
         raise ConfigError(
             f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
             "--protocol, --adapt-steps, --episodes and --num-tasks"
         )
-    return config.with_evaluation(run.experiment, sets, {}).evaluation.deterministic
+    return config.with_evaluation(run.experiment, sets, {}).evaluation
 
 
 def _evaluate_skills(
-    run: reader.Info, reward: Reward, progress: Progress, deterministic: bool
+    run: reader.Info, reward: Reward, progress: Progress, budget: Evaluation
 ) -> dict[str, Any]:
     """The document of a skill run."""
     with locked(run.path) as lock:  # its training ends with writing the same files
         trained = open_trained(run, reward, progress)
-        found = diagnose(run.path, trained, deterministic, check=lock.check, note=progress.note)
+        found = diagnose(run.path, trained, budget, check=lock.check, note=progress.note)
         return {"schema": 1, "run": str(run.path), **found}
 
 
@@ -162,7 +164,7 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
         "num_seeds": experiment.training.num_seeds,
         "episodes": budget.episodes,
         "env_steps": _experience(trained.parts, budget),
-        "adaptation": dict(leaves(budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}))),
+        "adaptation": dict(leaves(budget.model_dump(exclude={*COUNTED, "diagnosis"}))),
     }
 
 

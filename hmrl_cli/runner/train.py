@@ -256,7 +256,7 @@ def train(
             summary["skills"] = diagnose(
                 run.path,
                 trained,
-                experiment.evaluation.deterministic,
+                experiment.evaluation,
                 stop=stop,
                 check=run.check,
                 note=progress.note,

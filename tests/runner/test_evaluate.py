@@ -204,7 +204,7 @@ def test_nothing_is_computed_that_cannot_be_written(monkeypatch, runs):
 def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_for(monkeypatch, runs):
     assert json.loads((runs / "diayn" / "skills.json").read_text())["deterministic"] is False
     monkeypatch.setattr(
-        evaluate, "diagnose", lambda path, trained, deterministic, **_: {"mode": deterministic}
+        evaluate, "diagnose", lambda path, trained, settings, **_: {"mode": settings.deterministic}
     )
     for sets, mode in (((), False), (["evaluation.deterministic=true"], True)):
         assert evaluate.evaluate(reader.read(runs / "diayn"), sets=sets, progress=Silent())["mode"] is mode
