@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 
 class HmrlError(Exception):
@@ -113,29 +113,32 @@ def limit_reached(error: BaseException) -> str:
     The resource is memory or threads.  A full disk is an `OSError` or a `StorageError` instead.  Some
     libraries report a full disk as RESOURCE_EXHAUSTED too, so the function checks the type of the error.
     """
-    for cause in _causes(error, set()):
+    for cause in causes(error):
         text = one_line(cause).removeprefix("RESOURCE_EXHAUSTED: ")[:150]
         of_jax = type(cause).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
-        if isinstance(cause, MemoryError) or (of_jax and "RESOURCE_EXHAUSTED" in str(cause)):
+        # a buffer that cannot be allocated while a program runs is INTERNAL on a CPU
+        is_short = "RESOURCE_EXHAUSTED" in str(cause) or "Out of memory" in str(cause)
+        if isinstance(cause, MemoryError) or (of_jax and is_short):
             return f"memory is short: {text or 'Python found none'}"
         if isinstance(cause, RuntimeError) and "can't start new thread" in text:
             return "no more threads can be started"
     return ""
 
 
-def _causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
-    """An error and its causes, each once."""
+def causes(error: BaseException | None, seen: set[int] | None = None) -> Iterator[BaseException]:
+    """An error and its causes, each once; `seen` holds the ids of those that were given before."""
+    seen = set() if seen is None else seen
     if error is None or id(error) in seen:
         return
     seen.add(id(error))
     yield error
     for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
-        yield from _causes(other, seen)
+        yield from causes(other, seen)
 
 
 @contextlib.contextmanager
-def telling_limits() -> Iterator[None]:
-    """Turn an exhausted resource into a `MachineLimit`, whose message says what to reduce."""
+def telling_limits(less: Callable[[], str] = lambda: "fewer seeds, episodes or tasks") -> Iterator[None]:
+    """Turn an exhausted resource into a `MachineLimit`, whose message ends in what needs `less`."""
     try:
         yield
     except HmrlError:
@@ -144,9 +147,7 @@ def telling_limits() -> Iterator[None]:
         reached = limit_reached(error)
         if not reached:
             raise
-        raise MachineLimit(
-            f"{reached}\nto need less: fewer seeds, episodes or tasks (algorithm.tasks_at_once=auto)"
-        ) from error
+        raise MachineLimit(f"{reached}\nto need less: {less()}") from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

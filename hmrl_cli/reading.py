@@ -20,6 +20,7 @@ from hmrl_cli.errors import InputError, StorageError, one_line, shown
 from hmrl_cli.inputs import why_no_file
 
 MAX_DEPTH = 64  # levels of nesting; no document of this package has more than 8
+AWAY = {errno.ESTALE, errno.ETIMEDOUT}  # the errors of a network share that does not answer
 MAX_BYTES = 2**28  # of a JSON document
 
 
@@ -53,7 +54,7 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
         with open_file(path) as file:
             return file.read(limit)
     except OSError as error:
-        kind = StorageError if error.errno == errno.EIO else InputError
+        kind = StorageError if error.errno in {errno.EIO, *AWAY} else InputError
         raise kind(f"{path}: cannot be read: {why_no_file(path) or error.strerror}") from None
 
 

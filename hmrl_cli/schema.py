@@ -191,6 +191,34 @@ class Tuning(Strict):
     )
 
 
+class Diagnosis(Strict):
+    """What is measured of skills by METRA's protocol, beside their diagnosis; numbers of 0 leave it out."""
+
+    random_skills: int = pydantic.Field(
+        default=0, ge=0, le=100_000, description="random skills whose episodes cover cells; 48 in METRA"
+    )
+    cell: float = pydantic.Field(
+        default=1.0, gt=0, le=1e6, description="side of a cell, in length units of the family"
+    )
+    goals: int = pydantic.Field(
+        default=0, ge=0, le=100_000, description="goals that skills are sent to; 50 in METRA"
+    )
+    goal_range: float = pydantic.Field(
+        default=10.0,
+        gt=0,
+        le=1e6,
+        description="half the side of the square about the start from which goals are drawn; 50 in METRA",
+    )
+    near: float = pydantic.Field(
+        default=1.0, gt=0, le=1e6, description="distance from a goal at which it is reached"
+    )
+
+    def unused(self) -> dict[str, str]:
+        """Settings of what is left out."""
+        needs = {"cell": "random_skills", "goal_range": "goals", "near": "goals"}
+        return {key: f"evaluation.diagnosis.{of} is 0" for key, of in needs.items() if not getattr(self, of)}
+
+
 class Evaluation(Strict):
     """How the adaptation to test tasks is measured."""
 
@@ -264,6 +292,9 @@ class Evaluation(Strict):
     )
     deterministic: bool = pydantic.Field(
         default=False, description="whether the policy, or skills, take their most likely action"
+    )
+    diagnosis: Diagnosis = pydantic.Field(
+        default=Diagnosis(), description="what is measured of skills by METRA's protocol"
     )
     latent_std: float = pydantic.Field(
         default=1.0, gt=0, le=100, description="standard deviation of the exploration latent at the start"

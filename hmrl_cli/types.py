@@ -240,6 +240,11 @@ class SkillLearner(NamedTuple):
     # frozen parameters, one skill -> {"policy", "observed"}: parameters of an equal policy whose only input
     # is the observation, normalised by `observed`; None: the skills have no such form
     fold: Callable[[Params, Array], Any] | None = None
+    # key, N -> random skills [N] int32, or [N, skill size]; None: the examples are all there are
+    draw: Callable[[Key, int], Array] | None = None
+    # state, observation and observation of a goal [obs_size] -> the skill that leads from one to the
+    # other; None: see `evaluation.goals.skill_for`
+    toward: Callable[[State, Array, Array], Array] | None = None
 
 
 Learner = MetaLearner | SkillLearner

@@ -48,6 +48,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "meta_gradient.adaptation": "meta_gradient/test_test_time.py",
     # seen in what commands print
     "cli.output": "cli/test_tables.py",
+    "cli.session": "cli/test_cluster.py",
     "runner.progress": "cli/test_train.py",
     "runner.describe": "runner/test_evaluate.py",
     # what several processes exchange, and what one of them writes
@@ -83,6 +84,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "environment.features": "algorithms/skills/test_diayn.py",
     "learning.learning_rate": "learning/test_ppo.py",
     "learning.networks": "learning/test_ppo.py",
+    "learning.novelty": "bonuses/test_rnd.py",
 }
 NUMERICAL = {
     "jax",

@@ -1,8 +1,10 @@
 """The shell scripts of `experiments/batch`, beside stand-ins for hmrl and Slurm, and in a real Slurm."""
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hmrl_cli.reading import read_json
 from hmrl_cli.storage import checkpoints, reader
 
 ROOT = Path(__file__).parent.parent
@@ -96,8 +99,8 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-SlurmctldPort=17817
-SlurmdPort=17818
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 AccountingStorageType=accounting_storage/none
@@ -120,7 +123,11 @@ def cluster(tmp_path, monkeypatch):
     for name in ("state", "spool"):
         (tmp_path / name).mkdir()
     conf = tmp_path / "slurm.conf"
-    conf.write_text(SLURM.format(folder=tmp_path, cores=os.cpu_count()))
+    with socket.socket() as first, socket.socket() as second:
+        for probe in (first, second):
+            probe.bind(("localhost", 0))
+        ports = [probe.getsockname()[1] for probe in (first, second)]
+    conf.write_text(SLURM.format(folder=tmp_path, cores=os.cpu_count(), ports=ports))
     monkeypatch.setenv("SLURM_CONF", str(conf))
     key = tmp_path / "munge.key"
     key.write_bytes(os.urandom(1024))
@@ -141,14 +148,19 @@ def cluster(tmp_path, monkeypatch):
         daemon.wait(timeout=60)
 
 
-def submitted(*command):
-    """Submit as soon as the cluster answers, and wait until no job is left."""
+def answered(*command):
+    """Run a command of Slurm as soon as the cluster answers."""
     for _ in range(60):
-        done = subprocess.run(["sbatch", *command], capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 0:
             break
         time.sleep(1)
     assert done.returncode == 0, done.stderr
+
+
+def submitted(*command):
+    """Submit as soon as the cluster answers, and wait until no job is left."""
+    answered("sbatch", *command)
     while subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout:
         time.sleep(1)
 
@@ -176,3 +188,86 @@ def test_a_pipeline_that_slurm_stops_and_requeues_ends_as_one_that_was_never_sto
         assert reader.read(cut).status["state"] == "complete", log
         assert result(cut) == result(whole)
     assert (tmp_path / "cut/seed3/meta/eval/test-sparse.json").is_file()
+
+
+def alone(*command):
+    """Run hmrl in one process on two devices; its stdout."""
+    hmrl = [sys.executable, "-m", "hmrl_cli", *command]
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "2"}
+    return subprocess.run(hmrl, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@contextlib.contextmanager
+def on_two(*command):
+    """Run hmrl in two processes of srun, with nothing given that says so; each has one device."""
+    answered("srun", "-n1", "true")
+    hmrl = [sys.executable, "-m", "hmrl_cli", *command]
+    srun = ["srun", "-n2", "--overcommit", "--export=ALL,JAX_NUM_CPU_DEVICES=1", *hmrl]
+    with subprocess.Popen(srun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+        try:
+            yield job
+        finally:
+            job.kill()
+
+
+def training(epochs, every):
+    sets = ("num_seeds=2", f"epochs={epochs}", f"checkpoint_every={every}")
+    sets = ("family.horizon=6", *(f"training.{one}" for one in sets))
+    return ["pretrain-skills", "point/smoke", *(f"--set={one}" for one in sets), "--resume", "-q"]
+
+
+def numbers(document):
+    """What an evaluation found, and not where."""
+    return {
+        name: value
+        for name, value in read_json(document).items()
+        if name not in ("run", "machine", "arrays_sha256")
+    }
+
+
+@pytest.mark.slow
+def test_processes_of_srun_train_and_evaluate_one_run(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    one, two = tmp_path / "one", tmp_path / "two"
+    meta = ["meta-train", *training(4, 2)[1:]]
+    alone(*meta, "--run-dir", one)
+    alone("eval", one, "--num-tasks", "4")
+    for command in ([*meta, "--run-dir", two], ["eval", two, "--num-tasks", "4"]):
+        with on_two(*command) as job:
+            assert job.communicate(timeout=2000)[0] == f"{two}\n" and job.returncode == 0
+    assert result(two) == result(one)
+    (name,) = (file.name for file in (two / "eval").iterdir())
+    assert numbers(two / "eval" / name) == numbers(one / "eval" / name)
+    with on_two("export", two, "-o", tmp_path / "two.safetensors") as job:
+        assert job.communicate(timeout=2000)[0] == f"{tmp_path}/two.safetensors\n" and job.returncode == 0
+    alone("export", one, "-o", tmp_path / "one.safetensors")
+    assert (tmp_path / "two.safetensors").read_bytes() == (tmp_path / "one.safetensors").read_bytes()
+
+
+def process_of(rank, run):
+    """The process of this rank that srun has started for a run."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            named = str(run).encode() in (folder / "cmdline").read_bytes()
+            if named and f"SLURM_PROCID={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                return int(folder.name)
+    raise ProcessLookupError(rank)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_where_a_process_of_srun_dies_all_end_and_one_alone_goes_on(cluster, tmp_path, monkeypatch, victim):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    one, two, command = tmp_path / "one", tmp_path / "two", training(1000, 20)
+    with on_two(*command, "--run-dir", two) as job:
+        while not (two / "checkpoints" / "20").exists() and job.poll() is None:
+            time.sleep(0.02)
+        os.kill(process_of(victim, two), signal.SIGKILL)
+        killed = time.monotonic()
+        _, err = job.communicate(timeout=2000)
+        assert time.monotonic() - killed < 120
+    assert f"error: process {1 - victim} of 2: another one has died; the last checkpoint is kept" in err
+    assert 20 <= checkpoints.epochs(two / "checkpoints")[0] < 1000
+    for run in (two, one):
+        alone(*command, "--run-dir", run)
+    assert result(two) == result(one)

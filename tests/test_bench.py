@@ -3,6 +3,9 @@
 import importlib
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.config import plugins
+from tests.test_docs import parse
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "experiments/bench/families.json"
@@ -218,3 +222,51 @@ def test_bands_tell_what_lies_outside(monkeypatch):
         "59 steps per GFLOP, must be at least 60",
         "660 MiB, must be at most 650",
     ]
+
+
+GPU = ROOT / "experiments/bench/gpu.sh"
+INTERPRETER = """#!/bin/sh
+case "$*" in
+*"default_backend()"*) echo gpu ;;
+*"device_kind"*) echo 1 H200 ;;
+*fingerprint*) echo 20 f00 ;;
+*)
+  shift 2
+  echo "$*" >>"{folder}/log"
+  case "$*" in *"--num-seeds 8"*4096*) exit 74 ;; resume*|eval*) exit ;; esac
+  run=$(echo "$*" | sed 's/.*--run-dir \\([^ ]*\\) .*/\\1/')
+  mkdir -p "$run"
+  for speed in 1 3 5 4; do echo "t epoch 2: checkpoint, $speed steps/s"; done >"$run/events.log"
+  case "$run" in */killed) exec sleep 60 ;; esac ;;
+esac
+"""
+
+
+def test_the_script_for_an_accelerator_asks_for_what_there_is(tmp_path):
+    """Beside a stand-in for the interpreter: what fails has a row too, and ends nothing."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text(INTERPRETER.format(folder=tmp_path))
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        ["sh", GPU, tmp_path / "out"],
+        env=os.environ | {"PYTHON": str(stand_in)},
+        capture_output=True,
+        text=True,
+    )
+    rows = (tmp_path / "out" / "table.md").read_text()
+    assert (done.returncode, done.stdout, done.stderr) == (1, rows.partition("---|\n")[2], "")
+    assert "| equal bytes after kill -9 and resume, deterministic | yes |\n" in rows
+    assert "| ant_goal/vgcrl, steps/s, deterministic / free | 4 / 4 |\n" in rows
+    assert "| ant_goal/maesn, 8 seeds, steps/s | 4 |\n" in rows
+    assert rows.endswith("| ant_goal/vgcrl, 4096 episodes, 8 seeds | failed, code 74 |\n")
+    for line in (tmp_path / "log").read_text().splitlines():
+        parse(line.split())
+
+
+@pytest.mark.slow
+def test_the_script_for_an_accelerator_runs_on_a_processor(tmp_path):
+    sizes = {"SKILLS": "point/smoke", "META": "point/smoke", "EPISODES": "4", "SEEDS": "2"}
+    environment = os.environ | sizes | {"PYTHON": sys.executable}
+    done = subprocess.run(["sh", GPU, tmp_path / "out"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+    rows = (tmp_path / "out" / "table.md").read_text()
+    assert done.returncode == 0 and "resume, deterministic | yes |" in rows and len(rows.splitlines()) == 8

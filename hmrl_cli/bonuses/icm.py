@@ -15,7 +15,7 @@ from pydantic import Field
 from hmrl_cli.bonuses import _shared
 from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp, optax
-from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning import moments, networks, novelty
 from hmrl_cli.learning.distributions import Categorical, Gaussian
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.returns import masked_mean
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params
 
 
-class Config(_shared.NetworkConfig):
+class Config(novelty.FitConfig, _shared.Config):
     """Settings of curiosity."""
 
     name: Literal["icm"] = "icm"
@@ -82,14 +82,14 @@ class ICM(NamedTuple):
 
     def reward(self, state: State, steps: Transition) -> Array:
         """The scaled forward error [...]."""
-        return _shared.scaled(state.scale, self.forward_error(state, steps))
+        return novelty.scaled(state.scale, self.forward_error(state, steps))
 
     def learn(self, key: Key, state: State, steps: Transition) -> tuple[State, Metrics]:
         """Train features, inverse and forward model together."""
         feature = self.family.features[self.config.observe](steps.next_obs)
         state = state._replace(observed=moments.absorb(state.observed, feature, steps.valid))
         error = self.forward_error(state, steps)
-        state = state._replace(scale=_shared.rescale(state.scale, error, steps.valid))
+        state = state._replace(scale=novelty.rescale(state.scale, error, steps.valid))
 
         def loss(params: Params, batch: Transition) -> tuple[Array, Metrics]:
             before, after = (self.encode(state, params, obs) for obs in (batch.obs, batch.next_obs))
@@ -102,7 +102,7 @@ class ICM(NamedTuple):
             # the losses share no parameter and Adam is scale-free, so a weight would change nothing
             return inverse + forward, {"inverse_loss": inverse, "forward_loss": forward}
 
-        params, optimizer, metrics = _shared.fit(key, self.config, loss, state.params, state.optimizer, steps)
+        params, optimizer, metrics = novelty.fit(key, self.config, loss, state.params, state.optimizer, steps)
         return state._replace(params=params, optimizer=optimizer), metrics
 
 

@@ -1,4 +1,4 @@
-"""Joining the processes of one command into one run, on jax's distributed runtime.
+"""Joining the processes of one command, on jax's distributed runtime.
 
 Process 0 starts the coordination service.  Each process tells it how its command has ended.  A process that
 dies is noticed by its closed connections, or at the latest after `HEARTBEAT` seconds without a sign of life.
@@ -85,10 +85,11 @@ def find(
 class Joined:
     """This process as one of several that run one command."""
 
-    def __init__(self, member: Member, debug: bool) -> None:
+    def __init__(self, member: Member, resumes: bool, debug: bool) -> None:
         """Take stdout and stderr away from the libraries, whose lines would be one for each process."""
-        self.member = member
+        self.member, self.resumes = member, resumes
         self._connected = self._over = False
+        self._code: int | None = None  # with which another process has ended the command
         self._stderr = os.dup(2)
         if not debug:
             _divert("stdout", 1)
@@ -169,6 +170,7 @@ class Joined:
         code, index = map(int, found.split())
         if index == self.member.rank:
             return
+        self._code = code  # process 0 may be gone before this one has left
         if index > 0:
             self._say(f"process {index} has ended with exit code {code}; so all do")
         with contextlib.suppress(Exception):
@@ -179,7 +181,9 @@ class Joined:
         """End this process because another one has died."""
         while self._over:  # no news: this process is about to end
             time.sleep(FAREWELL)
-        self._say(str(_lost_one(self.member)).replace("\n", "\nerror: "))
+        if self._code is not None:
+            os._exit(self._code)
+        self._say(str(_lost_one(self.member, self.resumes)).replace("\n", "\nerror: "))
         os._exit(ProcessLost.exit_code)
 
     def _say(self, text: str) -> None:
@@ -189,11 +193,11 @@ class Joined:
                 os.write(self._stderr, f"error: {text}\n".encode())
 
 
-def _lost_one(member: Member) -> ProcessLost:
-    return ProcessLost(
-        f"process {member.rank} of {member.processes}: another one has died; the last checkpoint is kept\n"
-        "to continue: the same command with --resume"
-    )
+def _lost_one(member: Member, resumes: bool) -> ProcessLost:
+    died = f"process {member.rank} of {member.processes}: another one has died"
+    if not resumes:
+        return ProcessLost(f"{died}\nto do it anew: the same command")
+    return ProcessLost(f"{died}; the last checkpoint is kept\nto continue: the same command with --resume")
 
 
 def _initialize(member: Member) -> None:
@@ -233,14 +237,20 @@ def _exit_on_abort(exit_: Callable[[], None]) -> None:
 _handlers: list[Any] = []  # a handler must outlive its call
 
 
-def start(member: Member | None, debug: bool = False) -> Joined | None:
-    """Begin to be one of several processes; before anything is shown or jax is imported."""
+def start(member: Member | None, resumes: bool = False, debug: bool = False) -> Joined | None:
+    """Begin to be one of several processes; before anything is shown or jax is imported.
+
+    Args:
+        member: the place of this process; None: it is alone.
+        resumes: whether the command can be continued after the death of a process.
+        debug: show what libraries print.
+    """
     if member is None:
         return None
     if member.launcher == "Slurm":  # a port for each step: several may run side by side in a job
         step = f"{os.environ.get('SLURM_JOB_ID')}.{os.environ.get('SLURM_STEP_ID')}"
         os.environ.setdefault("JAX_COORDINATOR_PORT", str(FIRST_PORT + zlib.crc32(step.encode()) % PORTS))
-    return Joined(member, debug)
+    return Joined(member, resumes, debug)
 
 
 @contextlib.contextmanager
@@ -265,7 +275,7 @@ def together(joining: Joined | None) -> Iterator[None]:
         if isinstance(error, KeyboardInterrupt):
             code = 130
         if lost:
-            raise _lost_one(joining.member) from error
+            raise _lost_one(joining.member, joining.resumes) from error
         raise
     finally:
         joining.finish(code)

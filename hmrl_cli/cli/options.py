@@ -90,7 +90,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue the run if it e
 
 Coordinator = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="Process 0 of several that train one run; see `hmrl guide runs`."),
+    typer.Option(
+        metavar="HOST:PORT", help="Process 0 of several that share the work; see `hmrl guide runs`."
+    ),
 ]
 
 

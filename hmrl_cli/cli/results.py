@@ -13,8 +13,11 @@ import typer
 from hmrl_cli import config, inputs
 from hmrl_cli.cli import completion
 from hmrl_cli.cli.options import (
+    Coordinator,
     Evaluable,
     Json,
+    Processes,
+    ProcessId,
     Protocol,
     RewardName,
     RunDir,
@@ -25,14 +28,13 @@ from hmrl_cli.cli.options import (
 )
 from hmrl_cli.cli.output import (
     as_cell,
-    prepare,
     print_caption,
     print_json,
     print_line,
     print_table,
-    progress_on_stderr,
     write_table,
 )
+from hmrl_cli.cli.session import alone, begin, running
 from hmrl_cli.config import plugins, presets
 from hmrl_cli.errors import (
     ConfigError,
@@ -63,6 +65,9 @@ def export(
         Path,
         typer.Option("--output", "-o", metavar="FILE.safetensors", help="Arrays; the card is FILE.json."),
     ],
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     as_json: Json = False,
 ) -> None:
     """Write skills, or a policy, to a file.
@@ -74,8 +79,8 @@ def export(
     """
     run = reader.read(run_dir)
     exports.check_output(out, run.experiment)
-    with progress_on_stderr(quiet=False, verbose=False) as shows:
-        prepare(shows)
+    session = begin(coordinator, processes, process_id)
+    with alone(session, ("export", run_dir, out)) as shows:
         from hmrl_cli.runner import export
 
         card = export.export(run, out, shows)
@@ -93,6 +98,9 @@ def imitate(
     trajectory: Annotated[
         Path, typer.Argument(metavar="FILE.npz", help="obs [T + 1, size]: observations from a reset on.")
     ],
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     as_json: Json = False,
 ) -> None:
     """Find the skill that follows a trajectory.
@@ -105,8 +113,8 @@ def imitate(
     run = reader.read(run_dir)
     if reason := inputs.why_no_file(trajectory):
         raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
-    with progress_on_stderr(quiet=False, verbose=False) as shows:
-        prepare(shows)
+    session = begin(coordinator, processes, process_id)
+    with alone(session, ("imitate", run_dir, trajectory)) as shows:
         from hmrl_cli.runner import imitate
 
         result = imitate.imitate(run, trajectory, shows)
@@ -130,6 +138,9 @@ def evaluate(
     ] = None,
     num_tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the split; as in the run.")] = None,
     set_: SetEvaluation = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     as_json: Json = False,
 ) -> None:
     """Measure the adaptation to held-out tasks.
@@ -141,8 +152,8 @@ def evaluate(
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
     results = []
-    with progress_on_stderr(quiet=False, verbose=False) as shows:
-        prepare(shows)
+    command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
+    with running(begin(coordinator, processes, process_id), command) as shows:
         from hmrl_cli.runner import evaluate, unpack
 
         runs = [run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)]
@@ -256,6 +267,9 @@ def render(
     num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
     protocol: Protocol = None,
     set_: SetEvaluation = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process_id: ProcessId = None,
     as_json: Json = False,
 ) -> None:
     """Write one HTML page that plays episodes, and films of all of them as ghosts.
@@ -281,8 +295,8 @@ def render(
         raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
     place = out or (run.path / "render.html" if run else outputs.page_of(what))
     outputs.check_page(place, "render")
-    with progress_on_stderr(quiet=False, verbose=False) as shows:
-        prepare(shows)
+    command = ("render", what, place, split, reward, num_tasks, protocol, set_)
+    with alone(begin(coordinator, processes, process_id), command) as shows:
         from hmrl_cli.runner import render as renders
 
         settings: dict[str, Any] = {

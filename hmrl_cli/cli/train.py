@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.cli import cluster, dry_runs
+from hmrl_cli.cli import dry_runs
 from hmrl_cli.cli.options import (
     Coordinator,
     DryRun,
@@ -33,10 +32,10 @@ from hmrl_cli.cli.options import (
     Skills,
     Verbose,
 )
-from hmrl_cli.cli.output import prepare, print_json, print_line, print_table, progress_on_stderr
+from hmrl_cli.cli.output import print_json, print_line, print_table
+from hmrl_cli.cli.session import Session, begin, running
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
-from hmrl_cli.runner.progress import Progress, Silent
 from hmrl_cli.storage import upstream
 from hmrl_cli.storage.naming import named
 from hmrl_cli.storage.places import check_new
@@ -63,7 +62,7 @@ def pretrain_skills(
 
     The last line on stdout is the run directory.
     """
-    session = _session(coordinator, processes, process_id, quiet, verbose)
+    session = begin(coordinator, processes, process_id, quiet, verbose, resumes=True)
     flags = {"training.init_from": init_from, "training.seed": seed, "training.num_seeds": num_seeds}
     asked = _resolve("pretrain-skills", preset, sets, flags)
     _train(*asked, _run_path(name, run_dir), resume, dry_run, as_json, session)
@@ -91,7 +90,7 @@ def meta_train(
 
     The last line on stdout is the run directory.
     """
-    session = _session(coordinator, processes, process_id, quiet, verbose)
+    session = begin(coordinator, processes, process_id, quiet, verbose, resumes=True)
     flags = {
         "hierarchy.skills": skills,
         "training.init_from": init_from,
@@ -120,7 +119,7 @@ def resume(
     those that a longer run would have had; --name and --run-dir are its place.
     The last line on stdout is the run directory.
     """
-    session = _session(coordinator, processes, process_id, quiet, verbose)
+    session = begin(coordinator, processes, process_id, quiet, verbose, resumes=True)
     path = _run_path(name, new_dir)
     if epochs is None and path is not None:
         raise ConfigError(
@@ -143,24 +142,6 @@ def _resolve(
     return upstream.resolve(command, preset, sets or [], given)
 
 
-class _Session(NamedTuple):
-    """How a command shows what it does, and with which other processes it does it."""
-
-    progress: contextlib.AbstractContextManager[Progress]
-    joining: cluster.Joined | None
-
-
-def _session(
-    coordinator: str | None, processes: int | None, process_id: int | None, quiet: bool, verbose: bool
-) -> _Session:
-    """Only process 0 of several shows progress."""
-    member = cluster.find(coordinator, processes, process_id, os.environ)
-    joining = cluster.start(member, debug="--debug" in sys.argv)
-    if member is not None and member.rank > 0:
-        return _Session(contextlib.nullcontext(Silent()), joining)
-    return _Session(progress_on_stderr(quiet, verbose), joining)
-
-
 def _run_path(name: str | None, run_dir: Path | None) -> Path | None:
     if name is not None and run_dir is not None:
         raise ConfigError("--run-dir: found together with --name; must be one of the two")
@@ -174,19 +155,15 @@ def _train(
     resume: bool,
     dry_run: bool,
     as_json: bool,
-    session: _Session,
+    session: Session,
     written: config.Written | None = None,
 ) -> None:
-    joining = session.joining
-    is_first = joining is None or joining.member.rank == 0
-    if is_first and path is not None and not (resume and os.path.lexists(path)):
+    if session.is_first and path is not None and not (resume and os.path.lexists(path)):
         check_new(path)
     # a plan is made in seconds, and stops at once
     caught = contextlib.nullcontext(lambda: None) if dry_run else signals.stop_signals()
     command = (config.to_toml(resolved.experiment), str(path), str(resume))
-    with session.progress as shows, caught as stop, cluster.together(joining):
-        join = None if joining is None else functools.partial(joining.connect, command, stop)
-        prepare(shows, join)
+    with caught as stop, running(session, command, stop) as shows:
         for note in resolved.notes:
             shows.note(note)
         from hmrl_cli.runner import estimate, train

@@ -46,6 +46,14 @@ def mesh_for(rows: int) -> Any:
     return jax.sharding.Mesh(np.array(devices[:count]), ("rows",)) if count > 1 else None
 
 
+def everywhere() -> Any:
+    """Where arrays lie that every device of several processes has; None for a process by itself."""
+    if jax.process_count() == 1 or _Scope.alone:
+        return None
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+
 def side_by_side(run: Callable[..., Any], shared: Any, *each: Any, at_once: int = 0) -> Any:
     """`run(shared, *row)` for each of N rows, spread evenly over the devices.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.compute import devices, processes
 from hmrl_cli.compute.finite import all_finite
-from hmrl_cli.lazy import jax, jnp, np, root_key
+from hmrl_cli.lazy import jax, jnp, root_key
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Key, Metrics, Params, State
@@ -111,10 +111,7 @@ def sharding_of(num_seeds: int) -> Any:
     mesh = devices.mesh_for(num_seeds)
     if mesh is not None and mesh.size == len(jax.devices()):
         return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*mesh.axis_names))
-    if jax.process_count() == 1:
-        return None
-    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
-    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return devices.everywhere()
 
 
 def fit(

@@ -121,8 +121,10 @@ def unused(experiment: Experiment) -> dict[str, str]:
         found |= _declared(section, getattr(experiment, section))
     evaluation, algorithm = experiment.evaluation, experiment.algorithm
     if algorithm.command == "pretrain-skills":
-        idle = (f"evaluation.{name}" for name in type(evaluation).model_fields if name != "deterministic")
+        of_skills = ("deterministic", "diagnosis")
+        idle = (f"evaluation.{name}" for name in type(evaluation).model_fields if name not in of_skills)
         return found | dict.fromkeys(idle, "skills do not adapt")
+    found["evaluation.diagnosis"] = f"{algorithm.name} learns no skills"
     if algorithm.searches:
         # a first batch searches without an update, too
         found = {name: why for name, why in found.items() if name not in ALWAYS_SEARCHED}

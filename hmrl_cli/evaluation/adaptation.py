@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hmrl_cli.compute.devices import side_by_side
+from hmrl_cli.compute import processes
+from hmrl_cli.compute.devices import everywhere, side_by_side
 from hmrl_cli.environment.rollout import advance
 from hmrl_cli.evaluation.statistics import fraction_summary, rate_summary, score_summary
 from hmrl_cli.evaluation.tasks import sample_tasks
@@ -107,7 +108,7 @@ def adaptation_curves(
     tasks: Array,
     budget: Evaluation,
 ) -> Adaptation:
-    """Adapt every seed's meta-parameters to every task.
+    """Adapt every seed's meta-parameters to every task, on the devices of all processes.
 
     Args:
         key: [S], one for each seed.
@@ -118,11 +119,12 @@ def adaptation_curves(
         budget: number of updates and episodes, and settings of the updates.
 
     Returns:
-        numpy arrays [seed, task, adapt_steps + 1].
+        numpy arrays [seed, task, adapt_steps + 1], on every process.
     """
-
     run = adaptation_program(make_learner, budget)
-    return jax.tree.map(np.asarray, run(key, state, skills, tasks, numbers_of(budget)))
+    given = processes.placed((key, state, skills, tasks, numbers_of(budget)), everywhere())
+    curves: Adaptation = processes.gathered(run(*given))
+    return curves
 
 
 def adaptation_program(

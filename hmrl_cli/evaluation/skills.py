@@ -124,7 +124,7 @@ def skill_diagnostics(
             "displacement": jnp.linalg.norm(ends, axis=-1).mean(axis=1),
             "direction": jnp.arctan2(centres[:, 1], centres[:, 0]),
             "end_spread": jnp.linalg.norm(ends - centres[:, None], axis=-1).mean(axis=1),
-            "coverage": _distinct_cells(paths.reshape(-1, 2), 0.25),
+            "coverage": distinct_cells(paths, 0.25),
             "action_entropy": -jnp.sum(log_prob * valid) / count,
             **of_places,
         },
@@ -165,7 +165,7 @@ def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array
     }
 
 
-def _distinct_cells(places: Array, size: float) -> Array:
-    """Number [] of cells of a square grid that contain a position of [M, 2]."""
-    cells = jnp.clip(jnp.floor(places / size), -500, 499).astype(jnp.int32) + 500
+def distinct_cells(places: Array, size: float) -> Array:
+    """Number [] of cells of a square grid that contain one of the positions [..., 2]."""
+    cells = jnp.clip(jnp.floor(places.reshape(-1, 2) / size), -500, 499).astype(jnp.int32) + 500
     return jnp.zeros(1000 * 1000, jnp.bool_).at[cells[:, 0] * 1000 + cells[:, 1]].set(True).sum()

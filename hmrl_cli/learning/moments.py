@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.lazy import jnp
+from hmrl_cli.lazy import jax, jnp
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array
@@ -44,7 +44,11 @@ def normalize(moments: Moments, x: Array, floor: float = FLOOR) -> Array:
 
 
 def absorb(
-    moments: Moments, x: Array, valid: Array, over_devices: Callable[[Any], Any] = lambda tree: tree
+    moments: Moments,
+    x: Array,
+    valid: Array,
+    over_devices: Callable[[Any], Any] = lambda tree: tree,
+    until: int | None = None,
 ) -> Moments:
     """The moments after new vectors, merged by the parallel algorithm of Chan et al. (1979).
 
@@ -53,6 +57,7 @@ def absorb(
         x: [..., size].
         valid: [...] 1 where the vector counts.
         over_devices: mean over the devices among which the vectors are split; by default there is one device.
+        until: the moments stay once they have absorbed so many vectors; None: they never do.
     """
     weight = valid[..., None]
     axes = tuple(range(valid.ndim))
@@ -64,4 +69,7 @@ def absorb(
     share = count / total
     shift = mean - moments.mean
     spread = (1 - share) * moments.variance + share * variance + share * (1 - share) * shift**2
-    return Moments(total, moments.mean + share * shift, spread)
+    new = Moments(total, moments.mean + share * shift, spread)
+    if until is None:
+        return new
+    return jax.tree.map(lambda after, before: jnp.where(moments.seen < until, after, before), new, moments)

@@ -42,6 +42,8 @@ class Recurrent(NamedTuple):
     apply: Callable[..., Any]
     step: Callable[[Params, Array, Array], Array]  # hidden state, x [..., F] -> the next hidden state
     output: Callable[[Params, Array, Array], Any]  # next hidden state, x [..., F] -> the head's output
+    # first hidden state, (x, valid) -> the hidden states after each step [..., T, M]
+    unroll: Callable[[Params, Array, tuple[Array, Array]], Array]
     hidden_size: int
 
     def of_sequences(self) -> Network:
@@ -61,11 +63,10 @@ def mlp(
     `output_scale` multiplies the initial weights of the last layer.  With a small scale, the initial output
     is close to 0 for every input.
     """
-    nonlinearity = {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
     last_init = nn.initializers.variance_scaling(output_scale**2, "fan_in", "truncated_normal")
     layers: list[Any] = []
     for size in hidden:
-        layers += [nn.Dense(size), nonlinearity]
+        layers += [nn.Dense(size), nonlinearity(activation)]
     module = nn.Sequential([*layers, nn.Dense(output_size, kernel_init=last_init)])
 
     def init(key: Key) -> Params:
@@ -80,6 +81,16 @@ def mlp(
     return Network(init, apply)
 
 
+def nonlinearity(activation: Activation) -> Callable[[Array], Array]:
+    """The function between the layers of `mlp`."""
+    return {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
+
+
+def layers_of(params: Params) -> list[Params]:
+    """The layers of an `mlp` from input to output, each with a kernel [..., I, O] and a bias [..., O]."""
+    return [params[name] for name in sorted(params, key=lambda name: int(name.removeprefix("layers_")))]
+
+
 def policy(
     obs_size: int,
     action: Action,
@@ -89,16 +100,17 @@ def policy(
     activation: Activation = "relu",
     init_std: float = 1.0,
     output_scale: float = 1.0,
+    body: Callable[..., Network] = mlp,
 ) -> Network:
     """pi(a | o, z) of meta-learners and PPO: `apply(params, obs, latent)` -> Gaussian or Categorical.
 
     The standard deviation of continuous actions is learned and does not depend on the state (Finn et al.
     2017, app. A.2).  Their initial mean is near 0 if `output_scale` is small.  `latent` has the shape [...,
-    latent_size], and is None if latent_size is 0.
+    latent_size], and is None if latent_size is 0.  `body` makes the network, with the arguments of `mlp`.
     """
     # initial logits near 0 make the initial choice of skills uniform
     scale = output_scale if isinstance(action, Continuous) else 0.01
-    net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
+    net = body(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
 
     def init(key: Key) -> Params:
         params = {"net": net.init(key)}
@@ -159,14 +171,16 @@ def soft_policy(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
     return Network(net.init, apply)
 
 
-def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network:
-    """Two independent soft Q functions.
+def twin_critic(obs_size: int, action: Action, hidden: Sequence[int], components: int = 0) -> Network:
+    """Two independent soft Q functions, or two functions of successor features.
 
     For continuous actions `apply(params, obs, action)` returns [2, ...].  For discrete actions
-    `apply(params, obs)` returns the values of all actions [2, ..., A].
+    `apply(params, obs)` returns the values of all actions [2, ..., A].  With C = `components` above 0 a value
+    is a vector, on a last axis [C] of its own.
     """
     discrete = isinstance(action, Discrete)
-    net = mlp(obs_size, hidden, action.size) if discrete else mlp(obs_size + action.size, hidden, 1)
+    shape = ((action.size,) if discrete else ()) + ((components,) if components else ())
+    net = mlp(obs_size if discrete else obs_size + action.size, hidden, math.prod(shape))
 
     def init(key: Key) -> Params:
         return jax.vmap(net.init)(jax.random.split(key, 2))
@@ -174,7 +188,7 @@ def twin_critic(obs_size: int, action: Action, hidden: Sequence[int]) -> Network
     def apply(params: Params, obs: Array, action: Array | None = None) -> Array:
         x = obs if action is None else jnp.concatenate([obs, action], axis=-1)
         q = jax.vmap(net.apply, in_axes=(0, None))(params, x)
-        return q if discrete else q[..., 0]
+        return q.reshape(*q.shape[:-1], *shape)
 
     return Network(init, apply)
 
@@ -197,17 +211,20 @@ def recurrent(input_size: int, hidden_size: int, head: Network) -> Recurrent:
     def output(params: Params, hidden: Array, x: Array) -> Any:
         return head.apply(params["head"], jnp.concatenate([hidden, x], axis=-1))
 
-    def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
+    def unroll(params: Params, hidden: Array, sequence: tuple[Array, Array]) -> Array:
         x, valid = sequence
 
         def scan_step(hidden: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
             hidden = jnp.where(now[1][..., None] > 0, step(params, hidden, now[0]), hidden)
             return hidden, hidden
 
-        first = jnp.zeros((*valid.shape[:-1], hidden_size))
         over_time = (jnp.moveaxis(x, -2, 0), jnp.moveaxis(valid, -1, 0))
-        _, states = jax.lax.scan(scan_step, first, over_time)
-        # the head is outside the scan: one large product instead of T small ones
-        return output(params, jnp.moveaxis(states, 0, -2), x)
+        return jnp.moveaxis(jax.lax.scan(scan_step, hidden, over_time)[1], 0, -2)
 
-    return Recurrent(init, apply, step, output, hidden_size)
+    def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
+        x, valid = sequence
+        first = jnp.zeros((*valid.shape[:-1], hidden_size))
+        # the head is outside the scan: one large product instead of T small ones
+        return output(params, unroll(params, first, sequence), x)
+
+    return Recurrent(init, apply, step, output, unroll, hidden_size)

@@ -1,11 +1,14 @@
 """Soft actor-critic with twin critics (Haarnoja et al. 2018, 1812.05905).
 
 Actions are continuous or discrete.  For discrete actions the expectation over the policy is exact
-(Christodoulou 2019, 1910.07207).
+(Christodoulou 2019, 1910.07207).  The critics may learn successor features psi(s, a) in place of values
+(Barreto et al. 2017, 1606.05312): the discounted sums of the components of a reward.  The value is then the
+weighted sum psi . w, and the policy maximises it (Zheng et al. 2025, 2412.08021).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -32,6 +35,21 @@ class Config(Strict):
         0.1,
         description='alpha; "auto" tunes it to an entropy of -A, or log(A) / 2 for A choices',
     )
+    first_coefficient: float = Field(
+        1.0, gt=0, le=1e3, description='alpha at the start, if entropy_coefficient is "auto"'
+    )
+    entropy_per_action: float | None = Field(
+        None,
+        ge=-20,
+        le=20,
+        description='entropy that "auto" tunes alpha to, in nats for each continuous action; none: -1',
+    )
+
+    def unused(self) -> dict[str, str]:
+        """A fixed temperature is not tuned."""
+        tuned = self.entropy_coefficient == "auto"
+        reason = "algorithm.sac.entropy_coefficient is a number"
+        return {} if tuned else dict.fromkeys(("first_coefficient", "entropy_per_action"), reason)
 
 
 class State(NamedTuple):
@@ -49,9 +67,10 @@ class Batch(NamedTuple):
 
     obs: Array  # [B, obs_size]
     action: Array  # [B, action_size], or [B] int32
-    reward: Array  # [B]
+    reward: Array  # [B], or [B, C] components
     discount: Array  # [B]  0 where the episode ended early, else 1
     next_obs: Array  # [B, obs_size]
+    weights: Array | None = None  # [B, C] of the components, if the critics learn successor features
 
 
 class SoftActorCritic(NamedTuple):
@@ -66,7 +85,7 @@ class SoftActorCritic(NamedTuple):
         """Fresh parameters; the target critics equal the critics."""
         policy_key, critic_key = jax.random.split(key)
         policy, critic = self.policy.init(policy_key), self.critic.init(critic_key)
-        log_alpha = jnp.float32(0.0)  # alpha = 1; not used with a fixed alpha
+        log_alpha = jnp.float32(math.log(self.config.first_coefficient))  # not used with a fixed alpha
         opt = optax.adam(self.config.learning_rate)
         optimizers = (opt.init(policy), opt.init(critic), opt.init(log_alpha))
         return State(policy, critic, jax.tree.map(jnp.copy, critic), log_alpha, optimizers)
@@ -80,15 +99,26 @@ class SoftActorCritic(NamedTuple):
         return state, {"critic_loss": critic_loss} | metrics
 
     def critic_target(self, key: Key, state: State, batch: Batch) -> Array:
-        """Target [B] of the critics: reward plus discounted soft value, without a gradient (eq. 2 and 3)."""
-        next_value, _ = self._soft_value(key, state.policy, state.target, self._alpha(state), batch.next_obs)
-        return jax.lax.stop_gradient(batch.reward + self.config.discount * batch.discount * next_value)
+        """Target [B] of the critics: reward plus discounted soft value, without a gradient (eq. 2 and 3).
+
+        Successor features have targets [B, C], without the entropy.
+        """
+        if batch.weights is not None:
+            following, discount = self._features(key, state, batch), batch.discount[:, None]
+        else:
+            alpha, discount = self._alpha(state), batch.discount
+            following, _ = self._soft_value(key, state.policy, state.target, alpha, batch.next_obs)
+        return jax.lax.stop_gradient(batch.reward + self.config.discount * discount * following)
 
     def critic_loss(self, critic: Params, batch: Batch, target: Array) -> Array:
-        """Half the squared error of both critics against the target [B], as a mean over the batch []."""
+        """Half the squared error of both critics against the target, as a mean over the batch [].
+
+        The errors of successor features are averaged over the components.
+        """
         if isinstance(self.action, Discrete):
             q = self.critic.apply(critic, batch.obs)
-            q = jnp.sum(q * jax.nn.one_hot(batch.action, self.action.size), axis=-1)
+            chosen = jax.nn.one_hot(batch.action, self.action.size)
+            q = jnp.sum(q * (chosen if batch.weights is None else chosen[..., None]), axis=2)
         else:
             q = self.critic.apply(critic, batch.obs, batch.action)
         return 0.5 * jnp.mean(jnp.sum((q - target) ** 2, axis=0))
@@ -105,7 +135,7 @@ class SoftActorCritic(NamedTuple):
         critic = optax.apply_updates(state.critic, updates)
 
         def policy_loss(policy: Params) -> tuple[Array, Array]:
-            value, entropy = self._soft_value(key, policy, critic, alpha, batch.obs)
+            value, entropy = self._soft_value(key, policy, critic, alpha, batch.obs, batch.weights)
             return -value.mean(), entropy.mean()
 
         (_, entropy), grads = jax.value_and_grad(policy_loss, has_aux=True)(state.policy)
@@ -131,10 +161,17 @@ class SoftActorCritic(NamedTuple):
     def _target_entropy(self) -> Array:
         if isinstance(self.action, Discrete):
             return 0.5 * jnp.log(float(self.action.size))
-        return jnp.float32(-self.action.size)
+        per_action = self.config.entropy_per_action
+        return jnp.float32(self.action.size * (-1.0 if per_action is None else per_action))
 
     def _soft_value(
-        self, key: Key, policy: Params, critic: Params, alpha: Array, obs: Array
+        self,
+        key: Key,
+        policy: Params,
+        critic: Params,
+        alpha: Array,
+        obs: Array,
+        weights: Array | None = None,
     ) -> tuple[Array, Array]:
         """Soft value E[min Q - alpha log pi] [B] and entropy [B] of the policy.
 
@@ -143,18 +180,44 @@ class SoftActorCritic(NamedTuple):
         pi = self.policy.apply(policy, obs)
         if isinstance(self.action, Discrete):
             log_probs = pi.log_probs()
-            q = self.critic.apply(critic, obs).min(axis=0)
+            q = _worth(self.critic.apply(critic, obs), weights, each_action=True).min(axis=0)
             entropy = pi.entropy()
             return jnp.sum(jnp.exp(log_probs) * q, axis=-1) + alpha * entropy, entropy
         action, log_prob = pi.sample_with_log_prob(key)
-        return self.critic.apply(critic, obs, action).min(axis=0) - alpha * log_prob, -log_prob
+        q = _worth(self.critic.apply(critic, obs, action), weights)
+        return q.min(axis=0) - alpha * log_prob, -log_prob
+
+    def _features(self, key: Key, state: State, batch: Batch) -> Array:
+        """Expected successor features [B, C] at the next step, of the critic with the lower value."""
+        pi = self.policy.apply(state.policy, batch.next_obs)
+        if isinstance(self.action, Discrete):
+            psi = self.critic.apply(state.target, batch.next_obs)
+            lower = _lower(psi, _worth(psi, batch.weights, each_action=True))
+            return jnp.sum(jnp.exp(pi.log_probs())[..., None] * lower, axis=-2)
+        psi = self.critic.apply(state.target, batch.next_obs, pi.sample(key))
+        return _lower(psi, _worth(psi, batch.weights))
 
 
-def make(obs_size: int, action: Action, config: Config) -> SoftActorCritic:
-    """Soft actor-critic for observations [obs_size] and actions of the given kind."""
+def _worth(q: Array, weights: Array | None, *, each_action: bool = False) -> Array:
+    """Values q themselves, or psi . w of successor features [2, B, C], or [2, B, A, C] of each action."""
+    if weights is None:
+        return q
+    return jnp.sum(q * (weights[:, None] if each_action else weights), axis=-1)
+
+
+def _lower(psi: Array, worth: Array) -> Array:
+    """Successor features [..., C] of the critic with the lower value, of two [2, ..., C]."""
+    return jnp.where((worth[0] <= worth[1])[..., None], psi[0], psi[1])
+
+
+def make(obs_size: int, action: Action, config: Config, components: int = 0) -> SoftActorCritic:
+    """Soft actor-critic for observations [obs_size] and actions of the given kind.
+
+    With C = `components` above 0 its critics learn successor features [C].
+    """
     return SoftActorCritic(
         networks.soft_policy(obs_size, action, config.hidden),
-        networks.twin_critic(obs_size, action, config.hidden),
+        networks.twin_critic(obs_size, action, config.hidden, components),
         action,
         config,
     )

@@ -20,6 +20,8 @@ NUMBERS = {  # of skills.json -> column
     "mutual_information": "mutual information, nats",
     "effective_skills": "effective skills",
     "coverage": "coverage, cells",
+    "state_coverage": "random skills cover, cells",
+    "goal_arrived": "goals arrived at",
     "arrived": "arrived",
     "displacement": "displacement, m",
 }

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli.compute.finite import check_finite
+from hmrl_cli.config import changed_evaluation
 from hmrl_cli.errors import one_line
-from hmrl_cli.evaluation import exploration
+from hmrl_cli.evaluation import exploration, goals
 from hmrl_cli.evaluation.skills import skill_diagnostics
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.report.figures import paths_svg
@@ -17,7 +18,8 @@ from hmrl_cli.report.viewer import episodes
 from hmrl_cli.runner.assembly import seed_keys
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, open_trained
-from hmrl_cli.storage import files
+from hmrl_cli.schema import Evaluation
+from hmrl_cli.storage import evaluations, files
 from hmrl_cli.storage.reader import Info
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 SKILL_EPISODES = 8  # episodes of each skill
+PROTOCOL = ((goals.coverage, "random_skills"), (goals.zero_shot, "goals"))  # and the setting that asks for it
 
 
 def explore(run: Info, progress: Progress, draws: int = 8, episodes: int = 8) -> tuple[dict[str, Any], str]:
@@ -58,7 +61,7 @@ def explore(run: Info, progress: Progress, draws: int = 8, episodes: int = 8) ->
 def diagnose(
     path: Path,
     trained: Trained,
-    deterministic: bool,
+    settings: Evaluation,
     *,
     stop: Callable[[], int | None] = lambda: None,
     check: Callable[[], None] = lambda: None,
@@ -67,13 +70,13 @@ def diagnose(
     """Run every skill of every seed, and write `skills.json`, `skills.svg` and `skills.html`.
 
     The SVG shows the paths of all seeds.  The HTML page plays every skill of the first seed.  A failure to
-    draw either is a note and no error, because the numbers are the result.  Where `deterministic` is not the
-    run's own, the names begin with "skills-deterministic=", so that the run's own files keep.
+    draw either is a note and no error, because the numbers are the result.  Where settings differ from the
+    run's own, the names begin like "skills-deterministic=", so that the run's own files keep.
 
     Args:
         path: the run directory.
         trained: the skill run at one checkpoint.
-        deterministic: act by the most likely action, in place of a sampled one.
+        settings: whether skills act by their most likely action, and what is measured beside the diagnosis.
         stop: returns the number of a signal that asked to stop, or None.
         check: raises where the run directory may not be written to; called before the first write.
         note: is called with what could not be drawn.
@@ -86,18 +89,18 @@ def diagnose(
         Interrupted: `stop` returned a signal; nothing was written.
     """
     parts, epoch = trained.parts, trained.epoch
-    numbers, paths, recorded = unless_stopped(lambda: _run(trained, deterministic), stop, epoch)
+    numbers, paths, recorded = unless_stopped(lambda: _run(trained, settings), stop, epoch)
     check_finite(**numbers)
     found = {name: value.tolist() for name, value in numbers.items()}
     document = {
         "epoch": epoch,
         "arrays_sha256": trained.arrays_sha256,
-        "deterministic": deterministic,
+        "deterministic": settings.deterministic,
+        "diagnosis": settings.diagnosis.model_dump(),
         **found,
     }
     check()
-    usual = deterministic == trained.experiment.evaluation.deterministic
-    stem = "skills" if usual else f"skills-deterministic={str(deterministic).lower()}"
+    stem = evaluations.with_changes("skills", changed_evaluation(trained.experiment, settings))
     files.write_json(path / f"{stem}.json", document)
     first = jax.tree.map(lambda x: x[0], recorded)
     title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
@@ -107,23 +110,22 @@ def diagnose(
     return document
 
 
-def _run(trained: Trained, deterministic: bool) -> Any:
+def _run(trained: Trained, settings: Evaluation) -> Any:
     """Diagnostics, paths and recorded episodes of the skills of every seed, numpy leaves [S, ...]."""
     parts = trained.parts
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
         task_key, run_key = jax.random.split(key)
-        task = family.sample(task_key, "train")
-        return skill_diagnostics(
-            run_key,
-            family,
-            learner,
-            state,
-            task,
-            num_episodes=SKILL_EPISODES,
-            deterministic=deterministic,
+        of_skills = (family, learner, state, family.sample(task_key, "train"))
+        numbers, paths, frames = skill_diagnostics(
+            run_key, *of_skills, num_episodes=SKILL_EPISODES, deterministic=settings.deterministic
         )
+        for number, (measure, wanted) in enumerate(PROTOCOL):
+            if getattr(settings.diagnosis, wanted):
+                measure_key = jax.random.fold_in(key, number)
+                numbers |= measure(measure_key, *of_skills, settings.diagnosis, settings.deterministic)
+        return numbers, paths, frames
 
     keys = seed_keys(trained.experiment).evaluate
     found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)

@@ -18,6 +18,14 @@ from hmrl_cli.types import Continuous
 
 NUMBER = 4  # bytes
 KEPT = 8  # numbers that the outer gradient keeps of each unit of a network; 2 were measured on a CPU
+SIZES = (  # settings of algorithms that the steps of an update grow with, the usual ones first
+    "episodes_per_update",
+    "trials_per_update",
+    "episodes_per_task",
+    "tasks_per_update",
+    "episodes_per_trial",
+    "batches",
+)
 SHARE = 0.5  # of a device's memory that activations may take
 
 
@@ -36,9 +44,9 @@ def memory(experiment: Experiment, parts: Parts, shapes: Any) -> dict[str, int]:
         checkpoint, "disk_bytes" of those that exist at one time.
     """
     seeds = experiment.training.num_seeds
-    leaves = jax.tree_util.tree_leaves_with_path(shapes)
-    state = sum(map(_size, (leaf for _, leaf in leaves)))
-    buffers = sum(_size(leaf) for path, leaf in leaves if "buffer" in jax.tree_util.keystr(path))
+    state = sum(map(_size, jax.tree.leaves(shapes)))
+    nodes = jax.tree.leaves(shapes, is_leaf=_is_buffer)
+    buffers = sum(map(_size, jax.tree.leaves([node for node in nodes if _is_buffer(node)])))
     batch = seeds * parts.steps_per_update // parts.steps_per_decision * _step_bytes(parts)
     count = len(jax.devices())
     return {
@@ -71,6 +79,31 @@ def tasks_at_once(experiment: Experiment, parts: Parts) -> int:
     return 0 if fit * share >= algorithm.tasks_per_update else max(fit, 1)
 
 
+def less_memory(experiment: Experiment, parts: Parts, shapes: Any) -> str:
+    """The settings that the memory of a training grows with, for a message: three, the first matters most.
+
+    Args:
+        experiment: what to run.
+        parts: its parts.
+        shapes: what `state_shapes` returns.
+    """
+    needs, algorithm = memory(experiment, parts, shapes), dict(experiment.algorithm)
+    if 2 * needs["buffer_bytes"] > needs["state_bytes"] + needs["batch_bytes"]:
+        names = ["buffer_capacity", "num_train_tasks", *SIZES]  # PEARL has a buffer of each task
+    else:
+        names = [*SIZES, "buffer_capacity"]
+    sizes = {name: algorithm[name] for name in names if isinstance(algorithm.get(name), int)}
+    found = [f"algorithm.{name} below {size}" for name, size in sizes.items() if size > 1]
+    if (seeds := experiment.training.num_seeds) > 1:
+        found.insert(1, f"training.num_seeds below {seeds}")
+    at_once = algorithm.get("tasks_at_once")
+    at_once = sizes.get("tasks_per_update", 1) if at_once in (0, "auto") else at_once
+    if at_once is not None and at_once > 1:
+        found.insert(0, f"algorithm.tasks_at_once = {at_once // 2}")
+    *others, last = found[:3] or ["smaller networks"]
+    return " or ".join([", ".join(others), last] if others else [last])
+
+
 def of_device(total: int, seeds: int, count: int) -> int:
     """Bytes on the fullest of `count` devices: those of its own seeds, where each has as many, else all."""
     return total // count if seeds % count == 0 else total
@@ -99,6 +132,11 @@ def time(experiment: Experiment, steps: int, path: Path | None) -> dict[str, Any
     measured = {"run": str(found.run), "seeds": found.seeds, "same_settings": found.same}
     speed = found.steps_per_second
     return {"seconds": round(steps / speed, 1), "steps_per_second": speed, "measured": measured}
+
+
+def _is_buffer(node: Any) -> bool:
+    """Whether a node of a state is a `learning.replay.Buffer`."""
+    return getattr(node, "_fields", ()) == ("data", "position", "size")
 
 
 def _size(leaf: Any) -> int:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
+from hmrl_cli.compute import devices, processes
 from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.config.plugin_files import label
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.evaluation import adaptation, exploration
 from hmrl_cli.evaluation.tasks import tasks_digest
 from hmrl_cli.runner.assembly import Parts, assemble, check_located, make_family, seed_keys
@@ -24,6 +25,8 @@ from hmrl_cli.storage.locks import locked
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Array, Reward, Split
+
+COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of which the document has its own fields
 
 
 def evaluate(
@@ -39,6 +42,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Adapt a run's meta-parameters to held-out tasks, or diagnose the skills of a skill run.
 
+    Several processes share the tasks.  Process 0 alone reads checkpoints, diagnoses skills and writes.
+
     Args:
         run: the run.
         split: which tasks.
@@ -50,21 +55,26 @@ def evaluate(
         settings: values of the [evaluation] table by name, above `sets`; None keeps the value of the run.
 
     Returns:
-        the document in `eval/` of the run, named as `storage.evaluations` says; or that of the skills.
+        the document in `eval/` of the run, named as `storage.evaluations` says; or that of the skills, which
+        only process 0 has.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does nothing for this run.
         InputError: the run, its checkpoint or the task file cannot be used.
         Diverged: a result is not finite.
+        MachineLimit: memory is short; the message names the settings to lower.
         RunDirError: another process is training the skill run.
         StorageError: the result cannot be written; a missing permission is found before the computation.
     """
     progress.phase("loading")
-    files.check_writable(run.path)
+    is_first = processes.is_first()
+    if is_first:
+        files.check_writable(run.path)
     given = {name: value for name, value in settings.items() if value is not None}
     if run.experiment.algorithm.command == "pretrain-skills":
-        deterministic = _deterministic(run, sets, adapts=bool(given or tasks_file or protocol))
-        return _evaluate_skills(run, reward, progress, deterministic)
+        budget = _diagnosis(run, sets, adapts=bool(given or tasks_file or protocol))
+        with devices.alone():
+            return _evaluate_skills(run, reward, progress, budget) if is_first else {}
     budget = config.with_evaluation(run.experiment, sets, given, protocol).evaluation
     name = split_name(split, tasks_file)
     changed = config.changed_evaluation(run.experiment, budget, protocol)
@@ -72,11 +82,13 @@ def evaluate(
         changed = {key: value for key, value in changed.items() if key not in ("num_tasks", "split_seed")}
     file = run.path / "eval" / f"{evaluations.stem(name, reward, protocol, changed)}.json"
     tasks = tasks_of(make_family(run.experiment.family, reward), split, budget, tasks_file)
-    trained = open_trained(run, reward, progress)
+    trained = open_trained(run, reward, progress, together=True)
     if trained.epoch < (epochs := run.experiment.training.epochs):
         progress.note(f"{run.path}: is not trained to its end: epoch {trained.epoch} of {epochs}")
     check_located(budget, trained.parts)
     budget = adaptation.calibrated(budget, trained.parts.family)
+    with telling_limits(lambda: f"evaluation.episodes below {budget.episodes}, or below {len(tasks)} tasks"):
+        numbers = _adapt(trained, reward, tasks, budget, progress)
     document = {
         "schema": 1,
         "run": str(run.path),
@@ -85,11 +97,12 @@ def evaluate(
         "split": name,
         "reward": reward,
         "num_tasks": len(tasks),
-        **_adapt(trained, reward, tasks, budget, progress),
+        **numbers,
         "tasks_sha256": tasks_digest(tasks),
         **provenance.surroundings(),
     }
-    evaluations.write(file, document, progress.note)
+    if is_first:
+        evaluations.write(file, document, progress.note)
     return document
 
 
@@ -120,23 +133,23 @@ def _adapt(
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 
-def _deterministic(run: reader.Info, sets: Sequence[str], adapts: bool) -> bool:
-    """Whether skills act by their most likely action.  Their diagnosis has no other setting."""
+def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluation:
+    """How skills are diagnosed."""
     if adapts:
         raise ConfigError(
             f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
             "--protocol, --adapt-steps, --episodes and --num-tasks"
         )
-    return config.with_evaluation(run.experiment, sets, {}).evaluation.deterministic
+    return config.with_evaluation(run.experiment, sets, {}).evaluation
 
 
 def _evaluate_skills(
-    run: reader.Info, reward: Reward, progress: Progress, deterministic: bool
+    run: reader.Info, reward: Reward, progress: Progress, budget: Evaluation
 ) -> dict[str, Any]:
     """The document of a skill run."""
     with locked(run.path) as lock:  # its training ends with writing the same files
         trained = open_trained(run, reward, progress)
-        found = diagnose(run.path, trained, deterministic, check=lock.check, note=progress.note)
+        found = diagnose(run.path, trained, budget, check=lock.check, note=progress.note)
         return {"schema": 1, "run": str(run.path), **found}
 
 
@@ -151,7 +164,7 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
         "num_seeds": experiment.training.num_seeds,
         "episodes": budget.episodes,
         "env_steps": _experience(trained.parts, budget),
-        "adaptation": dict(leaves(budget.model_dump(exclude={"num_tasks", "adapt_steps", "episodes"}))),
+        "adaptation": dict(leaves(budget.model_dump(exclude={*COUNTED, "diagnosis"}))),
     }
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import lazy
+from hmrl_cli.compute import devices
 from hmrl_cli.errors import ConfigError, one_line, shown
 
 MAX_CACHE_BYTES = 2 * 2**30
@@ -61,6 +62,11 @@ def start(join: Callable[[], None] | None = None) -> str:
     except Exception as error:  # each platform fails in its own way
         raise _no_device(error) from None
     return problem
+
+
+def on_own_devices() -> contextlib.AbstractContextManager[None]:
+    """Compute on the devices of this process only, while the others that it has joined wait."""
+    return devices.alone()
 
 
 def _check_cpu_devices(number: str) -> None:

@@ -11,7 +11,7 @@ from hmrl_cli.compute import devices, epochs, processes
 from hmrl_cli.compute.finite import non_finite_leaves
 from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
-from hmrl_cli.errors import ConfigError, Diverged, Interrupted
+from hmrl_cli.errors import ConfigError, Diverged, Interrupted, telling_limits
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import estimate, initial
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
@@ -159,6 +159,7 @@ def run(
         a JSON document: the run directory, its state and epoch, and the summary that `train` returns.
 
     Raises:
+        MachineLimit: memory is short; the message names the settings to lower.
         HmrlError: see `open_run` and `train`.
     """
     with _directory(resolved, path, resume, progress, argv, sources, written) as directory:
@@ -166,9 +167,15 @@ def run(
             progress.say("the run is complete already")
             summary = directory.status.get("summary", {})
         else:
-            summary = train(resolved, directory, resume, progress, stop)
+            with telling_limits(lambda: _less_memory(resolved.experiment, directory.sources)):
+                summary = train(resolved, directory, resume, progress, stop)
             directory.complete(summary)
     return {"run": str(directory.path), "state": "complete", "epoch": directory.epoch, **summary}
+
+
+def _less_memory(experiment: Experiment, sources: upstream.Sources) -> str:
+    parts = assemble(experiment, skills_experiment(experiment, sources.skills))
+    return estimate.less_memory(experiment, parts, state_shapes(experiment, parts))
 
 
 def _directory(
@@ -249,7 +256,7 @@ def train(
             summary["skills"] = diagnose(
                 run.path,
                 trained,
-                experiment.evaluation.deterministic,
+                experiment.evaluation,
                 stop=stop,
                 check=run.check,
                 note=progress.note,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hmrl_cli.compute import processes
 from hmrl_cli.errors import InputError
-from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner.assembly import Parts, assemble, state_shapes
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader, upstream
@@ -13,6 +14,8 @@ from hmrl_cli.storage import reader, upstream
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Params, Reward, State
+
+DIGEST = 32  # bytes of a SHA-256
 
 
 def skills_experiment(experiment: Experiment, skills: upstream.Source | None) -> Experiment | None:
@@ -50,7 +53,9 @@ class Trained(NamedTuple):
     skills_from: Experiment | None  # that trained the skills which the run acts through
 
 
-def open_trained(run: reader.Info, reward: Reward, progress: Progress, only: int | None = None) -> Trained:
+def open_trained(
+    run: reader.Info, reward: Reward, progress: Progress, only: int | None = None, together: bool = False
+) -> Trained:
     """Assemble a run and restore the state in a checkpoint.
 
     Args:
@@ -58,6 +63,7 @@ def open_trained(run: reader.Info, reward: Reward, progress: Progress, only: int
         reward: the reward of a meta-run.  A skill run keeps its own family, because skills ignore the reward.
         progress: receives a note where a newer checkpoint is damaged.
         only: the epoch of the one checkpoint to use; None uses the newest intact one.
+        together: every process calls this function, and has what process 0 reads.
 
     Raises:
         InputError: the run or its skills.toml is not valid, or no checkpoint can be used.
@@ -66,8 +72,17 @@ def open_trained(run: reader.Info, reward: Reward, progress: Progress, only: int
     parts = assemble(
         experiment, skills_from, reward if experiment.algorithm.command == "meta-train" else None
     )
-    found = reader.read_checkpoint(run, state_shapes(experiment, parts), only)
-    if found.note:
-        progress.note(found.note)
-    state, skills = jax.tree.map(jnp.asarray, found.tree)
-    return Trained(experiment, parts, found.epoch, state, skills, found.arrays_sha256, skills_from)
+    shapes = state_shapes(experiment, parts)
+
+    def read() -> Any:
+        found = reader.read_checkpoint(run, shapes, only)
+        if found.note:
+            progress.note(found.note)
+        digest = np.frombuffer(bytes.fromhex(found.arrays_sha256), np.uint8)
+        return np.int32(found.epoch), digest, found.tree
+
+    like = (jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((DIGEST,), np.uint8), shapes)
+    epoch, digest, tree = processes.from_first(read, like) if together else read()
+    state, skills = jax.tree.map(jnp.asarray, tree)
+    sha256 = np.asarray(digest).tobytes().hex()
+    return Trained(experiment, parts, int(epoch), state, skills, sha256, skills_from)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from hmrl_cli import config
+from hmrl_cli.compute import processes
 from hmrl_cli.errors import InputError, RunDirError
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import assemble
@@ -14,7 +15,7 @@ from hmrl_cli.storage import checkpoints, exports, files, naming, pretrained, pr
 
 
 def opened(source: str | Path) -> reader.Info:
-    """The run in a directory, or that of what is pretrained, which the first call unpacks.
+    """The run in a directory, or that of what is pretrained, which the first call of process 0 unpacks.
 
     Raises:
         ConfigError: nothing pretrained has this name.
@@ -31,8 +32,9 @@ def opened(source: str | Path) -> reader.Info:
     )
     assert record is not None
     path = naming.named(str(source).replace(":", "-").replace("/", "-"))
-    if not os.path.lexists(path):
+    if processes.is_first() and not os.path.lexists(path):
         _unpack(file, card, record, path)
+    processes.agreed(0)  # the others wait for process 0
     try:
         run = reader.read(path)
     except InputError:

@@ -30,11 +30,13 @@ from hmrl_cli.errors import (
     InputError,
     MachineLimit,
     StorageError,
+    causes,
     limit_reached,
     one_line,
     shown,
 )
 from hmrl_cli.lazy import jax
+from hmrl_cli.reading import AWAY
 from hmrl_cli.storage import arrays_on_disk
 from hmrl_cli.storage.files import DISK_ERRORS, remove, sync, try_lock
 from hmrl_cli.storage.manifest import (
@@ -161,6 +163,7 @@ def load(folder: Path, template: Any, config_hash: str, only: int | None = None)
 
     Raises:
         InputError: all checkpoints are damaged, or that of `only` is; or an intact one does not fit.
+        StorageError: a network share does not answer.
     """
     check_path(folder)
 
@@ -189,6 +192,7 @@ def fingerprint(folder: Path, only: int | None = None) -> tuple[int, str]:
 
     Raises:
         InputError: there is no intact checkpoint.
+        StorageError: a network share does not answer.
     """
 
     def read(path: Path, epoch: int) -> tuple[int, str]:
@@ -207,6 +211,7 @@ def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> t
 
     Raises:
         InputError: that of `only` is missing or damaged, or checkpoints are replaced faster than read.
+        StorageError: a network share does not answer.
     """
     for _ in range(LISTINGS):
         problems: list[str] = []
@@ -217,6 +222,7 @@ def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> t
                     with _kept(folder / str(epoch)):
                         return read(folder / str(epoch), epoch), problems
                 except Damaged as error:
+                    _check_is_there(folder / str(epoch), error)
                     problems.append(f"checkpoint {epoch} is damaged ({error})")
             if only is not None:
                 raise _not_intact(folder, only, problems, others=bool({*listed} - {only}))
@@ -225,6 +231,13 @@ def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> t
         f"{folder}: its checkpoints are replaced faster than they can be read\n"
         "to read them: once its training has ended"
     )
+
+
+def _check_is_there(checkpoint: Path, error: Damaged) -> None:
+    """Raise StorageError where a network share does not answer: an older checkpoint would cost epochs."""
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in AWAY:
+            raise StorageError(f"{checkpoint}: cannot be read: {cause.strerror}") from error
 
 
 def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> InputError:

@@ -34,7 +34,11 @@ def stem(split: str, reward: str, protocol: str | None, changed: Mapping[str, An
         protocol: the named way to adapt; None: the run's own.
         changed: settings that differ from those of the run and its protocol: dotted path -> value.
     """
-    name = "-".join([split, reward, *([protocol] if protocol else [])])
+    return with_changes("-".join([split, reward, *([protocol] if protocol else [])]), changed)
+
+
+def with_changes(name: str, changed: Mapping[str, Any]) -> str:
+    """A name followed by the settings that were changed, or their hash where that would be long."""
     told = "-".join([name, *(f"{key}={_text(value)}" for key, value in changed.items())])
     return told if told == name or len(os.fsencode(told)) <= MAX_STEM else f"{name}-{_digest(changed)}"
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import RunDirError, StorageError
+from hmrl_cli.reading import AWAY
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, *AWAY}
 
 
 # the errors of calls that a file system does not have

@@ -3,16 +3,23 @@
 import contextlib
 import os
 import random
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hmrl_cli.cli import cluster
+from hmrl_cli.cli import cluster, session
 from hmrl_cli.errors import ConfigError
+from hmrl_cli.reading import read_json
+from hmrl_cli.runner import startup
+from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.metrics import read_metrics
 from tests.trainings import SETTINGS, SMALL, resolve, train
@@ -69,8 +76,53 @@ def test_a_process_alone_joins_none():
         _ = 1 / 0
 
 
+def test_what_cannot_be_resumed_is_done_anew():
+    texts = [str(cluster._lost_one(cluster.Member(2, 1, HERE, ""), resumes)) for resumes in (False, True)]
+    assert texts[0] == "process 1 of 2: another one has died\nto do it anew: the same command"
+    assert texts[1].endswith("died; the last checkpoint is kept\nto continue: the same command with --resume")
+
+
+class Stand:
+    """In for a process that has joined others, or for the service that they talk to."""
+
+    def __init__(self, rank):
+        self.member, self.calls = cluster.Member(2, rank, HERE, "--processes"), []
+
+    def connect(self, command, stop):
+        self.calls.append(command)
+
+    def finish(self, code):
+        self.calls.append(code)
+        if self.member.rank and not code:
+            raise SystemExit  # as the other process has ended
+
+
+def test_what_one_process_does_the_others_wait_for(monkeypatch):
+    monkeypatch.setattr(startup, "start", lambda join: join() or "")
+    ran = []
+    for rank in (0, 1):
+        joining = Stand(rank)
+        here = session.Session(contextlib.nullcontext(Silent()), joining)
+        with contextlib.suppress(SystemExit), session.alone(here, ("export", Path("run"))):
+            ran.append(rank)
+        assert joining.calls[:2] == [["export", "run"], 0]
+    assert ran == [0]
+
+
+def test_a_process_that_is_told_the_end_ends_so_although_process_0_is_gone_at_once(monkeypatch):
+    """What jax does where the service is gone comes before the answer of the service."""
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    joined = object.__new__(cluster.Joined)
+    joined.member, joined._over, joined._code = cluster.Member(2, 1, HERE, "--processes"), False, None
+    client = SimpleNamespace(blocking_key_value_get=lambda *_: "0 0", key_value_set=lambda *_: joined._lost())
+    monkeypatch.setattr(cluster.Joined, "_client", client)
+    joined._watch()
+    assert ends == [0, 0]
+
+
 class Processes:
-    """Processes that train one run together, each by its own command."""
+    """Processes that train one run together, or do another command, each by its own command line."""
 
     def __init__(self, run, *commands, devices=1):
         with socket.socket() as probe:
@@ -81,7 +133,8 @@ class Processes:
                 "--processes",
                 str(len(commands)),
             ]
-        together += ["--run-dir", str(run), "--resume", "-q", "--process-id"]
+        together += [] if run is None else ["--run-dir", str(run), "--resume", "-q"]
+        together += ["--process-id"]
         self.all = [
             subprocess.Popen(
                 [sys.executable, "-m", "hmrl_cli", *command, *together, str(rank)],
@@ -103,7 +156,7 @@ class Processes:
 
     def ends(self):
         """Exit code, stdout and stderr of each."""
-        outputs = [process.communicate(timeout=300) for process in self.all]
+        outputs = [process.communicate(timeout=2000) for process in self.all]  # compiled on a busy machine
         return [(process.returncode, *texts) for process, texts in zip(self.all, outputs, strict=True)]
 
 
@@ -186,6 +239,54 @@ def test_a_signal_to_one_stops_all_at_one_epoch(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_full_disk_of_process_0_ends_all_and_loses_nothing(tmp_path):
+    run, commands = tmp_path / "run", 2 * [arguments("diayn", *LONG)]
+    with Processes(run, *commands) as both:
+        while epoch_of(run) < 5:
+            time.sleep(0.02)
+        resource.prlimit(both.all[0].pid, resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+        full = time.monotonic()
+        (code, out, err), other = both.ends()
+        assert time.monotonic() - full < 60
+    assert (code, out, other) == (74, "", (74, "", ""))
+    assert len(err.splitlines()) == 1 and "cannot be written: File too large" in err
+    for path in (run, tmp_path / "whole"):
+        with Processes(path, *commands) as both:
+            assert both.ends()[0][:2] == (0, f"{path}\n")
+    assert written(run) == written(tmp_path / "whole")
+
+
+LATE = """
+import os, sys, time
+def late(call, seconds):
+    def called(*arguments, **options):
+        time.sleep(seconds)
+        return call(*arguments, **options)
+    return called
+if sys.orig_argv[-2:] == ["--process-id", "0"]:
+    os.fsync, os.replace, os.rename = late(os.fsync, 1), late(os.replace, 1), late(os.rename, 70)
+"""
+
+
+@pytest.mark.slow
+def test_a_slow_disk_of_process_0_ends_nobody(tmp_path, monkeypatch):
+    """A call takes longer than a process may be silent."""
+    assert cluster.HEARTBEAT < 70
+    whole, run, commands = (
+        tmp_path / "whole",
+        tmp_path / "run",
+        2 * [arguments("diayn", "training.num_seeds=2")],
+    )
+    with Processes(whole, *commands) as both:
+        assert both.ends() == [(0, f"{whole}\n", ""), (0, "", "")]
+    (tmp_path / "sitecustomize.py").write_text(LATE)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    with Processes(run, *commands) as both:
+        assert both.ends() == [(0, f"{run}\n", ""), (0, "", "")]
+    assert written(run) == written(whole)
+
+
+@pytest.mark.slow
 def test_processes_of_other_commands_do_not_join(tmp_path):
     commands = [arguments("diayn", f"training.num_seeds={number}") for number in (2, 1)]
     with Processes(tmp_path / "run", *commands) as both:
@@ -218,3 +319,36 @@ def test_how_seeds_are_spread_changes_no_bit(tmp_path, algorithm, over, number):
         assert others == [(0, "", "")] * (count - 1)
         found[count] = written(run)
     assert found[1] == found[2] == found[4]
+
+
+def numbers(run):
+    """What an evaluation found, and not where."""
+    (file,) = (run / "eval").iterdir()
+    return {name: value for name, value in read_json(file).items() if name not in ("run", "machine")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["maesn", "pearl"])
+def test_how_evaluated_tasks_are_spread_changes_no_number(tmp_path, algorithm):
+    """On four devices, as seeds are; then what process 0 does alone: skills, a page, an export."""
+    train(tmp_path / "1", resolve(algorithm, "training.num_seeds=2"))
+    train(tmp_path / "skills", resolve("diayn"))
+    for count in (2, 4):
+        shutil.copytree(tmp_path / "1", tmp_path / str(count))
+    for count in (1, 2, 4):
+        run = tmp_path / str(count)
+        with Processes(
+            None, *count * [["eval", str(run), "--num-tasks", "8"]], devices=4 // count
+        ) as processes:
+            first, *others = processes.ends()
+        assert first[:2] == (0, f"{run}\n") and others == [(0, "", "")] * (count - 1)
+    assert numbers(tmp_path / "1") == numbers(tmp_path / "2") == numbers(tmp_path / "4")
+    page, file = tmp_path / "x.html", tmp_path / "x.safetensors"
+    for command, out in (
+        (["eval", str(tmp_path / "skills")], tmp_path / "skills"),
+        (["render", str(tmp_path / "1"), "-o", str(page)], page),
+        (["export", str(tmp_path / "1"), "-o", str(file)], file),
+    ):
+        with Processes(None, command, command) as both:
+            first, other = both.ends()
+        assert first[:2] == (0, f"{out}\n") and other == (0, "", "") and out.exists()

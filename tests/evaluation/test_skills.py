@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmrl_cli.compute.finite import check_finite
-from hmrl_cli.evaluation.skills import _distinct_cells, arrivals, run_skills, skill_diagnostics
+from hmrl_cli.evaluation.skills import arrivals, distinct_cells, run_skills, skill_diagnostics
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.types import Continuous, SkillLearner, SkillLibrary
 from tests import toys
@@ -73,7 +73,7 @@ def test_skills_that_are_one_are_seen_to_be_one():
 
 def test_coverage_counts_cells_once():
     places = jnp.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.1], [-0.1, 0.1], [0.1, 0.12]])
-    assert _distinct_cells(places, 0.25) == 3
+    assert distinct_cells(places, 0.25) == 3
 
 
 PLACES = jnp.array([[0.5, 0.0], [0.0, -1.0]])

@@ -16,6 +16,7 @@ from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.locks import locked
+from tests.trainings import resolve
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
@@ -56,28 +57,32 @@ def test_skills_are_diagnosed_and_drawn(runs):
     assert picture.startswith("<svg") and picture.count('<g id="axes_') == 2
     page = (runs / "diayn" / "skills.html").read_text()
     assert "diayn: skills" in page and page.count('"label":"skill ') == 4
-    result = evaluate.evaluate(reader.read(runs / "diayn"), progress=Silent())
-    assert result["accuracy"] == numbers["accuracy"]
+    sets = ("evaluation.diagnosis.random_skills=3",)
+    result = evaluate.evaluate(reader.read(runs / "diayn"), sets=sets, progress=Silent())
+    assert result["accuracy"] == numbers["accuracy"] and "state_coverage" not in numbers
+    assert min(result["state_coverage"]) >= 1 and len(result["state_coverage"]) == 2
+    kept = runs / "diayn" / "skills-diagnosis.random_skills=3.json"
+    assert json.loads(kept.read_text())["diagnosis"]["random_skills"] == 3
 
 
 def test_a_signal_ends_the_diagnosis_of_skills(runs, tmp_path):
     trained = open_trained(reader.read(runs / "diayn"), "sparse", Silent())
     with pytest.raises(Interrupted, match="checkpoint of epoch 4 is safe"):
-        diagnose.diagnose(tmp_path, trained, False, stop=lambda: signal.SIGTERM)
+        diagnose.diagnose(tmp_path, trained, Evaluation(), stop=lambda: signal.SIGTERM)
     while signals.goes_on():
         time.sleep(0.1)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_diagnosis_by_other_actions_keeps_that_of_the_run(monkeypatch, tmp_path):
-    names = ("accuracy_per_skill", "displacement", "direction")
+    names, experiment = ("accuracy_per_skill", "displacement", "direction"), resolve("diayn").experiment
     monkeypatch.setattr(diagnose, "_run", lambda *_: (dict.fromkeys(names, np.ones((1, 1))), None, {}))
     drawn = []
     monkeypatch.setattr(diagnose, "_draw", lambda file, *_: drawn.append(file.name))
-    experiment = SimpleNamespace(evaluation=Evaluation())
     trained = SimpleNamespace(parts=None, epoch=1, arrays_sha256="ab", experiment=experiment)
     for deterministic, stem in ((False, "skills"), (True, "skills-deterministic=true")):
-        diagnose.diagnose(tmp_path, trained, deterministic)
+        settings = experiment.evaluation.model_copy(update={"deterministic": deterministic})
+        diagnose.diagnose(tmp_path, trained, settings)
         assert json.loads((tmp_path / f"{stem}.json").read_text())["deterministic"] is deterministic
         assert drawn[-2:] == [f"{stem}.svg", f"{stem}.html"]
 

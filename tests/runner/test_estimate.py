@@ -42,6 +42,31 @@ def test_a_device_that_is_too_small_is_noted(monkeypatch):
     assert notes == ["a device needs at least 3.0 GiB, and has 1.0 GiB"]
 
 
+LARGE = "algorithm.buffer_capacity=100_000"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "sets", "expected"),
+    [
+        ("maml", (), "tasks_at_once = 1, algorithm.episodes_per_task below 4 or algorithm.tasks_per_update"),
+        ("maesn", ("training.num_seeds=3",), "tasks_at_once = 1, algorithm.episodes_per_task below 4 or"),
+        ("maml", ("algorithm.tasks_at_once='auto'",), "tasks_at_once = 1, algorithm.episodes_per_task below"),
+        ("maml", ("algorithm.tasks_at_once=1",), "episodes_per_task below 4 or algorithm.tasks_per_update"),
+        ("diayn", (LARGE,), "buffer_capacity below 100000 or algorithm.episodes_per_update below 4"),
+        ("diayn", ("training.num_seeds=2",), "buffer_capacity below 2000, training.num_seeds below 2 or"),
+        ("diayn_ppo", (), "episodes_per_update below 4"),
+        ("sac", (LARGE,), "buffer_capacity below 100000 or algorithm.episodes_per_update below 4"),
+        ("rl2", (), "trials_per_update below 4 or algorithm.episodes_per_trial below 2"),
+        ("pearl", (LARGE,), "buffer_capacity below 100000, algorithm.num_train_tasks below 4"),
+    ],
+)  # fmt: skip
+def test_memory_that_is_short_names_what_to_lower(algorithm, sets, expected):
+    experiment = resolve(algorithm, *sets).experiment
+    parts = assembly.assemble(experiment)
+    found = estimate.less_memory(experiment, parts, assembly.state_shapes(experiment, parts))
+    assert found.startswith(f"algorithm.{expected}")
+
+
 @pytest.mark.parametrize(("room", "fit"), [(2**40, 0), (2.5, 2), (0.1, 1)])
 def test_as_many_tasks_are_in_memory_as_fit(monkeypatch, tmp_path, room, fit):
     """Chosen once: a run that is there keeps its number."""

@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
+from hmrl_cli.compute import processes
 from hmrl_cli.config import plugins
-from hmrl_cli.errors import ConfigError, Diverged, StorageError
+from hmrl_cli.errors import ConfigError, Diverged, MachineLimit, StorageError
 from hmrl_cli.evaluation import adaptation
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
@@ -22,7 +23,7 @@ from tests.trainings import resolve
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
 
-def test_an_evaluation_tells_everything_the_contract_asks(runs):
+def test_an_evaluation_tells_everything_the_contract_asks(runs, monkeypatch):
     result = evaluate.evaluate(
         reader.read(runs / "maesn"), split="hidden", reward="sparse", progress=Silent()
     )
@@ -43,8 +44,11 @@ def test_an_evaluation_tells_everything_the_contract_asks(runs):
     assert len(result["per_task"]["flat"]) == len(result["per_task"]["feasible"]) == 3
     assert result["steps"] == [0, 1] and len(result["return"]["low"]) == 2
     assert np.shape(result["per_task"]["return"]) == np.shape(result["per_task"]["success"]) == (2, 3, 2)
+    (runs / "maesn" / "eval" / "hidden-sparse.json").unlink()
+    monkeypatch.setattr(processes, "is_first", lambda: False)  # another process computes, and writes nothing
     again = evaluate.evaluate(reader.read(runs / "maesn"), split="hidden", reward="sparse", progress=Silent())
-    assert again == result
+    assert again == result and not (runs / "maesn" / "eval" / "hidden-sparse.json").exists()
+    assert evaluate.evaluate(reader.read(runs / "diayn"), progress=Silent()) == {}
 
 
 @pytest.mark.slow
@@ -168,6 +172,15 @@ def test_the_users_tasks_are_met(runs, tmp_path):
     assert described["dense"]["feasible"] > -1 and len(described["sparse"]["per_task"]["flat"]) == 2
 
 
+def test_memory_that_is_short_names_what_to_lower(monkeypatch, runs):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(adaptation, "reference_lines", fails)
+    with pytest.raises(MachineLimit, match=r"need less: evaluation.episodes below 4, or below 2 tasks"):
+        evaluate.evaluate(reader.read(runs / "maml"), num_tasks=2, progress=Silent())
+
+
 def test_a_result_that_is_not_finite_is_not_written(monkeypatch, runs):
     bad = np.zeros((2, 3, 2))
     bad[1, 2, 0] = np.nan
@@ -191,7 +204,7 @@ def test_nothing_is_computed_that_cannot_be_written(monkeypatch, runs):
 def test_skills_are_diagnosed_by_their_most_likely_actions_where_that_is_asked_for(monkeypatch, runs):
     assert json.loads((runs / "diayn" / "skills.json").read_text())["deterministic"] is False
     monkeypatch.setattr(
-        evaluate, "diagnose", lambda path, trained, deterministic, **_: {"mode": deterministic}
+        evaluate, "diagnose", lambda path, trained, settings, **_: {"mode": settings.deterministic}
     )
     for sets, mode in (((), False), (["evaluation.deterministic=true"], True)):
         assert evaluate.evaluate(reader.read(runs / "diayn"), sets=sets, progress=Silent())["mode"] is mode

@@ -46,6 +46,8 @@ SLOW = {
         "algorithm.sac.hidden=[16]",
     ),
     "rl2": (),
+    "varibad": (),
+    "first_explore": (),
     "sac": (),
     "maesn": ("hierarchy.steps_per_skill=2",),
     "ppo": ('hierarchy.use="start"', *_ON_PPO[1:]),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli import config
-from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.errors import ConfigError, InputError, StorageError
 from hmrl_cli.storage import arrays_on_disk, checkpoints, reader
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.naming import open_run
@@ -132,6 +132,18 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
     assert done.returncode == 74, done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["1"]
     assert checkpoints.load(tmp_path, {"w": np.zeros(3, np.float32)}, "hash").epoch == 1
+
+
+@pytest.mark.parametrize("name", ["file_sha256", "reading.open_file"])
+def test_a_share_that_does_not_answer_is_no_damage(tmp_path, monkeypatch, name):
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, epoch, {"w": np.zeros(2, np.float32)}, "hash")
+    monkeypatch.setattr(f"hmrl_cli.storage.manifest.{name}", failing(errno.ESTALE))
+    with pytest.raises(StorageError, match=r"2: cannot be read: Stale file handle"):
+        checkpoints.fingerprint(tmp_path)
+    monkeypatch.setattr(f"hmrl_cli.storage.manifest.{name}", failing(errno.EIO))
+    with pytest.raises(InputError, match="checkpoint 2 is damaged"):
+        checkpoints.fingerprint(tmp_path)
 
 
 def stale(monkeypatch, folder, times):

@@ -47,6 +47,8 @@ def test_memory_that_is_short_is_no_full_disk(tmp_path, monkeypatch):
         checkpoints.save(tmp_path, 1, {"w": np.zeros(2)}, "hash")
     of_jax = type("JaxRuntimeError", (RuntimeError,), {})
     assert "Out of memory" in limit_reached(of_jax("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."))
+    assert "Out of memory" in limit_reached(of_jax("INTERNAL: Error dispatching: Out of memory"))
+    assert limit_reached(of_jax("INTERNAL: no such kernel")) == ""
     assert limit_reached(ValueError("RESOURCE_EXHAUSTED: No space left on device")) == ""
     assert "memory" in limit_reached(ExceptionGroup("several", [ValueError(), MemoryError()]))
 

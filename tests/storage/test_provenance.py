@@ -6,7 +6,7 @@ import shutil
 import jax
 import pytest
 
-from hmrl_cli import config
+from hmrl_cli import config, lazy
 from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import InputError
 from hmrl_cli.storage import provenance, reader
@@ -43,6 +43,29 @@ def test_another_environment_is_noted(resolved, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 640)
     RunDir.resume(path, resolved, note=told.append).close()
     assert "-> 640" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "other", "is_pinned"),
+    [
+        ("jax_default_prng_impl", "rbg", True),
+        ("jax_threefry_partitionable", False, True),
+        ("jax_enable_x64", True, True),
+        ("jax_default_matmul_precision", "bfloat16", False),
+    ],
+)
+def test_what_changes_numbers_in_jax_is_pinned_or_noted(setting, other, is_pinned, monkeypatch):
+    before = {"plugins": {}, **provenance.surroundings()}
+    assert setting in before["numerics"]
+    monkeypatch.setenv(setting.upper(), str(other))
+    kept = getattr(jax.config, setting)
+    jax.config.update(setting, other)  # as the import of jax does with the variable
+    try:
+        lazy.pin()
+        found = provenance.changes(before, {"plugins": {}, **provenance.surroundings()})
+    finally:
+        jax.config.update(setting, kept)
+    assert found == ("" if is_pinned else f"{setting} {kept!r} -> {other!r}")
 
 
 def test_changed_skills_stop_a_resumed_run(preset, tmp_path):

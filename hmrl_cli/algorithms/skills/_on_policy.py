@@ -59,6 +59,7 @@ class Objective(NamedTuple):
     draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: uniformly
     redraw: float = 0.0  # probability before each step that the skill is drawn anew
     place: Place | None = None  # None: the policy sees the encoding of the space
+    toward: Callable[[Any, Array, Array], Array] | None = None  # as `SkillLearner.toward`, of its own state
 
 
 class Place(NamedTuple):
@@ -105,17 +106,23 @@ def descend(
     Returns:
         the new state, and the metrics of the last pass.
     """
-    adam = optax.scale_by_adam()
 
     def step(mean: ppo.Mean, learned: Learned, minibatch: Any) -> tuple[Learned, Metrics]:
-        grads, metrics = jax.grad(loss, has_aux=True)(learned.params, minibatch)
-        updates, optimizer = adam.update(grads, learned.optimizer)
-        updates = jax.tree.map(lambda x: -config.learning_rate * x, updates)
-        return Learned(optax.apply_updates(learned.params, updates), optimizer, learned.observed), metrics
+        return gradient_step(learned, loss, minibatch, config)
 
     count = config.ppo.minibatches if minibatches is None else minibatches
     learned, metrics = ppo.in_minibatches(key, step, learned, rows, passes=config.ppo.epochs, count=count)
     return learned, jax.tree.map(lambda x: x[-1].mean(), metrics)
+
+
+def gradient_step(
+    learned: Learned, loss: Callable[[Params, Any], tuple[Array, Metrics]], rows: Any, config: Config
+) -> tuple[Learned, Metrics]:
+    """One step of Adam on `loss(params, rows)`, as `descend` takes them."""
+    grads, metrics = jax.grad(loss, has_aux=True)(learned.params, rows)
+    updates, optimizer = optax.scale_by_adam().update(grads, learned.optimizer)
+    updates = jax.tree.map(lambda x: -config.learning_rate * x, updates)
+    return Learned(optax.apply_updates(learned.params, updates), optimizer, learned.observed), metrics
 
 
 class State(NamedTuple):
@@ -286,7 +293,7 @@ def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearn
     steps = config.episodes_per_update * family.horizon
     ppo.must_divide(config.ppo, steps)
     seen = feature_size(family, "algorithm.observe", config.observe)
-    command = jax.eval_shape(objective.space.encode, objective.space.examples).shape[-1]
+    command, toward = objective.space.encoded_size, objective.toward
     agent = ppo.make(
         seen + command, family.obs_size + command + 1, family.action, config.ppo, objective.num_rewards
     )
@@ -299,4 +306,6 @@ def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearn
         skills=learner.skills,
         discriminate=learner.discriminate,
         fold=learner.fold if objective.place is None or objective.place.is_affine else None,
+        draw=objective.space.draw,
+        toward=None if toward is None else lambda state, obs, goal: toward(state.objective, obs, goal),
     )

@@ -22,6 +22,11 @@ class Space(NamedTuple):
     draw: Callable[[Key, int], Array]  # key, N -> [N] int32, or [N, size]
     encode: Callable[[Array], Array]  # skills -> [..., E], as networks see them; projects onto the space
 
+    @property
+    def encoded_size(self) -> int:
+        """E, the size of a skill as networks see it."""
+        return jax.eval_shape(self.encode, self.examples).shape[-1]
+
 
 def one_of(count: int, *, centred: bool = False) -> Space:
     """Skills 0 .. count - 1, encoded one-hot; a draw contains each about equally often.

@@ -14,7 +14,6 @@ from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.environment import composition
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.learning import ppo
-from hmrl_cli.learning.returns import gae
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Continuous, Discrete, EnvState, TaskFamily
 from tests import toys
@@ -83,16 +82,21 @@ def drifted():
     return learner, *met(learner, jax.random.key(2))
 
 
-ACTIONS = [Discrete(2), pytest.param(Continuous(1), marks=pytest.mark.slow)]
+CASES = [
+    pytest.param(Discrete(2), "plain", id="discrete"),
+    pytest.param(Continuous(1), "plain", id="continuous", marks=pytest.mark.slow),
+    pytest.param(Discrete(2), "hypernetwork", id="hypernetwork", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=["discrete", "continuous"])
-def test_a_later_episode_is_better_by_what_was_remembered(action):
+@pytest.mark.parametrize(("action", "head"), CASES)
+def test_a_later_episode_is_better_by_what_was_remembered(action, head):
     learner = rl2.learner_of(
         rl2.Config(
             trials_per_update=64,
             episodes_per_trial=3,
             memory_size=16,
+            head=head,
             ppo=ppo.Config(hidden=(16,), minibatches=4, learning_rate=3e-3, init_std=1.0),
         ),
         doors(action),
@@ -115,10 +119,21 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
     np.testing.assert_allclose(returned[..., 0].mean(axis=1), 0.5, atol=0.1)  # a guess
 
 
-@pytest.mark.parametrize("family", [drifting, pytest.param(lifted, marks=pytest.mark.slow)])
-def test_the_training_pass_says_what_was_said_while_acting(family):
-    learner = rl2.learner_of(SMALL, family())
-    state, trials = drifted()[1:] if family is drifting else met(learner, jax.random.key(2))
+HYPER = SMALL.model_copy(update={"head": "hypernetwork"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "family"),
+    [
+        (SMALL, drifting),
+        pytest.param(SMALL, lifted, marks=pytest.mark.slow),
+        pytest.param(HYPER, drifting, marks=pytest.mark.slow),
+    ],
+)
+def test_the_training_pass_says_what_was_said_while_acting(settings, family):
+    learner = rl2.learner_of(settings, family())
+    alike = settings is SMALL and family is drifting
+    state, trials = drifted()[1:] if alike else met(learner, jax.random.key(2))
     sample = jax.jit(learner.with_advantages)(state.agent.critic, trials)
     assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
     again = jax.jit(lambda params, x: learner.agent.policy.apply(params, x.obs).log_prob(x.action))(
@@ -187,17 +202,6 @@ def test_trials_that_return_alike_say_nothing():
     np.testing.assert_allclose(advantage.std(), 1, rtol=1e-3)
 
 
-def test_advantages_are_those_of_the_steps_that_count():
-    """As if the steps after an early end were not there."""
-    rng = np.random.default_rng(0)
-    reward, value = rng.normal(size=(2, 9)).astype(np.float32)
-    valid = np.array([1, 1, 0, 1, 1, 1, 1, 0, 0], np.float32)  # three episodes of three steps
-    got = rl2.advantages(reward, value, valid, 0.9, 0.8)
-    kept = valid > 0
-    expected = gae(reward[kept], jnp.full(6, 0.9), value[kept], jnp.zeros(()), 0.8)
-    np.testing.assert_allclose(got[kept], expected, atol=1e-5)
-
-
 def test_what_is_handed_on_acts_as_the_last_episode_began():
     learner = rl2.learner_of(SMALL, toys.walker(8))
     state, task = jax.jit(learner.init)(jax.random.key(0)), jnp.array([1.0, 0.0])
@@ -219,8 +223,8 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
 
 
 def test_a_state_comes_back_as_it_went():
-    for family in (lifted(), composition.repeat(drifting(), 2)):
-        made = rl2.make(SMALL, family)
+    for settings, family in ((SMALL, lifted()), (HYPER, composition.repeat(drifting(), 2))):
+        made = rl2.make(settings, family)
         state = jax.eval_shape(made.init, jax.random.key(0))
         new, metrics = jax.eval_shape(made.step, jax.random.key(1), state)
         assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), new) == jax.tree.map(

@@ -1,0 +1,201 @@
+"""Skills learned by soft actor-critic from replayed transitions.
+
+Each algorithm is one file that defines an `Objective`: the intrinsic reward and how it is learned.  Episodes,
+replay, policy and critics are the same for all algorithms.  The reward of a replayed transition is computed
+at the gradient step, by what the objective has learned until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from hmrl_cli.environment.features import feature_size
+from hmrl_cli.environment.rollout import unroll
+from hmrl_cli.lazy import jax, jnp
+from hmrl_cli.learning import moments, replay, sac
+from hmrl_cli.learning.moments import Moments
+from hmrl_cli.learning.sac import Config as SACConfig
+from hmrl_cli.schema import AlgorithmConfig
+from hmrl_cli.types import SkillLearner, SkillLibrary, TaskFamily, Transition
+
+if TYPE_CHECKING:
+    from hmrl_cli.algorithms.skills._spaces import Space
+    from hmrl_cli.types import Array, Distribution, Key, Metrics, Params
+
+
+class Config(AlgorithmConfig):
+    """Settings that all objectives share."""
+
+    command: ClassVar[str] = "pretrain-skills"
+    metric: ClassVar[str] = "mutual_information"
+    observe: str = Field("identity", description="feature of the observation that the policy sees")
+    episodes_per_update: int = Field(16, gt=0, le=100_000, description="parallel episodes per update")
+    gradient_steps: int = Field(200, gt=0, le=100_000, description="gradient steps per update")
+    batch_size: int = Field(256, gt=0, le=1_000_000, description="transitions per gradient step")
+    buffer_capacity: int = Field(
+        200_000, gt=0, le=100_000_000, description="transitions in the replay buffer"
+    )
+    sac: SACConfig = Field(SACConfig(), description="settings of SAC, which trains the policy")
+
+
+class Stored(NamedTuple):
+    """A step in the replay buffer; its reward comes from the objective at the time of the update."""
+
+    obs: Array  # [obs_size]
+    action: Array  # [action_size], or [] int32
+    discount: Array  # []
+    next_obs: Array  # [obs_size]
+    skill: Array  # [] int32, or [skill size]
+
+
+class Reward(NamedTuple):
+    """The intrinsic reward of replayed transitions."""
+
+    value: Array  # [B], or [B, C] components
+    weights: Array | None = None  # [B, C] of the components; None: there are none
+
+
+class Objective(NamedTuple):
+    """An intrinsic objective of skills, as pure functions of the learner's state.
+
+    The state is a NamedTuple with the fields `sac` and `buffer`, and the fields of the objective.
+    """
+
+    space: Space
+    init: Callable[[Key, sac.State, replay.Buffer], Any]  # -> state
+    # state, new steps [N, T], valid [N, T] -> state, metrics
+    absorb: Callable[[Any, Stored, Array], tuple[Any, Metrics]]
+    # key, state, replayed steps [B] -> state after one gradient step, the reward of the steps, metrics
+    learn: Callable[[Key, Any, Stored], tuple[Any, Reward, Metrics]]
+    log_q: Callable[[Any, Array], Array]  # state, path [..., T + 1, obs_size] -> [..., T, M]
+    num_rewards: int = 0  # C, components of the reward; 0: the critics learn its sum
+    # state -> moments by which the policy's observations are normalised; None: they are not
+    observed: Callable[[Any], Moments] | None = None
+    toward: Callable[[Any, Array, Array], Array] | None = None  # as `SkillLearner.toward`
+
+
+class OffPolicy(NamedTuple):
+    """The learner, bound to its family and its objective."""
+
+    config: Config
+    family: TaskFamily
+    objective: Objective
+    agent: sac.SoftActorCritic
+
+    def init(self, key: Key) -> Any:
+        """Fresh networks and an empty buffer."""
+        agent_key, objective_key = jax.random.split(key)
+        obs, skill = jnp.zeros(self.family.obs_size), self.objective.space.examples[0]
+        example = Stored(
+            obs=obs,
+            action=replay.blank(self.family.action),
+            discount=jnp.float32(0),
+            next_obs=obs,
+            skill=jnp.zeros_like(skill),
+        )
+        buffer = replay.init(example, self.config.buffer_capacity)
+        return self.objective.init(objective_key, self.agent.init(agent_key), buffer)
+
+    def step(self, key: Key, state: Any) -> tuple[Any, Metrics]:
+        """One episode in each environment, then gradient steps on replayed transitions."""
+        episode_key, learn_key = jax.random.split(key)
+        keys = jax.random.split(episode_key, self.config.episodes_per_update)
+        steps, skills = jax.vmap(self._episode, in_axes=(0, None))(keys, self.freeze(state))
+        fresh = jax.vmap(_stored)(steps, skills)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (fresh, steps.valid))
+        state = state._replace(buffer=replay.add(state.buffer, *flat))
+        state, of_episodes = self.objective.absorb(state, fresh, steps.valid)
+
+        def gradient_step(state: Any, t: Array) -> tuple[Any, Metrics]:
+            return self._learn(jax.random.fold_in(learn_key, t), state)
+
+        state, metrics = jax.lax.scan(gradient_step, state, jnp.arange(self.config.gradient_steps))
+        return state, of_episodes | jax.tree.map(jnp.mean, metrics)
+
+    def freeze(self, state: Any) -> Params:
+        """The parameters that the skills' policy needs."""
+        observed = self._observed(state)
+        return state.sac.policy if observed is None else {"policy": state.sac.policy, "observed": observed}
+
+    def skills(self, params: Params) -> SkillLibrary:
+        """The frozen skills."""
+        space = self.objective.space
+
+        def policy(params: Params, obs: Array, skill: Array) -> Distribution:
+            if self.objective.observed is None:
+                return self.agent.policy.apply(params, self._condition(None, obs, skill))
+            seen = self._condition(params["observed"], obs, skill)
+            return self.agent.policy.apply(params["policy"], seen)
+
+        return SkillLibrary(policy, params, space.skill, jnp.asarray(space.examples))
+
+    def _observed(self, state: Any) -> Moments | None:
+        return None if self.objective.observed is None else self.objective.observed(state)
+
+    def _condition(self, observed: Moments | None, obs: Array, skill: Array) -> Array:
+        """Input of policy and critics: the observed feature and the encoded skill."""
+        obs = obs if observed is None else moments.normalize(observed, obs)
+        seen = self.family.features[self.config.observe](obs)
+        return jnp.concatenate([seen, self.objective.space.encode(skill)], axis=-1)
+
+    def _episode(self, key: Key, params: Params) -> tuple[Transition, Array]:
+        """One episode of a random skill on a training task, whose reward is ignored, and the skill."""
+        task_key, skill_key, unroll_key = jax.random.split(key, 3)
+        skill, library = self.objective.space.draw(skill_key, 1)[0], self.skills(params)
+
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            action = library.policy(library.params, obs, skill).sample(key)
+            return action, jnp.float32(0.0)  # off-policy: no log-probability is used
+
+        steps, _ = unroll(unroll_key, act, self.family, self.family.sample(task_key, "train"))
+        return steps, skill
+
+    def _learn(self, key: Key, state: Any) -> tuple[Any, Metrics]:
+        """One gradient step of the objective, and one of SAC on its reward."""
+        sample_key, objective_key, sac_key = jax.random.split(key, 3)
+        batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
+        state, reward, learned = self.objective.learn(objective_key, state, batch)
+        observed = self._observed(state)
+        sac_batch = sac.Batch(
+            obs=self._condition(observed, batch.obs, batch.skill),
+            action=batch.action,
+            reward=reward.value,
+            discount=batch.discount,
+            next_obs=self._condition(observed, batch.next_obs, batch.skill),
+            weights=reward.weights,
+        )
+        agent, metrics = self.agent.update(sac_key, state.sac, sac_batch)
+        return state._replace(sac=agent), metrics | learned
+
+
+def _stored(steps: Transition, skill: Array) -> Stored:
+    """The steps [T] of an episode, as the buffer has them."""
+    skills = jnp.broadcast_to(skill, (*steps.reward.shape, *skill.shape))
+    return Stored(steps.obs, steps.action, steps.discount, steps.next_obs, skills)
+
+
+def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearner:
+    """The learner of an objective on a family, plain or lifted.
+
+    Raises:
+        ValueError: the family lacks a feature, or the buffer is smaller than one update.
+    """
+    steps = config.episodes_per_update * family.horizon
+    replay.must_hold(config.buffer_capacity, steps)
+    seen = feature_size(family, "algorithm.observe", config.observe)
+    encoded = objective.space.encoded_size
+    agent = sac.make(seen + encoded, family.action, config.sac, objective.num_rewards)
+    learner = OffPolicy(config, family, objective, agent)
+    return SkillLearner(
+        learner.init,
+        learner.step,
+        steps_per_update=steps,
+        freeze=learner.freeze,
+        skills=learner.skills,
+        discriminate=objective.log_q,
+        draw=objective.space.draw,
+        toward=objective.toward,
+    )
