@@ -16,7 +16,7 @@ from hmrl_cli.lazy import np
 HERE = Path(__file__).parent
 FAMILIES = {"wheeled": "wheeled", "ant_goal": "ant"}
 AFTER = (20, 100)  # episodes
-# Fractions of the way after 100 updates of 10,000 steps, read off the figures of Gupta et al. 2018, 1802.07245.
+# Fractions of the way after 100 updates of 10,000 steps, off figures of Gupta et al. 2018, 1802.07245.
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37}
 MEASURES = ("fraction", "success", "reached")
 

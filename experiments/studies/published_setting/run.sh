@@ -7,7 +7,7 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/published_setting}
 [ $# -gt 0 ] && shift
-families=${*:-wheeled ant_goal}
+families=${*:-wheeled}
 seeds=3
 fresh=20261205
 batches=25
