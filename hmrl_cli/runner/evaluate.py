@@ -87,7 +87,8 @@ def evaluate(
         progress.note(f"{run.path}: is not trained to its end: epoch {trained.epoch} of {epochs}")
     check_located(budget, trained.parts)
     budget = adaptation.calibrated(budget, trained.parts.family)
-    with telling_limits(lambda: f"evaluation.episodes below {budget.episodes}, or below {len(tasks)} tasks"):
+    at_once = min(len(tasks), adaptation.TASKS_AT_ONCE)
+    with telling_limits(lambda: f"evaluation.episodes below {budget.episodes}, or below {at_once} tasks"):
         numbers = _adapt(trained, reward, tasks, budget, progress)
     document = {
         "schema": 1,
