@@ -61,11 +61,10 @@ def mlp(
     `output_scale` multiplies the initial weights of the last layer.  With a small scale, the initial output
     is close to 0 for every input.
     """
-    nonlinearity = {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
     last_init = nn.initializers.variance_scaling(output_scale**2, "fan_in", "truncated_normal")
     layers: list[Any] = []
     for size in hidden:
-        layers += [nn.Dense(size), nonlinearity]
+        layers += [nn.Dense(size), nonlinearity(activation)]
     module = nn.Sequential([*layers, nn.Dense(output_size, kernel_init=last_init)])
 
     def init(key: Key) -> Params:
@@ -80,6 +79,16 @@ def mlp(
     return Network(init, apply)
 
 
+def nonlinearity(activation: Activation) -> Callable[[Array], Array]:
+    """The function between the layers of `mlp`."""
+    return {"relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
+
+
+def layers_of(params: Params) -> list[Params]:
+    """The layers of an `mlp` from input to output, each with a kernel [..., I, O] and a bias [..., O]."""
+    return [params[name] for name in sorted(params, key=lambda name: int(name.removeprefix("layers_")))]
+
+
 def policy(
     obs_size: int,
     action: Action,
@@ -89,16 +98,17 @@ def policy(
     activation: Activation = "relu",
     init_std: float = 1.0,
     output_scale: float = 1.0,
+    body: Callable[..., Network] = mlp,
 ) -> Network:
     """pi(a | o, z) of meta-learners and PPO: `apply(params, obs, latent)` -> Gaussian or Categorical.
 
     The standard deviation of continuous actions is learned and does not depend on the state (Finn et al.
     2017, app. A.2).  Their initial mean is near 0 if `output_scale` is small.  `latent` has the shape [...,
-    latent_size], and is None if latent_size is 0.
+    latent_size], and is None if latent_size is 0.  `body` makes the network, with the arguments of `mlp`.
     """
     # initial logits near 0 make the initial choice of skills uniform
     scale = output_scale if isinstance(action, Continuous) else 0.01
-    net = mlp(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
+    net = body(obs_size + latent_size, hidden, action.size, activation, output_scale=scale)
 
     def init(key: Key) -> Params:
         params = {"net": net.init(key)}

@@ -314,8 +314,10 @@ def make(obs_size: int, critic_size: int, action: Action, config: Config, num_re
     return PPO(make_policy(obs_size, action, config), critic, config)
 
 
-def make_policy(obs_size: int, action: Action, config: Config) -> networks.Network:
-    """The policy network for inputs [obs_size]."""
+def make_policy(
+    obs_size: int, action: Action, config: Config, body: Callable[..., networks.Network] = networks.mlp
+) -> networks.Network:
+    """The policy network for inputs [obs_size]; `body` as in `networks.policy`."""
     return networks.policy(
         obs_size,
         action,
@@ -323,4 +325,5 @@ def make_policy(obs_size: int, action: Action, config: Config) -> networks.Netwo
         activation="tanh",
         init_std=config.init_std,
         output_scale=OUTPUT_SCALE,
+        body=body,
     )

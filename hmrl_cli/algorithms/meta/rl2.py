@@ -9,6 +9,7 @@ episodes may explore for the sake of later ones (also Wang et al. 2016, 1611.057
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 import pydantic
@@ -17,7 +18,7 @@ from pydantic import Field
 from hmrl_cli.algorithms.meta import _trials
 from hmrl_cli.algorithms.meta._trials import Carry, Remembering, Trial
 from hmrl_cli.lazy import jax
-from hmrl_cli.learning import moments, networks, ppo
+from hmrl_cli.learning import hypernetwork, moments, networks, ppo
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.ppo import Config as PPOConfig
 from hmrl_cli.schema import AlgorithmConfig
@@ -39,6 +40,11 @@ class Config(AlgorithmConfig):
     episodes_per_trial: int = Field(6, gt=0, le=10_000, description="episodes of a training trial")
     memory_size: int = Field(
         64, gt=0, le=65_536, description="units of the policy's hidden state, and of the critic's"
+    )
+    head: Literal["plain", "hypernetwork"] = Field(
+        "plain",
+        description="the hidden state is an input of policy and critic (plain), or generates their weights "
+        "(hypernetwork)",
     )
     ppo: PPOConfig = Field(PPOConfig(), description="settings of PPO; a minibatch holds whole trials")
 
@@ -130,9 +136,10 @@ def learner_of(config: Config, family: TaskFamily) -> RL2:
     """The learner on a family, plain or lifted."""
     action, settings, width = family.action, config.ppo, config.memory_size
     size = _trials.input_size(family)
-    policy = networks.recurrent(size, width, ppo.make_policy(width + size, action, settings))
+    body = networks.mlp if config.head == "plain" else partial(hypernetwork.mlp, memory_size=width)
+    policy = networks.recurrent(size, width, ppo.make_policy(width + size, action, settings, body))
     # the critic has its own hidden state, so its gradient does not affect the policy's
-    critic = networks.recurrent(size + 1, width, networks.mlp(width + size + 1, settings.hidden, 1, "tanh"))
+    critic = networks.recurrent(size + 1, width, body(width + size + 1, settings.hidden, 1, "tanh"))
     agent = ppo.PPO(policy.of_sequences(), critic.of_sequences(), settings)
     return RL2(config, family, policy, agent)
 

@@ -82,16 +82,21 @@ def drifted():
     return learner, *met(learner, jax.random.key(2))
 
 
-ACTIONS = [Discrete(2), pytest.param(Continuous(1), marks=pytest.mark.slow)]
+CASES = [
+    pytest.param(Discrete(2), "plain", id="discrete"),
+    pytest.param(Continuous(1), "plain", id="continuous", marks=pytest.mark.slow),
+    pytest.param(Discrete(2), "hypernetwork", id="hypernetwork", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=["discrete", "continuous"])
-def test_a_later_episode_is_better_by_what_was_remembered(action):
+@pytest.mark.parametrize(("action", "head"), CASES)
+def test_a_later_episode_is_better_by_what_was_remembered(action, head):
     learner = rl2.learner_of(
         rl2.Config(
             trials_per_update=64,
             episodes_per_trial=3,
             memory_size=16,
+            head=head,
             ppo=ppo.Config(hidden=(16,), minibatches=4, learning_rate=3e-3, init_std=1.0),
         ),
         doors(action),
@@ -114,10 +119,21 @@ def test_a_later_episode_is_better_by_what_was_remembered(action):
     np.testing.assert_allclose(returned[..., 0].mean(axis=1), 0.5, atol=0.1)  # a guess
 
 
-@pytest.mark.parametrize("family", [drifting, pytest.param(lifted, marks=pytest.mark.slow)])
-def test_the_training_pass_says_what_was_said_while_acting(family):
-    learner = rl2.learner_of(SMALL, family())
-    state, trials = drifted()[1:] if family is drifting else met(learner, jax.random.key(2))
+HYPER = SMALL.model_copy(update={"head": "hypernetwork"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "family"),
+    [
+        (SMALL, drifting),
+        pytest.param(SMALL, lifted, marks=pytest.mark.slow),
+        pytest.param(HYPER, drifting, marks=pytest.mark.slow),
+    ],
+)
+def test_the_training_pass_says_what_was_said_while_acting(settings, family):
+    learner = rl2.learner_of(settings, family())
+    alike = settings is SMALL and family is drifting
+    state, trials = drifted()[1:] if alike else met(learner, jax.random.key(2))
     sample = jax.jit(learner.with_advantages)(state.agent.critic, trials)
     assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
     again = jax.jit(lambda params, x: learner.agent.policy.apply(params, x.obs).log_prob(x.action))(
@@ -207,8 +223,8 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
 
 
 def test_a_state_comes_back_as_it_went():
-    for family in (lifted(), composition.repeat(drifting(), 2)):
-        made = rl2.make(SMALL, family)
+    for settings, family in ((SMALL, lifted()), (HYPER, composition.repeat(drifting(), 2))):
+        made = rl2.make(settings, family)
         state = jax.eval_shape(made.init, jax.random.key(0))
         new, metrics = jax.eval_shape(made.step, jax.random.key(1), state)
         assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), new) == jax.tree.map(
