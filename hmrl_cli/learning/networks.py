@@ -42,6 +42,8 @@ class Recurrent(NamedTuple):
     apply: Callable[..., Any]
     step: Callable[[Params, Array, Array], Array]  # hidden state, x [..., F] -> the next hidden state
     output: Callable[[Params, Array, Array], Any]  # next hidden state, x [..., F] -> the head's output
+    # first hidden state, (x, valid) -> the hidden states after each step [..., T, M]
+    unroll: Callable[[Params, Array, tuple[Array, Array]], Array]
     hidden_size: int
 
     def of_sequences(self) -> Network:
@@ -207,17 +209,20 @@ def recurrent(input_size: int, hidden_size: int, head: Network) -> Recurrent:
     def output(params: Params, hidden: Array, x: Array) -> Any:
         return head.apply(params["head"], jnp.concatenate([hidden, x], axis=-1))
 
-    def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
+    def unroll(params: Params, hidden: Array, sequence: tuple[Array, Array]) -> Array:
         x, valid = sequence
 
         def scan_step(hidden: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
             hidden = jnp.where(now[1][..., None] > 0, step(params, hidden, now[0]), hidden)
             return hidden, hidden
 
-        first = jnp.zeros((*valid.shape[:-1], hidden_size))
         over_time = (jnp.moveaxis(x, -2, 0), jnp.moveaxis(valid, -1, 0))
-        _, states = jax.lax.scan(scan_step, first, over_time)
-        # the head is outside the scan: one large product instead of T small ones
-        return output(params, jnp.moveaxis(states, 0, -2), x)
+        return jnp.moveaxis(jax.lax.scan(scan_step, hidden, over_time)[1], 0, -2)
 
-    return Recurrent(init, apply, step, output, hidden_size)
+    def apply(params: Params, sequence: tuple[Array, Array]) -> Any:
+        x, valid = sequence
+        first = jnp.zeros((*valid.shape[:-1], hidden_size))
+        # the head is outside the scan: one large product instead of T small ones
+        return output(params, unroll(params, first, sequence), x)
+
+    return Recurrent(init, apply, step, output, unroll, hidden_size)

@@ -55,19 +55,31 @@ class Remembering(NamedTuple):
         self, key: Key, params: Params, task: Task, num_episodes: int, deterministic: bool = False
     ) -> Trial:
         """Run the episodes of a trial, each with the carry of the episode before."""
-        act = partial(take, deterministic=deterministic)
+        return self.in_turn(key, params, task, num_episodes, deterministic)[1]
+
+    def in_turn(
+        self, key: Key, params: Params, task: Task, num_episodes: int, deterministic: bool = False
+    ) -> tuple[Carry, Trial]:
+        """The carry after the last episode of a trial, and the trial."""
 
         def episode(carry: Carry, count: Array) -> tuple[Carry, Trial]:
-            reset_key, act_key = keys_of(jax.random.fold_in(key, count))
+            return self.episode(jax.random.fold_in(key, count), params, task, carry, deterministic)
 
-            def step(state: tuple[EnvState, Carry], t: Array) -> Any:
-                return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *state, first=t == 0)
+        return jax.lax.scan(episode, self._empty(), jnp.arange(num_episodes))
 
-            start = (self.family.reset(reset_key, task), carry)
-            (final, after), (seen, steps) = jax.lax.scan(step, start, jnp.arange(self.family.horizon))
-            return after, Trial(carry, seen, steps, final)
+    def episode(
+        self, key: Key, params: Params, task: Task, carry: Carry, deterministic: bool = False
+    ) -> tuple[Carry, Trial]:
+        """The carry after an episode that starts with a carry, and the episode, leaves without the axis E."""
+        reset_key, act_key = keys_of(key)
+        act = partial(take, deterministic=deterministic)
 
-        return jax.lax.scan(episode, self._empty(), jnp.arange(num_episodes))[1]
+        def step(state: tuple[EnvState, Carry], t: Array) -> Any:
+            return self._one_step(jax.random.fold_in(act_key, t), params, task, act, *state, first=t == 0)
+
+        start = (self.family.reset(reset_key, task), carry)
+        (final, after), (seen, steps) = jax.lax.scan(step, start, jnp.arange(self.family.horizon))
+        return after, Trial(carry, seen, steps, final)
 
     def of_new_tasks(
         self, task_key: Key, trial_key: Key, params: Params, count: int, num_episodes: int
@@ -201,6 +213,38 @@ def progress(trials: Trial) -> Metrics:
         "success_last": episodes.success[-1],
         "reached_last": episodes.reached[-1],
     }
+
+
+def must_hold_whole_trials(config: ppo.Config, count: int) -> None:
+    """Raise ValueError if the minibatches do not divide the number of trials of an update."""
+    if count % config.minibatches:
+        raise ValueError(
+            f"ppo.minibatches: found {config.minibatches}; must divide trials_per_update, {count}"
+        )
+
+
+def actor_critic(
+    family: TaskFamily,
+    memory_size: int,
+    settings: ppo.Config,
+    body: Callable[..., networks.Network] = networks.mlp,
+) -> tuple[networks.Recurrent, networks.Recurrent]:
+    """Policy and critic of trials, whose heads `body` makes; the critic also sees the time.
+
+    The critic has its own hidden state, so its gradient does not affect the policy's.
+    """
+    size, width = input_size(family), memory_size
+    policy = networks.recurrent(size, width, ppo.make_policy(width + size, family.action, settings, body))
+    critic = networks.recurrent(size + 1, width, body(width + size + 1, settings.hidden, 1, "tanh"))
+    return policy, critic
+
+
+def sequences(agent: ppo.PPO, critic: Params, trials: Trial) -> ppo.Sample:
+    """Trials as sequences for PPO, leaves [N, E * T, ...]; the critic also sees the time."""
+    seen, steps = in_a_row((trials.seen, trials.steps))
+    critic_obs = (ppo.with_time(seen), steps.valid)
+    value = agent.critic.apply(critic, critic_obs)[..., 0]
+    return sample((seen, steps.valid), critic_obs, steps, value, agent.config)
 
 
 def sample(obs: Any, critic_obs: Any, steps: Transition, value: Array, config: ppo.Config) -> ppo.Sample:

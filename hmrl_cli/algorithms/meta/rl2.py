@@ -50,11 +50,7 @@ class Config(AlgorithmConfig):
 
     @pydantic.model_validator(mode="after")
     def _minibatches_are_of_whole_trials(self) -> Self:
-        if self.trials_per_update % self.ppo.minibatches:
-            raise ValueError(
-                f"ppo.minibatches: found {self.ppo.minibatches}; "
-                f"must divide trials_per_update, {self.trials_per_update}"
-            )
+        _trials.must_hold_whole_trials(self.ppo, self.trials_per_update)
         return self
 
 
@@ -106,10 +102,7 @@ class RL2(NamedTuple):
 
     def with_advantages(self, critic: Params, trials: Trial) -> ppo.Sample:
         """Trials as sequences for PPO, leaves [N, E * T, ...]; the critic also sees the time."""
-        seen, steps = _trials.in_a_row((trials.seen, trials.steps))
-        critic_obs = (ppo.with_time(seen), steps.valid)
-        value = self.agent.critic.apply(critic, critic_obs)[..., 0]
-        return _trials.sample((seen, steps.valid), critic_obs, steps, value, self.config.ppo)
+        return _trials.sequences(self.agent, critic, trials)
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Adapt through the hidden state; see `Remembering.adapt`."""
@@ -134,12 +127,9 @@ class RL2(NamedTuple):
 
 def learner_of(config: Config, family: TaskFamily) -> RL2:
     """The learner on a family, plain or lifted."""
-    action, settings, width = family.action, config.ppo, config.memory_size
-    size = _trials.input_size(family)
+    settings, width = config.ppo, config.memory_size
     body = networks.mlp if config.head == "plain" else partial(hypernetwork.mlp, memory_size=width)
-    policy = networks.recurrent(size, width, ppo.make_policy(width + size, action, settings, body))
-    # the critic has its own hidden state, so its gradient does not affect the policy's
-    critic = networks.recurrent(size + 1, width, body(width + size + 1, settings.hidden, 1, "tanh"))
+    policy, critic = _trials.actor_critic(family, width, settings, body)
     agent = ppo.PPO(policy.of_sequences(), critic.of_sequences(), settings)
     return RL2(config, family, policy, agent)
 
