@@ -16,6 +16,13 @@ SMALL = ("family.horizon=6", "training.epochs=4", "training.checkpoint_every=2")
 ALGORITHMS = ("diayn", "diayn_ppo", "maml", "maesn")
 
 
+_IN_TRIALS = (
+    "algorithm.trials_per_update=4",
+    "algorithm.episodes_per_trial=2",
+    "algorithm.memory_size=8",
+    "algorithm.ppo.hidden=[8]",
+    "algorithm.ppo.minibatches=2",
+)
 # what an algorithm has beside the smoke preset
 SETTINGS = {
     "diayn_ppo": (
@@ -33,13 +40,8 @@ SETTINGS = {
         "algorithm.ppo.minibatches=4",
     ),
     "ppo": ("algorithm.episodes_per_update=4", "bonus.name=rnd", "bonus.hidden=[8]"),
-    "rl2": (
-        "algorithm.trials_per_update=4",
-        "algorithm.episodes_per_trial=2",
-        "algorithm.memory_size=8",
-        "algorithm.ppo.hidden=[8]",
-        "algorithm.ppo.minibatches=2",
-    ),
+    "rl2": _IN_TRIALS,
+    "first_explore": _IN_TRIALS,
     "varibad": (
         "algorithm.trials_per_update=4",
         "algorithm.episodes_per_trial=2",

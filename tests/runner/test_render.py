@@ -128,7 +128,10 @@ def test_a_run_can_be_watched(runs, monkeypatch):
         render.render_run(reader.read(runs / "maesn"), protocol="explroe", **settings)
 
 
-@pytest.mark.parametrize("name", ["maml", "maesn", "rl2", "pearl", "ppo", "sac"])
+@pytest.mark.parametrize(
+    "name",
+    ["maml", "maesn", "rl2", "pearl", "ppo", "sac", pytest.param("first_explore", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("tune_after", [None, 0])
 def test_every_learner_keeps_the_episodes_of_a_recorded_family(name, tune_after):
     parts = assembly.assemble(resolve(name).experiment, over=recorded)

@@ -47,6 +47,7 @@ SLOW = {
     ),
     "rl2": (),
     "varibad": (),
+    "first_explore": (),
     "sac": (),
     "maesn": ("hierarchy.steps_per_skill=2",),
     "ppo": ('hierarchy.use="start"', *_ON_PPO[1:]),

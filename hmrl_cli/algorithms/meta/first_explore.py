@@ -29,17 +29,18 @@ from pydantic import Field
 
 from hmrl_cli.algorithms.meta import _trials
 from hmrl_cli.algorithms.meta._trials import Carry, Remembering, Trial
+from hmrl_cli.environment.rollout import Held
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks, ppo
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.ppo import Config as PPOConfig
 from hmrl_cli.schema import AlgorithmConfig
-from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
+from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, Online, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.learning.distributions import Policy
     from hmrl_cli.schema import Evaluation
-    from hmrl_cli.types import Array, Key, Metrics, Params, Task
+    from hmrl_cli.types import Array, Key, Metrics, Params, Task, Transition
 
 
 class Config(AlgorithmConfig):
@@ -123,7 +124,8 @@ class FirstExplore(NamedTuple):
         carries = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), explored.before, last)
 
         def exploiting(carry: Carry) -> Trial:
-            return self.acting.episode(exploit_key, exploit, task, carry, deterministic)[1]
+            key = jax.random.fold_in(exploit_key, 0)
+            return self.acting.episode(key, exploit, task, carry, deterministic)[1]
 
         return explored, jax.vmap(exploiting)(carries)
 
@@ -151,6 +153,33 @@ class FirstExplore(NamedTuple):
         exploited = jax.vmap(run, in_axes=(0, None, None))(keys, params, task)[1]
         carry = jax.tree.map(lambda x: x[0, -1], exploited.before)
         return AdaptState({**params, "exploits": jnp.bool_(True)}, carry), _trials.curve(exploited)
+
+    def online(self, budget: Evaluation) -> Online:
+        """The first trial of `adapt`, for episodes from outside the simulator: a batch is one episode.
+
+        K exploring episodes come first, and then exploiting ones.
+        """
+        inner, total = self.acting.online(budget), budget.adapt_steps
+
+        def begin(key: Key, params: Params, obs: Array) -> tuple[Key, tuple[Params, Carry]]:
+            key, (params, empty) = inner.begin(key, params, obs)
+            return key, ({**params, "exploits": jnp.bool_(total == 0)}, empty)
+
+        def choose(key: Key, plan: tuple[Params, Carry], count: Array) -> Held:
+            explore_key, exploit_key = jax.random.split(key)
+            exploring = jax.random.fold_in(explore_key, count)
+            exploiting = jax.random.fold_in(exploit_key, count - total)
+            held = Held(jnp.where(count < total, exploring, exploiting), plan[1])
+            return jax.tree.map(lambda x: x[None], held)
+
+        def absorb(
+            key: Key, plan: tuple[Params, Carry], count: Array, held: Held, steps: Transition
+        ) -> tuple[Params, Carry]:
+            params, after = inner.absorb(key, plan, count, held, steps)
+            carry = jax.tree.map(partial(jnp.where, count < total), after, plan[1])
+            return {**params, "exploits": count + 1 >= total}, carry
+
+        return inner._replace(begin=begin, choose=choose, absorb=absorb)
 
     @property
     def acting(self) -> Remembering:
@@ -243,5 +272,6 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         learner.adapt,
         learner.acting.behaviour,
         learns_from="one",
+        online=learner.online,
         keep=learner.params,
     )
