@@ -11,11 +11,11 @@ plus the excess.  Otherwise the exploiter may learn to be safe before it learns 
 The paper multiplies log likelihoods of actions by these weights.  Here they are rewards at the ends of
 episodes, and PPO maximises their expectation.  Other differences:
 
+- For the exploiter, the best so far is that of the exploring episodes.  For the explorer, it is that of the
+  exploiting episodes, and begins with the one before all exploration.  In the paper it is that of all.
 - An exploring episode also counts for the excess of later ones, so the explorer maximises the exploiter's
   best return.  Its reward has no 1 besides the excess.
-- Only exploiting episodes raise the best so far of the explorer's reward.
 - The first exploiting episode has no best to reach, and its return is its reward.
-- Exploiting episodes of a trial share their random draws, so a context without news has no excess.
 - The memories are recurrent networks of one policy each, instead of a transformer that both share.
 """
 
@@ -123,11 +123,11 @@ class FirstExplore(NamedTuple):
         last, explored = self.acting.in_turn(explore_key, explore, task, num_episodes, deterministic)
         carries = jax.tree.map(lambda xs, x: jnp.concatenate([xs, x[None]]), explored.before, last)
 
-        def exploiting(carry: Carry) -> Trial:
-            key = jax.random.fold_in(exploit_key, 0)
-            return self.acting.episode(key, exploit, task, carry, deterministic)[1]
+        def exploiting(carry: Carry, count: Array) -> Trial:
+            own_key = jax.random.fold_in(exploit_key, count)
+            return self.acting.episode(own_key, exploit, task, carry, deterministic)[1]
 
-        return explored, jax.vmap(exploiting)(carries)
+        return explored, jax.vmap(exploiting)(carries, jnp.arange(num_episodes + 1))
 
     def with_context(self, critic: Params, explored: Trial, exploited: Trial) -> ppo.Sample:
         """The exploiting episodes of N trials for PPO, leaves [N, E + 1, T, ...], each with its context."""
@@ -167,10 +167,8 @@ class FirstExplore(NamedTuple):
 
         def choose(key: Key, plan: tuple[Params, Carry], count: Array) -> Held:
             explore_key, exploit_key = jax.random.split(key)
-            exploring = jax.random.fold_in(explore_key, count)
-            exploiting = jax.random.fold_in(exploit_key, count - total)
-            held = Held(jnp.where(count < total, exploring, exploiting), plan[1])
-            return jax.tree.map(lambda x: x[None], held)
+            own_key = jax.random.fold_in(jnp.where(count < total, explore_key, exploit_key), count)
+            return jax.tree.map(lambda x: x[None], Held(own_key, plan[1]))
 
         def absorb(
             key: Key, plan: tuple[Params, Carry], count: Array, held: Held, steps: Transition
@@ -216,15 +214,14 @@ def weights(found: Array, returned: Array) -> Array:
     """The rewards [..., E + 1] of exploiting episodes.
 
     The first one is rewarded with its return.  A later one with return R is rewarded with 1 + R - B if R is
-    at least B, and else with 0.  B is the best return of all episodes of the trial before it.
+    at least B, and else with 0.  B is the best return of the exploring episodes before it.
 
     Args:
         found: returns of the exploring episodes [..., E].
         returned: returns of the exploiting episodes [..., E + 1].
     """
-    later = returned[..., 1:]
-    best = jax.lax.cummax(jnp.maximum(found, returned[..., :-1]), axis=found.ndim - 1)
-    return jnp.concatenate([returned[..., :1], jnp.where(later >= best, 1.0 + later - best, 0.0)], axis=-1)
+    excess = returned[..., 1:] - jax.lax.cummax(found, axis=found.ndim - 1)
+    return jnp.concatenate([returned[..., :1], jnp.where(excess >= 0, 1.0 + excess, 0.0)], axis=-1)
 
 
 def paid_at_the_end(episodes: Trial, reward: Array) -> Trial:
