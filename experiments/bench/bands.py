@@ -50,12 +50,12 @@ TRAININGS = (
     Small("pretrain-skills", "wheeled/vgcrl", 10, "arrivals"),
     Small("pretrain-skills", "wheeled/diayn_ppo", 5, "mutual_information"),
     Small("pretrain-skills", "wheeled/diayn", 2, "mutual_information", ("training.updates_per_epoch=10",)),
-    Small("pretrain-skills", "ant_goal/vgcrl", 10, "arrivals"),
+    Small("pretrain-skills", "ant_goal/vgcrl", 40, "arrivals"),
     Small("meta-train", "sparse_point/skill_prior", 2, "success_after", skills="sparse_point/vgcrl"),
     Small("meta-train", "point/maml", 5, "return_after"),
-    Small("meta-train", "sparse_point/maesn", 10, "success_after"),
+    Small("meta-train", "sparse_point/maesn", 30, "success_after"),
     Small("meta-train", "sparse_point/rl2", 10, "success_last"),
-    Small("meta-train", "sparse_point/pearl", 10, "success_after"),
+    Small("meta-train", "sparse_point/pearl", 30, "success_after"),
 )
 
 
@@ -114,11 +114,11 @@ def main() -> None:
     asked = parser.parse_args()
     startup.start()
     bands = json.loads(FILE.read_text()) if FILE.exists() else {}
+    wanted = {*asked.presets, *(one.skills for one in TRAININGS if one.preset in asked.presets)}
     outside = 0
     with tempfile.TemporaryDirectory() as folder:
         for one in TRAININGS:
-            wanted = not asked.presets or one.preset in asked.presets
-            if not wanted and all(other.skills != one.preset for other in TRAININGS):
+            if asked.presets and one.preset not in wanted:
                 continue
             found = measured(one, Path(folder), 0 if asked.write else SEEDS)
             told = [] if asked.write else faults(found, bands[one.preset])
