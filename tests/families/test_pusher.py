@@ -112,6 +112,7 @@ def record(backend="spring"):
     return Record(*map(np.asarray, (start, *steps)))
 
 
+@pytest.mark.slow
 def test_the_observation_shows_where_the_bodies_of_the_scene_are():
     run = record()
     np.testing.assert_allclose(run.gripper(), run.poses[:, :, 0, :2], atol=1e-5)

@@ -62,6 +62,7 @@ def test_the_bank_learns_where_goals_are(trained):
     assert 0.1 < metrics["sight"][0, -1] < 0.6
 
 
+@pytest.mark.slow
 def test_fewer_episodes_on_tasks_like_those_of_training_and_about_as_many_on_others(trained):
     state = jax.tree.map(lambda x: x[0], trained[0])
     fresh = LEARNER.init(jax.random.key(0))
