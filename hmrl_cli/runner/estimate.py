@@ -136,6 +136,7 @@ def time(experiment: Experiment, steps: int, path: Path | None) -> dict[str, Any
 
 def _is_buffer(node: Any) -> bool:
     """Whether a node of a state is a `learning.replay.Buffer`."""
+    # by its fields, because nothing of `learning` is imported here
     return getattr(node, "_fields", ()) == ("data", "position", "size")
 
 
