@@ -146,17 +146,18 @@ def returns_untrained(**budget):
 DISC = 0.3  # radius of the disc of reward of `placed`
 
 
-def placed(decisions: int = 10, ends: bool = False) -> TaskFamily:
+def placed(decisions: int = 10, ends: bool = False, miss: float = 0.0, disc: float = DISC) -> TaskFamily:
     """A walker in the square through skills that go to a place and stay, which an observation tells.
 
     A step costs up to 0.02, and one in the disc about the task earns 1.  With `ends`, a step costs 0.4 more
     and the episode is over once x exceeds 0.7.  Training tasks lie in the east, hidden ones in the others.
+    Skills stop `miss` to the north of their place.
     """
     base = walker(4 * decisions)
 
     def step(state, action, task):
         place = state.body + 0.1 * jnp.clip(action, -1, 1)
-        met = jnp.linalg.norm(place - task) < DISC
+        met = jnp.linalg.norm(place - task) < disc
         reward = met - 0.01 * jnp.sum(jnp.clip(action, -1, 1) ** 2) - 0.4 * ends
         return _state(place, place, reward, met, (place[0] > 0.7) & ends)
 
@@ -167,7 +168,7 @@ def placed(decisions: int = 10, ends: bool = False) -> TaskFamily:
         return 0.8 * jnp.array([jnp.cos(angle), jnp.sin(angle)])
 
     def policy(params, obs, skill):
-        return Gaussian((skill - obs) / 0.1, jnp.full(2, jnp.log(0.05)))
+        return Gaussian((skill + jnp.array([0.0, miss]) - obs) / 0.1, jnp.full(2, jnp.log(0.05)))
 
     library = SkillLibrary(policy, None, Continuous(2), np.zeros((1, 2)), lambda params, obs: obs)
     family = base._replace(name="placed", step=step, sample=sample, terminates=ends)

@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     belief: Belief
     target: Array  # [size]  weighted mean of the skills with the highest rewards
     target_std: Array  # [size]
+    best: Array  # [size]  the skill to repeat
     found: Array  # [] bool  whether a reward stood out in any batch so far
     start: Array  # [size]  place where episodes start
 
@@ -55,7 +56,7 @@ class Search(NamedTuple):
         if least_gain is None:
             least_gain = 0.0 if settings.least_gain is None else settings.least_gain / self.family.horizon
         start = self.family.features["skill"](obs)
-        plan = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros((), bool), start)
+        plan = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros(size), jnp.zeros((), bool), start)
         buffer = relabel.empty_buffer(settings.adapt_steps + 1, settings.episodes, self.family.horizon, size)
         return Known(plan, buffer, jnp.float32(least_gain))
 
@@ -86,10 +87,11 @@ class Search(NamedTuple):
         complete = steps.valid * steps.discount
         searched = 1.0 - _is_exploiting(plan, count >= self.budget.adapt_steps, self.budget)
         place = self.family.features["skill"](steps.next_obs)
-        new = DecisionBuffer(place, steps.reward, complete, searched)
-        buffer = replay.put_batch(buffer, new, count)
         assert held.repeated is not None
-        plan = _updated(plan, buffer, new, held.repeated, least_gain, self.budget)
+        aimed = (held.repeated.start == 0).astype(jnp.float32)
+        new = DecisionBuffer(place, steps.reward, complete, searched, held.repeated.action, aimed)
+        buffer = replay.put_batch(buffer, new, count)
+        plan = _updated(plan, buffer, new, least_gain, self.budget)
         return Known(plan, buffer, least_gain)
 
     def counted(self, plan: Plan, count: Array) -> Array:
@@ -166,7 +168,7 @@ def _actions_to_repeat(
     """Skills [N, size] for the episodes of a batch: near the best guess to exploit, else places to search."""
     draws = jax.random.normal(draw_key, (budget.episodes, len(plan.target)))
     draws *= 1.0 - _repeats_best(budget.episodes, is_last)[:, None]
-    near_best = plan.target + plan.target_std * draws
+    near_best = plan.best + plan.target_std * draws
     places = beliefs.next_places(place_key, plan.belief, plan.start, budget.episodes, budget.relabel)
     return jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -1.0, 1.0)
 
@@ -175,7 +177,6 @@ def _updated(
     plan: Plan,
     buffer: DecisionBuffer,
     new: DecisionBuffer,
-    repeated: RepeatedAction,
     least_gain: Array | float,
     budget: Evaluation,
 ) -> Plan:
@@ -184,7 +185,7 @@ def _updated(
     `found` never becomes false again.  If most searches succeed, no reward stands out any more.
     """
     center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
-    aimed = (repeated.start == 0).astype(jnp.float32)
-    belief = beliefs.after_search(plan.belief, repeated.action, aimed, new.skill, new.valid)
+    best = relabel.best_guess(buffer, center, budget.relabel.imprecision)
+    belief = beliefs.after_search(plan.belief, new.aim, new.aimed, new.skill, new.valid)
     found = plan.found | (relabel.reward_gain(buffer) > least_gain)
-    return Plan(belief, center, std, found, plan.start)
+    return Plan(belief, center, std, best, found, plan.start)

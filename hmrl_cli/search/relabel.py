@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
+END = 0.25  # share of an episode, its end, in which a repeated skill has to keep the reward
+# Values before any trial.  One success without a failure has 0.67, and one failure leaves a third.
+UNTRIED = 0.6  # of a skill by relabelling
+CORRECTED = 0.55  # of the same skill minus the bias of its neighbours
+PRIOR_EPISODES = 0.5  # weight of these values, in episodes
+NEIGHBOURHOOD = 0.1  # distance of skills up to which they share a bias
 BASE_QUANTILE = 0.25  # quantile of searching decisions that serves as the reward without a find
 
 
@@ -25,12 +31,15 @@ class DecisionBuffer(NamedTuple):
     reward: Array  # [M, T]
     valid: Array  # [M, T]  1 where the decision was made and did not end early
     searched: Array  # [M]  1 for searching episodes, 0 for those that exploit a find
+    aim: Array  # [M, size]  the skill that an episode repeated
+    aimed: Array  # [M]  1 for episodes that repeated one skill from their start
 
 
 def empty_buffer(batches: int, episodes: int, horizon: int, size: int) -> DecisionBuffer:
     """A buffer of zeros for `batches` batches of `episodes` episodes."""
     shape = (batches * episodes, horizon)
-    return DecisionBuffer(jnp.zeros((*shape, size)), jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
+    zeros = (jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
+    return DecisionBuffer(jnp.zeros((*shape, size)), *zeros, jnp.zeros((shape[0], size)), jnp.zeros(shape[0]))
 
 
 def reward_gain(buffer: DecisionBuffer) -> Array:
@@ -55,6 +64,30 @@ def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tu
     return center, jnp.sqrt(variance + imprecision**2)
 
 
+def best_guess(buffer: DecisionBuffer, center: Array, width: float) -> Array:
+    """The skill [size] whose repetition promises most.
+
+    It is the center, the center minus the bias of skills near it, or a skill that was repeated before.  A
+    bias is the mean difference between where episodes ended and what they aimed at, shrunk towards 0.  So
+    the second guess aims beside the reward by as much as the first one missed it.  A skill's value is a
+    kernel regression of the reward kept over the episodes that repeated skills.  Go-Explore returns to what
+    worked in the same way (Ecoffet et al. 2021, 2004.12919).
+
+    Args:
+        buffer: all decisions.
+        center: [size], the mean skill of decisions with the highest rewards; see `target`.
+        width: standard deviation of the kernel.
+    """
+    weight = buffer.aimed * buffer.valid[:, -1] * _kernel(buffer.aim - center, NEIGHBOURHOOD)
+    bias = weight @ (buffer.skill[:, -1] - buffer.aim) / (weight.sum() + 1.0)
+    skills = jnp.concatenate([jnp.stack([center, center - bias]), buffer.aim])  # [2 + M, size]
+    prior = jnp.concatenate([jnp.array([UNTRIED, CORRECTED]), jnp.zeros(len(buffer.aim))])
+    kernel = buffer.aimed * _kernel(skills[:, None] - buffer.aim, width)  # [2 + M, M]
+    value = (kernel @ _kept(buffer) + PRIOR_EPISODES * prior) / (kernel.sum(axis=1) + PRIOR_EPISODES)
+    is_candidate = jnp.concatenate([jnp.ones(2), buffer.aimed]) > 0
+    return skills[jnp.argmax(jnp.where(is_candidate, value, -1.0))]
+
+
 def extent(buffer: DecisionBuffer, center: Array, least_gain: Array) -> Array:
     """Largest distance [] from the center [size] of decisions `least_gain` above the base reward."""
     stands_out = (buffer.valid > 0) & (buffer.reward - _base_reward(buffer) > least_gain)
@@ -69,3 +102,16 @@ def _base_reward(buffer: DecisionBuffer) -> Array:
     """
     searching = (buffer.valid > 0) & (buffer.searched[:, None] > 0)
     return jnp.nanquantile(jnp.where(searching, buffer.reward, jnp.nan), BASE_QUANTILE)
+
+
+def _kept(buffer: DecisionBuffer) -> Array:
+    """How much of the highest gain an episode had at its end, from 0 to 1: [M]."""
+    gain = jnp.where(buffer.valid > 0, buffer.reward - _base_reward(buffer), 0.0)
+    last = max(1, round(END * gain.shape[1]))
+    kept = gain[:, -last:].mean(axis=1) / jnp.maximum(reward_gain(buffer), 1e-9)
+    return jnp.clip(jnp.nan_to_num(kept), 0.0, 1.0)
+
+
+def _kernel(difference: Array, width: float) -> Array:
+    """A Gaussian kernel [...] of differences [..., size]."""
+    return jnp.exp(-0.5 * jnp.sum((difference / width) ** 2, axis=-1))

@@ -59,6 +59,25 @@ def test_a_result_counts_the_best_guess(adapted):
     np.testing.assert_allclose(curve.returned, expected, rtol=1e-4, atol=1e-3)
 
 
+def test_skills_that_miss_are_aimed_beside_the_goal():
+    """A miss of twice the disc's radius: only a corrected aim ends inside."""
+    family = toys.placed(miss=0.2, disc=0.1)
+    budget = BUDGET.model_copy(update={"adapt_steps": 15})
+    first = belief.prior(jax.random.key(0), None, Continuous(2), budget.relabel)
+
+    @jax.jit
+    @jax.vmap
+    def run(key):
+        plan, _, curve = adaptation.adapt(key, family, EAST, budget, first)
+        return plan, curve
+
+    plan, curve = run(jax.random.split(jax.random.key(1), 24))
+    assert plan.found.mean() > 0.8
+    assert curve.success[:, -1].mean() > 0.8 * plan.found.mean()
+    south = (plan.target - plan.best)[plan.found, 1]
+    assert 0.1 < np.median(south) < 0.3
+
+
 @pytest.mark.parametrize("budget", [dict(adapt_steps=0), dict(episodes=1), dict(least_gain=None)])
 def test_small_budgets(budget):
     budget = BUDGET.model_copy(update=budget)
@@ -73,15 +92,15 @@ def test_where_every_search_succeeds_it_stays_found():
         belief.prior(jax.random.key(0), None, Continuous(2), Relabel()),
         EAST,
         jnp.ones(2),
+        EAST,
         jnp.array(True),
         jnp.zeros(2),
     )
     memory = relabel.empty_buffer(1, 4, 3, 2)._replace(
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
     )
-    repeated = adaptation.RepeatedAction(jnp.zeros(4, int), jnp.zeros((4, 2)))
     assert relabel.reward_gain(memory) == 0
-    assert adaptation._updated(plan, memory, memory, repeated, 0.5, BUDGET).found
+    assert adaptation._updated(plan, memory, memory, 0.5, BUDGET).found
 
 
 def test_a_fall_is_no_find():

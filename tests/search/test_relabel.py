@@ -10,14 +10,15 @@ from hmrl_cli.search import relabel
 from hmrl_cli.search.relabel import DecisionBuffer
 
 
-def memory(reward, skill=None, valid=None, searched=None):
-    """Episodes [M, T] of skills [M, T, 1]."""
+def memory(reward, skill=None, valid=None, searched=None, aim=None):
+    """Episodes [M, T] of skills [M, T, 1], which aimed at skills [M] or at none."""
     reward = jnp.array(reward, jnp.float32)
     skill = jnp.zeros((*reward.shape, 1)) if skill is None else jnp.array(skill, jnp.float32)[..., None]
     valid = jnp.ones(reward.shape) if valid is None else jnp.array(valid, jnp.float32)
-    return DecisionBuffer(
-        skill, reward, valid, jnp.ones(len(reward)) if searched is None else jnp.array(searched)
-    )
+    searched = jnp.ones(len(reward)) if searched is None else jnp.array(searched)
+    aimed = jnp.zeros(len(reward)) if aim is None else jnp.ones(len(reward))
+    aim = jnp.zeros(len(reward)) if aim is None else jnp.array(aim, jnp.float32)
+    return DecisionBuffer(skill, reward, valid, searched, aim[:, None], aimed)
 
 
 def test_decisions_weigh_by_what_they_earned():
@@ -63,6 +64,36 @@ def test_the_extent_is_that_of_what_stands_out():
     assert relabel.extent(seen, jnp.array([0.5]), 3.0) == 0
 
 
+PASSED = [0.0, 0.0, 1.0, 0.0], [0.0, 0.2, 0.4, 0.6]  # rewards and skills of an episode that ran past one
+NEVER = [0.0] * 4
+KEPT = [0.0, 1.0, 1.0, 1.0], [0.0, 0.4, 0.4, 0.4]
+
+
+def best(*episodes, aim, valid=None):
+    """The best guess for a reward at 0.4, with a kernel of 0.05."""
+    rewards, skills = zip(*episodes, strict=True)
+    return float(relabel.best_guess(memory(rewards, skills, valid, aim=aim), jnp.array([0.4]), 0.05)[0])
+
+
+def test_the_best_guess_is_the_center_until_something_else_is_known():
+    assert best(PASSED, aim=[0.9]) == pytest.approx(0.4)  # one that passed it says nothing against
+    assert best(PASSED, KEPT, aim=[0.9, 0.7]) == pytest.approx(0.7)  # what ended there outranks it
+    assert best(PASSED, KEPT, (NEVER, NEVER), aim=[0.9, 0.7, 0.7]) == pytest.approx(0.4)  # but not by chance
+    nothing = relabel.empty_buffer(2, 3, 4, 1)
+    np.testing.assert_array_equal(relabel.best_guess(nothing, jnp.zeros(1), 0.05), [0.0])
+
+
+def test_a_center_that_missed_is_corrected_by_the_bias_near_it():
+    """Biases are shrunk by one episode without any, and those far away or of a fall do not count."""
+    beyond = NEVER, [0.0, 0.2, 0.4, 0.6]
+    assert best(PASSED, beyond, aim=[0.9, 0.4]) == pytest.approx(0.4 - 0.2 / 2, abs=1e-4)
+    assert best(PASSED, *[beyond] * 3, aim=[0.9, *[0.4] * 3]) == pytest.approx(0.4 - 0.2 * 3 / 4, abs=1e-4)
+    fallen = [[1] * 4, [1, 1, 1, 0]]
+    assert best(PASSED, beyond, aim=[0.9, 0.4], valid=fallen) == pytest.approx(0.4, abs=1e-4)
+    far = NEVER, [-0.8] * 4
+    assert best(PASSED, beyond, far, aim=[0.9, 0.4, -0.5]) == pytest.approx(0.4 - 0.2 / 2, abs=1e-4)
+
+
 def test_false_alarms_and_misses():
     """In 600 tasks of 20 episodes of 20 decisions that cost and find nothing; in as many with one find.
 
@@ -74,7 +105,8 @@ def test_false_alarms_and_misses():
     @jax.vmap
     def gains(key):
         cost = 0.2 * jax.random.normal(key, (20, 20))
-        nothing = DecisionBuffer(jnp.zeros((20, 20, 2)), -cost, jnp.ones((20, 20)), jnp.ones(20))
+        nothing = relabel.empty_buffer(1, 20, 20, 2)
+        nothing = nothing._replace(reward=-cost, valid=jnp.ones((20, 20)), searched=jnp.ones(20))
         once = nothing._replace(reward=nothing.reward.at[7, 11].add(worth))
         return relabel.reward_gain(nothing), relabel.reward_gain(once)
 

@@ -22,6 +22,7 @@ WORLDS = {
     "wheeled": "wheeled, 6 m",
     "ant": "ant",
     "corridor": "ant, corridor",
+    "pusher": "pusher",
 }
 BUDGETS = (40, 100)  # episodes, over which success is averaged
 

@@ -8,9 +8,9 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/rare_rewards}
 [ $# -gt 0 ] && shift
-worlds=${*:-point navigation wheeled ant corridor}
+worlds=${*:-point navigation wheeled ant corridor pusher}
 seeds=3
-fresh=20261204
+fresh=20261206
 batches=25
 
 . "$here/../shared/places.sh"
@@ -41,6 +41,7 @@ for name in $worlds; do
       --set algorithm.redraw=0.004 --set algorithm.ppo.entropy_coefficient=0.003
     discs ant_maze 0.4 $where # of 0.8 m: ../ablation
     ;;
+  pusher) library pusher pusher/vgcrl && discs pusher "0.2 0.1" ;;
   *) echo "no world $name" >&2 && exit 2 ;;
   esac
 done

@@ -158,8 +158,8 @@ class SkillPrior(NamedTuple):
         """How an episode acts: it holds a draw of what was found, or a place where the reward may be."""
         plan: Plan = adapted.latent
         what_key, where_key = jax.random.split(key)
-        aim = plan.target + plan.target_std * jax.random.normal(what_key, plan.target.shape)
-        aim = jnp.where(deterministic, plan.target, aim)
+        aim = plan.best + plan.target_std * jax.random.normal(what_key, plan.target.shape)
+        aim = jnp.where(deterministic, plan.best, aim)
         place = plan.belief.places[jax.random.categorical(where_key, plan.belief.log_weight)]
         skill = jnp.clip(jnp.where(plan.found, aim, place), -1.0, 1.0)
         return lambda key, obs: (skill, jnp.float32(0))
