@@ -296,12 +296,27 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         listed = "".join(f"<li>{escaped(text)}</li>" for text in texts)
         cells = [{key: value for key, value in row.items() if key != "adaptation"} for row in cells]
-    first = (*FIRST, *(LINES if len(cells) == 1 else ()))
+    lines = ""
+    if len(cells) > 1:
+        lines = _reference_lines(cells)
+        cells = [{key: value for key, value in row.items() if key not in LINES} for row in cells]
     return (
-        narrow(cells, first, "Results of each run")
+        narrow(cells, (*FIRST, *LINES), "Results of each run")
+        + lines
         + (f'<p><small>Ways to adapt:</small></p><ul class="note">{listed}</ul>' if listed else "")
         + note(ROWS_NOTE)
     )
+
+
+def _reference_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The returns of doing nothing and of the scripted controller, once for each kind of tasks."""
+    kinds: dict[str, dict[str, None]] = {}
+    for row in rows:
+        text = ", ".join(f"{name} {row[name]}" for name in LINES if row.get(name) not in (None, ""))
+        if text:
+            kinds.setdefault(text, {})[f"{row['split']}, {row['reward']}"] = None
+    texts = [f"{' and '.join(kind)}: {text}" for text, kind in kinds.items()]
+    return note(f"Returns without learning: {'; '.join(texts)}.") if texts else ""
 
 
 def _training(

@@ -40,12 +40,8 @@ figure svg { display: block; max-width: 100%; height: auto; fill: currentColor }
 @media print {
   @page { margin: 12mm }
   :root { --ink: #000000; --paper: #ffffff; --faint: #444444; --line: #999999; --mark: #000000 }
-  body { font-size: 9.5pt } main { max-width: none; padding: 0 } h3 { font-size: 1rem; margin: 2rem 0 .25rem }
-nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; list-style: none; max-width: none }
-summary { font-size: 1rem; font-weight: 600; margin: 1rem 0 .5rem }
-iframe { width: 100%; height: 30rem; border: 1px solid var(--line); border-radius: .5rem }
-.told { font-size: 1.05rem }
-.finding { font-size: 11pt }
+  body { font-size: 9.5pt } main { max-width: none; padding: 0 }
+  .finding { font-size: 11pt }
   .scroll { overflow: visible } table { font-size: 7pt; width: 100% }
   td, th, .text td, .text th { padding: 1pt 3pt; white-space: normal; position: static; min-width: 0 }
   td:first-child, th:first-child { position: static }

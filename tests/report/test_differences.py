@@ -21,6 +21,14 @@ def test_runs_without_a_feasible_line_are_compared(tmp_path):
     assert "<th>feasible</th>" not in page and "<th>flat</th>" in page
 
 
+def test_reference_lines_of_several_runs_are_told_once(tmp_path):
+    """As columns they would make the table wider than a screen."""
+    paths = [run(tmp_path, name, document()) for name in "ab"]
+    page = pages.write(paths, tmp_path / "x.html").read_text()
+    assert "<th>feasible</th>" not in page and "<th>flat</th>" not in page
+    assert "Returns without learning: test, sparse: flat -5.0, feasible -5.0." in page
+
+
 def test_the_first_run_is_compared_with_each_of_the_others(tmp_path):
     """Tasks differ a lot, arms by a little, and in every task alike."""
     rng = np.random.default_rng(0)
