@@ -53,6 +53,8 @@ def random_actions(key, size):
 def energy(body: Any) -> Any:
     """Kinetic and potential energy [2] of the links, J; that of the springs between them is left out."""
     physics = getattr(body, "physics", body)
+    if hasattr(physics, "mass_mx"):  # of bodies without gravity alone
+        return jnp.stack([physics.qd @ physics.mass_mx @ physics.qd / 2, 0.0])
     if not hasattr(physics, "x_i"):
         return jnp.zeros(2)
     inertia = jnp.linalg.inv(physics.i_inv)

@@ -39,6 +39,7 @@ IS_HIDDEN = {
     "sparse_point": is_lower,
     "wheeled": is_lower,
     "ant_goal": is_lower,
+    "reacher": is_lower,
     "pusher": goal_is_in_another_lane,
     "ant_vel": lambda speeds: speeds[:, 0] >= 3.0,
     "ant_dir": lambda angles: angles[:, 0] >= np.pi,
@@ -93,7 +94,9 @@ def test_train_and_test_can_have_no_number_in_common(monkeypatch):
     assert sorted(train | test) == pytest.approx(np.linspace(-1, 3, 33)[:-1] + 1 / 16)
 
 
-@pytest.mark.parametrize(("name", "radius"), [("sparse_point", 1.0), ("wheeled", 2.0), ("ant_goal", 2.0)])
+@pytest.mark.parametrize(
+    ("name", "radius"), [("sparse_point", 1.0), ("wheeled", 2.0), ("ant_goal", 2.0), ("reacher", 0.18)]
+)
 def test_goals_lie_on_half_circles(name, radius):
     for split in ("train", "test", "hidden"):
         np.testing.assert_allclose(norm(draws(name, split)), radius, rtol=1e-5)

@@ -47,6 +47,7 @@ PAY = {
     "wheeled": Pay(near(1.2), lambda task, effort: -norm(task) - 0.05 * 4 * effort),
     "ant_goal": Pay(near(1.2), lambda task, effort: 4.05 - np.abs(task).sum(axis=-1) - 0.005 * effort),
     "pusher": Pay(blocks_near_their_goals, lambda task, effort: -5 * norm(task[:, 1:3])),
+    "reacher": Pay(near(0.04), lambda task, effort: -norm(task) - 0.01 * effort),
     "ant_vel": Pay(drawn, lambda task, effort: 0.05 - 0.005 * effort, offset=0.5 - 1.0, reach=2.5),
     "ant_dir": Pay(
         drawn, lambda task, effort: 0.05 - 0.005 * effort, reach=10.0, settings={"sparse_distance": 0.5}

@@ -18,6 +18,7 @@ from hmrl_cli.evaluation.statistics import paired_difference
 HERE = Path(__file__).parent
 WORLDS = {
     "point": "sparse point",
+    "reacher": "reacher",
     "navigation": "2-D navigation",
     "wheeled": "wheeled, 6 m",
     "ant": "ant",

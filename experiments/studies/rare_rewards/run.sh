@@ -8,7 +8,7 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/rare_rewards}
 [ $# -gt 0 ] && shift
-worlds=${*:-point navigation wheeled ant corridor pusher}
+worlds=${*:-point navigation reacher wheeled ant corridor pusher}
 seeds=3
 fresh=20261206
 batches=25
@@ -33,6 +33,7 @@ for name in $worlds; do
     discs wheeled "0.8 0.4 0.2" $narrow $long --set family.goals=arena --set family.goal_radius=6
     ;;
   point) library sparse_point sparse_point/vgcrl && discs sparse_point "0.2 0.1 0.05" $narrow ;;
+  reacher) library reacher reacher/vgcrl && discs reacher "0.04 0.02 0.01" $narrow ;;
   navigation) library point point/vgcrl && discs point 0.1 ;;
   ant) library ant_goal ant_goal/vgcrl && discs ant_goal "0.8 0.4 0.2" $narrow ;;
   corridor)
