@@ -52,6 +52,7 @@ AFTER = (20, 40, 100)  # episodes
 SOON = 40  # episodes
 WORLDS = {
     "sparse_point": "sparse point",
+    "reacher": "reacher",
     "wheeled": "wheeled, 6 m",
     "ant_goal": "ant",
     "ant_maze": "ant, corridor",
