@@ -84,7 +84,7 @@ baselines() {
 with_memory() {
   trained rl2 sparse_point/rl2 --set family.name=$family $repeat $rl2
   measured own "test hidden" --adapt-steps 100 --episodes 1
-  [ "$world" = reacher ] && return # PEARL was not run there
+  [ "$world" = sparse_point ] || return 0 # PEARL takes half an hour elsewhere
   trained pearl sparse_point/pearl --set family.name=$family $repeat $pearl
   measured own "test hidden" --adapt-steps 5 --episodes 20
 }
