@@ -3,6 +3,9 @@
 Each algorithm is one file that defines an `Objective`: the intrinsic reward and how it is learned.  Episodes,
 replay, policy and critics are the same for all algorithms.  The reward of a replayed transition is computed
 at the gradient step, by what the objective has learned until then.
+
+Skills that are places can be learned in hindsight: a replayed step may count as one of a skill whose place
+the episode met later (Andrychowicz et al. 2017, 1707.01495).
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli.algorithms.skills._spaces import redrawn
 from hmrl_cli.environment.features import feature_size
 from hmrl_cli.environment.rollout import unroll
 from hmrl_cli.lazy import jax, jnp
@@ -19,11 +23,14 @@ from hmrl_cli.learning import moments, replay, sac
 from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.sac import Config as SACConfig
 from hmrl_cli.schema import AlgorithmConfig
-from hmrl_cli.types import SkillLearner, SkillLibrary, TaskFamily, Transition
+from hmrl_cli.types import Continuous, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.algorithms.skills._spaces import Space
+    from hmrl_cli.algorithms.skills._spaces import Place, Space
     from hmrl_cli.types import Array, Distribution, Key, Metrics, Params
+
+
+OF_SAC = ("gradient_steps", "batch_size", "buffer_capacity", "sac")  # settings that PPO does not have
 
 
 class Config(AlgorithmConfig):
@@ -49,6 +56,7 @@ class Stored(NamedTuple):
     discount: Array  # []
     next_obs: Array  # [obs_size]
     skill: Array  # [] int32, or [skill size]
+    later: Array | None = None  # [skill size], a skill whose place the episode met later; None: not kept
 
 
 class Reward(NamedTuple):
@@ -75,6 +83,9 @@ class Objective(NamedTuple):
     # state -> moments by which the policy's observations are normalised; None: they are not
     observed: Callable[[Any], Moments] | None = None
     toward: Callable[[Any, Array, Array], Array] | None = None  # as `SkillLearner.toward`
+    redraw: float = 0.0  # probability before each step that the skill is drawn anew
+    place: Place | None = None  # None: the policy sees the encoding of the space
+    hindsight: float = 0.0  # share of replayed steps whose skill is a place that was met later
 
 
 class OffPolicy(NamedTuple):
@@ -89,13 +100,9 @@ class OffPolicy(NamedTuple):
         """Fresh networks and an empty buffer."""
         agent_key, objective_key = jax.random.split(key)
         obs, skill = jnp.zeros(self.family.obs_size), self.objective.space.examples[0]
-        example = Stored(
-            obs=obs,
-            action=replay.blank(self.family.action),
-            discount=jnp.float32(0),
-            next_obs=obs,
-            skill=jnp.zeros_like(skill),
-        )
+        blank = jnp.zeros_like(skill)
+        later = blank if self.objective.hindsight else None
+        example = Stored(obs, replay.blank(self.family.action), jnp.float32(0), obs, blank, later)
         buffer = replay.init(example, self.config.buffer_capacity)
         return self.objective.init(objective_key, self.agent.init(agent_key), buffer)
 
@@ -103,8 +110,7 @@ class OffPolicy(NamedTuple):
         """One episode in each environment, then gradient steps on replayed transitions."""
         episode_key, learn_key = jax.random.split(key)
         keys = jax.random.split(episode_key, self.config.episodes_per_update)
-        steps, skills = jax.vmap(self._episode, in_axes=(0, None))(keys, self.freeze(state))
-        fresh = jax.vmap(_stored)(steps, skills)
+        steps, fresh = jax.vmap(self._episode, in_axes=(0, None))(keys, self.freeze(state))
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (fresh, steps.valid))
         state = state._replace(buffer=replay.add(state.buffer, *flat))
         state, of_episodes = self.objective.absorb(state, fresh, steps.valid)
@@ -117,64 +123,87 @@ class OffPolicy(NamedTuple):
 
     def freeze(self, state: Any) -> Params:
         """The parameters that the skills' policy needs."""
-        observed = self._observed(state)
-        return state.sac.policy if observed is None else {"policy": state.sac.policy, "observed": observed}
+        if self.objective.observed is None:
+            return state.sac.policy
+        frozen = {"policy": state.sac.policy, "observed": self.objective.observed(state)}
+        if self.objective.place is not None:
+            frozen["place"] = self.objective.place.freeze(state)
+        return frozen
 
     def skills(self, params: Params) -> SkillLibrary:
         """The frozen skills."""
-        space = self.objective.space
+        space, place = self.objective.space, self.objective.place
 
         def policy(params: Params, obs: Array, skill: Array) -> Distribution:
-            if self.objective.observed is None:
-                return self.agent.policy.apply(params, self._condition(None, obs, skill))
-            seen = self._condition(params["observed"], obs, skill)
-            return self.agent.policy.apply(params["policy"], seen)
+            own = params if self.objective.observed is None else params["policy"]
+            return self.agent.policy.apply(own, self._condition(params, obs, skill))
 
-        return SkillLibrary(policy, params, space.skill, jnp.asarray(space.examples))
+        def locate(params: Params, obs: Array) -> Array:
+            assert place is not None
+            return place.locate(params["place"], obs)
 
-    def _observed(self, state: Any) -> Moments | None:
-        return None if self.objective.observed is None else self.objective.observed(state)
+        examples = jnp.asarray(space.examples)
+        return SkillLibrary(policy, params, space.skill, examples, None if place is None else locate)
 
-    def _condition(self, observed: Moments | None, obs: Array, skill: Array) -> Array:
+    def _condition(self, params: Params, obs: Array, skill: Array) -> Array:
         """Input of policy and critics: the observed feature and the encoded skill."""
-        obs = obs if observed is None else moments.normalize(observed, obs)
-        seen = self.family.features[self.config.observe](obs)
-        return jnp.concatenate([seen, self.objective.space.encode(skill)], axis=-1)
+        normal = obs if self.objective.observed is None else moments.normalize(params["observed"], obs)
+        seen = self.family.features[self.config.observe](normal)
+        encoded = self.objective.space.encode(skill)
+        if self.objective.place is not None:
+            encoded = self.objective.place.way(params["place"], obs, encoded)
+        return jnp.concatenate([seen, encoded], axis=-1)
 
-    def _episode(self, key: Key, params: Params) -> tuple[Transition, Array]:
-        """One episode of a random skill on a training task, whose reward is ignored, and the skill."""
+    def _episode(self, key: Key, params: Params) -> tuple[Transition, Stored]:
+        """One episode of random skills on a training task, and its steps; the task's reward is ignored."""
         task_key, skill_key, unroll_key = jax.random.split(key, 3)
-        skill, library = self.objective.space.draw(skill_key, 1)[0], self.skills(params)
+        space, library, horizon = self.objective.space, self.skills(params), self.family.horizon
+        skill = space.draw(skill_key, 1)
+        if self.objective.redraw:
+            skills = redrawn(skill_key, space, skill, horizon, self.objective.redraw)[0]
+        else:
+            skills = jnp.broadcast_to(skill, (horizon, *skill.shape[1:]))
 
-        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+        def act(key: Key, obs: Array, skill: Array) -> tuple[Array, Array]:
             action = library.policy(library.params, obs, skill).sample(key)
             return action, jnp.float32(0.0)  # off-policy: no log-probability is used
 
-        steps, _ = unroll(unroll_key, act, self.family, self.family.sample(task_key, "train"))
-        return steps, skill
+        task = self.family.sample(task_key, "train")
+        steps, _ = unroll(unroll_key, act, self.family, task, commands=skills)
+        later = self._met_later(jax.random.fold_in(skill_key, 1), library, steps)
+        return steps, Stored(steps.obs, steps.action, steps.discount, steps.next_obs, skills, later)
+
+    def _met_later(self, key: Key, library: SkillLibrary, steps: Transition) -> Array | None:
+        """For each step [T] a skill whose place was met at it or later; None without hindsight."""
+        if not self.objective.hindsight or library.locate is None:
+            return None
+        count = steps.valid.sum().astype(jnp.int32)
+        now = jnp.arange(self.family.horizon)
+        when = jax.random.randint(key, now.shape, now, jnp.maximum(count, now + 1))
+        met = library.locate(library.params, steps.next_obs)[when]
+        bound = library.skill.bound if isinstance(library.skill, Continuous) else jnp.inf
+        return jnp.clip(met, -bound, bound)
 
     def _learn(self, key: Key, state: Any) -> tuple[Any, Metrics]:
         """One gradient step of the objective, and one of SAC on its reward."""
         sample_key, objective_key, sac_key = jax.random.split(key, 3)
         batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
+        if batch.later is not None:
+            share = self.objective.hindsight
+            relabelled = jax.random.bernoulli(jax.random.fold_in(key, 1), share, batch.discount.shape)
+            batch = batch._replace(skill=jnp.where(relabelled[:, None], batch.later, batch.skill))
         state, reward, learned = self.objective.learn(objective_key, state, batch)
-        observed = self._observed(state)
+        params = self.freeze(state)
         sac_batch = sac.Batch(
-            obs=self._condition(observed, batch.obs, batch.skill),
+            obs=self._condition(params, batch.obs, batch.skill),
             action=batch.action,
             reward=reward.value,
             discount=batch.discount,
-            next_obs=self._condition(observed, batch.next_obs, batch.skill),
+            next_obs=self._condition(params, batch.next_obs, batch.skill),
             weights=reward.weights,
         )
         agent, metrics = self.agent.update(sac_key, state.sac, sac_batch)
         return state._replace(sac=agent), metrics | learned
-
-
-def _stored(steps: Transition, skill: Array) -> Stored:
-    """The steps [T] of an episode, as the buffer has them."""
-    skills = jnp.broadcast_to(skill, (*steps.reward.shape, *skill.shape))
-    return Stored(steps.obs, steps.action, steps.discount, steps.next_obs, skills)
 
 
 def make(config: Config, family: TaskFamily, objective: Objective) -> SkillLearner:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from hmrl_cli.algorithms.skills._spaces import redrawn
 from hmrl_cli.compute.devices import side_by_side
 from hmrl_cli.environment.features import feature_size
 from hmrl_cli.environment.rollout import unroll
@@ -23,7 +24,7 @@ from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Discrete, SkillLearner, SkillLibrary, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.algorithms.skills._spaces import Space
+    from hmrl_cli.algorithms.skills._spaces import Place, Space
     from hmrl_cli.types import Array, Distribution, Key, Metrics, Params
 
 SKILL_SCALE = 2.0  # scale of the encoded skill, relative to observations of unit variance
@@ -60,16 +61,6 @@ class Objective(NamedTuple):
     redraw: float = 0.0  # probability before each step that the skill is drawn anew
     place: Place | None = None  # None: the policy sees the encoding of the space
     toward: Callable[[Any, Array, Array], Array] | None = None  # as `SkillLearner.toward`, of its own state
-
-
-class Place(NamedTuple):
-    """How a policy sees skills that are places, as pure functions of the objective's frozen parameters."""
-
-    freeze: Callable[[Any], Params]  # state of the objective -> frozen parameters
-    # parameters, observations [..., obs_size] -> skills [..., size] that stay there
-    locate: Callable[[Params, Array], Array]
-    way: Callable[[Params, Array, Array], Array]  # parameters, observations, skills -> [..., E]
-    is_affine: bool  # whether `way` is an affine function of the observation
 
 
 class Learned(NamedTuple):
@@ -153,7 +144,8 @@ class OnPolicy(NamedTuple):
         count = self.config.episodes_per_update
         skills = self._draw(draw_key, state.objective, count)
         if self.objective.redraw:
-            skills = self._redrawn(draw_key, skills)
+            space, steps = self.objective.space, self.family.horizon
+            skills = redrawn(draw_key, space, skills, steps, self.objective.redraw)
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
@@ -173,16 +165,6 @@ class OnPolicy(NamedTuple):
         if self.objective.draw is None:
             return self.objective.space.draw(key, count)
         return self.objective.draw(key, objective, count)
-
-    def _redrawn(self, key: Key, skills: Array) -> Array:
-        """The skill at every step [N, T, size] of episodes that start with `skills` [N, size]."""
-        whether_key, what_key = jax.random.split(jax.random.fold_in(key, 1))
-        count, horizon = len(skills), self.family.horizon
-        anew = jax.random.bernoulli(whether_key, self.objective.redraw, (count, horizon)).at[:, 0].set(False)
-        drawn = self.objective.space.draw(what_key, count * horizon).reshape(count, horizon, -1)
-        drawn = drawn.at[:, 0].set(skills)
-        latest = jax.lax.cummax(jnp.where(anew, jnp.arange(horizon), 0), axis=1)  # step of the last draw
-        return jnp.take_along_axis(drawn, latest[..., None], axis=1)
 
     def freeze(self, state: State) -> Params:
         """The parameters that the skills' policy needs."""

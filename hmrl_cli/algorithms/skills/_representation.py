@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.algorithms.skills import _off_policy, _on_policy
-from hmrl_cli.algorithms.skills._off_policy import Reward, Stored
+from hmrl_cli.algorithms.skills._off_policy import OF_SAC, Reward, Stored
 from hmrl_cli.algorithms.skills._on_policy import Learned
 from hmrl_cli.algorithms.skills._spaces import Space, direction, one_of
 from hmrl_cli.environment.features import feature_size
@@ -23,8 +23,6 @@ from hmrl_cli.learning.returns import masked_mean
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
-
-OF_SAC = ("gradient_steps", "batch_size", "buffer_capacity", "sac")  # settings that PPO does not have
 
 
 class Config(_on_policy.Config, _off_policy.Config):

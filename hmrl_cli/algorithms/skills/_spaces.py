@@ -9,7 +9,7 @@ from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.types import Action, Continuous, Discrete
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key
+    from hmrl_cli.types import Array, Key, Params
 
 NUM_EXAMPLES = 8  # examples of a continuous space of two dimensions
 
@@ -26,6 +26,16 @@ class Space(NamedTuple):
     def encoded_size(self) -> int:
         """E, the size of a skill as networks see it."""
         return jax.eval_shape(self.encode, self.examples).shape[-1]
+
+
+class Place(NamedTuple):
+    """How a policy sees skills that are places, as pure functions of the objective's frozen parameters."""
+
+    freeze: Callable[[Any], Params]  # state of the objective -> frozen parameters
+    # parameters, observations [..., obs_size] -> skills [..., size] that stay there
+    locate: Callable[[Params, Array], Array]
+    way: Callable[[Params, Array, Array], Array]  # parameters, observations, skills -> [..., E]
+    is_affine: bool  # whether `way` is an affine function of the observation
 
 
 def one_of(count: int, *, centred: bool = False) -> Space:
@@ -85,3 +95,22 @@ def places(size: int) -> Any:
         return np.random.default_rng(0).uniform(-1.0, 1.0, (16, size)).astype(np.float32)
     along = np.linspace(-1.0, 1.0, 2 * (16 if size == 1 else 4) + 1, dtype=np.float32)[1::2]
     return np.stack(np.meshgrid(*[along] * size, indexing="ij"), axis=-1).reshape(-1, size)
+
+
+def redrawn(key: Key, space: Space, skills: Array, steps: int, probability: float) -> Array:
+    """The skill at every step [N, T, size] of episodes that start with `skills` [N, size].
+
+    Args:
+        key: draws when, and what.
+        space: of the skills.
+        skills: those at the start.
+        steps: T.
+        probability: of a new skill, before each step but the first.
+    """
+    whether_key, what_key = jax.random.split(jax.random.fold_in(key, 1))
+    count = len(skills)
+    anew = jax.random.bernoulli(whether_key, probability, (count, steps)).at[:, 0].set(False)
+    drawn = space.draw(what_key, count * steps).reshape(count, steps, -1)
+    drawn = drawn.at[:, 0].set(skills)
+    latest = jax.lax.cummax(jnp.where(anew, jnp.arange(steps), 0), axis=1)  # step of the last draw
+    return jnp.take_along_axis(drawn, latest[..., None], axis=1)

@@ -13,21 +13,25 @@ discounted sums of the two differ by a factor 1 - gamma, a constant and the end 
 far places would dominate the critic's loss.  An early end has a penalty.  Episodes redraw their skill at
 random steps, so that skills work from any state.  The policy sees z - m(s), the displacement to its place,
 instead of z.
+
+The policy learns by PPO, or by soft actor-critic from replayed steps.  Then a share of the replayed steps is
+relabelled: its skill is a place that the episode met later (Andrychowicz et al. 2017, 1707.01495).
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hmrl_cli.algorithms.skills import _on_policy
-from hmrl_cli.algorithms.skills._on_policy import Learned, Objective, Place
-from hmrl_cli.algorithms.skills._spaces import box, places
+from hmrl_cli.algorithms.skills import _off_policy, _on_policy
+from hmrl_cli.algorithms.skills._off_policy import OF_SAC, Reward, Stored
+from hmrl_cli.algorithms.skills._on_policy import Learned
+from hmrl_cli.algorithms.skills._spaces import Place, Space, box, places
 from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning import moments, networks, replay, sac
 from hmrl_cli.learning.empowerment import lower_bound
 from hmrl_cli.learning.returns import masked_mean
 
@@ -41,11 +45,15 @@ REACH_RATE = 0.05  # step size of the log of an adaptive reach, in each update
 Extent = Annotated[float, Field(gt=0, le=1e6)]
 
 
-class Config(_on_policy.Config):
+class Config(_on_policy.Config, _off_policy.Config):
     """Settings of skills that are places."""
 
     metric: ClassVar[str] = "arrivals"
     name: Literal["vgcrl"] = "vgcrl"
+    learner: Literal["ppo", "sac"] = Field("ppo", description="what trains the policy")
+    hindsight: float = Field(
+        0.5, ge=0, le=1, description="share of replayed steps whose skill is a place that was met later"
+    )
     discriminate: str = Field("xy", description="feature of the observation whose values are the places")
     center: tuple[float, ...] = Field(
         (), strict=False, description="value of the feature where z is 0; empty: zeros"
@@ -81,11 +89,19 @@ class Config(_on_policy.Config):
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per layer of a learned q")
     observe: str = Field("body", description="feature that the policy sees beside the displacement")
 
+    @model_validator(mode="after")
+    def _replay_has_a_fixed_q(self) -> Self:
+        if self.learner == "sac" and (self.q, self.arrivals) != ("fixed", None):
+            raise ValueError("learner: found 'sac' with a q that changes; must be 'ppo'")
+        return self
+
     def unused(self) -> dict[str, str]:
-        """Settings of the other form of q."""
+        """Settings of the other form of q, and of the other learner."""
+        others = ("ppo",) if self.learner == "sac" else (*OF_SAC, "hindsight")
+        of_learner = dict.fromkeys(others, f"algorithm.learner is {self.learner}")
         if self.q == "fixed":
-            return dict.fromkeys(("hidden", "learning_rate"), "algorithm.q is fixed")
-        return dict.fromkeys(("center", "arrivals", "tails"), "algorithm.q is learned")
+            return of_learner | dict.fromkeys(("hidden", "learning_rate"), "algorithm.q is fixed")
+        return of_learner | dict.fromkeys(("center", "arrivals", "tails"), "algorithm.q is learned")
 
 
 class State(NamedTuple):
@@ -93,6 +109,15 @@ class State(NamedTuple):
 
     net: Learned | None  # None if q is fixed
     reach: Array  # []
+
+
+class Replayed(NamedTuple):
+    """Training state of one seed with soft actor-critic."""
+
+    sac: sac.State
+    goal: State
+    observed: moments.Moments  # of observations [obs_size]
+    buffer: replay.Buffer
 
 
 class _Rows(NamedTuple):
@@ -135,19 +160,9 @@ class Vgcrl(NamedTuple):
     ) -> tuple[State, Metrics]:
         """Fit a learned q to the skills that led to the states, and adapt the reach."""
         skills = self._of_steps(skills, valid)
-        params = self.freeze(state)
-        bound = self._density(params, path[:, 1:], skills) + sum(math.log(2 * half) for half in self.half)
-        distance = jnp.linalg.norm(skills - self.locate(params, path[:, 1:]), axis=-1) * state.reach
-        near = distance < self.config.spread
-        arrivals = jnp.mean(near[:, -1] * valid[:, -1])
-        metrics = {
-            "mutual_information": lower_bound(bound, 0.0, valid),
-            "near": masked_mean(near, valid),
-            "arrivals": arrivals,
-            "reach": state.reach,
-        }
+        metrics = self._metrics(state, skills, path[:, 1:], valid)
         if self.config.arrivals is not None and self.net is None:
-            reach = state.reach * jnp.exp(REACH_RATE * (arrivals - self.config.arrivals))
+            reach = state.reach * jnp.exp(REACH_RATE * (metrics["arrivals"] - self.config.arrivals))
             # with a reach below the spread all places would be near each other
             state = state._replace(reach=jnp.maximum(reach, self.config.spread))
         if state.net is None or self.net is None:
@@ -162,6 +177,34 @@ class Vgcrl(NamedTuple):
 
         net, _ = _on_policy.descend(key, net, loss, rows, self.config)
         return state._replace(net=net), metrics
+
+    def init_replay(self, key: Key, agent: sac.State, buffer: replay.Buffer) -> Replayed:
+        """The state of training with replay."""
+        return Replayed(agent, self.init(key), moments.initial(self.family.obs_size), buffer)
+
+    def absorb(self, state: Replayed, steps: Stored, valid: Array) -> tuple[Replayed, Metrics]:
+        """Moments of new steps [N, T], and how well they did."""
+        observed = moments.absorb(state.observed, steps.obs, valid)
+        metrics = self._metrics(state.goal, steps.skill, steps.next_obs, valid)
+        return state._replace(observed=observed), metrics
+
+    def learn_replayed(self, key: Key, state: Replayed, batch: Stored) -> tuple[Replayed, Reward, Metrics]:
+        """The rewards of replayed steps [B]; a fixed q learns nothing."""
+        params = self.freeze(state.goal)
+        before, after = (self._density(params, obs, batch.skill) for obs in (batch.obs, batch.next_obs))
+        return state, Reward(after - before - self.config.fall_price * (1.0 - batch.discount)), {}
+
+    def _metrics(self, state: State, skills: Array, obs: Array, valid: Array) -> Metrics:
+        """Of observations [N, T, obs_size] after the steps of skills [N, T, size]."""
+        params = self.freeze(state)
+        bound = self._density(params, obs, skills) + sum(math.log(2 * half) for half in self.half)
+        near = jnp.linalg.norm(skills - self.locate(params, obs), axis=-1) * state.reach < self.config.spread
+        return {
+            "mutual_information": lower_bound(bound, 0.0, valid),
+            "near": masked_mean(near, valid),
+            "arrivals": jnp.mean(near[:, -1] * valid[:, -1]),
+            "reach": state.reach,
+        }
 
     def log_q(self, state: State, path: Array) -> Array:
         """log q(z|s'), normalised over the examples [..., T, M], along a path [..., T + 1, obs_size]."""
@@ -212,8 +255,8 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
     """Skills that are places, on a family, plain or lifted.
 
     Raises:
-        ValueError: the family lacks a feature, the center has another size, or the minibatches do not divide
-            the steps.
+        ValueError: the family lacks a feature, the center has another size, the minibatches do not divide
+            the steps, or the buffer is smaller than one update.
     """
     size = feature_size(family, "algorithm.discriminate", config.discriminate)
     for name, numbers in (("center", config.center or None), ("reach", config.reach)):
@@ -226,13 +269,33 @@ def make(config: Config, family: TaskFamily) -> SkillLearner:
     reach = config.reach if isinstance(config.reach, tuple) else (config.reach,) * size
     half = tuple(extent / max(reach) for extent in reach)
     vgcrl = Vgcrl(config, family, net, size, half)
-    objective = Objective(
-        box(size, half)._replace(examples=vgcrl.examples),
+    space = box(size, half)._replace(examples=vgcrl.examples)
+    return (_with_replay if config.learner == "sac" else _without_replay)(vgcrl, space)
+
+
+def _without_replay(vgcrl: Vgcrl, space: Space) -> SkillLearner:
+    objective = _on_policy.Objective(
+        space,
         vgcrl.init,
         vgcrl.reward,
         vgcrl.learn,
         vgcrl.log_q,
-        redraw=config.redraw,
-        place=Place(vgcrl.freeze, vgcrl.locate, vgcrl.way, is_affine=net is None),
+        redraw=vgcrl.config.redraw,
+        place=Place(vgcrl.freeze, vgcrl.locate, vgcrl.way, is_affine=vgcrl.net is None),
     )
-    return _on_policy.make(config, family, objective)
+    return _on_policy.make(vgcrl.config, vgcrl.family, objective)
+
+
+def _with_replay(vgcrl: Vgcrl, space: Space) -> SkillLearner:
+    objective = _off_policy.Objective(
+        space,
+        vgcrl.init_replay,
+        vgcrl.absorb,
+        vgcrl.learn_replayed,
+        lambda state, path: vgcrl.log_q(state.goal, path),
+        observed=lambda state: state.observed,
+        redraw=vgcrl.config.redraw,
+        place=Place(lambda state: vgcrl.freeze(state.goal), vgcrl.locate, vgcrl.way, is_affine=True),
+        hindsight=vgcrl.config.hindsight,
+    )
+    return _off_policy.make(vgcrl.config, vgcrl.family, objective)

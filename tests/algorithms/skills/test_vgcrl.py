@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hmrl_cli.algorithms.skills import vgcrl
-from hmrl_cli.learning import moments, ppo
+from hmrl_cli.algorithms.skills._off_policy import OF_SAC, Stored
+from hmrl_cli.algorithms.skills._spaces import box, redrawn
+from hmrl_cli.learning import moments, ppo, sac
 from tests import toys
 from tests.algorithms.skills.objectives import PPO, QUICK, WALKER, objective, walks
 
@@ -88,9 +90,9 @@ def test_an_episode_earns_the_increase_of_log_q_less_the_price_of_an_early_end(r
 
 
 def test_episodes_go_on_with_other_skills_now_and_then():
-    learner = learner_of(toys.walker(200), redraw=0.05).step.__self__
-    first = learner._draw(jax.random.key(0), None, 32)
-    skills = np.asarray(learner._redrawn(jax.random.key(1), first))
+    space = box(2)
+    first = space.draw(jax.random.key(0), 32)
+    skills = np.asarray(redrawn(jax.random.key(1), space, first, 200, 0.05))
     assert skills.shape == (32, 200, 2) and np.abs(skills).max() <= 1
     np.testing.assert_array_equal(skills[:, 0], first)
     changes = skills[:, 1:] != skills[:, :-1]
@@ -106,6 +108,61 @@ def test_skills_arrive():
     _, metrics = toys.train(learner_of(**settings), 12, num_seeds=2)
     assert (metrics["arrivals"] > 0.75).all() and (metrics["mutual_information"] > 0.2).all(), metrics
     assert (metrics["reach"] == 1.5).all()
+
+
+SAC = sac.Config(hidden=(32,), learning_rate=3e-3, discount=0.9, entropy_coefficient=0.02)
+REPLAY = dict(learner="sac", sac=SAC, episodes_per_update=16, gradient_steps=50, batch_size=128)
+
+
+def test_skills_arrive_with_replay():
+    """After 3,840 steps, as many as PPO has in the test above."""
+    learner = learner_of(**REPLAY, reach=1.5, redraw=0.02, buffer_capacity=4000)
+    _, metrics = toys.train(learner, 24, num_seeds=2)
+    assert (metrics["arrivals"] > 0.75).all() and (metrics["mutual_information"] > 0.2).all(), metrics
+
+
+def test_hindsight_tells_places_that_were_met_later():
+    """Of 64 episodes, of which each ends after some steps, none is from before or after the end."""
+    learner = learner_of(**REPLAY, redraw=0.0).step.__self__
+    state = learner.init(jax.random.key(0))
+    run = jax.jit(jax.vmap(learner._episode, in_axes=(0, None)))
+    steps, stored = run(jax.random.split(jax.random.key(1), 64), learner.freeze(state))
+    met = np.clip(np.asarray(steps.next_obs) / SETTINGS["reach"], -1.0, 1.0)
+    same = np.isclose(np.asarray(stored.later)[:, :, None], met[:, None], atol=1e-5).all(axis=-1)
+    later = np.arange(10)[None, :] >= np.arange(10)[:, None]
+    assert (same & later).any(axis=-1).all()
+    at_once = same[:, :, :][:, np.arange(10), np.arange(10)].mean(axis=0)
+    assert at_once[0] < 0.3 and at_once[-1] == 1.0
+    cut = steps._replace(valid=jnp.ones((64, 10)).at[:, 4:].set(0.0))
+    library = learner.skills(learner.freeze(state))
+    early = jax.vmap(learner._met_later, in_axes=(0, None, 0))(
+        jax.random.split(jax.random.key(2), 64), library, cut
+    )
+    same = np.isclose(np.asarray(early)[:, :4, None], met[:, None, :4], atol=1e-5).all(axis=-1)
+    assert same.any(axis=-1).all()
+
+
+def test_without_hindsight_nothing_is_stored_of_it():
+    learner = learner_of(**REPLAY, hindsight=0.0).step.__self__
+    assert jax.eval_shape(learner.init, jax.random.key(0)).buffer.data.later is None
+
+
+def test_replayed_rewards_are_those_of_episodes():
+    learner = learner_of(**REPLAY, redraw=0.0, fall_price=7.0).step.__self__
+    state = learner.init(jax.random.key(0))
+    bound, of_ppo = learner.objective, goal(redraw=0.0, fall_price=7.0)
+    skills = jax.random.uniform(jax.random.key(1), (2, 2), minval=-1.0)
+    path = walks(skills)
+    expected, _ = of_ppo[0].reward(jax.random.key(0), of_ppo[1], skills, path, jnp.ones((2, 10)))
+    batch = Stored(path[:, 3], jnp.zeros((2, 2)), jnp.array([1.0, 0.0]), path[:, 4], skills, None)
+    _, reward, _ = bound.learn(jax.random.key(0), state, batch)
+    np.testing.assert_allclose(reward.value, expected[:, 3, 0] - jnp.array([0.0, 7.0]), rtol=1e-5)
+
+
+def test_replay_needs_a_fixed_q():
+    for settings in (dict(q="learned"), dict(arrivals=0.5)):
+        with pytest.raises(ValueError, match="must be 'ppo'"):
+            vgcrl.Config(learner="sac", **settings)
 
 
 @pytest.mark.slow
@@ -170,8 +227,10 @@ def test_a_place_folds_into_a_policy_of_the_whole_observation():
 
 
 def test_settings_of_the_other_q_are_unused():
-    assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate"}  # nothing is learned but the policy
-    assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals", "tails"}
+    of_replay = {*OF_SAC, "hindsight"}
+    assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate", *of_replay}  # only the policy is learned
+    assert {*vgcrl.Config(learner="sac").unused()} == {"hidden", "learning_rate", "ppo"}
+    assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals", "tails", *of_replay}
 
 
 def test_mistakes_are_named():
