@@ -43,6 +43,8 @@ SETTINGS = {
     "ten products": "#332288",
     "five products": "#44aa99",
     "ProMP": "#882255",
+    "SAC": "#e69f00",
+    "SAC, hindsight": "#332288",
     "default": "#000000",
     "entropy 0": "#e69f00",
     "entropy 0.1": "#882255",
