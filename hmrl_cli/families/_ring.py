@@ -1,18 +1,20 @@
-"""Goals around the start, which MAESN's wheeled robot and ant share.
+"""Goals around the start, as MAESN's wheeled robot and ant have them.
 
 Gupta et al. 2018, 1802.07245, section 6 and appendix.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import pydantic
 
-from hmrl_cli.families._goals import sector_goal, uniform
+from hmrl_cli.families import _physics
+from hmrl_cli.families._goals import disc, sector_goal, uniform
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import Strict
-from hmrl_cli.types import Reward
+from hmrl_cli.types import Continuous, EnvState, Reward, Scene, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Split, Task
@@ -90,3 +92,48 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
 def in_disc(offset: Array, config: RingConfig) -> Array:
     """Return whether position - goal [2] lies inside the disc of success [] bool."""
     return jnp.linalg.norm(offset) <= config.sparse_radius
+
+
+def family(
+    config: Any,
+    physics: _physics.Physics,
+    *,
+    reset: Callable[[Key, Task], EnvState],
+    step: Callable[[EnvState, Array, Task], EnvState],
+    controller: Callable[[EnvState, Task], Array],
+    q_size: int,
+    obs_size: int,
+    action_size: int,
+) -> TaskFamily:
+    """A family of a body without early end, whose observation begins with its position in the plane.
+
+    Args:
+        config: a `RingConfig` with a name, a horizon and a dt.
+        physics: of the body; the state is `state.body.physics`.
+        reset: see `TaskFamily`.
+        step: see `TaskFamily`.
+        controller: see `TaskFamily`.
+        q_size: coordinates of the observation before the velocities.
+        obs_size: of the observation.
+        action_size: of the action.
+    """
+    return TaskFamily(
+        name=config.name,
+        sample=lambda key, split: sample_goal(key, split, config),
+        reset=reset,
+        step=step,
+        controller=controller,
+        features=_physics.features(q_size),
+        obs_size=obs_size,
+        task_size=2,
+        action=Continuous(action_size),
+        horizon=config.horizon,
+        terminates=False,
+        scene=Scene(
+            physics.shapes,
+            lambda state: physics.poses(state.body.physics),
+            lambda state, task: disc(task, config.sparse_radius),
+            config.dt,
+            flat=False,
+        ),
+    )

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli.families import _physics, _ring
-from hmrl_cli.families._goals import disc
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Continuous, EnvState, Scene, TaskFamily
+from hmrl_cli.types import EnvState, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -71,25 +70,15 @@ def make(config: Config) -> TaskFamily:
     """
     xml = _physics.own_model("reacher")
     physics = _physics.load(xml, backend=config.backend, dt=config.dt, substeps=config.substeps)
-    return TaskFamily(
-        name=config.name,
-        sample=lambda key, split: _ring.sample_goal(key, split, config),
+    return _ring.family(
+        config,
+        physics,
         reset=lambda key, task: _reset(key, physics),
         step=lambda state, action, task: _step(state, action, task, physics, config),
         controller=lambda state, task: _reach(state, task),
-        features=_physics.features(q_size=6),
+        q_size=6,
         obs_size=10,
-        task_size=2,
-        action=Continuous(2),
-        horizon=config.horizon,
-        terminates=False,
-        scene=Scene(
-            physics.shapes,
-            lambda state: physics.poses(state.body.physics),
-            lambda state, task: disc(task, config.sparse_radius),
-            config.dt,
-            flat=False,
-        ),
+        action_size=2,
     )
 
 

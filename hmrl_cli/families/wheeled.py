@@ -16,9 +16,8 @@ from xml.etree import ElementTree
 import pydantic
 
 from hmrl_cli.families import _physics, _ring
-from hmrl_cli.families._goals import disc
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.types import Continuous, EnvState, Scene, TaskFamily
+from hmrl_cli.types import EnvState, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Task
@@ -109,25 +108,15 @@ def make(config: Config) -> TaskFamily:
     disc.  Start: at the origin, facing along x, with a little noise.
     """
     physics = _physics.load(_xml(config), backend=config.backend, dt=config.dt, substeps=config.substeps)
-    return TaskFamily(
-        name=config.name,
-        sample=lambda key, split: _ring.sample_goal(key, split, config),
+    return _ring.family(
+        config,
+        physics,
         reset=lambda key, task: _reset(key, physics, config),
         step=lambda state, action, task: _step(state, action, task, physics, config),
         controller=lambda state, task: _drive(state, task, config),
-        features=_physics.features(q_size=6),
+        q_size=6,
         obs_size=12,
-        task_size=2,
-        action=Continuous(2),
-        horizon=config.horizon,
-        terminates=False,
-        scene=Scene(
-            physics.shapes,
-            lambda state: physics.poses(state.body.physics),
-            lambda state, task: disc(task, config.sparse_radius),
-            config.dt,
-            flat=False,
-        ),
+        action_size=2,
     )
 
 
