@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from places.gather import ARMS, EPISODES, SPLITS, area, interval, rounded, success
+from places.gather import ARMS, SPLITS, area, interval, rounded, success
 from shared import figures, results
 
 from hmrl_cli.evaluation.statistics import paired_difference
@@ -38,12 +38,11 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
         for split in SPLITS:
             curves = {arm: success(arrays, run, arm, split).astype(float) for arm in ARMS}
             for arm, curve in curves.items():
-                after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (20,)}
-                means = {f"mean of {n}": interval(area(curve, n)) for n in BUDGETS}
-                summary["success"][f"{run}, {split}: {arm}"] = rounded(after | means)
+                mean = interval(area(curve, BUDGETS[-1]))
+                summary["success"][f"{run}, {split}: {arm}"] = rounded({f"mean of {BUDGETS[-1]}": mean})
             for other in ("learned", "broad"):
                 found = {}
-                for n in BUDGETS:
+                for n in BUDGETS if split == "mix" else BUDGETS[:1]:
                     pair = (area(curves[arm], n) for arm in ("both", other))
                     found[f"mean of {n}"] = list(paired_difference(*pair, seeds_paired=True).values())
                 summary["differences"][f"{run}, {split}: both - {other}"] = rounded(found)
