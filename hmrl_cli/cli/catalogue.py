@@ -67,7 +67,7 @@ def first_sentence(preset: Path) -> str:
     lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     comment = " ".join(line.removeprefix("#").strip() for line in lines[:end])
-    return re.split(r"(?<=\.) (?=[A-Z])", comment)[0]  # not at an "et al. 2017"
+    return re.split(r"(?<=\.) +(?=[A-Z])", comment)[0]  # not at an "et al. 2017"
 
 
 LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {

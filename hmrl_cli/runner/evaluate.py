@@ -72,7 +72,8 @@ def evaluate(
         files.check_writable(run.path)
     given = {name: value for name, value in settings.items() if value is not None}
     if run.experiment.algorithm.command == "pretrain-skills":
-        budget = _diagnosis(run, sets, adapts=bool(given or tasks_file or protocol))
+        asked = given or tasks_file or protocol or (split, reward) != ("test", "sparse")
+        budget = _diagnosis(run, sets, adapts=bool(asked))
         with devices.alone():
             return _evaluate_skills(run, reward, progress, budget) if is_first else {}
     budget = config.with_evaluation(run.experiment, sets, given, protocol).evaluation
@@ -138,8 +139,8 @@ def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluatio
     """How skills are diagnosed."""
     if adapts:
         raise ConfigError(
-            f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
-            "--protocol, --adapt-steps, --episodes and --num-tasks"
+            f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, --split, "
+            "--reward, --protocol, --adapt-steps, --episodes and --num-tasks"
         )
     return config.with_evaluation(run.experiment, sets, {}).evaluation
 

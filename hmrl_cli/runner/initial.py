@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hmrl_cli.storage.writer import RunDir
     from hmrl_cli.types import Key, Params, State
 
+TOLD = 3  # settings that a message names
 OF_A_LEARNER = ("family", "algorithm", "bonus", "hierarchy")  # the tables that decide the shapes of a state
 
 
@@ -147,14 +148,22 @@ def _check_parent(
     needed, found = (_leaves_of_one_seed(tree) for tree in (state, _shapes(parent)[0]))
     problem = manifest.first_difference(needed, found)
     if problem:
-        because = f": {source} has " + ", ".join(
-            f"{path} = {shown(there)}, not {shown(here)}" for path, (here, there) in different.items()
-        )
-        raise InputError(f"training.init_from: {problem}{because if different else f', in {source}'}")
+        raise InputError(f"training.init_from: {problem}{_because(different, source)}")
     names = ("name", *(experiment.family.of_tasks - Strict.of_tasks))
     of_tasks = [path for path in different if path.removeprefix("family.") in names]
     if of_tasks and getattr(state, "tasks", None) is not None:
         note(f"the training tasks are those of {source}, which has another {', '.join(of_tasks)}")
+
+
+def _because(different: Mapping[str, tuple[Any, Any]], source: str) -> str:
+    """Why a parent does not fit: the settings of the hierarchy first, and three of all that differ."""
+    order = {"hierarchy": 0, "algorithm": 1, "family": 2}
+    paths = sorted(different, key=lambda path: order.get(path.partition(".")[0], 3))
+    if not paths:
+        return f", in {source}"
+    told = [f"{path} = {shown(different[path][1])}, not {shown(different[path][0])}" for path in paths[:TOLD]]
+    more = f", and {len(paths) - TOLD} more" if len(paths) > TOLD else ""
+    return f": {source} has {', '.join(told)}{more}"
 
 
 def _different(ours: Experiment, theirs: Experiment) -> dict[str, tuple[Any, Any]]:

@@ -78,6 +78,9 @@ def _likeness(tables: Mapping[str, Any], experiment: Experiment) -> tuple[tuple[
             return None, seeds
     if ("hierarchy" in tables) != ("hierarchy" in ours):
         return None, seeds
+    learner = ours["algorithm"].get("learner")  # of skills: with replay or without
+    if tables["algorithm"].get("learner", learner) != learner:
+        return None, seeds
     same = all(
         _without_paths(tables.get(section)) == _without_paths(ours.get(section))
         for section in ("family", "algorithm", "bonus", "hierarchy")

@@ -270,7 +270,9 @@ def _check(suite: Declaration) -> None:
             raise wrong(suite, "suite.families", f"found {shown(family)}, which {reason}; must be a family")
         if not is_file(family) and family not in known:
             hint = plugins.suggestion(family, known)
-            raise wrong(suite, "suite.families", f"found {shown(family)}{hint}; must be families")
+            raise wrong(
+                suite, "suite.families", f"found {shown(family)}{hint}; must be a family: hmrl list families"
+            )
         if not NAME.fullmatch(label(family)):
             text = f"found {shown(family)}; must be named by letters, digits, '.', '_' or '-'"
             raise wrong(suite, "suite.families", text)

@@ -91,8 +91,12 @@ class Config(_on_policy.Config, _off_policy.Config):
 
     @model_validator(mode="after")
     def _replay_has_a_fixed_q(self) -> Self:
-        if self.learner == "sac" and (self.q, self.arrivals) != ("fixed", None):
-            raise ValueError("learner: found 'sac' with a q that changes; must be 'ppo'")
+        if self.learner == "sac" and self.q == "learned":
+            raise ValueError("q: found 'learned' with learner 'sac'; must be 'fixed', or learner 'ppo'")
+        if self.learner == "sac" and self.arrivals is not None:
+            raise ValueError(
+                f"arrivals: found {self.arrivals} with learner 'sac'; must be left out, or learner 'ppo'"
+            )
         return self
 
     def unused(self) -> dict[str, str]:
