@@ -139,8 +139,8 @@ def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluatio
     """How skills are diagnosed."""
     if adapts:
         raise ConfigError(
-            f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, --split, "
-            "--reward, --protocol, --adapt-steps, --episodes and --num-tasks"
+            f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "
+            "--split, --reward, --protocol, --adapt-steps, --episodes and --num-tasks"
         )
     return config.with_evaluation(run.experiment, sets, {}).evaluation
 
