@@ -13,7 +13,7 @@ from shared import figures, results
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
-WORLDS = {"wheeled": "wheeled robot", "ant": "ant"}
+WORLDS = {"wheeled": "wheeled robot"}
 ARMS = {"ppo": "PPO", "sac": "SAC", "sac_hindsight": "SAC, hindsight"}
 LEAST = (0.25, 0.5)  # of episodes that arrive
 
