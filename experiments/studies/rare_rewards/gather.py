@@ -22,7 +22,6 @@ WORLDS = {
     "navigation": "2-D navigation",
     "wheeled": "wheeled, 6 m",
     "ant": "ant",
-    "corridor": "ant, corridor",
     "pusher": "pusher",
 }
 BUDGETS = (40, 100)  # episodes, over which success is averaged

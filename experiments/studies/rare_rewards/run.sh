@@ -1,14 +1,15 @@
 #!/bin/sh
 # The same search for discs of reward that shrink: places of skills, searched evenly, by the learned prior, and by both.
-# Training goals lie on an eighth of a ring or arena, hidden ones on the rest.  In the corridor they lie behind one wall,
-# and behind the other one; in 2-D navigation around the start, and farther out.  Goals are of a draw of their own (split_seed), the same ones for every disc of a world.
+# Training goals lie on an eighth of a ring or arena, hidden ones on the rest.  In 2-D navigation they lie around the
+# start, and farther out; the pusher has its own.  Goals are of a draw of their own (split_seed), the same ones for every
+# disc of a world.
 #
 #   sh experiments/studies/rare_rewards/run.sh [FOLDER [WORLD...]]
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/rare_rewards}
 [ $# -gt 0 ] && shift
-worlds=${*:-point navigation reacher wheeled ant corridor pusher}
+worlds=${*:-point reacher wheeled ant navigation pusher}
 seeds=3
 fresh=20261206
 batches=25
@@ -36,12 +37,6 @@ for name in $worlds; do
   reacher) library reacher reacher/vgcrl && discs reacher "0.04 0.02 0.01" $narrow ;;
   navigation) library point point/vgcrl && discs point 0.1 ;;
   ant) library ant_goal ant_goal/vgcrl && discs ant_goal "0.8 0.4 0.2" $narrow ;;
-  corridor)
-    where='--set family.layout=corridor --set family.horizon=400'
-    library ant_maze ant_maze/vgcrl $where --set algorithm.center=[] --set algorithm.reach=[5.5,1.7] \
-      --set algorithm.redraw=0.004 --set algorithm.ppo.entropy_coefficient=0.003
-    discs ant_maze 0.4 $where # of 0.8 m: ../ablation
-    ;;
   pusher) library pusher pusher/vgcrl && discs pusher "0.2 0.1" ;;
   *) echo "no world $name" >&2 && exit 2 ;;
   esac
