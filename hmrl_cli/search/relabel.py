@@ -2,6 +2,9 @@
 
 After each decision the mode of q(z|s) is the skill that leads to the state reached.  The decision counts as a
 trial of that skill, whatever skill the episode chose.  So a reward on the way to another place also counts.
+
+Skills need not end at their places, so what to repeat after a find is learned from what was repeated
+(`best_guess`).
 """
 
 from __future__ import annotations
