@@ -75,7 +75,7 @@ def evaluate(
         asked = given or tasks_file or protocol or (split, reward) != ("test", "sparse")
         budget = _diagnosis(run, sets, adapts=bool(asked))
         with devices.alone():
-            return _evaluate_skills(run, reward, progress, budget) if is_first else {}
+            return _evaluate_skills(run, progress, budget) if is_first else {}
     budget = config.with_evaluation(run.experiment, sets, given, protocol).evaluation
     name = split_name(split, tasks_file)
     changed = config.changed_evaluation(run.experiment, budget, protocol)
@@ -145,12 +145,10 @@ def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluatio
     return config.with_evaluation(run.experiment, sets, {}).evaluation
 
 
-def _evaluate_skills(
-    run: reader.Info, reward: Reward, progress: Progress, budget: Evaluation
-) -> dict[str, Any]:
+def _evaluate_skills(run: reader.Info, progress: Progress, budget: Evaluation) -> dict[str, Any]:
     """The document of a skill run."""
     with locked(run.path) as lock:  # its training ends with writing the same files
-        trained = open_trained(run, reward, progress)
+        trained = open_trained(run, "sparse", progress)  # skills ignore the reward
         found = diagnose(run.path, trained, budget, check=lock.check, note=progress.note)
         return {"schema": 1, "run": str(run.path), **found}
 

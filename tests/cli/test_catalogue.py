@@ -5,6 +5,12 @@ from hmrl_cli.schema import Training
 from tests.config.room import Learn, Room
 
 
+def test_a_description_is_one_sentence(tmp_path):
+    preset = tmp_path / "a.toml"
+    preset.write_text("# As in Finn et al. 2017: one.  A second\n# one.\n[family]\n")
+    assert catalogue.first_sentence(preset) == "As in Finn et al. 2017: one."
+
+
 def test_fields_for_listings():
     rows = {row.name: row for row in catalogue.fields(Learn)}
     assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain", "net.rate"}

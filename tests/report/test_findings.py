@@ -19,6 +19,11 @@ def test_the_best_run_is_told_with_its_difference_from_the_next(tmp_path):
     assert "Doing nothing has 0.25." in finding(arms[:1])
 
 
+def test_a_tie_is_told(tmp_path):
+    arms = read_arms([run(tmp_path, name, document(np.zeros((2, 4, 2)), 0.5)) for name in "ab"])
+    assert finding(arms).endswith(" b has the same in every task.")
+
+
 def test_an_uncertain_order_is_told(tmp_path):
     """Where none succeeds, the return decides."""
     noise = np.random.default_rng(0).normal(size=(2, 2, 4, 2))

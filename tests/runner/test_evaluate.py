@@ -100,6 +100,9 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         evaluate.evaluate(reader.read(runs / "maml"), sets=["evaluation.latent_std=3.0"], progress=Silent())
     with pytest.raises(ConfigError, match="diayn: is a run of skills, which do not adapt"):
         evaluate.evaluate(reader.read(runs / "diayn"), episodes=2, progress=Silent())
+    for asked in ({"split": "hidden"}, {"reward": "dense"}):
+        with pytest.raises(ConfigError, match="without --tasks, --split, --reward, "):
+            evaluate.evaluate(reader.read(runs / "diayn"), **asked, progress=Silent())
     with pytest.raises(ConfigError, match=r"evaluation\.num_tasks: found 2, but skills do not adapt"):
         evaluate.evaluate(reader.read(runs / "diayn"), sets=["evaluation.num_tasks=2"], progress=Silent())
     with pytest.raises(ConfigError, match="deterministic: found true, but the updates of maml are made of"):

@@ -96,6 +96,14 @@ def test_one_seed_starts_many_and_its_own_keys_part_them(runs, tmp_path):
         training.check(resolve("maml", "training.num_seeds=3", f"training.init_from={tmp_path / 'run'}"))
 
 
+def test_a_reason_names_three_settings_those_of_the_hierarchy_first():
+    different = {f"family.{name}": (1, 2) for name in "abc"} | {"hierarchy.skills": ("x", "y")}
+    assert initial._because(different, "runs/a") == (
+        ": runs/a has hierarchy.skills = 'y', not 'x', family.a = 2, not 1, family.b = 2, not 1, and 1 more"
+    )
+    assert initial._because({}, "runs/a") == ", in runs/a"
+
+
 def test_other_shapes_are_refused_in_one_line_that_says_what_differs(runs):
     start = (TWO, f"training.init_from={runs / 'maml'}")
     with pytest.raises(InputError) as caught:

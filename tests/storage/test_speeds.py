@@ -47,6 +47,15 @@ def test_the_run_that_is_most_alike_tells(tmp_path, write_run):
     assert found(tmp_path, "family.horizon=7") == ("longer", 100, 1, True)
 
 
+def test_places_learned_with_replay_say_nothing_of_those_without():
+    def likeness(theirs, ours):
+        tables = config.tree(config.resolve("pretrain-skills", theirs).experiment)
+        return speeds._likeness(tables, config.resolve("pretrain-skills", ours).experiment)[0]
+
+    assert likeness("wheeled/vgcrl_sac", "wheeled/vgcrl") is None
+    assert likeness("sparse_point/vgcrl", "sparse_point/vgcrl") == (True, True)
+
+
 def test_runs_beside_a_new_one_tell_and_no_deeper_ones(tmp_path, write_run):
     write_run("deep/er", told=(100,))
     experiment = config.resolve("meta-train", "point/smoke").experiment

@@ -58,6 +58,7 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE.replace("[suite]", "[suite]\nseeds = -1"), "suite.seeds: found -1 (from"),
         (ONE.replace("[suite]", "[suite]\nname = 'a b'"), "suite.name: found 'a b'"),
         (ONE.replace('"point"', '"poin"'), "suite.families: found 'poin'"),
+        (ONE.replace('"point"', '"reachr"'), "did you mean 'reacher'?; must be a family: hmrl list families"),
         (ONE.replace('"point"', '"./my.py"'), "suite.families: found './my.py', which does not exist"),
         (ONE + "[protocols]\nown.set = {}", "protocols.own: is a protocol of hmrl"),
         (ONE + "[slurm]\ntime = [1]", "slurm.time: found [1]"),
