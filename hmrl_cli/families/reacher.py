@@ -1,8 +1,12 @@
 """Gym's reacher (Brockman et al. 2016, 1606.01540): the tip of an arm of two links reaches a goal in a plane.
 
-There are three differences.  The arm does not observe the goal.  It starts folded, with its tip at the
-shoulder, so that no direction is nearer than others.  Motors are weaker and episodes longer: to reach a goal
-at 0.18 m takes the scripted controller half a second.
+These are the differences:
+
+* The arm does not observe the goal.  Goals lie on a ring or in a disc around the shoulder.
+* It starts folded, with its tip at the shoulder, so that no direction is nearer than others.  So both links
+  have 0.1 m, where Gym's tip is 0.11 m from the elbow.
+* Motors have a tenth of Gym's torque, an episode lasts 2.5 s instead of 1 s, and actions cost less.  To reach
+  a goal at 0.18 m takes the scripted controller half a second.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Objective(NamedTuple):
     toward: Callable[[Any, Array, Array], Array] | None = None  # as `SkillLearner.toward`
     redraw: float = 0.0  # probability before each step that the skill is drawn anew
     place: Place | None = None  # None: the policy sees the encoding of the space
-    hindsight: float = 0.0  # share of replayed steps whose skill is a place that was met later
+    hindsight: float = 0.0  # share of replayed steps whose skill is a place that was met later; needs `place`
 
 
 class OffPolicy(NamedTuple):
@@ -175,14 +175,14 @@ class OffPolicy(NamedTuple):
 
     def _met_later(self, key: Key, library: SkillLibrary, steps: Transition) -> Array | None:
         """For each step [T] a skill whose place was met at it or later; None without hindsight."""
-        if not self.objective.hindsight or library.locate is None:
+        if not self.objective.hindsight:
             return None
+        assert library.locate is not None and isinstance(library.skill, Continuous), "skills must be places"
         count = steps.valid.sum().astype(jnp.int32)
         now = jnp.arange(self.family.horizon)
         when = jax.random.randint(key, now.shape, now, jnp.maximum(count, now + 1))
         met = library.locate(library.params, steps.next_obs)[when]
-        bound = library.skill.bound if isinstance(library.skill, Continuous) else jnp.inf
-        return jnp.clip(met, -bound, bound)
+        return jnp.clip(met, -library.skill.bound, library.skill.bound)
 
     def _learn(self, key: Key, state: Any) -> tuple[Any, Metrics]:
         """One gradient step of the objective, and one of SAC on its reward."""
