@@ -158,10 +158,7 @@ class Relabel(Strict):
         description="share of a batch that goes to the reward found, at least one episode",
     )
     imprecision: float = pydantic.Field(
-        default=0.05,
-        gt=0,
-        le=10,
-        description="least standard deviation of skills around the best guess, and of skills alike in value",
+        default=0.05, gt=0, le=10, description="least spread of the best guess, and of skills alike in value"
     )
 
 
