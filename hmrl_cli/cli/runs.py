@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +18,7 @@ from hmrl_cli.storage import listing
 from hmrl_cli.storage.naming import RUNS
 
 ALWAYS = ("name", "state", "age", "epoch")
-OPTIONAL = ("evaluated", "algorithm", "family", "seeds", "command")  # the most wanted first
+OPTIONAL = ("evaluated", "algorithm", "family", "seeds", "preset", "command")  # the most wanted first
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -53,11 +55,21 @@ def _row(run: dict[str, Any]) -> dict[str, str]:
         "age": age(run["age"]),
         "command": run["command"],
         "seeds": _seeds(run["seeds"]),
+        "preset": run["preset"],
         "family": run["family"],
         "algorithm": run["algorithm"],
         "epoch": "" if run["epoch"] is None else f"{run['epoch']}/{run['epochs']}",
-        "evaluated": ", ".join(run["evaluated"]),
+        "evaluated": _evaluated(run["evaluated"]),
     }
+
+
+def _evaluated(names: Sequence[str]) -> str:
+    """How often a run was evaluated on each kind of goals, such as "hidden 3, test".
+
+    The names of the documents tell all settings, and would fill the screen.
+    """
+    counts = Counter(re.split(r"-(?:sparse|dense)(?:-|$)", name)[0] for name in names)
+    return ", ".join(f"{split} {times}" if times > 1 else split for split, times in counts.items())
 
 
 def age(seconds: float) -> str:

@@ -16,7 +16,9 @@ MARKS = {
     *("config.toml", "lock", "status.json", "provenance.json", "skills.toml"),
     *("metrics.jsonl", "events.log", "checkpoints", "eval"),
 }
-NOTHING = dict.fromkeys(("epoch", "epochs", "command", "family", "algorithm", "skills", "init_from"))
+NOTHING = dict.fromkeys(
+    ("epoch", "epochs", "command", "preset", "family", "algorithm", "skills", "init_from")
+)
 
 
 def runs(folder: Path, now: datetime.datetime) -> list[dict[str, Any]]:
@@ -30,9 +32,9 @@ def runs(folder: Path, now: datetime.datetime) -> list[dict[str, Any]]:
 
     Returns:
         for each run a JSON document of the keys "name" (its path in the folder), "run" (its path), "state",
-        "age" (in seconds, since it was created), "epoch", "epochs", "command", "family", "algorithm",
-        "seeds", "skills", "init_from", "evaluated" (names of documents in eval/) and "problem".  A run that
-        cannot be read has the state "unreadable" and a problem; its other values are None or empty.
+        "age" (in seconds, since it was created), "epoch", "epochs", "command", "preset", "family",
+        "algorithm", "seeds", "skills", "init_from", "evaluated" (names of documents in eval/) and "problem".
+        A run that cannot be read is "unreadable" and has a problem; its other values are None or empty.
 
     Raises:
         InputError: the folder is no directory.
@@ -90,6 +92,7 @@ def _read(run: reader.Info, now: datetime.datetime) -> dict[str, Any]:
         "epoch": status.get("epoch"),
         "epochs": training.epochs,
         "command": experiment.algorithm.command,
+        "preset": run.provenance.get("preset"),
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),

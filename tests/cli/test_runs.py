@@ -15,7 +15,7 @@ def some(hmrl):
         hmrl("meta-train", "room/tiny", "-q", "--seed", seed, "--num-seeds", "2", "--name", f"maml-{seed}")
     hmrl("pretrain-skills", "room/tiny", "-q", "--name", "skills-of-a-long-name")
     Path("runs/maml-3/eval").mkdir()
-    for name in ("test-sparse-explore", "hidden-sparse-explore", "train-dense-own"):
+    for name in ("test-sparse-explore", "test-sparse", "hidden-sparse-explore", "train-dense-own"):
         Path(f"runs/maml-3/eval/{name}.json").touch()
     Path("runs/maml-0/status.json").write_text("[")
 
@@ -28,6 +28,7 @@ def test_a_table_of_runs(hmrl, some):
         "age",
         "command",
         "seeds",
+        "preset",
         "family",
         "algorithm",
         "epoch",
@@ -36,12 +37,14 @@ def test_a_table_of_runs(hmrl, some):
     rows = {line.split()[0]: line for line in lines[1:]}
     assert rows["maml-3"].split("  ")[0] == "maml-3" and " complete " in rows["maml-3"]
     assert all(cell in rows["maml-3"] for cell in ("meta-train", "3-4", "point", "maml", "2/2"))
-    assert rows["maml-3"].endswith("hidden-sparse-explore, test-sparse-explore, train-dense-own")
+    assert rows["maml-3"].endswith("hidden, test 2, train")  # the whole names are in --json
     assert "unreadable" in rows["maml-0"] and "pretrain-skills" in rows["skills-of-a-long-name"]
     assert lines[-1].startswith("maml-0: runs/maml-0/status.json: ")
     document = json.loads(hmrl("runs", "--json").out)
     assert document["folder"] == "runs" and len(document["runs"]) == 3
     found = {run["name"]: run for run in document["runs"]}
+    assert found["maml-3"]["evaluated"][0] == "hidden-sparse-explore"
+    assert found["maml-3"]["preset"] == "room/tiny" and found["maml-0"]["preset"] is None
     assert found["maml-3"]["seeds"] == [3, 4] and found["maml-3"]["run"] == "runs/maml-3"
     assert found["maml-0"]["state"] == "unreadable" and "status.json" in found["maml-0"]["problem"]
 
@@ -57,8 +60,8 @@ def test_the_table_fits_and_nothing_is_cut(columns, some, on_a_terminal):
     if columns == 80:  # cells are broken between words before a column is left out
         # and the name has lines of its own
         assert lines[0] == "name"
-        assert lines[1].split() == ["state", "age", "seeds", "family", "algorithm", "epoch", "evaluated"]
-        assert "train-dense-own" in text and lines[-2] == "in a wider terminal, or with --json: command"
+        assert lines[1].split()[2:] == ["seeds", "preset", "family", "algorithm", "epoch", "evaluated"]
+        assert "train" in text and lines[-2] == "in a wider terminal, or with --json: command"
 
 
 def test_columns_of_one_value_are_a_caption(hmrl, on_a_terminal):
@@ -66,7 +69,7 @@ def test_columns_of_one_value_are_a_caption(hmrl, on_a_terminal):
         hmrl("meta-train", "room/tiny", "-q", "--seed", seed)
     lines, _ = on_a_terminal(80, "runs")
     assert lines[0].split() == ["name", "state", "age", "seeds", "epoch"]
-    assert lines[-1] == "in every row: command meta-train, family point, algorithm maml"
+    assert lines[-1] == "in every row: command meta-train, preset room/tiny, family point, algorithm maml"
 
 
 def test_no_runs(hmrl):

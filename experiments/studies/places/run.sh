@@ -11,7 +11,7 @@ out=${1:-runs/places}
 [ $# -gt 0 ] && shift
 worlds=${*:-ring maesn ring_eighth arena6_eighth arena12_eighth point point_eighth ant ant_eighth}
 seeds=3
-fresh=20261128
+fresh=20261209
 
 . "$here/../shared/places.sh"
 

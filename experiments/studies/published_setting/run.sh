@@ -9,7 +9,7 @@ out=${1:-runs/published_setting}
 [ $# -gt 0 ] && shift
 families=${*:-wheeled}
 seeds=3
-fresh=20261205
+fresh=20261207
 batches=25
 
 . "$here/../shared/places.sh"

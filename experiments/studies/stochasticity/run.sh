@@ -7,7 +7,7 @@ set -eu
 here=$(dirname "$0")
 out=${1:-runs/stochasticity}
 family=sparse_point
-fresh=20261130
+fresh=20261208
 
 measured() { # RUN NAME [hmrl's options]: once for each split
   for split in test hidden; do
