@@ -98,7 +98,7 @@ def check_unused(
         the notes.
 
     Raises:
-        ConfigError: names the setting, why it does nothing, and its default.
+        ConfigError: names the setting and why it does nothing.
     """
     notes = []
     for path, value in layers.leaves(experiment.model_dump(mode="json", exclude_none=True)):
@@ -108,7 +108,7 @@ def check_unused(
             continue
         found = f"{path}: found {shown(value)}, but {reason}"
         if origin.startswith(GIVEN):
-            raise ConfigError(f"{found}; must be {'left out' if default is None else shown(default)}")
+            raise ConfigError(f"{found}; must be left out")
         if origin.endswith(".toml"):
             notes.append(f"{found}: it does nothing (from {origin})")
     return tuple(notes)

@@ -14,7 +14,11 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
     ("preset", "sets", "complaint"),
     [
         ("wheeled/maesn", ["algorithm.inner_surrogate=ratio"], "'ratio', but algorithm.adapts is latent"),
-        ("wheeled/maesn", ["algorithm.inner_lr=0.3"], "0.3, but algorithm.adapts is latent; must be 0.1"),
+        (
+            "wheeled/maesn",
+            ["algorithm.inner_lr=0.3"],
+            "0.3, but algorithm.adapts is latent",
+        ),
         ("wheeled/maesn", ["algorithm.adapts=policy", "algorithm.mean_step_size=1"], "adapts is policy"),
         ("wheeled/maesn", ["algorithm.adapts=policy", "algorithm.log_std_step_size=1"], "adapts is policy"),
         ("wheeled/maesn", ["algorithm.clipped.epochs=3"], "3, but algorithm.outer is trust_region"),
@@ -30,10 +34,14 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ("wheeled/vic_fixed", ["algorithm.prior_rate=0.5"], "0.5, but algorithm.prior is fixed"),
         ("wheeled/diayn_ppo", ["algorithm.hidden=[9]"], "[9], but algorithm.discriminator is prototypes"),
         ("pusher/diayn_ppo", ["algorithm.sharpness=9.0"], "9.0, but algorithm.discriminator is mlp"),
-        ("wheeled/diayn_ppo", ["evaluation.num_tasks=3"], "3, but skills do not adapt; must be 40"),
+        ("wheeled/diayn_ppo", ["evaluation.num_tasks=3"], "3, but skills do not adapt"),
         ("wheeled/diayn_ppo", ["evaluation.diagnosis.near=2.0"], "2.0, but evaluation.diagnosis.goals is 0"),
-        ("wheeled/maesn", ["evaluation.diagnosis.goals=5"], "5, but maesn learns no skills; must be 0"),
-        ("ant_goal/csf", ["algorithm.batch_size=5"], "5, but algorithm.learner is ppo; must be 256"),
+        (
+            "wheeled/maesn",
+            ["evaluation.diagnosis.goals=5"],
+            "5, but maesn learns no skills",
+        ),
+        ("ant_goal/csf", ["algorithm.batch_size=5"], "5, but algorithm.learner is ppo"),
         ("ant_goal/metra_sac", ["algorithm.ppo.clip=0.5"], "0.5, but algorithm.learner is sac"),
         ("ant_goal/diayn", ["algorithm.sac.first_coefficient=0.5"], "entropy_coefficient is a number"),
         ("sparse_point/pearl", ["algorithm.kl_lambda=0.0", "algorithm.kl_warmup=9"], "kl_lambda is 0"),
@@ -41,12 +49,16 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ("wheeled/ppo", [*SKILLS, "hierarchy.use=start", "hierarchy.steps_per_skill=2"], "use is start"),
         ("wheeled/ppo", [*SKILLS, "hierarchy.use=start", "hierarchy.stochastic=false"], "use is start"),
         ("wheeled/ppo", [*SKILLS, "hierarchy.use=start", "algorithm.ppo.init_std=1.0"], "starts as a skill"),
-        ("wheeled/ppo", ["evaluation.rule=refit"], "'refit', but ppo has no inner loop; must be 'gradient'"),
-        ("wheeled/sac", ["evaluation.tune_after=0"], "0, but sac has no inner loop; must be left out"),
+        ("wheeled/ppo", ["evaluation.rule=refit"], "'refit', but ppo has no inner loop"),
+        ("wheeled/sac", ["evaluation.tune_after=0"], "0, but sac has no inner loop"),
         ("wheeled/ppo", ["evaluation.tuning.clip=0.1"], "ppo has no inner loop"),
-        ("wheeled/ppo", ["evaluation.step_hold=2"], "2, but ppo has no inner loop; must be left out"),
-        ("wheeled/maml", ["evaluation.latent_std=3.0"], "3.0, but maml has no latent; must be 1.0"),
-        ("wheeled/maesn", ["evaluation.imitation_steps=2"], "2, but evaluation.rule is not refit; must be 0"),
+        ("wheeled/ppo", ["evaluation.step_hold=2"], "2, but ppo has no inner loop"),
+        ("wheeled/maml", ["evaluation.latent_std=3.0"], "3.0, but maml has no latent"),
+        (
+            "wheeled/maesn",
+            ["evaluation.imitation_steps=2"],
+            "2, but evaluation.rule is not refit",
+        ),
         ("wheeled/maesn", ["evaluation.least_gain=2"], "2.0, but evaluation.rule is not refit or relabel"),
         ("wheeled/maesn", ["evaluation.relabel.noise=0.5"], "0.5, but evaluation.rule is not relabel"),
         ("wheeled/hmrl", [*SKILLS, RELABEL, "evaluation.relabel.width=0.5"], "maesn has no learned prior"),
@@ -66,11 +78,11 @@ ONE_STEP = ["algorithm.ppo.epochs=1", "algorithm.ppo.minibatches=1"]
         ),
         ("wheeled/skill_prior", [*SKILLS, "evaluation.fallback=0.5"], "0.5, but skill_prior has no policy"),
         ("wheeled/skill_prior", [*SKILLS, "evaluation.latent_std=3.0"], "3.0, but skill_prior has no policy"),
-        ("wheeled/maesn", ["evaluation.late_fallback=0.5"], "there is no evaluation.fallback; must be 0.0"),
+        ("wheeled/maesn", ["evaluation.late_fallback=0.5"], "there is no evaluation.fallback"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.fallback=0.5"], "no update goes by"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.rule=refit"], "no update goes by"),
         ("wheeled/maesn", ["evaluation.tune_after=0", "evaluation.step_hold=1"], "no update goes by"),
-        ("wheeled/maesn", ["evaluation.tune_after=5"], "5, but there are 5 updates; must be left out"),
+        ("wheeled/maesn", ["evaluation.tune_after=5"], "5, but there are 5 updates"),
         ("wheeled/maesn", ["evaluation.rule=refit", "evaluation.step_hold=1"], "evaluation.rule is refit"),
         ("wheeled/maesn", ["evaluation.adapt_steps=1", "evaluation.step_hold=1"], "one update has the full"),
         ("wheeled/maesn", ["evaluation.adapt_steps=0", "evaluation.rule=refit"], "there is no update"),
@@ -82,7 +94,8 @@ def test_what_does_nothing_is_refused(preset, sets, complaint, tmp_path):
     command = config.serving(preset)[0].experiment.algorithm.command
     path, _, _ = sets[-1].partition("=")
     message = refusal(command, preset, sets)
-    assert message.startswith(f"{path}: found ") and complaint in message, message
+    assert message.startswith(f"{path}: found ") and message.endswith("; must be left out"), message
+    assert complaint in message
     mine = tmp_path / "mine.toml"
     mine.write_text(f'extends = "{preset}"\n' + "\n".join(map(quoted, sets)))
     resolved = config.resolve(command, str(mine))

@@ -96,7 +96,7 @@ def test_an_evaluation_may_adapt_in_another_way(runs):
         evaluate.evaluate(reader.read(runs / "maesn"), episodes=1, progress=Silent())
     with pytest.raises(ConfigError, match=r"imitation_steps: found 0; must be more with maml, which has no"):
         evaluate.evaluate(reader.read(runs / "maml"), sets=["evaluation.rule=refit"], progress=Silent())
-    with pytest.raises(ConfigError, match=r"latent_std: found 3\.0, but maml has no latent; must be 1\.0"):
+    with pytest.raises(ConfigError, match=r"latent_std: found 3\.0, but maml has no latent"):
         evaluate.evaluate(reader.read(runs / "maml"), sets=["evaluation.latent_std=3.0"], progress=Silent())
     with pytest.raises(ConfigError, match="diayn: is a run of skills, which do not adapt"):
         evaluate.evaluate(reader.read(runs / "diayn"), episodes=2, progress=Silent())
@@ -158,7 +158,7 @@ def test_a_learner_that_goes_on_learning_counts_episodes_from_then_on():
 
 
 def test_what_has_no_inner_loop_adapts_in_no_other_way():
-    with pytest.raises(ConfigError, match=r"fallback: found 0\.3, but ppo has no inner loop; must be 0\.0"):
+    with pytest.raises(ConfigError, match=r"fallback: found 0\.3, but ppo has no inner loop"):
         resolve("ppo", "evaluation.fallback=0.3")
 
 
