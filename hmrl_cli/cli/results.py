@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -45,6 +46,7 @@ from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
 from hmrl_cli.storage import exports, outputs, pretrained, reader
 
+WHERE = ("direction", "place")  # numbers of skills that have no mean
 COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of an evaluation that are sizes
 
 
@@ -220,15 +222,34 @@ def _what(result: Mapping[str, Any]) -> str:
 
 
 def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of a result: a row for each number of inner updates, or for each key of skills."""
+    """Columns and rows of a result: a row for each number of inner updates, or for each measure of skills."""
     if "steps" not in result:
-        return ["skills", "value"], [[key, as_cell(value)] for key, value in result.items()]
+        return _skills_table(result)
     measures = [measure for measure in MIDDLE if result.get(measure)]
     rows = [
         [str(step), *(_interval(result[measure], MIDDLE[measure], index) for measure in measures)]
         for index, step in enumerate(result["steps"])
     ]
     return ["updates", *measures], rows
+
+
+def _skills_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A row for each measure of skills, over seeds or over the skills of all seeds.
+
+    The skills of two seeds have nothing in common but their number, so that no skill has a row.
+    """
+    rows = []
+    for name, value in result.items():
+        if not isinstance(value, list) or name in WHERE:
+            continue
+        seeds = [seed if isinstance(seed, list) else [seed] for seed in value]
+        numbers = [number for seed in seeds for number in seed]
+        over = [f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"]
+        if isinstance(value[0], list):
+            over.append(f"{len(seeds[0])} skills")
+        cells = map(as_cell, (math.fsum(numbers) / len(numbers), min(numbers), max(numbers)))
+        rows.append([name, *cells, " x ".join(over)])
+    return ["measure", "mean", "least", "most", "over"], rows
 
 
 def _interval(measure: Mapping[str, Any], middle: str, index: int) -> str:

@@ -41,8 +41,23 @@ def test_eval(hmrl, fakes, monkeypatch):
             "1 update x 50 episodes, 1 seed x 40 tasks, protocol refit, selectivity = 3, least_gain = none\n"
         )
         assert what in hmrl("eval", runs[0]).err
-    fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), "accuracy": [0.75]}
-    assert f"{runs[0]}: skills\nskills" in (told := hmrl("eval", runs[0]).err) and "accuracy  [0.75]" in told
+
+
+def test_a_table_of_skills_sums_up_seeds_and_skills(hmrl, fakes):
+    """However many skills there are, a measure is one row; where they lead has no mean."""
+    run = hmrl("pretrain-skills", "room/tiny", "-q").out.strip()
+    stays, place = [[1.0, 0.5, 0.0], [1.0, 1.0, 1.0]], [[[0.0, 1.0]] * 3] * 2
+    measures = {"accuracy": [0.75, 0.25], "stays": stays, "place": place, "direction": stays}
+    fakes.evaluate = lambda run, **kwargs: {"schema": 1, "run": str(run.path), **measures}
+    told = hmrl("eval", run)
+    assert told.out == f"{run}\n"
+    rows = [line.split() for line in told.err.splitlines()]
+    assert rows[-4:] == [
+        [f"{run}:", "skills"],
+        ["measure", "mean", "least", "most", "over"],
+        ["accuracy", "0.5", "0.25", "0.75", "2", "seeds"],
+        ["stays", "0.75", "0", "1", "2", "seeds", "x", "3", "skills"],
+    ]
 
 
 def test_eval_of_what_is_pretrained(hmrl, fakes, monkeypatch):
