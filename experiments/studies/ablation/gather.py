@@ -26,6 +26,7 @@ ARMS = {
     "learned prior alone": ("mean", "learned"),
     "MAESN": ("maesn", "own", "exploring"),
     "MAESN, latent 0": ("maesn", "own_still", "exploring_still"),
+    "MAESN, dense reward": ("maesn", "oracle"),
     "MAML": ("maml", "own", "exploring"),
     "PPO": ("ppo", "scratch"),
     "PPO, narrow": ("ppo_still", "scratch"),
@@ -75,17 +76,22 @@ def at(curve: Any, episodes: int) -> Any:
     return curve[..., np.searchsorted(grid(curve), episodes + 1e-6) - 1]
 
 
+def evaluation(world: str, run: str, split: str, way: str) -> str:
+    """The name of an evaluation in the arrays; the oracle alone sees the dense reward."""
+    return f"{world}/{run}/{split}-{'dense' if way == 'oracle' else 'sparse'}-{way}"
+
+
 def chosen(arrays: results.Arrays, world: str, arm: str) -> tuple[str, str] | None:
     """Run and way to adapt of an arm; None if the arm was not run in this world."""
     run, *ways = ARMS[arm]
-    have = [way for way in ways if f"{world}/{run}/hidden-sparse-{way}/success" in arrays]
+    have = [way for way in ways if f"{evaluation(world, run, 'hidden', way)}/success" in arrays]
     if not have:
         return None
     if len(have) == 1:
         return run, have[0]
     on_train = {}
     for way in have:
-        trained = arrays[f"{world}/{run}/train-sparse-{way.removesuffix('_still')}/success"]
+        trained = arrays[f"{evaluation(world, run, 'train', way.removesuffix('_still'))}/success"]
         on_train[way] = area(trained).mean()
     return run, max(have, key=lambda way: on_train[way])
 
@@ -97,7 +103,8 @@ def curves(arrays: results.Arrays, world: str) -> dict[str, dict[str, Any]]:
         if (how := chosen(arrays, world, arm)) is not None:
             run, way = how
             found[arm] = {
-                split: arrays[f"{world}/{run}/{split}-sparse-{way}/success"].astype(float) for split in SPLITS
+                split: arrays[f"{evaluation(world, run, split, way)}/success"].astype(float)
+                for split in SPLITS
             }
     return found
 

@@ -46,15 +46,16 @@ places() { # ARM [hmrl's options]: both priors, skills without meta-learning, th
 inner() { # ARM PRESET [hmrl's options]: its own update, and exploring; the better one on training goals counts
   trained "$@"
   fixed="--adapt-steps 5 --episodes 20"
+  own="--set evaluation.rule=gradient --set evaluation.fallback=0 --set evaluation.late_fallback=0
+    --set evaluation.imitation_steps=0"
   refit="--set evaluation.rule=refit --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3
     --set evaluation.late_fallback=0.5"
-  measured own "train test hidden" $fixed --set evaluation.rule=gradient --set evaluation.fallback=0 \
-    --set evaluation.late_fallback=0 --set evaluation.imitation_steps=0
+  measured own "train test hidden" $fixed $own
   measured exploring "train test hidden" $fixed $refit
   case $1 in maesn*)
-    measured own_still "test hidden" $fixed --set evaluation.latent_std=0.01 --set evaluation.rule=gradient \
-      --set evaluation.fallback=0 --set evaluation.late_fallback=0 --set evaluation.imitation_steps=0
+    measured own_still "test hidden" $fixed --set evaluation.latent_std=0.01 $own
     measured exploring_still "test hidden" $fixed $refit --set evaluation.latent_std=0.01
+    measured oracle "test hidden" $fixed $own --reward dense # it sees the distance to the goal
     ;;
   esac
 }
@@ -84,7 +85,6 @@ baselines() {
 with_memory() {
   trained rl2 sparse_point/rl2 --set family.name=$family $repeat $rl2
   measured own "test hidden" --adapt-steps 100 --episodes 1
-  [ "$world" = sparse_point ] || return 0 # PEARL takes half an hour elsewhere
   trained pearl sparse_point/pearl --set family.name=$family $repeat $pearl
   measured own "test hidden" --adapt-steps 5 --episodes 20
 }
@@ -123,7 +123,10 @@ for world in $worlds; do
   noise='--set evaluation.relabel.noise=0'
   places mean --set hierarchy.stochastic=false
   case $world in
-  ant_goal) few_baselines ;;
+  ant_goal)
+    few_baselines
+    inner maml "$maesn" $repeat --set algorithm.name=maml
+    ;;
   ant_maze) ;;
   *)
     noise='--set evaluation.relabel.noise=0.5'
