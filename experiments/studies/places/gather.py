@@ -28,6 +28,8 @@ WIDENING = {1 / 8: ("ring_eighth", "ant_eighth", "point_eighth"), 1 / 2: ("ring"
 SPLITS = {"test": "test goals", "hidden": "hidden goals", "mix": "half and half"}
 EPISODES = 4  # of a batch
 SOON = 40  # episodes
+# MAESN on the half ring, without skills and over places, adapted by relabelling: way, episodes of a batch.
+MAESN = {"maesn": ("explore", 20), "maesn_places": ("relabel", 4)}
 
 
 def success(arrays: results.Arrays, world: str, arm: str, split: str) -> Any:
@@ -55,7 +57,7 @@ def interval(values: Any) -> list[float]:
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather(folder, ("success", "fraction"))
-    arrays = {name: x for name, x in arrays.items() if not name.endswith("/return")}  # too many to keep
+    arrays = {name: x for name, x in arrays.items() if not name.endswith(("/return", "/reached"))}  # too many to keep
     worlds = [arm for arm, rows in summary["evaluations"].items() if len(rows) == 2 * len(ARMS)]
     summary["success"], summary["differences"] = {}, {}
     for world in worlds:
@@ -69,8 +71,21 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
                 pair = (area(curves[arm], SOON) for arm in ("both", other))
                 found = {"area 40": list(paired_difference(*pair, seeds_paired=True).values())}
                 summary["differences"][f"{world}, {split}: both - {other}"] = rounded(found)
+    summary["MAESN"] = maesn(arrays)
     summary["mean gap to the better arm: test to learned, hidden to broad"] = gaps(summary["success"], worlds)
     return summary, arrays
+
+
+def maesn(arrays: results.Arrays) -> dict[str, dict[str, list[float]]]:
+    """Success of MAESN after 40 and 60 episodes, where it was run."""
+    found = {}
+    for run, (way, episodes) in MAESN.items():
+        for split in ("test", "hidden"):
+            curve = arrays.get(f"{run}/{split}-sparse-{way}/success")
+            if curve is not None:
+                after = {f"after {n}": interval(curve.astype(float)[..., n // episodes]) for n in (SOON, 60)}
+                found[f"{run}, {split}"] = rounded(after)
+    return found
 
 
 def gaps(rows: dict[str, Any], worlds: list[str]) -> dict[str, list[float]]:
