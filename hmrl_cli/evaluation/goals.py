@@ -36,7 +36,7 @@ def coverage(
     else:
         skills = learner.draw(draw_key, count)
     episodes = run_skills(run_key, family, library._replace(examples=skills), task, 1, deterministic)
-    return {"state_coverage": distinct_cells(family.features["xy"](episodes.obs), settings.cell)}
+    return {"state_coverage": distinct_cells(_ground(family, episodes.obs), settings.cell)}
 
 
 def zero_shot(
@@ -57,6 +57,7 @@ def zero_shot(
         goal_arrived: share of episodes that end within `near` of the goal; an early end is no arrival.
         goal_reached: share of episodes that are within `near` at some step.
         goal_stays: share of steps within `near`.
+        goal_named: how far the skills differ that are named at the start; 0: a goal's position means nothing.
         Nothing, if no skill can be named.
     """
     library = learner.skills(learner.freeze(state))
@@ -65,8 +66,7 @@ def zero_shot(
         return {}
     draw_key, reset_key, run_key = jax.random.split(key, 3)
     goals = settings.goal_range * jax.random.uniform(draw_key, (settings.goals, 2), minval=-1.0)
-    if "speed" in family.features:  # a body in the x-z plane
-        goals = goals.at[:, 1].set(0.0)
+    goals *= _axes(family)
     start = family.reset(reset_key, task).obs
     goals += family.features["xy"](start)
 
@@ -74,6 +74,7 @@ def zero_shot(
         return library.policy(params, obs, name(obs, goal))
 
     seen = jax.vmap(lambda goal: moved(family, start, goal))(goals)
+    named = jax.vmap(lambda goal: name(start, goal))(seen)
     toward = library._replace(policy=policy, examples=seen)
     episodes = run_skills(run_key, family, toward, task, 1, deterministic)
     away = jnp.linalg.norm(family.features["xy"](episodes.obs) - goals[:, None, None], axis=-1)
@@ -83,7 +84,18 @@ def zero_shot(
         "goal_arrived": near[..., -1].mean(),
         "goal_reached": near.any(axis=-1).mean(),
         "goal_stays": near.mean(),
+        "goal_named": jnp.max(named.max(axis=0) - named.min(axis=0)),
     }
+
+
+def _axes(family: TaskFamily) -> Array:
+    """1 for each of the axes [2] of "xy" along which places count: of a body in the x-z plane, only x."""
+    return jnp.array([1.0, 0.0]) if "speed" in family.features else jnp.ones(2)
+
+
+def _ground(family: TaskFamily, obs: Array) -> Array:
+    """Positions [..., 2] on the ground; a body in the x-z plane stays on a line."""
+    return family.features["xy"](obs) * _axes(family)
 
 
 def skill_for(

@@ -16,6 +16,7 @@ from hmrl_cli.evaluation.statistics import (
     drawn_means,
     percentile_interval,
     streams_of,
+    trials_over_families,
     wilson_interval,
 )
 from hmrl_cli.lazy import np
@@ -67,7 +68,7 @@ def performance_profile(families: Sequence[Any], thresholds: Any) -> dict[str, A
         drawn.append(np.stack([drawn_means(above[..., k], seeds, tasks) for k in range(above.shape[-1])]))
     middle = np.mean(means, axis=0)
     low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5], axis=1)
-    wilson = wilson_interval(middle, sum(np.size(scores) for scores in families))
+    wilson = wilson_interval(middle, trials_over_families(map(np.size, families)))
     return {"mean": middle, "low": np.minimum(low, wilson[0]), "high": np.maximum(high, wilson[1])}
 
 
@@ -84,7 +85,8 @@ def probability_of_improvement(pairs: Sequence[tuple[Any, Any]], paired: Sequenc
         "mean", "low" and "high", an interval that is at least as wide as Wilson's.
     """
     found = _over_pairs(pairs, paired, lambda x, y: (x > y) + 0.5 * (x == y), FEW_DRAWS)
-    low, high = wilson_interval(found["mean"], sum(min(np.size(x), np.size(y)) for x, y in pairs))
+    trials = trials_over_families(min(np.size(x), np.size(y)) for x, y in pairs)
+    low, high = wilson_interval(found["mean"], trials)
     return found | {"low": min(found["low"], float(low)), "high": max(found["high"], float(high))}
 
 
@@ -101,9 +103,10 @@ def difference_over_families(pairs: Sequence[tuple[Any, Any]], paired: Sequence[
     return at_extremes(found, *(_rate([pair[side] for pair in pairs]) for side in (0, 1)))
 
 
-def _rate(of_families: Sequence[Any]) -> tuple[float, int]:
-    """Mean over families of the mean rate, and the number of trials."""
-    return float(np.mean([np.mean(one) for one in of_families])), sum(map(np.size, of_families))
+def _rate(of_families: Sequence[Any]) -> tuple[float, float]:
+    """Mean over families of the mean rate, and the number of trials that tell as much."""
+    rate = float(np.mean([np.mean(one) for one in of_families]))
+    return rate, trials_over_families(map(np.size, of_families))
 
 
 def _over_pairs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hmrl_cli.lazy import np
@@ -50,12 +50,12 @@ def bootstrap_interval(
     return low.reshape(scores.shape[2:]), high.reshape(scores.shape[2:])
 
 
-def wilson_interval(rate: Any, count: int, z: float = 1.96) -> tuple[Any, Any]:
+def wilson_interval(rate: Any, count: float, z: float = 1.96) -> tuple[Any, Any]:
     """Score interval of a rate observed in `count` trials (Wilson 1927); valid also at rates of 0 and 1.
 
     Args:
         rate: observed rates in [0, 1].
-        count: number of trials.
+        count: number of trials; see `trials_over_families` for a mean over families.
         z: normal quantile; 1.96 gives 95 %.
 
     Returns:
@@ -64,6 +64,15 @@ def wilson_interval(rate: Any, count: int, z: float = 1.96) -> tuple[Any, Any]:
     centre = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     spread = z / (1 + z**2 / count) * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     return np.maximum(centre - spread, 0.0), np.minimum(centre + spread, 1.0)
+
+
+def trials_over_families(sizes: Iterable[int]) -> float:
+    """How many trials of one kind tell as much as a mean over families of so many each.
+
+    Every family counts alike, so the variance of the mean over K families is that of K^2 / sum(1 / size).
+    """
+    counts = np.array([*sizes], float)
+    return float(len(counts) ** 2 / np.sum(1.0 / counts))
 
 
 def score_summary(scores: Any) -> dict[str, Any]:
@@ -189,14 +198,21 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
     """The paired difference of rates [seed, task], as `paired_difference` returns it.
 
-    The interval is as wide as `at_extremes` says.
+    The interval is as wide as `at_extremes` says: of the rates, and, where hardly any pair differs, of the
+    shares of pairs in which one or the other is ahead.  Two arms that do the same may still differ elsewhere.
     """
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
     found = paired_difference(ours, theirs, seeds_paired=seeds_paired)
-    return at_extremes(found, *((float(np.mean(x)), np.size(x)) for x in (ours, theirs)))
+    found = at_extremes(found, *((float(np.mean(x)), np.size(x)) for x in (ours, theirs)))
+    if ours.shape == theirs.shape:
+        ahead = [(float(np.mean(x)), ours.size) for x in (ours > theirs, theirs > ours)]
+        if max(share for share, _ in ahead) <= wilson_interval(0.0, ours.size)[1]:
+            found = at_extremes(found, *ahead)
+    return found
 
 
 def at_extremes(
-    found: dict[str, float], ours: tuple[float, int], theirs: tuple[float, int]
+    found: dict[str, float], ours: tuple[float, float], theirs: tuple[float, float]
 ) -> dict[str, float]:
     """The difference of two rates with an interval that is wide enough where both are near 0 or 1.
 
@@ -221,7 +237,7 @@ def rate_over_families(rates: Sequence[Any]) -> dict[str, float]:
     """Mean over families of the mean rate, with its 95 % interval: "mean", "low", "high".
 
     Every family counts alike.  A bootstrap draw takes seeds and tasks within each family, independently, so
-    the interval is for these families.  It is at least as wide as Wilson's over all (family, seed, task).
+    the interval is for these families.  It is at least as wide as Wilson's of `trials_over_families`.
 
     Args:
         rates: for each family, [seed, task].
@@ -237,7 +253,7 @@ def rate_over_families(rates: Sequence[Any]) -> dict[str, float]:
     ]
     drawn = [drawn_means(one, *of_family) for one, of_family in zip(arrays, weights, strict=True)]
     low, high = percentile_interval(np.mean(drawn, axis=0))
-    wilson_low, wilson_high = wilson_interval(middle, sum(one.size for one in arrays))
+    wilson_low, wilson_high = wilson_interval(middle, trials_over_families(one.size for one in arrays))
     return {"mean": middle, "low": min(low, float(wilson_low)), "high": max(high, float(wilson_high))}
 
 

@@ -83,8 +83,8 @@ def _beside_over_families(name: str, other: str, protocol: tuple[str, str], arms
 
 
 def _more(found: Mapping[str, float], other: str) -> str:
-    if not any(found.values()):
-        return f" {other} has the same in every task."
+    if found["mean"] == 0:
+        return f" {other} has the same; the difference is {shown(found)}."
     text = f" That is {shown(found)} more than {other}, the next."
     if found["low"] <= 0 <= found["high"]:
         text += " The interval of the difference includes 0, so the order is not certain."

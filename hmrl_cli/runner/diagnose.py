@@ -90,6 +90,7 @@ def diagnose(
     """
     parts, epoch = trained.parts, trained.epoch
     numbers, paths, recorded = unless_stopped(lambda: _run(trained, settings), stop, epoch)
+    numbers = _without_blind_goals(numbers, note)
     check_finite(**numbers)
     found = {name: value.tolist() for name, value in numbers.items()}
     document = {
@@ -116,20 +117,28 @@ def _run(trained: Trained, settings: Evaluation) -> Any:
 
     def one_seed(key: Any, state: State, skills: Params) -> Any:
         family, learner = parts.act_on(skills), parts.make_learner(skills)
-        task_key, run_key = jax.random.split(key)
+        task_key, run_key, *measure_keys = jax.random.split(key, 2 + len(PROTOCOL))
         of_skills = (family, learner, state, family.sample(task_key, "train"))
         numbers, paths, frames = skill_diagnostics(
             run_key, *of_skills, num_episodes=SKILL_EPISODES, deterministic=settings.deterministic
         )
-        for number, (measure, wanted) in enumerate(PROTOCOL):
+        for measure_key, (measure, wanted) in zip(measure_keys, PROTOCOL, strict=True):
             if getattr(settings.diagnosis, wanted):
-                measure_key = jax.random.fold_in(key, number)
                 numbers |= measure(measure_key, *of_skills, settings.diagnosis, settings.deterministic)
         return numbers, paths, frames
 
     keys = seed_keys(trained.experiment).evaluate
     found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
     return jax.tree.map(np.asarray, found)
+
+
+def _without_blind_goals(numbers: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
+    """The numbers without those on goals, if the skills named for all goals are the same one."""
+    named = numbers.pop("goal_named", None)
+    if named is None or named.any():
+        return numbers
+    note("goals were not measured: what skills are told apart by does not depend on the position")
+    return {name: value for name, value in numbers.items() if not name.startswith("goal_")}
 
 
 def _draw(file: Path, draw: Callable[[], str], note: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from hmrl_cli.search import belief as beliefs
 from hmrl_cli.search import relabel
 from hmrl_cli.search.belief import Belief
 from hmrl_cli.search.relabel import DecisionBuffer
-from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
+from hmrl_cli.types import Adaptation, Continuous, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
@@ -67,7 +67,9 @@ class Search(NamedTuple):
         exploits = _is_exploiting(known.plan, is_last, self.budget)
         share = jnp.where(is_last, 0.0, self.budget.fallback) if self.follows else jnp.float32(1)
         draw_key, share_key, place_key = jax.random.split(repeat_key, 3)
-        action = _actions_to_repeat(draw_key, place_key, known.plan, exploits, is_last, self.budget)
+        action = _actions_to_repeat(
+            draw_key, place_key, known.plan, exploits, is_last, self.budget, bound_of(self.family)
+        )
         repeats = (exploits > 0) | jax.random.bernoulli(share_key, share, (episodes,))
         repeated = RepeatedAction(jnp.where(repeats, 0, self.family.horizon), action)
         keys = jax.random.split(episode_key, episodes)
@@ -91,7 +93,7 @@ class Search(NamedTuple):
         aimed = (held.repeated.start == 0).astype(jnp.float32)
         new = DecisionBuffer(place, steps.reward, complete, searched, held.repeated.action, aimed)
         buffer = replay.put_batch(buffer, new, count)
-        plan = _updated(plan, buffer, new, least_gain, self.budget)
+        plan = _updated(plan, buffer, new, least_gain, self.budget, bound_of(self.family))
         return Known(plan, buffer, least_gain)
 
     def counted(self, plan: Plan, count: Array) -> Array:
@@ -150,6 +152,12 @@ def adapt(
     return known.plan, known.buffer, records
 
 
+def bound_of(family: TaskFamily) -> Array:
+    """Half the sides [size] of the box of a lifted family's skills."""
+    assert isinstance(family.action, Continuous), "skills must be places"
+    return jnp.asarray(family.action.bound)
+
+
 def _is_exploiting(plan: Plan, is_last: Array, budget: Evaluation) -> Array:
     """1 for the episodes [N] of a batch that exploit a find, at least one; 0 for searching episodes."""
     share = jnp.maximum(1.0, jnp.round(budget.relabel.exploit * budget.episodes))
@@ -163,14 +171,20 @@ def _repeats_best(episodes: int, is_last: Array) -> Array:
 
 
 def _actions_to_repeat(
-    draw_key: Key, place_key: Key, plan: Plan, exploits: Array, is_last: Array, budget: Evaluation
+    draw_key: Key,
+    place_key: Key,
+    plan: Plan,
+    exploits: Array,
+    is_last: Array,
+    budget: Evaluation,
+    bound: Array,
 ) -> Array:
     """Skills [N, size] for the episodes of a batch: near the best guess to exploit, else places to search."""
     draws = jax.random.normal(draw_key, (budget.episodes, len(plan.target)))
     draws *= 1.0 - _repeats_best(budget.episodes, is_last)[:, None]
     near_best = plan.best + plan.target_std * draws
     places = beliefs.next_places(place_key, plan.belief, plan.start, budget.episodes, budget.relabel)
-    return jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -1.0, 1.0)
+    return jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -bound, bound)
 
 
 def _updated(
@@ -179,13 +193,14 @@ def _updated(
     new: DecisionBuffer,
     least_gain: Array | float,
     budget: Evaluation,
+    bound: Array | float,
 ) -> Plan:
     """The plan after a batch of new decisions.
 
     `found` never becomes false again.  If most searches succeed, no reward stands out any more.
     """
     center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
-    best = relabel.best_guess(buffer, center, budget.relabel.imprecision)
+    best = relabel.best_guess(buffer, center, budget.relabel.imprecision, bound)
     belief = beliefs.after_search(plan.belief, new.aim, new.aimed, new.skill, new.valid)
     found = plan.found | (relabel.reward_gain(buffer) > least_gain)
     return Plan(belief, center, std, best, found, plan.start)

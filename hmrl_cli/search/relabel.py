@@ -67,7 +67,7 @@ def target(buffer: DecisionBuffer, selectivity: float, imprecision: float) -> tu
     return center, jnp.sqrt(variance + imprecision**2)
 
 
-def best_guess(buffer: DecisionBuffer, center: Array, width: float) -> Array:
+def best_guess(buffer: DecisionBuffer, center: Array, width: float, bound: Array | float = 1.0) -> Array:
     """The skill [size] whose repetition promises most.
 
     It is the center, the center minus the bias of skills near it, or a skill that was repeated before.  A
@@ -80,10 +80,12 @@ def best_guess(buffer: DecisionBuffer, center: Array, width: float) -> Array:
         buffer: all decisions.
         center: [size], the mean skill of decisions with the highest rewards; see `target`.
         width: standard deviation of the kernel.
+        bound: [size], half the sides of the box of skills.  A guess lies in it, as all that is repeated does.
     """
     weight = buffer.aimed * buffer.valid[:, -1] * _kernel(buffer.aim - center, NEIGHBOURHOOD)
     bias = weight @ (buffer.skill[:, -1] - buffer.aim) / (weight.sum() + 1.0)
-    skills = jnp.concatenate([jnp.stack([center, center - bias]), buffer.aim])  # [2 + M, size]
+    guesses = jnp.clip(jnp.stack([center, center - bias]), -bound, bound)
+    skills = jnp.concatenate([guesses, buffer.aim])  # [2 + M, size]
     prior = jnp.concatenate([jnp.array([UNTRIED, CORRECTED]), jnp.zeros(len(buffer.aim))])
     kernel = buffer.aimed * _kernel(skills[:, None] - buffer.aim, width)  # [2 + M, M]
     value = (kernel @ _kept(buffer) + PRIOR_EPISODES * prior) / (kernel.sum(axis=1) + PRIOR_EPISODES)

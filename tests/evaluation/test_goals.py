@@ -46,6 +46,14 @@ def test_cells_are_counted_by_hand():
     assert measured(goals.coverage, first, random_skills=48, cell=0.6)["state_coverage"] == 6
 
 
+def test_a_body_in_a_vertical_plane_covers_a_line():
+    """Its height does not count."""
+    planar = walker()._replace(features=walker().features | {"speed": lambda obs: obs[..., :1]})
+    learner, settings = straight(), Diagnosis(random_skills=48)
+    args = (jax.random.key(0), planar, learner, DIRECTIONS, TASK, settings, True)
+    assert goals.coverage(*args)["state_coverage"] == 1 + 2 * 3
+
+
 def along(params):
     """Skills that walk along a vector."""
 
@@ -74,7 +82,17 @@ def toward(state, obs, goal):
 def test_skills_are_named_for_goals_at_every_step(learner, farthest):
     numbers = measured(goals.zero_shot, learner, goals=20, goal_range=1.5, near=0.4)
     assert numbers["goal_arrived"] == numbers["goal_reached"] == 1
-    assert numbers["goal_distance"] < farthest and 0.3 < numbers["goal_stays"] < 0.9
+    assert (
+        numbers["goal_named"] > 1
+        and numbers["goal_distance"] < farthest
+        and 0.3 < numbers["goal_stays"] < 0.9
+    )
+
+
+def test_skills_that_a_position_does_not_name():
+    """Such as those that are speeds: every goal has the same one."""
+    blind = straight(along, toward=lambda state, obs, goal: jnp.array([1.0, 0.0]))
+    assert measured(goals.zero_shot, blind, goals=20)["goal_named"] == 0
 
 
 def test_goals_of_skills_that_cannot_be_named():

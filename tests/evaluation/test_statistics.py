@@ -158,11 +158,28 @@ def test_two_rates_of_zero_are_not_equal_for_certain():
     assert paired_rate_difference(none, none + 0.5, seeds_paired=False)["high"] == -0.5
 
 
+def test_two_arms_that_agree_on_every_task_are_not_equal_for_certain():
+    """At any rate: 40 pairs without a difference leave a share of differences of up to 0.09."""
+    half = np.arange(40).reshape(1, 40) % 2.0
+    wide = 1.96**2 / (40 + 1.96**2)
+    for paired in (False, True):
+        found = paired_rate_difference(half, half, seeds_paired=paired)
+        assert found["mean"] == 0 and found["low"] <= -wide and found["high"] >= wide
+    found = paired_rate_difference(half, half, seeds_paired=True)
+    np.testing.assert_allclose([found["low"], found["high"]], [-wide, wide])
+    found = paired_rate_difference(half, 1 - half, seeds_paired=True)  # which differ everywhere
+    assert found == paired_difference(half, 1 - half, seeds_paired=True)
+
+
 def test_means_over_families_count_every_family_alike():
     """However many seeds and tasks it has; with closed forms."""
     few, many = np.full((1, 2), 1.0), np.full((3, 40), 0.0)
     found = rate_over_families([few, many])
-    assert found["mean"] == 0.5 and found["low"] < 0.5 < found["high"]  # Wilson's, for nothing varies
+    # nothing varies, so it is Wilson's: half of the mean rests on two trials
+    wide = wilson_interval(0.5, 4 / (1 / 2 + 1 / 120))
+    np.testing.assert_allclose([found["mean"], found["low"], found["high"]], [0.5, *wide])
+    alike = rate_over_families([np.ones((1, 40)), np.ones((1, 40))])
+    assert alike["low"] == pytest.approx(wilson_interval(1.0, 80)[0])
     flat, feasible = np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0])
     halves = [(np.tile(share * feasible, (2, 1)), flat, feasible) for share in (0.2, 0.6)]
     np.testing.assert_allclose(list(fraction_over_families(halves).values()), 0.4)

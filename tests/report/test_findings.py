@@ -21,7 +21,7 @@ def test_the_best_run_is_told_with_its_difference_from_the_next(tmp_path):
 
 def test_a_tie_is_told(tmp_path):
     arms = read_arms([run(tmp_path, name, document(np.zeros((2, 4, 2)), 0.5)) for name in "ab"])
-    assert finding(arms).endswith(" b has the same in every task.")
+    assert finding(arms).endswith(" b has the same; the difference is 0.00 [-0.32, 0.32].")
 
 
 def test_an_uncertain_order_is_told(tmp_path):

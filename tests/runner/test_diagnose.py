@@ -33,6 +33,15 @@ def test_what_cannot_be_drawn_is_noted(tmp_path):
     assert notes == [f"{file}: was not drawn: ConfigError: matplotlib cannot start: no font"]
 
 
+@pytest.mark.parametrize("named", [0.0, 0.3])
+def test_goals_that_name_no_skill_are_no_result(named):
+    """But a note; in one seed of two they name some."""
+    notes, numbers = [], {"accuracy": np.ones(2), "goal_named": np.array([0.0, named])}
+    told = diagnose._without_blind_goals(numbers | {"goal_arrived": np.ones(2)}, notes.append)
+    assert set(told) == ({"accuracy", "goal_arrived"} if named else {"accuracy"})
+    assert len(notes) == (not named)
+
+
 @pytest.mark.slow
 def test_exploration_is_shown_directly_and_through_skills(runs):
     for name, seeds in (("maml", 2), ("hmrl", 3)):

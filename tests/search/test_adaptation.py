@@ -100,7 +100,7 @@ def test_where_every_search_succeeds_it_stays_found():
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
     )
     assert relabel.reward_gain(memory) == 0
-    assert adaptation._updated(plan, memory, memory, 0.5, BUDGET).found
+    assert adaptation._updated(plan, memory, memory, 0.5, BUDGET, 1.0).found
 
 
 def test_a_fall_is_no_find():

@@ -94,6 +94,15 @@ def test_a_center_that_missed_is_corrected_by_the_bias_near_it():
     assert best(PASSED, beyond, far, aim=[0.9, 0.4, -0.5]) == pytest.approx(0.4 - 0.2 / 2, abs=1e-4)
 
 
+def test_a_guess_lies_in_the_box_of_skills():
+    """A place beyond it is credited with what was repeated at the border, and so given up."""
+    outside = jnp.array([1.3])
+    untold = relabel.empty_buffer(1, 2, 4, 1)
+    assert relabel.best_guess(untold, outside, 0.05, bound=0.3) == pytest.approx(0.3)
+    failed = memory([NEVER] * 8 + [KEPT[0]], [[1.0] * 4] * 8 + [[0.5] * 4], aim=[1.0] * 8 + [0.5])
+    assert relabel.best_guess(failed, outside, 0.05)[0] == pytest.approx(0.5)
+
+
 def test_false_alarms_and_misses():
     """In 600 tasks of 20 episodes of 20 decisions that cost and find nothing; in as many with one find.
 

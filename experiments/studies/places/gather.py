@@ -57,7 +57,9 @@ def interval(values: Any) -> list[float]:
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather(folder, ("success", "fraction"))
-    arrays = {name: x for name, x in arrays.items() if not name.endswith(("/return", "/reached"))}  # too many to keep
+    arrays = {
+        name: x for name, x in arrays.items() if not name.endswith(("/return", "/reached"))
+    }  # too many to keep
     worlds = [arm for arm, rows in summary["evaluations"].items() if len(rows) == 2 * len(ARMS)]
     summary["success"], summary["differences"] = {}, {}
     for world in worlds:

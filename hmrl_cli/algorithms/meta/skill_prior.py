@@ -56,7 +56,7 @@ class State(NamedTuple):
     """What was found on training tasks, newest over oldest."""
 
     places: Array  # [num_train_tasks, size]  skills
-    gain: Array  # [num_train_tasks]  of the reward of a decision; 0: no task yet
+    gain: Array  # [num_train_tasks]  of the reward of a decision; 0: no task yet, or none that was solved
     extent: Array  # [num_train_tasks]  how far from its place the reward was met
     updates: Array  # [] int32  made so far
 
@@ -90,7 +90,8 @@ class SkillPrior(NamedTuple):
             plan, buffer, curve = adaptation.adapt(
                 key, self.family, task, budget, first, least_gain=least_gain(state.gain)
             )
-            gain = relabel.reward_gain(buffer)
+            # without its reward a task still has a gain, by what actions cost
+            gain = jnp.where(curve.reached.max() > 0, relabel.reward_gain(buffer), 0.0)
             return plan.target, gain, relabel.extent(buffer, plan.target, SHARE * gain), curve
 
         target, gain, extent, curve = side_by_side(search, state, jax.random.split(key, count))
@@ -161,7 +162,8 @@ class SkillPrior(NamedTuple):
         aim = plan.best + plan.target_std * jax.random.normal(what_key, plan.target.shape)
         aim = jnp.where(deterministic, plan.best, aim)
         place = plan.belief.places[jax.random.categorical(where_key, plan.belief.log_weight)]
-        skill = jnp.clip(jnp.where(plan.found, aim, place), -1.0, 1.0)
+        bound = adaptation.bound_of(self.family)
+        skill = jnp.clip(jnp.where(plan.found, aim, place), -bound, bound)
         return lambda key, obs: (skill, jnp.float32(0))
 
     def _prior(self, key: Key, state: State, settings: Relabel, given: float | None = None) -> belief.Belief:
@@ -178,10 +180,7 @@ class SkillPrior(NamedTuple):
 
 
 def least_gain(gain: Array) -> Array:
-    """What counts as found, by the gains [B] on training tasks; 0 before there are any: [].
-
-    A tenth of the tasks must be solved: the others have gains, too, by what actions cost.
-    """
+    """What counts as found, by the gains [B] of training tasks that were solved; 0 without any: []."""
     solved = jnp.nanquantile(jnp.where(gain > 0, gain, jnp.nan), SOLVED)
     return jnp.where(jnp.isfinite(solved), SHARE * solved, 0.0)
 

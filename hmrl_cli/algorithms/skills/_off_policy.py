@@ -156,7 +156,7 @@ class OffPolicy(NamedTuple):
 
     def _episode(self, key: Key, params: Params) -> tuple[Transition, Stored]:
         """One episode of random skills on a training task, and its steps; the task's reward is ignored."""
-        task_key, skill_key, unroll_key = jax.random.split(key, 3)
+        task_key, skill_key, unroll_key, later_key = jax.random.split(key, 4)
         space, library, horizon = self.objective.space, self.skills(params), self.family.horizon
         skill = space.draw(skill_key, 1)
         if self.objective.redraw:
@@ -170,11 +170,14 @@ class OffPolicy(NamedTuple):
 
         task = self.family.sample(task_key, "train")
         steps, _ = unroll(unroll_key, act, self.family, task, commands=skills)
-        later = self._met_later(jax.random.fold_in(skill_key, 1), library, steps)
+        later = self._met_later(later_key, library, steps)
         return steps, Stored(steps.obs, steps.action, steps.discount, steps.next_obs, skills, later)
 
     def _met_later(self, key: Key, library: SkillLibrary, steps: Transition) -> Array | None:
-        """For each step [T] a skill whose place was met at it or later; None without hindsight."""
+        """For each step [T] a skill whose place was met at it or later; None without hindsight.
+
+        A place beyond the box of skills counts as the nearest place within.
+        """
         if not self.objective.hindsight:
             return None
         assert library.locate is not None and isinstance(library.skill, Continuous), "skills must be places"
@@ -186,11 +189,11 @@ class OffPolicy(NamedTuple):
 
     def _learn(self, key: Key, state: Any) -> tuple[Any, Metrics]:
         """One gradient step of the objective, and one of SAC on its reward."""
-        sample_key, objective_key, sac_key = jax.random.split(key, 3)
+        sample_key, objective_key, sac_key, relabel_key = jax.random.split(key, 4)
         batch: Stored = replay.sample(sample_key, state.buffer, self.config.batch_size)
         if batch.later is not None:
             share = self.objective.hindsight
-            relabelled = jax.random.bernoulli(jax.random.fold_in(key, 1), share, batch.discount.shape)
+            relabelled = jax.random.bernoulli(relabel_key, share, batch.discount.shape)
             batch = batch._replace(skill=jnp.where(relabelled[:, None], batch.later, batch.skill))
         state, reward, learned = self.objective.learn(objective_key, state, batch)
         params = self.freeze(state)

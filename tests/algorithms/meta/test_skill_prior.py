@@ -115,6 +115,16 @@ def test_few_solved_tasks_set_what_counts_as_found():
     assert skill_prior.least_gain(jnp.zeros(4)) == 0
 
 
+def test_without_a_reward_nothing_is_found():
+    """Though every task has a gain: what actions cost."""
+    nowhere = FAMILY._replace(sample=lambda key, split: jnp.array([-9.0, 0.0]))
+    learner = skill_prior.make(CONFIG, nowhere)
+    state, metrics = jax.jit(learner.step)(jax.random.key(1), learner.init(jax.random.key(0)))
+    assert metrics["found"] == 0 and metrics["reached_after"] == 0 and not state.gain.any()
+    of_seeds = jax.tree.map(lambda x: x[None], state)
+    assert "in row 0 of the seeds" in learner.note(of_seeds, BUDGET.model_copy(update={"least_gain": None}))
+
+
 def test_what_cannot_be_searched_is_refused():
     with pytest.raises(ValueError, match="found 'skill_prior' for walker without skills that can be located"):
         skill_prior.make(CONFIG, toys.walker())
