@@ -56,6 +56,7 @@ WORLDS = {
     "reacher": "reacher",
     "wheeled": "wheeled, 6 m",
     "ant_goal": "ant",
+    "half_cheetah_vel": "half-cheetah, speed",
     "ant_maze": "ant, corridor",
 }
 

@@ -6,12 +6,12 @@
 #
 #   sh experiments/studies/ablation/run.sh [FOLDER [WORLD...]]
 #
-# A WORLD is sparse_point, reacher, wheeled, ant_goal or ant_maze.  A finished part is not repeated.
+# A WORLD is sparse_point, reacher, wheeled, ant_goal, half_cheetah_vel or ant_maze.  A finished part is not repeated.
 set -eu
 here=$(dirname "$0")
 out=${1:-runs/ablation}
 [ $# -gt 0 ] && shift
-worlds=${*:-sparse_point reacher wheeled ant_goal ant_maze}
+worlds=${*:-sparse_point reacher wheeled ant_goal half_cheetah_vel ant_maze}
 
 trained() { # ARM PRESET [hmrl's options]
   run=$out/$world/$1
@@ -63,7 +63,7 @@ inner() { # ARM PRESET [hmrl's options]: its own update, and exploring; the bett
 scratch() { # ARM [hmrl's options]: one update elsewhere, then the test goal's episodes are all that it sees
   arm=$1
   shift
-  trained "$arm" "$family/ppo" --set training.epochs=1 --set training.updates_per_epoch=1 $repeat "$@"
+  trained "$arm" "$ppo" --set training.epochs=1 --set training.updates_per_epoch=1 $repeat "$@"
   measured scratch "test hidden" --adapt-steps 25 --episodes 4 --set evaluation.tune_after=0
 }
 
@@ -90,7 +90,7 @@ with_memory() {
 }
 
 for world in $worlds; do
-  family=$world library= flat= rl2= pearl= fresh=20261129
+  family=$world ppo=$world/ppo library= flat= rl2= pearl= fresh=20261129
   case $world in
   sparse_point)
     seeds=5 k=1 task='--set family.sector=0.125' maesn=sparse_point/maesn
@@ -111,6 +111,10 @@ for world in $worlds; do
   ant_goal)
     seeds=3 k=5 task='--set family.sector=0.125' maesn=ant_goal/explore rnd=0.1
     ;;
+  half_cheetah_vel) # goals are speeds; hidden ones are higher than those of training
+    seeds=3 k=5 fresh=20261210 ppo=ant_goal/ppo task="--set family.name=$family" maesn=half_cheetah_vel/maesn
+    flat='--set training.epochs=50'
+    ;;
   ant_maze) # its draw is another one: goals of 20261129 and 20261202 were seen while its skills were being made
     seeds=3 k=5 fresh=20261203 task='--set family.layout=corridor --set family.horizon=400'
     library="$task --set algorithm.center=[] --set algorithm.reach=[5.5,1.7] --set algorithm.redraw=0.004
@@ -126,6 +130,10 @@ for world in $worlds; do
   ant_goal)
     few_baselines
     inner maml "$maesn" $repeat --set algorithm.name=maml
+    ;;
+  half_cheetah_vel)
+    inner maesn "$maesn" $repeat $flat
+    scratch ppo
     ;;
   ant_maze) ;;
   *)
