@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli.errors import ConfigError, MissingDependency, telling_limits
+from hmrl_cli.errors import ConfigError, MissingDependency, shown, telling_limits
 from hmrl_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ __all__ = [
 ]
 
 
-def pretrain_skills(preset: str, *sets: str, run_dir: Path | str | None = None, resume: bool = False) -> Path:
+def pretrain_skills(
+    preset: Path | str, *sets: str, run_dir: Path | str | None = None, resume: bool = False
+) -> Path:
     """Learn skills without reward, as `hmrl pretrain-skills` does.
 
     Args:
@@ -49,11 +51,11 @@ def pretrain_skills(preset: str, *sets: str, run_dir: Path | str | None = None, 
     Returns:
         the run directory.
     """
-    return _train("pretrain-skills", preset, sets, {}, run_dir, resume)
+    return _train("pretrain-skills", str(preset), sets, {}, run_dir, resume)
 
 
 def meta_train(
-    preset: str,
+    preset: Path | str,
     *sets: str,
     skills: Path | str | None = None,
     run_dir: Path | str | None = None,
@@ -69,7 +71,7 @@ def meta_train(
         the run directory.
     """
     flags = {} if skills is None else {"hierarchy.skills": str(skills)}
-    return _train("meta-train", preset, sets, flags, run_dir, resume)
+    return _train("meta-train", str(preset), sets, flags, run_dir, resume)
 
 
 def resume(run_dir: Path | str, *, more_epochs: int | None = None, new_dir: Path | str | None = None) -> Path:
@@ -91,8 +93,8 @@ def resume(run_dir: Path | str, *, more_epochs: int | None = None, new_dir: Path
             raise ConfigError("new_dir: found without more_epochs; must go with more_epochs")
         resolved, sources, written = upstream.of_run(path)
         return _run(resolved, sources, path, True, written)
-    if more_epochs < 1:
-        raise ConfigError(f"more_epochs: found {more_epochs}; must be 1 or more")
+    if type(more_epochs) is not int or more_epochs < 1:
+        raise ConfigError(f"more_epochs: found {shown(more_epochs)}; must be 1 or more")
     return _run(*upstream.longer(path, more_epochs), None if new_dir is None else Path(new_dir), False)
 
 
@@ -198,6 +200,9 @@ def _run(
 
     startup.start()
     warns = Warns()
+    for note in resolved.notes:
+        warns.note(note)
+    resolved = training.settled(resolved, path, sources, warns.note)
     training.check(resolved, warns.note, sources)
     with telling_limits():
         done = training.run(resolved, path, resume, warns, sources=sources, written=written)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 
 class HmrlError(Exception):
@@ -168,6 +170,11 @@ def shown(value: object, limit: int = 60) -> str:
     except ValueError:  # an integer of more digits than Python converts
         text = "a very large number"
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def typed(path: Path | str) -> str:
+    """A path as a shell reads it, for a command in a message."""
+    return shlex.quote(str(path))
 
 
 def one_line(text: object) -> str:

@@ -1,9 +1,11 @@
 """The package from Python."""
 
+from pathlib import Path
+
 import pytest
 
 import hmrl_cli
-from hmrl_cli.errors import ConfigError, Interrupted, RunDirError
+from hmrl_cli.errors import ConfigError, HmrlError, Interrupted, RunDirError
 from hmrl_cli.storage import reader
 from tests.runner.test_train import Stops
 from tests.trainings import SMALL, content, one_program, resolve, train
@@ -21,6 +23,29 @@ def test_the_package_offers_the_commands_as_functions(runs):
     assert hmrl_cli.evaluate(run, split="train", adapt_steps=1)["split"] == "train"
     with pytest.raises(RunDirError, match="never overwritten"):
         hmrl_cli.pretrain_skills("point/smoke", *SMALL, run_dir=skills)
+
+
+def test_wrong_arguments_are_errors_of_hmrl(runs):
+    run = runs / "maml"
+    for wrong, told in ({"split": "foo"}, "split: found 'foo'"), ({"tasks_file": "one.npz"}, r"one\.npz"):
+        with pytest.raises(HmrlError, match=told):
+            hmrl_cli.evaluate(run, **wrong)
+    with pytest.raises(HmrlError, match="more_epochs: found '3'; must be 1 or more"):
+        hmrl_cli.resume(run, more_epochs="3")
+    with pytest.raises(HmrlError, match="rule: found 'x'"):
+        hmrl_cli.evaluate(run, sets="evaluation.rule = 'x'")
+    with pytest.raises(HmrlError, match=r"no\.toml"):
+        hmrl_cli.pretrain_skills(Path("no.toml"))
+
+
+def test_a_number_of_tasks_is_chosen_as_by_the_command(tmp_path):
+    """And a run of an earlier version, which holds "auto", can be resumed."""
+    auto = 'algorithm.tasks_at_once = "auto"'
+    with pytest.warns(UserWarning, match="tasks_at_once: 2 of 2 tasks fit"):
+        run = hmrl_cli.meta_train("point/smoke", auto, run_dir=tmp_path / "run")
+    file = run / "config.toml"
+    assert "tasks_at_once = 0" in file.read_text()
+    assert hmrl_cli.meta_train("point/smoke", auto, run_dir=run, resume=True) == run
 
 
 def test_a_run_is_resumed(runs, tmp_path):

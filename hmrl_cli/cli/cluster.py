@@ -64,7 +64,8 @@ def find(
         return None
     if not missing:
         assert coordinator is not None and processes is not None and process_id is not None
-        if not re.fullmatch(r".+:\d{1,5}", coordinator):
+        port = re.fullmatch(r".+:(\d{1,5})", coordinator)
+        if port is None or not 0 < int(port[1]) < 2**16:
             raise ConfigError(f"--coordinator: found {shown(coordinator)}; must be HOST:PORT of process 0")
         if not 0 <= process_id < processes:
             raise ConfigError(f"--process-id: found {process_id}; must be from 0 to {processes - 1}")
@@ -77,7 +78,14 @@ def find(
         ("Slurm", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
         ("Open MPI", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ):
-        if int(environ.get(count) or 1) > 1 and environ.get(index):
+        if not environ.get(index):
+            continue
+        for name in (count, index):
+            if not environ.get(name, "1").isdecimal():
+                raise ConfigError(
+                    f"{name}: found {shown(environ[name])} in the environment; must be a number"
+                )
+        if int(environ.get(count) or 1) > 1:
             return Member(int(environ[count]), int(environ[index]), None, launcher)
     return None
 

@@ -68,7 +68,8 @@ def _evaluated(names: Sequence[str]) -> str:
 
     The names of the documents tell all settings, and would fill the screen.
     """
-    counts = Counter(re.split(r"-(?:sparse|dense)(?:-|$)", name)[0] for name in names)
+    told = (re.fullmatch(r"(.*)-(?:sparse|dense)(?:-.*)?", name) for name in names)
+    counts = Counter(one[1] if one else name for one, name in zip(told, names, strict=True))
     return ", ".join(f"{split} {times}" if times > 1 else split for split, times in counts.items())
 
 

@@ -100,7 +100,8 @@ def flag_of(path: str) -> str:
 
 
 def _origins(sets: Lines) -> Iterable[tuple[str, str]]:
-    """Each line with its origin."""
+    """Each line with its origin; a text is one line."""
+    sets = [sets] if isinstance(sets, str) else sets
     return sets.items() if isinstance(sets, Mapping) else ((line, "--set") for line in sets)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.errors import ConfigError, InputError, did_you_mean, shown
+from hmrl_cli.errors import ConfigError, InputError, did_you_mean, shown, typed
 from hmrl_cli.evaluation import exploration
 from hmrl_cli.evaluation.adaptation import curve_document
 from hmrl_cli.evaluation.document import MEASURES
@@ -185,7 +185,8 @@ def _joint_document(protocol: tuple[str, str], runs: Sequence[Arm]) -> Mapping[s
     for path, document in found:
         if not document["per_task"]:
             raise InputError(
-                f"{path}: {'-'.join(protocol)}: has no number of each task\nto have it: hmrl eval {path}"
+                f"{path}: {'-'.join(protocol)}: has no number of each task\n"
+                f"to have it: hmrl eval {typed(path)}"
             )
         for name in ("tasks_sha256", "steps", "episodes", "adaptation"):
             if document[name] != first[name]:

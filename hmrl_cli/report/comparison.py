@@ -10,7 +10,7 @@ from typing import Any
 
 from hmrl_cli import config
 from hmrl_cli.config import protocols
-from hmrl_cli.errors import InputError, did_you_mean, shown
+from hmrl_cli.errors import InputError, did_you_mean, shown, typed
 from hmrl_cli.evaluation import document as documents
 from hmrl_cli.report import arms
 from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
@@ -44,7 +44,7 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
         try:
             document = documents.read(file)
         except InputError as error:
-            raise InputError(f"{error}\nto write it anew: hmrl eval {path}") from None
+            raise InputError(f"{error}\nto write it anew: hmrl eval {typed(path)}") from None
         if not (named or _stands_for(document, wanted)):
             continue
         if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
@@ -53,7 +53,7 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
             how = _options(document["protocol"])
             raise InputError(
                 f"{file}: is of epoch {document['epoch']}, and not of the newest checkpoint, {newest[0]}\n"
-                f"to write it anew: hmrl eval {path} {tasks} --reward {document['reward']}{how}"
+                f"to write it anew: hmrl eval {typed(path)} {tasks} --reward {document['reward']}{how}"
             )
         found.append(document)
     return sorted(found, key=lambda one: (one["split"] != "test", one["reward"] != "sparse"))
@@ -83,7 +83,9 @@ def _newest(path: Path) -> tuple[int, str] | None:
 def _options(asked: Mapping[str, Any]) -> str:
     """The options of `hmrl eval` that a document's part "protocol" stands for."""
     name = f" --protocol {asked['name']}" if asked["name"] else ""
-    return name + "".join(f" --set evaluation.{key}={value}" for key, value in asked["changed"].items())
+    return name + "".join(
+        f" --set {typed(f'evaluation.{key}={json.dumps(value)}')}" for key, value in asked["changed"].items()
+    )
 
 
 def none_there(path: Path, protocol: str | None) -> InputError:
@@ -91,7 +93,7 @@ def none_there(path: Path, protocol: str | None) -> InputError:
     if (path / "skills.json").is_file():
         return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
     others = sorted({way_of(file) for file in (path / "eval").glob("*.json")} - {""})
-    what, first = " by its own settings" if others else "", f"; first: hmrl eval {path}"
+    what, first = " by its own settings" if others else "", f"; first: hmrl eval {typed(path)}"
     if protocol in protocols.files():
         what, first = f" by {shown(protocol)}", f"{first} --protocol {protocol}"
     elif protocol:

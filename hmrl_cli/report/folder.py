@@ -36,12 +36,20 @@ def _is_ours(path: Path) -> bool:
     return file.is_file() and file.read_bytes().startswith(TITLE.encode())
 
 
+def _remove_earlier(path: Path) -> None:
+    """Remove the figures and tables of an earlier page, which would pass for those of this one."""
+    for file in path.iterdir():
+        if file.suffix in (".svg", ".pdf", ".csv") and file.is_file():
+            file.unlink()
+
+
 def write(path: Path, drawings: Sequence[Drawing], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Write NAME.svg and NAME.pdf of every figure, NAME.csv of every table, and the captions.
 
     Raises:
         StorageError: the disk is full or broken.
     """
+    _remove_earlier(path)
     captions = "".join(f"\n{one.name}\n{one.label}.\n{one.caption}\n" for one in drawings)
     files.write_text(path / CAPTIONS, TITLE + captions)  # first: it marks the folder
     for one in drawings:

@@ -33,7 +33,7 @@ def evaluate(
     run: reader.Info,
     *,
     split: Split = "test",
-    tasks_file: Path | None = None,
+    tasks_file: Path | str | None = None,
     reward: Reward = "sparse",
     protocol: str | None = None,
     sets: Sequence[str] = (),
@@ -67,6 +67,7 @@ def evaluate(
         StorageError: the result cannot be written; a missing permission is found before the computation.
     """
     progress.phase("loading")
+    tasks_file = None if tasks_file is None else Path(tasks_file)
     is_first = processes.is_first()
     if is_first:
         files.check_writable(run.path)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hmrl_cli import inputs
-from hmrl_cli.errors import InputError, one_line, shown
+from hmrl_cli.errors import ConfigError, InputError, one_line, shown
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import jax, jnp, np
+from hmrl_cli.types import Split
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
-    from hmrl_cli.types import Array, Split, TaskFamily
+    from hmrl_cli.types import Array, TaskFamily
 
 MAX_TASK = 1e6  # no family's units are that small
 MAX_NAME = 200  # bytes; file systems take 255, of which a result needs some
@@ -125,6 +126,12 @@ def tasks_of(family: TaskFamily, split: Split, budget: Evaluation, tasks_file: P
     return sample_tasks(family, split, budget.num_tasks, budget.split_seed)
 
 
+def check_split(split: str) -> None:
+    """A ConfigError where there is no such split."""
+    if split not in get_args(Split):
+        raise ConfigError(f"split: found {shown(split)}; must be 'train', 'test' or 'hidden'")
+
+
 def split_name(split: Split, tasks_file: Path | None) -> str:
     """The name of the tasks in a document: the split, or "tasks-NAME" for the file NAME.npz.
 
@@ -132,6 +139,7 @@ def split_name(split: Split, tasks_file: Path | None) -> str:
         InputError: the name of the file has more than 200 bytes, too many for the name of the result.
     """
     if tasks_file is None:
+        check_split(split)
         return split
     size = len(os.fsencode(tasks_file.stem))
     if size > MAX_NAME:

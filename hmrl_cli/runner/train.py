@@ -57,7 +57,8 @@ def settled(
     kept = 0  # or 1 more than the number of the run, which process 0 alone reads
     if processes.is_first() and path is not None and (path / "config.toml").is_file():
         before: Any = reader.read_written(path).experiment.algorithm
-        kept = 1 + getattr(before, "tasks_at_once", 0)
+        number = getattr(before, "tasks_at_once", 0)
+        kept = 1 + (0 if number == "auto" else number)  # of an earlier version, which ran all of them
     if kept := processes.agreed(kept):
         return resolved._replace(experiment=with_number(kept - 1))
     parts = assemble(with_number(0), skills_experiment(experiment, sources.skills))

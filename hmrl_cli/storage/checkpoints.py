@@ -34,6 +34,7 @@ from hmrl_cli.errors import (
     limit_reached,
     one_line,
     shown,
+    typed,
 )
 from hmrl_cli.lazy import jax
 from hmrl_cli.reading import AWAY
@@ -242,7 +243,7 @@ def _check_is_there(checkpoint: Path, error: Damaged) -> None:
 
 def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> InputError:
     """The error for a complete run whose last checkpoint is missing or damaged, with the remedy."""
-    remedy = f"to restore it: hmrl resume {folder.parent}" if others else "train it again"
+    remedy = f"to restore it: hmrl resume {typed(folder.parent)}" if others else "train it again"
     return InputError(f"{folder}: {'; '.join(problems) or f'holds no checkpoint {epoch}'}\n{remedy}")
 
 

@@ -58,7 +58,7 @@ def found(folder: Path) -> Iterator[tuple[Path, str]]:
         seen.add(place)
         try:
             with os.scandir(path) as entries:
-                inside = {entry.name: entry.is_dir() for entry in entries}
+                inside = {entry.name: _is_folder(entry) for entry in entries}
         except OSError as error:
             yield path, f"{path}: cannot be listed: {error.strerror}"
             continue
@@ -67,6 +67,14 @@ def found(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, ""
         if not is_run:
             waiting += [path / name for name in inside if inside[name] and not name.startswith(".")]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder; a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _described(path: Path, problem: str, now: datetime.datetime) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from hmrl_cli.errors import InputError, RunDirError, closest
+from hmrl_cli.errors import InputError, RunDirError, closest, typed
 from hmrl_cli.storage import outputs
 
 RUNS = Path("runs")
@@ -58,7 +58,7 @@ def taken(path: Path) -> RunDirError:
     """The error for a run directory that exists already."""
     return RunDirError(
         f"{path}: exists, and a run is never overwritten\n"
-        f"to continue it: --resume, or hmrl resume {path}; to start another: --name NAME"
+        f"to continue it: --resume, or hmrl resume {typed(path)}; to start another: --name NAME"
     )
 
 
@@ -68,6 +68,12 @@ def take_back(path: Path) -> None:
         names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
         if names <= {*_BEFORE_CONFIG, "config.toml"} and not any((path / "checkpoints").glob("*")):
             shutil.rmtree(path)
+
+
+def give_up(path: Path, error: BaseException) -> None:
+    """Remove a new directory that could not be locked; not where another process has begun a run in it."""
+    if not isinstance(error, RunDirError):
+        take_back(path)
 
 
 def _holds_more_than_a_beginning(path: Path) -> bool:

@@ -11,7 +11,7 @@ import pydantic
 
 from hmrl_cli import config, reading
 from hmrl_cli.config import recorded
-from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.errors import ConfigError, InputError, typed
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints
 from hmrl_cli.storage.locks import is_locked
@@ -187,7 +187,7 @@ def read_checkpoint(run: Info, template: Any, only: int | None = None) -> checkp
             "diverged": "to try again: another --seed, or a smaller learning rate",
             "complete": "its checkpoints were removed; to have them: train it again",
         }
-        remedy = remedies.get(run.status.get("state", ""), f"to go on: hmrl resume {run.path}")
+        remedy = remedies.get(run.status.get("state", ""), f"to go on: hmrl resume {typed(run.path)}")
         raise InputError(f"{run.path}: has no checkpoint yet; must be a run that has reached one\n{remedy}")
     return found
 

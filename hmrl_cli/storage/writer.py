@@ -29,7 +29,7 @@ from hmrl_cli.storage import checkpoints, files, provenance, reader, upstream
 from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
-from hmrl_cli.storage.places import check_existing, check_new, half_written, take_back, taken
+from hmrl_cli.storage.places import check_existing, check_new, give_up, half_written, take_back, taken
 from hmrl_cli.storage.tensorboard import Board
 from hmrl_cli.version import __version__
 
@@ -95,8 +95,8 @@ class RunDir:
             with files.creating(path):
                 files.sync(path.parent)
             lock = take_lock(path)
-        except BaseException:
-            take_back(path)
+        except BaseException as error:
+            give_up(path, error)
             raise
         try:
             run = cls._start(path, resolved, argv, lock, note, sources)

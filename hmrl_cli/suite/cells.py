@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from hmrl_cli import config
 from hmrl_cli.config import layers, protocols
-from hmrl_cli.config.plugin_files import label
+from hmrl_cli.config.plugin_files import is_file, label, path_of
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import COMMANDS, Experiment
 from hmrl_cli.storage import evaluations
@@ -25,6 +25,9 @@ DECLARED = {  # settings that a suite decides
     "training.num_seeds": "suite.seeds_per_run",
     "hierarchy.skills": "skills = NAME, of a table [skills.NAME]",
 }
+
+
+PLUGINS = ("family.name", "algorithm.name", "bonus.name")  # settings that may be files
 
 
 class Cell(NamedTuple):
@@ -136,7 +139,7 @@ def _run(
     preset = _preset(where, key, on.preset or part.preset)
     tables = {"[set]": suite.set, f"[on.{family}.set]": usual.set, f"[{key}.set]": part.set}
     tables |= {f"[{key}.on.{family}.set]": on.set}
-    sets = _lines(tables | {"[grid] or [random]": dict(settings)}, suite.families[family])
+    sets = _lines(suite, tables | {"[grid] or [random]": dict(settings)}, family)
     for name, instead in DECLARED.items():
         if any(line.startswith(f"{name} = ") for line in sets):
             raise wrong(suite, key, f"{name}: found among its settings; must be told by {instead}")
@@ -218,7 +221,7 @@ def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str
             text = f"found {shown(name)}{did_you_mean(name, known)}; must be one of: {', '.join(known)}"
             raise wrong(suite, f"protocols.{way}.protocol" if name != way else "protocol", text)
     tables = {"[eval.set]": suite.eval.set, f"[arms.{cell.arm}.eval.set]": suite.arms[cell.arm].eval.set}
-    sets = _lines(tables | {f"[protocols.{way}.set]": own.set}, suite.families[cell.family])
+    sets = _lines(suite, tables | {f"[protocols.{way}.set]": own.set}, cell.family)
     try:
         found = config.with_evaluation(cell.experiment, sets, {}, own.protocol).evaluation
         return own.protocol, config.changed_evaluation(cell.experiment, found, own.protocol), sets
@@ -233,12 +236,19 @@ def _options(sets: Iterable[str]) -> list[str]:
     return [word for line in sets for word in ("--set", line)]
 
 
-def _lines(tables: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, str]:
-    """The lines of `--set` for tables of settings -> the table of each; a later table overrides."""
+def _lines(suite: Declaration, tables: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, str]:
+    """The lines of `--set` for tables of settings -> the table of each; a later table overrides.
+
+    A plugin that is a file has an absolute path, from the file of the suite on.
+    """
     values: dict[str, tuple[Any, str]] = {}
     for name, table in tables.items():
         values |= {key: (value, name) for key, value in layers.leaves(table)}
-    return {f"{key} = {_toml(value, family)}": name for key, (value, name) in values.items()}
+    for key, (value, name) in values.items():
+        if key in PLUGINS and is_file(value):
+            values[key] = (str((suite.file.parent / path_of(value)).absolute()), name)
+    in_settings = suite.families[family]
+    return {f"{key} = {_toml(value, in_settings)}": name for key, (value, name) in values.items()}
 
 
 def _toml(value: Any, family: str) -> str:

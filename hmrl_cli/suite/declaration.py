@@ -138,7 +138,7 @@ class Declaration(NamedTuple):
     grid: Mapping[str, list[Any]]  # dotted key -> values
     random: Random | None
     ranges: Mapping[str, Range | list[Any]]  # dotted key -> where its values come from
-    slurm: Mapping[str, Any]  # long options of sbatch
+    slurm: Mapping[str, Any]  # long options of sbatch -> values; true: an option without one
 
     @property
     def families(self) -> dict[str, str]:
@@ -265,6 +265,9 @@ def _check(suite: Declaration) -> None:
     if not suite.arms and not suite.skills:
         raise wrong(suite, "arms", "missing; must be tables such as [arms.maesn]")
     known = plugins.names("families")
+    labels = [label(one) for one in head.families]
+    if twice := next((one for one in labels if labels.count(one) > 1), None):
+        raise wrong(suite, "suite.families", f"found two of the name {twice}; must have different names")
     for family in head.families:
         if reason := is_file(family) and inputs.why_no_file(suite.file.parent / path_of(family)):
             raise wrong(suite, "suite.families", f"found {shown(family)}, which {reason}; must be a family")
@@ -280,9 +283,13 @@ def _check(suite: Declaration) -> None:
         if name in protocols.files():
             raise wrong(suite, f"protocols.{name}", "is a protocol of hmrl; must have another name")
     for option, value in suite.slurm.items():
-        if not isinstance(value, str | int) or "\n" in str(value):
-            text = f"found {shown(value)}; must be the value of an option of sbatch"
+        if not re.fullmatch("[a-z][a-z-]*", option):
+            raise wrong(suite, f"slurm.{option}", "must be a long option of sbatch, without dashes")
+        if not isinstance(value, str | int) or set('\n"\\') & set(str(value)):
+            text = f"found {shown(value)}; must be the value of an option of sbatch, or true"
             raise wrong(suite, f"slurm.{option}", text)
+    if twice := next((key for key in suite.grid if key in suite.ranges), None):
+        raise wrong(suite, f"grid.{twice}", "found in [random], too; must be in one of them")
     for key, seeds in {
         "suite": head.seeds,
         **{f"on.{name}": one.seeds for name, one in suite.on.items()},

@@ -104,7 +104,7 @@ def write(
         cells: all cells of the suite.
         found: their states.
         folder: the folder of the suite.
-        options: long options of sbatch, without dashes -> values.
+        options: long options of sbatch, without dashes -> values; true is an option without one.
 
     Raises:
         StorageError: the folder cannot be written to.
@@ -130,17 +130,25 @@ def _script(suite: str, array: Array, folder: Path, options: Mapping[str, Any]) 
         f"{number}) commands={shlex.quote(_commands(job, folder))} ;;\n"
         for number, job in enumerate(array.jobs)
     ]
-    lines = [f"#SBATCH --{name}={value}\n" for name, value in options.items()]
+    lines = [f"#SBATCH {_option(name, value)}\n" for name, value in options.items() if value is not False]
     return SCRIPT.format(
         suite=suite, name=array.name, last=len(array.jobs) - 1, options="".join(lines), tasks="".join(tasks)
     )
+
+
+def _option(name: str, value: Any) -> str:
+    """An option as sbatch reads it in a script, where a value with blanks has double quotes."""
+    if value is True:
+        return f"--{name}"
+    return f'--{name}="{value}"' if re.search(r"\s", str(value)) else f"--{name}={value}"
 
 
 def _commands(job: Sequence[Cell], folder: Path) -> str:
     """The commands of a job, which is started anew when it is requeued: a result that is there is kept."""
     commands = []
     for cell in job:
-        command = f"$HMRL {shlex.join(cell.arguments)}"
+        # HMRL is text that a shell reads, so that it may name a program in a folder with blanks
+        command = f'eval "$HMRL" {shlex.quote(shlex.join(cell.arguments))}'
         if cell.kind == "eval" and not (folder / cell.result).exists():
             command = f"{{ [ -e {shlex.quote(cell.result)} ] || {command}; }}"
         commands.append(command)

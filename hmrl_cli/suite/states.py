@@ -62,13 +62,22 @@ def _of_run(cell: Cell, folder: Path) -> tuple[State, int | None]:
         run = reader.read(path, code=False)
     except InputError as error:
         return State("other", one_line(error)), None
-    different = config.difference(_absolute(cell.experiment, Path()), _absolute(run.experiment, folder))
+    wanted = _settled(cell.experiment, run.experiment)
+    different = config.difference(_absolute(wanted, Path()), _absolute(run.experiment, folder))
     if different:
         return State("other", different), None
     if run.last_epoch is not None:
         return State("done"), run.last_epoch
     epoch, epochs = run.status.get("epoch", 0), run.experiment.training.epochs
     return State("partly", f"epoch {epoch} of {epochs}, {run.status.get('state', 'not started')}"), None
+
+
+def _settled(wanted: Experiment, run: Experiment) -> Experiment:
+    """An experiment with the number that its run has chosen in place of `tasks_at_once` "auto"."""
+    if getattr(wanted.algorithm, "tasks_at_once", None) != "auto":
+        return wanted
+    chosen = {"tasks_at_once": getattr(run.algorithm, "tasks_at_once", 0)}
+    return wanted.model_copy(update={"algorithm": wanted.algorithm.model_copy(update=chosen)})
 
 
 def _absolute(experiment: Experiment, folder: Path) -> Experiment:

@@ -74,7 +74,8 @@ def matrix(
         result: of `results`.
         families: of the suite, in their order.
         measure: "success", "reached", "return" or "fraction".
-        best_first: whether rows are sorted by their means over families, as those of a search.
+        best_first: whether rows are sorted by their means over families, as those of a search.  Rows that
+            lack a family come last, because families are not equally hard.
     """
     there = {row["family"] for row in result["rows"]}
     families = [family for family in families if family in there]
@@ -92,5 +93,11 @@ def matrix(
     }
     found = [row | ({"mean": means.get(key)} if means else {}) for key, row in rows.items()]
     if best_first:
-        found.sort(key=lambda row: -statistics.mean(middles[row["arm"], row["split"], row["reward"]]))
+        most = max(map(len, middles.values()))
+
+        def place(row: Mapping[str, Any]) -> tuple[bool, float]:
+            of_families = middles[row["arm"], row["split"], row["reward"]]
+            return len(of_families) < most, -statistics.mean(of_families)
+
+        found.sort(key=place)
     return found

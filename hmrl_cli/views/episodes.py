@@ -10,12 +10,11 @@ from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import KEYS, jax, jnp, np
 from hmrl_cli.runner.assembly import make_family
+from hmrl_cli.runner.tasks import check_split
 from hmrl_cli.types import EnvState, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Reward, Split, Task
-
-SPLITS = ("train", "test", "hidden")
 
 
 class Running(NamedTuple):
@@ -71,8 +70,7 @@ def open_episodes(
     Raises:
         ConfigError: there is no such family, reward, split or task.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"split: found {shown(split)}; must be 'train', 'test' or 'hidden'")
+    check_split(split)
     settings = config.family_of(family) if isinstance(family, str) else family
     made = settings if isinstance(settings, TaskFamily) else make_family(settings, reward)
     named = None if task is None else task_of(made, split, task)

@@ -63,11 +63,19 @@ def test_who_belongs_together(options, environ, member):
         ((None, None, 1), "--coordinator and --processes: not found"),
         ((HERE, 2, 2), "--process-id: found 2; must be from 0 to 1"),
         (("node", 2, 0), "--coordinator: found 'node'; must be HOST:PORT of process 0"),
+        (("node:99999", 2, 0), "--coordinator: found 'node:99999'; must be HOST:PORT"),
+        (("node:0", 2, 0), "--coordinator: found 'node:0'; must be HOST:PORT"),
     ],
 )
 def test_options_that_do_not_fit(options, problem):
     with pytest.raises(ConfigError, match=problem):
         cluster.find(*options, {})
+
+
+@pytest.mark.parametrize("name", SLURM)
+def test_an_environment_without_numbers_is_named(name):
+    with pytest.raises(ConfigError, match=f"{name}: found 'x' in the environment; must be a number"):
+        cluster.find(None, None, None, SLURM | {name: "x"})
 
 
 def test_a_process_alone_joins_none():

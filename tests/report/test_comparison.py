@@ -7,6 +7,7 @@ import pytest
 
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.evaluation.exploration import cells_of
+from hmrl_cli.report import comparison
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import evaluate
@@ -15,6 +16,13 @@ from hmrl_cli.storage import reader
 from tests.evaluation.documents import document, run
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
+
+
+def test_an_option_is_told_as_a_shell_and_toml_read_it():
+    asked = {"name": "explore", "changed": {"deterministic": True, "x": [1, 2]}}
+    assert comparison._options(asked) == (
+        " --protocol explore --set evaluation.deterministic=true --set 'evaluation.x=[1, 2]'"
+    )
 
 
 def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path):

@@ -62,6 +62,12 @@ def test_states_and_what_a_run_is(preset, resolved, tmp_path):
     json.dumps(found, allow_nan=False)
 
 
+def test_a_link_to_itself_hides_nothing(resolved, tmp_path):
+    RunDir.create(tmp_path / "runs" / "one", resolved).close()
+    (tmp_path / "runs" / "loop").symlink_to("loop")
+    assert [run["name"] for run in listing.runs(tmp_path / "runs", NOW)] == ["one"]
+
+
 def test_the_youngest_comes_first_by_its_provenance(resolved, tmp_path):
     folder = tmp_path / "runs"
     for name, day in (("old", 1), ("young", 2), ("future", 9)):

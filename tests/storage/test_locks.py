@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hmrl_cli.errors import RunDirError
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import files, reader
 from hmrl_cli.storage.writer import RunDir
 from tests.storage.runs import message
 
@@ -19,6 +19,24 @@ fd = take_lock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
 """
+
+
+def test_a_new_run_that_another_process_began_is_left_to_it(resolved, tmp_path, monkeypatch):
+    """Two commands with --resume start at once: the other one comes between directory and lock."""
+    path, others = tmp_path / "r", []
+
+    def slowly(folder):
+        others.append(
+            subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+        )
+        assert others[0].stdout.readline() == "held\n"
+
+    monkeypatch.setattr(files, "sync", slowly)
+    with pytest.raises(RunDirError, match="is writing"):
+        RunDir.create(path, resolved)
+    assert (path / "lock").exists()
+    with others[0] as other:
+        other.kill()
 
 
 def test_one_writer(resolved, tmp_path):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.suite.cells import cells
 from tests.suite.stand_in import TINY
@@ -93,6 +94,13 @@ def test_a_preset_may_be_a_file_beside_the_suite(read, tmp_path):
     (tmp_path / "own.toml").write_text('extends = "point/smoke"\n[training]\nepochs = 9\n')
     (cell,) = [cell for cell in cells(read(ONE.replace("point/smoke", "own.toml"))) if cell.kind == "meta"]
     assert cell.experiment.training.epochs == 9 and cell.arguments[1] == str(tmp_path / "own.toml")
+
+
+def test_a_setting_may_name_a_file_beside_the_suite(read, tmp_path, monkeypatch):
+    (tmp_path / "walk.py").write_text(rendered("family", "walk"))
+    monkeypatch.chdir("/")
+    found = cells(read(ONE.replace('"point"', '"./walk.py"') + 'set.family.name = "./walk.py"\n'))
+    assert f'family.name = "{tmp_path}/walk.py"' in found[0].arguments
 
 
 def test_a_protocol_of_the_suite_stands_on_one_of_hmrl(read):

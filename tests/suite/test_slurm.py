@@ -81,6 +81,25 @@ def test_submitting_runs_every_cell_once(tiny, place, monkeypatch):
     assert "#SBATCH --signal=B:USR1@120\n#SBATCH --requeue\n" in text
 
 
+def test_options_are_written_as_sbatch_reads_them(tiny, tmp_path):
+    options = {"exclusive": True, "overcommit": False, "comment": "my suite", "nodes": 1}
+    written(tiny, tmp_path, options)
+    lines = (tmp_path / "slurm" / "skills.sbatch").read_text().splitlines()
+    assert [line for line in lines if re.search("exclusive|overcommit|comment|nodes", line)] == [
+        "#SBATCH --exclusive",
+        '#SBATCH --comment="my suite"',
+        "#SBATCH --nodes=1",
+    ]
+
+
+def test_the_program_may_lie_in_a_folder_with_blanks(tiny, place, monkeypatch):
+    (place / "my env").mkdir()
+    program = stand_in(place, tiny).rename(place / "my env" / "hmrl")
+    monkeypatch.setenv("HMRL", f"'{program}'")  # as execution.hmrl says it
+    slurm.submit(written(tiny, place / "suite"))
+    assert {state.state for state in states(tiny, place / "suite").values()} == {"done"}
+
+
 def test_jobs_that_wait_or_run_are_not_submitted_twice(tmp_path, place, monkeypatch):
     slurm.check_no_jobs(tmp_path)
     (tmp_path / "slurm").mkdir()

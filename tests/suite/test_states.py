@@ -68,6 +68,15 @@ def test_a_run_of_other_settings_is_not_taken_for_the_cell(pair, read, tmp_path)
     assert "not valid TOML" in states(pair, tmp_path)[pair[0].name].problem
 
 
+def test_a_run_that_has_chosen_a_number_is_the_cell(pair, read, tmp_path):
+    """In place of `tasks_at_once` "auto"; a number that the suite names must be the run's."""
+    auto = cells(read(ONE + 'set.algorithm.tasks_at_once = "auto"'))
+    finish(pair[0], tmp_path)
+    assert states(auto, tmp_path)[auto[0].name].state == "done"
+    other = cells(read(ONE + "set.algorithm.tasks_at_once = 1"))
+    assert states(other, tmp_path)[other[0].name].state == "other"
+
+
 def test_the_file_of_a_family_is_one_from_wherever_it_is_told(read, tmp_path, monkeypatch):
     (tmp_path / "walk.py").write_text(rendered("family", "walk"))
     suite = read(ONE.replace('"point"', '"./walk.py"') + 'set.family.name = "{family}"\n')

@@ -63,6 +63,14 @@ def test_seeds_are_pooled_and_a_family_is_a_column(finished, tmp_path):
     assert arms == ["hmrl", "hmrl", "maesn", "maesn"]
 
 
+def test_points_that_lack_a_family_come_last(finished, tmp_path):
+    """Families are not equally hard, so their mean is no match for one over all."""
+    result = results_of(finished, tmp_path)
+    result["rows"] = [row for row in result["rows"] if (row["run"], row["family"]) != ("hmrl", "point")]
+    arms = [row["arm"] for row in table.matrix(result, FAMILIES, "success", best_first=True)]
+    assert arms == ["maesn", "maesn", "hmrl", "hmrl"]
+
+
 def test_what_is_not_done_is_left_out(finished, tmp_path):
     for cell in finished:
         is_gone = cell.arm == "hmrl" or cell.seeds == (0,) or "train" in cell.result
