@@ -34,7 +34,7 @@ class RingConfig(Strict):
     )
     goals: Literal["ring", "arena"] = pydantic.Field(
         "ring",
-        description="goals at their radius, or anywhere within it where doing nothing does not succeed",
+        description="goals at their radius, or anywhere within it where doing nothing seldom succeeds",
     )
     goal_radius: float = pydantic.Field(
         2.0, gt=0, le=100, description="distance of the goals from the start, of an arena the largest, m"
@@ -75,7 +75,7 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
     """Return the cost [] of the distance from the goal; the reward contains its negative.
 
     The dense cost is the distance.  Outside the disc, the sparse cost is the distance from the start to the
-    goal.
+    goal, as in MAESN.  In an arena, and on a ring by the norm of order 1, it differs from task to task.
 
     Args:
         offset: position - goal [2], m.

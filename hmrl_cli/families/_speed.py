@@ -1,7 +1,8 @@
 """Rewards for a speed or a direction, which the ants and half-cheetahs share.
 
 The dense rewards are MAML's (Finn et al. 2017, 1703.03400, section 5.3).  The sparse reward of a direction is
-HyperX's (Zintgraf et al. 2021, 2010.01062).
+like HyperX's (Zintgraf et al. 2021, 2010.01062).  Theirs is also paid, as a cost, as far on the wrong side,
+which tells the direction; here the wrong side pays nothing.
 """
 
 from __future__ import annotations

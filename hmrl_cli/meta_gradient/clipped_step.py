@@ -73,6 +73,9 @@ def step(
 ) -> tuple[Params, State, Info]:
     """Minimise `loss(params, outputs(params))` by `config.epochs` gradient steps.
 
+    A batch whose gradient is 0 throughout, as of episodes of equal returns, changes nothing.  Its KL of 0
+    would otherwise raise the learning rate, and its empty steps would use up Adam's first ones.
+
     Args:
         params: pytree of parameters.
         state: moments and learning rate after the last batch.
@@ -89,14 +92,21 @@ def step(
         new = problem.outputs(params)
         return problem.loss(params, new), problem.divergence(old, new)
 
-    def descend(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], tuple[Array, Array]]:
+    def descend(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], Any]:
         params, moments = carry
         now, slope = problem.mean(jax.value_and_grad(of_params, has_aux=True)(params))
         updates, moments = adam.update(slope, moments)
         # without a gradient there is no momentum either: latents of tasks outside the batch stay the same
         updates = jax.tree.map(lambda update, x: jnp.where(x == 0, 0.0, update), updates, slope)
-        return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), now
+        slopes = jnp.array([jnp.any(x != 0) for x in jax.tree.leaves(slope)])
+        return (optax.tree.add_scale(params, -state.learning_rate, updates), moments), (now, slopes.any())
 
-    (params, moments), (losses, moved) = jax.lax.scan(descend, (params, state.adam), None, config.epochs)
+    start = (params, state.adam)
+    (params, moments), ((losses, moved), slopes) = jax.lax.scan(descend, start, None, config.epochs)
     rate = learning_rate.adapted(state.learning_rate, moved[-1], config.target_kl)
-    return params, State(moments, rate), Info(losses[0], losses[0] - losses[-1], moved[-1], rate)
+    params, state = jax.tree.map(
+        lambda new, old: jnp.where(slopes.any(), new, old),
+        (params, State(moments, rate)),
+        (start[0], state),
+    )
+    return params, state, Info(losses[0], losses[0] - losses[-1], moved[-1], state.learning_rate)

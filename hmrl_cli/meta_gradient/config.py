@@ -43,7 +43,9 @@ class Config(AlgorithmConfig):
     )
     first_order: bool = Field(False, description="whether the outer gradient ignores second derivatives")
     learn_step_size: bool = Field(
-        False, description="whether the outer step learns step sizes, one for each array and inner update"
+        False,
+        description="whether the outer step learns step sizes, one for each array or dimension of the latent, "
+        "and inner update",
     )
     outer_loss: Literal["last", "all"] = Field(
         "last", description="episodes of the outer loss: after the last inner update, or after each"

@@ -175,7 +175,8 @@ def draw_repeated_action(key: Key, family: TaskFamily, fallback: Fallback) -> Re
     start = jnp.where(jax.random.bernoulli(whether_key, fallback.share), start, family.horizon)
     if isinstance(family.action, Discrete):
         return RepeatedAction(start, jax.random.randint(what_key, (), 0, family.action.size))
-    return RepeatedAction(start, jax.random.uniform(what_key, (family.action.size,), minval=-1.0, maxval=1.0))
+    action = jax.random.uniform(what_key, (family.action.size,), minval=-1.0, maxval=1.0)
+    return RepeatedAction(start, action * family.action.bound)
 
 
 def latent_noise(key: Key, latent: Gaussian | None, num_episodes: int) -> Array | None:

@@ -133,7 +133,7 @@ def test_training_and_test_goals_share_a_sector_and_hidden_ones_the_rest(goals, 
     assert not {*map(tuple, train.tolist())} & {*map(tuple, test.tolist())}
 
 
-def test_goals_of_an_arena_lie_even_over_its_area_where_doing_nothing_fails():
+def test_goals_of_an_arena_lie_even_over_its_area_beyond_the_disc_of_the_start():
     for split in ("train", "test", "hidden"):
         goals = ring_draws(split, goals="arena", goal_radius=3.0, sparse_radius=0.8)
         radii = norm(goals)

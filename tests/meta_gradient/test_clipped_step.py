@@ -45,6 +45,17 @@ def test_the_learning_rate_follows_how_far_an_update_went(target, change):
     np.testing.assert_allclose(state.learning_rate, 0.004 * change, rtol=1e-5)
 
 
+def test_a_batch_without_a_gradient_changes_nothing():
+    """Neither the rate, nor what Adam remembers, so that the next batch moves as if it were the first."""
+    config = clipped_step.Config(learning_rate=0.004, target_kl=0.02)
+    params = {"x": jnp.ones(2)}
+    first = clipped_step.init(params, config)
+    flat = Problem(outputs, lambda params, outputs: 0.0 * jnp.sum(outputs), far)
+    new, state, info = clipped_step.step(params, first, flat, config)
+    jax.tree.map(np.testing.assert_array_equal, (new, state), (params, first))
+    assert info.outer_learning_rate == first.learning_rate and info.divergence == 0
+
+
 def test_a_target_needs_a_step_to_be_seen():
     with pytest.raises(ValueError, match="epochs: found 1; must be at least 2"):
         clipped_step.Config(target_kl=0.01, epochs=1)

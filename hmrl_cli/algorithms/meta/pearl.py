@@ -3,10 +3,12 @@
 1903.08254.  An encoder maps every transition (o, a, r, o') of a task to one Gaussian factor of q(z|c).  So
 the order of the context does not matter.  The critics' loss and KL(q(z|c) || N(0, I)) train the encoder.
 The policy's loss does not.  On a new task the learner explores by posterior sampling.  Every episode acts on
-one z, which comes from the prior at first and then from the posterior given all earlier episodes.
+one z, which comes from the prior at first and then from the posterior given the episodes of earlier updates.
 
-Four choices extend the paper or differ from it:
+Five choices extend the paper or differ from it:
 
+* The episodes of one update share a posterior, for they run side by side.  With one episode in an update, as
+  `evaluation.episodes=1`, each sees all that came before it, as in the paper.
 * N(0, I) is itself a factor of q(z|c), so an empty context gives the prior.
 * A context of more than `context_size` transitions counts as much as one of `context_size`.  Each factor is
   raised to the power context_size / transitions, as if a random subset of the context were used.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmrl_cli.algorithms.scratch import ppo
+from hmrl_cli.algorithms.scratch import _shared, ppo
 from tests import toys
 from tests.algorithms.scratch.learners import DIRECTIONS, LIBRARY, PPO, learner
 
@@ -37,5 +37,12 @@ def test_several_tasks_are_met_in_turn():
     several = ppo.make(PPO.model_copy(update={"num_tasks": 4}), toys.walker(8))
     state = jax.jit(several.init)(jax.random.key(0))
     assert state.tasks.shape == (4, 2) and len(np.unique(state.tasks, axis=0)) == 4
+    family = toys.walker(2)._replace(step=lambda state, action, task: state._replace(obs=task))
+
+    def still(key, obs):
+        return jnp.zeros(2), jnp.float32(0)
+
+    _, last = _shared.episodes(jax.random.key(1), still, family, state.tasks, 6)
+    np.testing.assert_array_equal(last.obs, state.tasks[jnp.array([0, 1, 2, 3, 0, 1])])
     with pytest.raises(ValueError, match="found 16; must be at least num_tasks, 17, so that every task"):
         ppo.Config(num_tasks=17, episodes_per_update=16)
