@@ -44,7 +44,7 @@ class Config(AlgorithmConfig):
     first_order: bool = Field(False, description="whether the outer gradient ignores second derivatives")
     learn_step_size: bool = Field(
         False,
-        description="whether the outer step learns step sizes, one for each array or dimension of the latent, "
+        description="whether the outer step learns step sizes, one for each array or latent dimension, "
         "and inner update",
     )
     outer_loss: Literal["last", "all"] = Field(
