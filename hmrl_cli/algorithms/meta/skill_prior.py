@@ -56,7 +56,7 @@ class State(NamedTuple):
     """What was found on training tasks, newest over oldest."""
 
     places: Array  # [num_train_tasks, size]  skills
-    gain: Array  # [num_train_tasks]  of the reward of a decision; 0: no task yet, or none that was solved
+    gain: Array  # [num_train_tasks]  of the reward of a decision; 0: no task yet, or one that was not solved
     extent: Array  # [num_train_tasks]  how far from its place the reward was met
     updates: Array  # [] int32  made so far
 
