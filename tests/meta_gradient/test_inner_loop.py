@@ -9,7 +9,7 @@ from hmrl_cli.learning import networks
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.returns import discounted, linear_baseline
 from hmrl_cli.meta_gradient import inner_loop
-from hmrl_cli.types import AdaptState
+from hmrl_cli.types import AdaptState, Continuous
 from tests import toys
 
 FAMILY = toys.walker(horizon=5)
@@ -152,3 +152,12 @@ def test_equal_rewards_are_no_signal():
     moved = jax.jit(lambda got: inner_loop.update(STATE, got, size, POLICY))(got)
     np.testing.assert_allclose(moved.latent.mean, LATENT.mean, atol=0.02)
     np.testing.assert_allclose(moved.latent.log_std, LATENT.log_std, atol=0.02)
+
+
+def test_a_repeated_skill_is_drawn_from_the_box_of_skills():
+    """Which may be narrower along an axis."""
+    family = toys.walker()._replace(action=Continuous(2, (1.0, 0.25)))
+    draw = partial(inner_loop.draw_repeated_action, family=family, fallback=inner_loop.Fallback(1.0, 0.0))
+    actions = np.asarray(jax.vmap(draw)(jax.random.split(jax.random.key(0), 400)).action)
+    np.testing.assert_allclose(actions.std(axis=0), np.array([1.0, 0.25]) / np.sqrt(3), rtol=0.1)
+    assert (np.abs(actions) <= [1.0, 0.25]).all()
