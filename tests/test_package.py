@@ -6,7 +6,8 @@ import pytest
 
 import hmrl_cli
 from hmrl_cli.errors import ConfigError, HmrlError, Interrupted, RunDirError
-from hmrl_cli.storage import reader
+from hmrl_cli.runner.train import settled
+from hmrl_cli.storage import reader, upstream
 from tests.runner.test_train import Stops
 from tests.trainings import SMALL, content, one_program, resolve, train
 
@@ -39,13 +40,16 @@ def test_wrong_arguments_are_errors_of_hmrl(runs):
 
 
 def test_a_number_of_tasks_is_chosen_as_by_the_command(tmp_path):
-    """And a run of an earlier version, which holds "auto", can be resumed."""
+    """A run of an earlier version may hold "auto", and keeps it."""
     auto = 'algorithm.tasks_at_once = "auto"'
     with pytest.warns(UserWarning, match="tasks_at_once: 2 of 2 tasks fit"):
         run = hmrl_cli.meta_train("point/smoke", auto, run_dir=tmp_path / "run")
     file = run / "config.toml"
     assert "tasks_at_once = 0" in file.read_text()
     assert hmrl_cli.meta_train("point/smoke", auto, run_dir=run, resume=True) == run
+    file.write_text(file.read_text().replace("tasks_at_once = 0", 'tasks_at_once = "auto"'))
+    resolved, sources = upstream.resolve("meta-train", "point/smoke", [auto], {})
+    assert settled(resolved, run, sources, print).experiment.algorithm.tasks_at_once == "auto"
 
 
 def test_a_run_is_resumed(runs, tmp_path):

@@ -75,7 +75,7 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
     """Return the cost [] of the distance from the goal; the reward contains its negative.
 
     The dense cost is the distance.  Outside the disc, the sparse cost is the distance from the start to the
-    goal, as in MAESN.  In an arena, and on a ring by the norm of order 1, it differs from task to task.
+    goal.  In an arena, and on a ring by the norm of order 1, it differs from task to task.
 
     Args:
         offset: position - goal [2], m.

@@ -38,7 +38,8 @@ def settled(
 ) -> Resolved:
     """The experiment with a number in place of `algorithm.tasks_at_once` "auto": of all processes the least.
 
-    A run that is there keeps its number, on any machine.
+    A run that is there keeps its number, on any machine.  One of an earlier version may hold "auto", which
+    runs all tasks at one time; it keeps that.
 
     Args:
         resolved: what to run.
@@ -54,13 +55,13 @@ def settled(
         algorithm = experiment.algorithm.model_copy(update={"tasks_at_once": number})
         return experiment.model_copy(update={"algorithm": algorithm})
 
-    kept = 0  # or 1 more than the number of the run, which process 0 alone reads
+    kept = 0  # or 2 more than the number of the run, which process 0 alone reads; 1 for "auto"
     if processes.is_first() and path is not None and (path / "config.toml").is_file():
         before: Any = reader.read_written(path).experiment.algorithm
         number = getattr(before, "tasks_at_once", 0)
-        kept = 1 + (0 if number == "auto" else number)  # of an earlier version, which ran all of them
+        kept = 1 if number == "auto" else 2 + number
     if kept := processes.agreed(kept):
-        return resolved._replace(experiment=with_number(kept - 1))
+        return resolved if kept == 1 else resolved._replace(experiment=with_number(kept - 2))
     parts = assemble(with_number(0), skills_experiment(experiment, sources.skills))
     algorithm: Any = experiment.algorithm
     tasks = algorithm.tasks_per_update

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hmrl_cli import config
-from hmrl_cli.config import layers, protocols
+from hmrl_cli.config import layers, plugins, protocols
 from hmrl_cli.config.plugin_files import is_file, label, path_of
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
 from hmrl_cli.schema import COMMANDS, Experiment
@@ -25,9 +25,6 @@ DECLARED = {  # settings that a suite decides
     "training.num_seeds": "suite.seeds_per_run",
     "hierarchy.skills": "skills = NAME, of a table [skills.NAME]",
 }
-
-
-PLUGINS = ("family.name", "algorithm.name", "bonus.name")  # settings that may be files
 
 
 class Cell(NamedTuple):
@@ -244,8 +241,9 @@ def _lines(suite: Declaration, tables: Mapping[str, Mapping[str, Any]], family: 
     values: dict[str, tuple[Any, str]] = {}
     for name, table in tables.items():
         values |= {key: (value, name) for key, value in layers.leaves(table)}
+    files = [f"{section}.name" for section in plugins.FOLDERS]
     for key, (value, name) in values.items():
-        if key in PLUGINS and is_file(value):
+        if key in files and is_file(value):
             values[key] = (str((suite.file.parent / path_of(value)).absolute()), name)
     in_settings = suite.families[family]
     return {f"{key} = {_toml(value, in_settings)}": name for key, (value, name) in values.items()}
