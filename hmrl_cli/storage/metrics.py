@@ -11,6 +11,7 @@ from typing import Any
 
 from hmrl_cli import reading
 from hmrl_cli.errors import InputError, shown
+from hmrl_cli.lazy import np
 from hmrl_cli.storage import files
 
 
@@ -21,11 +22,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         InputError: there is no metrics.jsonl, or a line of it is damaged.
     """
     found = []
+    shapes: dict[str, tuple[int, ...]] = {}
     try:
         with reading.open_file(path / "metrics.jsonl") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
-                    found.append(_metrics_of(line, f"{path / 'metrics.jsonl'}: line {number}"))
+                    source = f"{path / 'metrics.jsonl'}: line {number}"
+                    found.append(_metrics_of(line, source))
+                    _check_numbers(found[-1], shapes, source)
     except OSError as error:
         raise InputError(f"{path}: metrics.jsonl cannot be read: {error.strerror}") from None
     return found
@@ -44,6 +48,20 @@ def _metrics_of(line: bytes, source: str) -> dict[str, Any]:
     if type(epoch) is not int or not 0 < epoch < 2**63:
         raise InputError(f"{source}: found {shown(epoch)} for 'epoch'; must be a positive integer")
     return metrics
+
+
+def _check_numbers(metrics: Mapping[str, Any], shapes: dict[str, tuple[int, ...]], source: str) -> None:
+    """Check that all values are numbers, of the shapes of earlier lines; new names extend `shapes`."""
+    for name, value in metrics.items():
+        try:
+            array = np.asarray(value)
+        except ValueError:  # lists of unequal lengths
+            array = np.asarray(None)
+        if array.dtype.kind not in "iuf" or array.shape != shapes.setdefault(name, array.shape):
+            raise InputError(
+                f"{source}: found {shown(value)} for {name!r}; "
+                "must be numbers, as many in each line: copy the run again"
+            )
 
 
 class Metrics:

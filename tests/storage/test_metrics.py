@@ -84,3 +84,14 @@ def test_lines_of_metrics_that_are_none_are_named(tmp_path, line):
     with pytest.raises(InputError, match=r"metrics.jsonl: line 2"):
         read_metrics(tmp_path)
     assert epoch_of(line + b"\n") is None
+
+
+@pytest.mark.parametrize(
+    "damaged", ['"?"', "null", "true", "[1.0, [2.0]]", "[1.0, 2.0, 3.0]", "1" + 30 * "0"]
+)
+def test_a_value_that_is_no_number_or_of_another_shape_is_damage(tmp_path, damaged):
+    (tmp_path / "metrics.jsonl").write_text(
+        f'{{"epoch": 1, "loss": [1.0, 2.0]}}\n{{"epoch": 2, "loss": {damaged}}}\n'
+    )
+    with pytest.raises(InputError, match=r"metrics\.jsonl: line 2: found .* for 'loss'; must be numbers"):
+        read_metrics(tmp_path)

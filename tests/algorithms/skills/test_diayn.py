@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from hmrl_cli.algorithms.skills import diayn
 from hmrl_cli.compute.epochs import make_epoch
-from hmrl_cli.learning import sac
+from hmrl_cli.learning import networks, sac
 from tests import toys
 
 QUICK = dict(
@@ -67,3 +69,20 @@ def test_continuous_skills_are_distinguished_and_entropy_stays_high():
 def test_a_feature_that_the_family_lacks_is_named():
     with pytest.raises(ValueError, match="discriminate: walker has no feature 'speed', only identity, xy"):
         diayn.make(diayn.Config(discriminate="speed"), toys.walker())
+
+
+def test_feature_noise_moves_what_the_discriminator_sees_in_the_loss_and_in_the_reward():
+    def learnt(noise, key):
+        config = diayn.Config(num_skills=2, discriminate="xy", feature_noise=noise)
+        learner = diayn.Diayn(config, toys.walker(), networks.mlp(2, (8,), 2))
+        state = learner.init(jax.random.key(0), agent=None, buffer=None)
+        obs = jax.random.normal(jax.random.key(1), (1000, toys.walker().obs_size))
+        batch = SimpleNamespace(next_obs=obs, skill=jnp.zeros(1000, int))
+        _, reward, metrics = learner.learn(jax.random.key(key), state, batch)
+        np.testing.assert_allclose(metrics["discriminator_loss"], np.log(2) - reward.value.mean(), rtol=1e-5)
+        return reward.value
+
+    plain = learnt(0.0, 2)
+    np.testing.assert_array_equal(plain, learnt(0.0, 3))
+    little, much = (np.abs(learnt(noise, 2) - plain).mean() for noise in (0.01, 0.1))
+    assert 0 < little < 0.2 * much
