@@ -2,7 +2,8 @@
 
 The code is a cell of a grid over a feature, or SimHash: the signs of random projections of the feature.  A
 constant is appended to the feature, so that SimHash also separates states along one ray from the origin.  The
-count n includes the visit that is rewarded, so a new state earns 1.
+count n is one more than the visits that were learned, so a new state earns 1.  PPO learns the visits of an
+update after their reward, and SAC before a replay.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hmrl_cli.types import Bonus, TaskFamily, Transition
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics
 
+MAX_BITS = 24  # of a code
 MIN_SIDE = 3  # least bits of a grid's code for each dimension of the feature
 
 
@@ -34,7 +36,9 @@ class Config(_shared.Config):
     cell: float = Field(
         0.25, gt=0, description="side of a grid's cell, or the unit of SimHash, in the feature's units"
     )
-    bits: int = Field(16, ge=1, le=24, description="binary logarithm of the size of the table of counts")
+    bits: int = Field(
+        16, ge=1, le=MAX_BITS, description="binary logarithm of the size of the table of counts"
+    )
 
 
 class State(NamedTuple):
@@ -96,9 +100,10 @@ def make(config: Config, family: TaskFamily) -> Bonus:
     """
     size = feature_size(family, "bonus.observe", config.observe)
     if config.code == "grid" and config.bits // size < MIN_SIDE:
+        enough = f"needs {MIN_SIDE * size}, or" if MIN_SIDE * size <= MAX_BITS else "needs"
         raise ValueError(
             f"bonus.bits: found {config.bits}; a grid over {config.observe!r} of {family.name}, which has "
-            f'{size} numbers, needs {MIN_SIDE * size}, or bonus.code = "simhash"'
+            f'{size} numbers, {enough} bonus.code = "simhash"'
         )
     counts = Counts(config, family, size)
     return Bonus(config.weight, counts.init, counts.reward, counts.learn)

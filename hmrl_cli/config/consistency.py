@@ -103,9 +103,9 @@ def check_unused(
     notes = []
     for path, value in layers.leaves(experiment.model_dump(mode="json", exclude_none=True)):
         reason = next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
-        origin, default = origins.get(path, "default"), _default(experiment, path)
-        if reason is None or value == default:
+        if reason is None or value == _default(experiment, path):
             continue
+        origin = origins.get(path, "default")
         found = f"{path}: found {shown(value)}, but {reason}"
         if origin.startswith(GIVEN):
             raise ConfigError(f"{found}; must be left out")
@@ -179,9 +179,9 @@ def _default(experiment: Experiment, path: str) -> Any:
     """What the setting has where nobody sets it, as plain values; None where it must be set."""
     section, name, *rest = path.split(".")
     field = type(getattr(experiment, section)).model_fields[name]
-    value = None if field.is_required() else field.default
+    value = None if field.is_required() else field.get_default(call_default_factory=True)
     for name in rest:
-        value = getattr(value, name)
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -190,7 +190,7 @@ def check_together(experiment: Experiment) -> None:
     last_seed = experiment.training.seed + experiment.training.num_seeds - 1
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
-    if experiment.hierarchy is not None and experiment.training.action_repeat != 1:
+    if acts_through_skills(experiment) and experiment.training.action_repeat != 1:
         raise ConfigError(
             f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
             "hierarchy, whose steps_per_skill says how long a skill runs"

@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.util
 import os
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -176,6 +177,10 @@ def why_no_plugin(kind: str, module: Any) -> str:
     for field in ("name", *NEEDS[kind]):
         if field not in model.model_fields:
             return f"has a Config without the field {field!r}"
+    for path, setting in model.settings():
+        kind_of = typing.get_origin(setting.annotation) or setting.annotation
+        if kind_of in (list, dict, set):
+            return f"has a Config whose field {path!r} can change; must be a tuple, or a table of its own"
     if issubclass(model, AlgorithmConfig) and (found := getattr(model, "command", None)) not in COMMANDS:
         return f"has Config.command {shown(found)}, which is none of {', '.join(COMMANDS)}"
     return "" if callable(getattr(module, "make", None)) else "has no function make"

@@ -14,6 +14,7 @@ from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
 from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
 
 Section = TypeVar("Section", bound=Strict)
+NONE = "none"  # as a setting may be given where None is one of its values
 OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
 
 
@@ -168,7 +169,23 @@ def parsed(model: type[Section], table: Any) -> Section:
         ValueError, RecursionError: a value is too large, or nested too deeply.
     """
     # Through JSON, whose lists pydantic takes for tuples even where it is strict, as TOML's must be.
-    return model.model_validate_json(json.dumps(table, default=str))
+    return model.model_validate_json(json.dumps(_with_none(model, table), default=str))
+
+
+def _with_none(model: type[pydantic.BaseModel], table: Any) -> Any:
+    """A table in which "none" is None where a setting may be None, which TOML cannot say."""
+    if not isinstance(table, dict):
+        return table
+    found = dict(table)
+    for name, value in table.items():
+        field = model.model_fields.get(name)
+        types = (field.annotation, *typing.get_args(field.annotation)) if field else ()
+        inner = [one for one in types if isinstance(one, type) and issubclass(one, pydantic.BaseModel)]
+        if value == NONE and type(None) in types:
+            found[name] = None
+        elif inner:
+            found[name] = _with_none(inner[0], value)
+    return found
 
 
 def described(

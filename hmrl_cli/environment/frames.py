@@ -38,7 +38,7 @@ class Recording(NamedTuple):
     """The body of a state in a recorded family."""
 
     body: Any  # of the state in the family itself
-    frames: Any  # `Frames` of the episode so far, or what else is taken; the rest is 0
+    frames: Any  # `Frames` of the episode so far, or what else is taken; the rest is blank
     steps: Array  # [] int32  so far
 
 
@@ -50,7 +50,10 @@ class Episodes(NamedTuple):
 
 
 def recorded(
-    family: TaskFamily, take: Callable[[TaskFamily, EnvState, Task], Any] = frame, every: int = 1
+    family: TaskFamily,
+    take: Callable[[TaskFamily, EnvState, Task], Any] = frame,
+    every: int = 1,
+    blank: float = 0.0,
 ) -> TaskFamily:
     """The family whose states carry the frames of their episode.
 
@@ -60,6 +63,7 @@ def recorded(
         family: neither lifted nor repeated, so that every step of the simulation has a frame.
         take: what is kept of a state.
         every: steps from one kept state to the next; the first and the last one are kept.
+        blank: stands for states that an episode did not come to, because it ended early.
     """
     length = 1 - (-family.horizon // every)
 
@@ -74,7 +78,7 @@ def recorded(
     def reset(key: Key, task: Task) -> EnvState:
         start = family.reset(key, task)
         shapes = jax.eval_shape(lambda: take(family, start, task))
-        empty = jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), shapes)
+        empty = jax.tree.map(lambda x: jnp.full((length, *x.shape), blank, x.dtype), shapes)
         return record(start, empty, jnp.int32(0), task)
 
     def step(state: EnvState, action: Array, task: Task) -> EnvState:

@@ -74,6 +74,7 @@ class _Explored(_Part):
     cell: Annotated[float, pydantic.Field(gt=0, le=LARGEST)]
     counts: list[Cell]
     goals: list[list[Goal]]  # of each task
+    upward: bool = False
 
 
 class _Evaluation(_Part):
@@ -87,6 +88,7 @@ class _Evaluation(_Part):
     num_tasks: Size
     episodes: Size
     env_steps: list[Count]
+    learns_from: Literal["all", "one", "none"] = "all"  # episodes of a batch; earlier versions do not say
     steps: list[Count]
     tasks_sha256: Text
     protocol: _Protocol = _Protocol()
@@ -143,8 +145,12 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def episodes_so_far(document: Mapping[str, Any]) -> list[int]:
-    """How many episodes of a task came before each measurement, [K + 1]."""
-    return [step * document["episodes"] for step in document["steps"]]
+    """How many episodes of a task came before each measurement, [K + 1].
+
+    A learner with a memory has one episode before each: the other ones of a batch are trials of their own.
+    """
+    each = 1 if document.get("learns_from") == "one" else document["episodes"]
+    return [step * each for step in document["steps"]]
 
 
 def _complaint(error: pydantic.ValidationError) -> str:

@@ -30,23 +30,27 @@ def traced(family: TaskFamily) -> TaskFamily:
     """
     if "xy" not in family.features:
         return family
-    return recorded(family, place, max(1, family.horizon // VISITS))
+    return recorded(family, place, max(1, family.horizon // VISITS), blank=jnp.nan)
 
 
-def visits(places: Any, reached: Any, goals: Any) -> dict[str, Any]:
+def visits(places: Any, reached: Any, goals: Any, upward: bool = False) -> dict[str, Any] | None:
     """Where an adaptation explored: how often episodes were in which cell of a grid.
 
     The batches of a task count up to the first one in which an episode meets the goal.
 
     Args:
-        places: [seed, task, K + 1, N, P, 2], as episodes of a `traced` family have them.
+        places: [seed, task, K + 1, N, P, 2], as episodes of a `traced` family have them; NaN after an end.
         reached: [seed, task, K + 1], share of episodes that meet the goal.
         goals: [task, G, 3], x, y and radius of each goal.
+        upward: whether the second number of a place is its height.
 
     Returns:
         plain values: "cell", the side of a cell; "counts", of every cell a text of its x index, y index and
-        visits, where cell (0, 0) begins at the origin; "goals".
+        visits, where cell (0, 0) begins at the origin; "goals"; "upward".  None where the goals of different
+        tasks start at one place, as speeds do: no place is nearer to them than another one.
     """
+    if len(goals) > 1 and np.size(goals) and not np.ptp(goals, axis=0).any():
+        return None
     found = np.asarray(reached) > 0
     before: Any = np.cumsum(found, axis=2) - found == 0
     xy = np.asarray(places, float)[before].reshape(-1, 2)
@@ -60,6 +64,7 @@ def visits(places: Any, reached: Any, goals: Any) -> dict[str, Any]:
         "cell": cell,
         "counts": _texts(np.column_stack([cells, counts]).tolist()),
         "goals": np.round(np.asarray(goals, float), 3).tolist(),
+        "upward": upward,
     }
 
 

@@ -59,7 +59,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _moves_before_its_last_step(self) -> Self:
-        learning_rate.check(self.target_kl, self.epochs * self.minibatches, "epochs * minibatches")
+        steps = self.epochs * self.minibatches
+        learning_rate.check(self.target_kl, self.learning_rate, steps, "epochs * minibatches")
         return self
 
     def unused(self) -> dict[str, str]:
@@ -133,6 +134,8 @@ class PPO(NamedTuple):
         If all advantages are 0, only the critic changes.  Otherwise the entropy term would widen the policy
         forever.
         """
+        rate = learning_rate.now(state.learning_rate, self.config.learning_rate, self.config.target_kl)
+        state = state._replace(learning_rate=rate)
         sizes = {"passes": self.config.epochs, "count": self.config.minibatches}
         moved, metrics = in_minibatches(key, self._step, state, rows, **sizes, shared=True)
         kl = metrics.pop("kl")[-1].mean()  # of the last pass, measured before each of its steps

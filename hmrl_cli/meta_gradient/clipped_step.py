@@ -36,7 +36,7 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _moves_before_its_last_step(self) -> Self:
-        learning_rate.check(self.target_kl, self.epochs, "epochs")
+        learning_rate.check(self.target_kl, self.learning_rate, self.epochs, "epochs")
         return self
 
     def unused(self) -> dict[str, str]:
@@ -86,6 +86,8 @@ def step(
         the new parameters, the new state and metrics.
     """
     adam = optax.scale_by_adam()
+    rate = learning_rate.now(state.learning_rate, config.learning_rate, config.target_kl)
+    state = state._replace(learning_rate=rate)
     old = problem.outputs(params)
 
     def of_params(params: Params) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,7 @@ from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.evaluations import way_of
 
-# What runs must share to be compared, beside the number of episodes: key of the document -> what it is.
-ALIKE = {"tasks_sha256": "tasks", "flat": "reference lines"}
+CLOSE = 1e-3  # how far reference lines may differ, as on devices that round otherwise
 
 
 def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ def _differences(members: Sequence[Arm]) -> list[dict[str, Any]]:
             "split": one["split"],
             "reward": one["reward"],
         }
-        | difference(one, another, same_skills=is_paired(first, other))
+        | difference(one, another, same_skills=is_paired(first, one, other, another))
         for other in others
         for one in first.documents
         for another in other.documents
@@ -217,9 +217,13 @@ def _differences(members: Sequence[Arm]) -> list[dict[str, Any]]:
     ]
 
 
-def is_paired(one: Arm, other: Arm) -> bool:
-    """Whether both act through the same skills, seed by seed."""
-    return one.skills is not None and one.skills == other.skills
+def is_paired(one: Arm, ours: Mapping[str, Any], other: Arm, theirs: Mapping[str, Any]) -> bool:
+    """Whether the evaluations of two arms are of the same skills, seed by seed.
+
+    Where runs of an arm lack the evaluation, its seeds are not those of the arm.
+    """
+    whole = all(document["num_seeds"] == len(arm.seeds) for arm, document in ((one, ours), (other, theirs)))
+    return whole and one.skills is not None and one.skills == other.skills
 
 
 def _check_alike(members: Sequence[Arm], group: str | None, same_budget: bool) -> None:
@@ -235,12 +239,16 @@ def _check_alike(members: Sequence[Arm], group: str | None, same_budget: bool) -
             protocol = protocol_of(document)
             other, expected = first.setdefault((*protocol, arm.name * own_tasks), (arm, document))
             told = f"{arm.paths[0]}: {'-'.join(protocol)}: its"
-            for name, what in ALIKE.items():
-                if document[name] != expected[name]:
-                    raise InputError(
-                        f"{told} {what} are not those of {other.paths[0]}\n"
-                        "must be evaluated on the same: --tasks, --num-tasks, evaluation.split_seed"
-                    )
+            if document["tasks_sha256"] != expected["tasks_sha256"]:
+                raise InputError(
+                    f"{told} tasks are not those of {other.paths[0]}\n"
+                    "must be evaluated on the same: --tasks, --num-tasks, evaluation.split_seed"
+                )
+            if not math.isclose(document["flat"], expected["flat"], rel_tol=CLOSE, abs_tol=CLOSE):
+                raise InputError(
+                    f"{told} reference lines are not those of {other.paths[0]}\n"
+                    "must have equal settings of the family; or --group family.KEY, the one that differs"
+                )
             spent, should = (documents.episodes_so_far(one)[-1] for one in (document, expected))
             if same_budget and spent != should:
                 raise InputError(

@@ -18,6 +18,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 STYLES = ("-", "--", ":", "-.")  # of further rounds of colours
 MARKERS = "osD^vPX<>"  # beside the colours, for whoever sees none
 LINE = "#6e6e6e"  # of reference lines
+SECOND_AXIS = ("y in m", "z in m")  # of places from above, and from the side
 WIDTH = 12.0  # inches, as wide as a page: letters of all figures have one size
 MARKED = 12  # markers of a line, at most about so many
 

@@ -10,7 +10,19 @@ from hmrl_cli.evaluation.statistics import interquartile_mean
 from hmrl_cli.lazy import np
 from hmrl_cli.report import differences
 from hmrl_cli.report.arms import Arm, by_family, protocol_of
-from hmrl_cli.report.drawing import LINE, PALETTE, WIDTH, grid, legend, looks, marked, plain, svg, thin
+from hmrl_cli.report.drawing import (
+    LINE,
+    PALETTE,
+    SECOND_AXIS,
+    WIDTH,
+    grid,
+    legend,
+    looks,
+    marked,
+    plain,
+    svg,
+    thin,
+)
 
 LABELS = {
     "return": "return, sum of rewards",
@@ -137,17 +149,18 @@ def _draw_curves(
         if document["per_task"]:
             of_seeds = interquartile_mean if measure == "return" else np.mean
             _draw_seeds(axis, steps, of_seeds(np.array(document["per_task"][measure]), (1,)), of_arms[name])
-    _draw_lines(axis, measure, evaluated[0][1])
+    _draw_lines(axis, measure, [document for _, document in evaluated])
     if measure != "return":
         axis.set_ylim(-0.03, 1.03)
     axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _draw_lines(axis: Any, measure: str, document: Mapping[str, Any]) -> None:
-    """The reference lines of one measure, each with its name and value beside it."""
+def _draw_lines(axis: Any, measure: str, documents: Sequence[Mapping[str, Any]]) -> None:
+    """The reference lines of one measure that all have, each with its name and value beside it."""
     lines = {"flat": ":", "feasible": "--"} if measure == "return" else {f"flat_{measure}": ":"}
     for level, style in lines.items():
-        if (value := document[level]) is not None and (measure == "return" or value):
+        value, *others = {document[level] for document in documents}
+        if value is not None and not others and (measure == "return" or value):
             name = level.partition("_")[0]
             axis.axhline(value, color=LINE, ls=style, lw=1, label=name)
             text = f"{name} {differences.plain(value)[0]}"
@@ -157,8 +170,11 @@ def _draw_lines(axis: Any, measure: str, document: Mapping[str, Any]) -> None:
         axis.margins(y=0.12)  # room for the name above the upper line
 
 
-def paths(of_seeds: Any, of: str) -> Any:
-    """Paths of skills or draws [seed, which, episode, T + 1, 2] from above: a panel for each seed."""
+def paths(of_seeds: Any, of: str, upward: bool = False) -> Any:
+    """Paths of skills or draws [seed, which, episode, T + 1, 2]: a panel for each seed.
+
+    They are seen from above, or `upward` from the side.
+    """
     figure, axes = grid(1, len(of_seeds), size=max(2.6, min(4.5, WIDTH / len(of_seeds))))
     for seed, per_one in enumerate(of_seeds):
         axis = axes[0][seed]
@@ -169,16 +185,16 @@ def paths(of_seeds: Any, of: str) -> Any:
             axis.plot(*episodes[:, -1].mean(axis=0), "o", color=colour, ms=5, label=str(which))
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_xlabel("x in m")
-        axis.set_ylabel("y in m" if seed == 0 else "")
+        axis.set_ylabel(SECOND_AXIS[upward] if seed == 0 else "")
         axis.set_title(of if len(of_seeds) == 1 else f"{of} of seed {seed}")
     if len(of_seeds[0]) <= 20:
         axes[0][-1].legend(fontsize="x-small", ncols=1 + len(of_seeds[0]) // 11)
     return figure
 
 
-def paths_svg(of_seeds: Any, of: str) -> str:
+def paths_svg(of_seeds: Any, of: str, upward: bool = False) -> str:
     """Paths of skills or draws as an SVG."""
-    return svg(paths, of_seeds, of)
+    return svg(paths, of_seeds, of, upward)
 
 
 def _colour(index: int, count: int) -> Any:

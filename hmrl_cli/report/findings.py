@@ -10,7 +10,7 @@ from hmrl_cli.evaluation.profiles import difference_over_families
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, by_family, document_of, protocol_of, protocols_of, ranked
 from hmrl_cli.report.comparison import is_paired
-from hmrl_cli.report.differences import difference, shown
+from hmrl_cli.report.differences import difference, plain, shown
 
 
 def finding(arms: Sequence[Arm]) -> str:
@@ -22,7 +22,7 @@ def finding(arms: Sequence[Arm]) -> str:
     protocol = protocols_of(arms)[0]
     evaluated = [(arm, one) for arm in arms for one in arm.documents if protocol_of(one) == protocol]
     measure = "success" if any(one["success"]["mean"][-1] for _, one in evaluated) else "return"
-    (arm, best), *others = sorted(evaluated, key=lambda both: -_mean(both[1], measure))
+    (arm, best), *others = sorted(evaluated, key=lambda both: -_middle(both[1], measure))
     value = shown({key: best[measure][key][-1] for key in (MIDDLE[measure], "low", "high")}, MIDDLE[measure])
     split, reward = protocol
     on = f"On {best['num_tasks']} {split} tasks of {best['family']} ({reward} reward)"
@@ -42,15 +42,16 @@ def _beside(arm: Arm, best: Mapping[str, Any], other: Arm, second: Mapping[str, 
         return f" The next is {other.name}, on other tasks."
     if (spent := episodes_so_far(second)[-1]) != episodes_so_far(best)[-1]:
         return f" The next is {other.name}, after {spent}."
-    found = difference(best, second, same_skills=is_paired(arm, other))[measure]
+    found = difference(best, second, same_skills=is_paired(arm, best, other, second))[measure]
+    if measure == "return":  # of means, which may rank otherwise than the interquartile means of a table
+        next_one = plain(_middle(second, measure))[0]
+        text = f" The next is {other.name}, with {next_one}; the difference of means is {shown(found)}."
+        return text + _doubt(found)
     return _more(found, other.name)
 
 
-def _mean(document: Mapping[str, Any], measure: str) -> float:
-    """Mean over seeds and tasks after the last update; the middle where an earlier version kept no more."""
-    per_task = document["per_task"]
-    if per_task:
-        return float(np.mean(np.array(per_task[measure])[..., -1]))
+def _middle(document: Mapping[str, Any], measure: str) -> float:
+    """Mean, or interquartile mean of returns, after the last update, as tables show it."""
     return float(document[measure][MIDDLE[measure]][-1])
 
 
@@ -78,14 +79,21 @@ def _beside_over_families(name: str, other: str, protocol: tuple[str, str], arms
     if any(ours["tasks_sha256"] != theirs["tasks_sha256"] for ours, theirs in documents):
         return f" The next is {other}, on other tasks."
     rates: list[Any] = [[np.array(one["per_task"]["success"])[..., -1] for one in pair] for pair in documents]
-    paired = [is_paired(*pair) and len(x) == len(y) for pair, (x, y) in zip(both, rates, strict=True)]
+    paired = [
+        is_paired(ours, one, theirs, two) and len(x) == len(y)
+        for (ours, theirs), (one, two), (x, y) in zip(both, documents, rates, strict=True)
+    ]
     return _more(difference_over_families(rates, paired), other)
 
 
 def _more(found: Mapping[str, float], other: str) -> str:
     if found["mean"] == 0:
         return f" {other} has the same; the difference is {shown(found)}."
-    text = f" That is {shown(found)} more than {other}, the next."
+    return f" That is {shown(found)} more than {other}, the next." + _doubt(found)
+
+
+def _doubt(found: Mapping[str, float]) -> str:
+    """What an interval around 0 means."""
     if found["low"] <= 0 <= found["high"]:
-        text += " The interval of the difference includes 0, so the order is not certain."
-    return text
+        return " The interval of the difference includes 0, so the order is not certain."
+    return ""

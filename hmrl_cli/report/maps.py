@@ -8,10 +8,10 @@ from typing import Any
 from hmrl_cli.evaluation.exploration import cells_of
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, document_of, protocols_of
-from hmrl_cli.report.drawing import LINE, PALETTE, grid, plain
+from hmrl_cli.report.drawing import LINE, PALETTE, SECOND_AXIS, grid, plain
 
 CAPTION = (
-    "From above, over all tasks and seeds: the darker, the more often episodes were there until a goal was "
+    "Over all tasks and seeds: the darker, the more often episodes were there until a goal was "
     "first met; the fuller a goal, the more seeds met it."
 )
 COLUMNS = 5
@@ -29,6 +29,8 @@ def missing(members: Sequence[Arm]) -> list[str]:
     """A line on the arms of which nothing was recorded; none where there is none."""
     there = recorded(members)
     names = [arm.name for arm in members if arm.name not in there]
+    if not there:
+        return ["Not recorded: the evaluations are of an early version, or the goals are speeds."]
     return [f"Not recorded, before hmrl eval is run again: {', '.join(names)}."] if names else []
 
 
@@ -49,8 +51,9 @@ def explored(documents: Mapping[str, Mapping[str, Any]]) -> Any:
         axis.set_aspect("equal")
         axis.set_title(plain(name), fontsize="medium")
         axis.set_xlabel("x in m")
+    upward = any(one["explored"].get("upward") for one in documents.values())
     for row in axes:
-        row[0].set_ylabel("y in m")
+        row[0].set_ylabel(SECOND_AXIS[upward])
     for axis in axes.flat[len(documents) :]:
         axis.set_axis_off()
     _legend(figure)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, typed
 from hmrl_cli.lazy import np
 from hmrl_cli.report import (
     arms,
@@ -186,7 +186,7 @@ def _drawings(
         label = f"Return, success and goals reached against episodes on {family}, of {of}"
         drawings.append(drawn(f"curves-{anchor(family)}", label, CURVES, curves, members, names))
         if recorded := maps.recorded(members):
-            label = f"Where {', '.join(recorded)} explored {family}, from above"
+            label = f"Where {', '.join(recorded)} explored {family}"
             name = f"explored-{anchor(family)}"
             drawings.append(drawn(name, label, maps.CAPTION, maps.explored, recorded))
     kinds = _by_kind(trained)
@@ -326,7 +326,7 @@ def _training(
     paths = [path for _, path in with_skills]
     hints = [
         f"<p><small>{escaped(run.name)} was not evaluated; to do it: "
-        f"<code>hmrl eval {escaped(run.paths[0])}</code></small></p>"
+        f"<code>hmrl eval {escaped(typed(run.paths[0]))}</code></small></p>"
         for run in waiting
         if run.paths[0] not in paths
     ]

@@ -89,13 +89,15 @@ def _improvements(
     evaluated: Mapping[str, Sequence[Evaluated]], scores: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
     """P(X > Y) of all pairs of arms that met the same tasks, with 95 % intervals."""
-    tasks = {name: [one.document["tasks_sha256"] for one in of] for name, of in evaluated.items()}
+    # with other reference lines, other tasks have a fraction
+    alike = ("tasks_sha256", "flat", "feasible")
+    tasks = {name: [[one.document[key] for key in alike] for one in of] for name, of in evaluated.items()}
     rows = []
     for x, y in combinations(evaluated, 2):
         if tasks[x] == tasks[y]:
             pairs = list(zip(scores[x], scores[y], strict=True))
             both = zip(evaluated[x], evaluated[y], pairs, strict=True)
-            paired = [is_paired(one.arm, other.arm) and len(a) == len(b) for one, other, (a, b) in both]
+            paired = [is_paired(*one, *other) and len(a) == len(b) for one, other, (a, b) in both]
             rows.append({"x": x, "y": y, "probability": probability_of_improvement(pairs, paired)})
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +18,9 @@ def part(arms: Sequence[Arm], infos: Sequence[Info]) -> str:
     """A table of all run directories, and the command that began each."""
     rows = [_row(arm, info) for arm in arms for info in infos if info.path in arm.paths]
     commands = [
-        f"<li>{escaped(info.path)}: <code>{escaped(' '.join(map(str, info.provenance['argv'])))}</code></li>"
+        f"<li>{escaped(info.path)}: <code>{escaped(shlex.join(map(str, argv)))}</code></li>"
         for info in infos
-        if info.provenance.get("argv") and isinstance(info.provenance["argv"], list)
+        if (argv := info.provenance.get("argv")) and isinstance(argv, list)
     ]
     listed = f'<details><summary>Command lines</summary><ul class="note">{"".join(commands)}</ul></details>'
     return narrow(rows, FIRST, "Where each run is from", "left") + (listed if commands else "")

@@ -85,7 +85,7 @@ def _picture(path: Path, name: str, number: int) -> str:
     if not file.is_file():
         return ""
     svg = drawing.short(read_bytes(file).decode(errors="replace"))
-    caption = "Paths of every skill from above, in one colour for each skill; a dot is the mean end."
+    caption = "Paths of every skill, in one colour for each skill; a dot is the mean end."
     return elements.picture(svg, f"Paths of the skills of {name}", f"{name}: {caption}", f"s{number}")
 
 

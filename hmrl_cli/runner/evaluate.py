@@ -11,6 +11,7 @@ from hmrl_cli.compute import devices, processes
 from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.config.plugin_files import label
+from hmrl_cli.environment.features import is_upright
 from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.evaluation import adaptation, exploration
 from hmrl_cli.evaluation.tasks import tasks_digest
@@ -131,8 +132,10 @@ def _adapt(
     check_finite(returns=curves.returned, reference_lines=references)
     explored = None
     if curves.episodes is not None:
-        goals = exploration.goals_of(trained.parts.family, tasks)
-        explored = exploration.visits(curves.episodes.frames, curves.reached, goals)
+        family = trained.parts.family
+        goals = exploration.goals_of(family, tasks)
+        places = curves.episodes.frames
+        explored = exploration.visits(places, curves.reached, goals, is_upright(family))
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 
@@ -165,6 +168,7 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
         "num_seeds": experiment.training.num_seeds,
         "episodes": budget.episodes,
         "env_steps": _experience(trained.parts, budget),
+        "learns_from": trained.parts.make_learner(None).learns_from,
         "adaptation": dict(leaves(budget.model_dump(exclude={*COUNTED, "diagnosis"}))),
     }
 

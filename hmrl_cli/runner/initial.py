@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 TOLD = 3  # settings that a message names
+# what counts at the start of a training alone, and so not in a run that takes the state of another one
+AT_START = {
+    "hierarchy.use",
+    *(
+        f"algorithm.{name}"
+        for name in ("init_std", "inner_lr", "mean_step_size", "log_std_step_size", "ppo.init_std")
+    ),
+    "algorithm.sac.first_coefficient",
+}
 OF_A_LEARNER = ("family", "algorithm", "bonus", "hierarchy")  # the tables that decide the shapes of a state
 
 
@@ -149,10 +158,19 @@ def _check_parent(
     problem = manifest.first_difference(needed, found)
     if problem:
         raise InputError(f"training.init_from: {problem}{_because(different, source)}")
+    for path in different:
+        if path in AT_START or _adapts(experiment, path):
+            note(f"{path} does nothing: the state is that of {source}, and goes on from there")
     names = ("name", *(experiment.family.of_tasks - Strict.of_tasks))
     of_tasks = [path for path in different if path.removeprefix("family.") in names]
     if of_tasks and getattr(state, "tasks", None) is not None:
         note(f"the training tasks are those of {source}, which has another {', '.join(of_tasks)}")
+
+
+def _adapts(experiment: Experiment, path: str) -> bool:
+    """Whether a setting is a learning rate that adapts to `target_kl`, and comes along."""
+    table, _, name = path.rpartition(".")
+    return name == "learning_rate" and f"{table}.target_kl" in config.flat(experiment)
 
 
 def _because(different: Mapping[str, tuple[Any, Any]], source: str) -> str:

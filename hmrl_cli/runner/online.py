@@ -61,8 +61,9 @@ def open_adapter(
         ConfigError: a setting is unknown or out of range, or the learner adapts in the simulator only.
         InputError: the run or the export cannot be used.
     """
-    if task < 0:
-        raise ConfigError(f"task: found {task}; must be 0 or more")
+    for name, value in {"seed": seed, "task": task}.items():
+        if not isinstance(value, int | np.integer) or value < 0:
+            raise ConfigError(f"{name}: found {shown(value)}; must be a whole number, 0 or more")
     progress.phase("loading")
     path = pretrained.path_of(path)
     source = (_of_export if exports.is_export(path) else _of_run)(path, seed, reward, progress)

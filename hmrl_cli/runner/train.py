@@ -129,9 +129,8 @@ def _unused_by(parts: Parts) -> dict[str, str]:
     """Settings that have no effect on a policy over skills: dotted path -> reason."""
     if parts.learns_skills or not isinstance(parts.act_on(None).action, Discrete):
         return {}
-    return dict.fromkeys(
-        ("algorithm.init_std", "algorithm.ppo.init_std"), "the actions are a choice of skills"
-    )
+    continuous = ("init_std", "ppo.init_std", "sac.entropy_per_action")
+    return {f"algorithm.{name}": "the actions are a choice of skills" for name in continuous}
 
 
 def run(

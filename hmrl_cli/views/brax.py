@@ -22,7 +22,7 @@ class FamilyEnv(Env):
 
     `pipeline_state` is a `Running`, with the task.  `metrics` has "success" and "reached", each 0 or 1.
     `done` is 1 where the environment has ended the episode early.  The horizon is the trainer's
-    `episode_length`.
+    `episode_length`.  Brax's wrappers restore the first state at the end of an episode, and so its task.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli import config
@@ -11,6 +12,7 @@ from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.lazy import KEYS, jax, jnp, np
 from hmrl_cli.runner.assembly import make_family
 from hmrl_cli.runner.tasks import check_split
+from hmrl_cli.schema import Strict
 from hmrl_cli.types import EnvState, TaskFamily
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Episodes(NamedTuple):
 
 
 def open_episodes(
-    family: str | TaskFamily | Any, reward: Reward | None, split: Split, task: int | Task | None
+    family: str | Path | TaskFamily | Any, reward: Reward | None, split: Split, task: int | Task | None
 ) -> Episodes:
     """The episodes of a family.
 
@@ -71,7 +73,9 @@ def open_episodes(
         ConfigError: there is no such family, reward, split or task.
     """
     check_split(split)
-    settings = config.family_of(family) if isinstance(family, str) else family
+    settings = config.family_of(str(family)) if isinstance(family, str | Path) else family
+    if not isinstance(settings, TaskFamily | Strict):
+        raise ConfigError(f"family: found {shown(family)}; must be a name, a path, a Config or a TaskFamily")
     made = settings if isinstance(settings, TaskFamily) else make_family(settings, reward)
     named = None if task is None else task_of(made, split, task)
     return Episodes(made, split, named, getattr(settings, "backend", "none"))

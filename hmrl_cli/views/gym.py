@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from hmrl_cli.config import plugins
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.lazy import jax, jnp, np, root_key
 from hmrl_cli.types import Continuous
 from hmrl_cli.views.episodes import Episodes, Running, open_episodes, task_of
@@ -52,9 +52,7 @@ class FamilyEnv(gymnasium.Env):
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode; `options` may name its "task", as the argument `task` does."""
         super().reset(seed=seed)
-        named = (options or {}).get("task")
-        task = None if named is None else task_of(self._episodes.family, self._episodes.split, named)
-        self._now = self._start(_key(self.np_random), task)
+        self._now = self._start(_key(self.np_random), _task(self._episodes, options))
         return _copied(self._now.state.obs), _info(self._now)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -87,23 +85,24 @@ class FamilyVectorEnv(VectorEnv):
         render_mode: None = None,
     ) -> None:
         """See `open_episodes` for the arguments, and `num_envs` is the number of episodes."""
-        if num_envs < 1:
-            raise ConfigError(f"num_envs: found {num_envs}; must be 1 or more")
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ConfigError(f"num_envs: found {shown(num_envs)}; must be a whole number, 1 or more")
         self._episodes = open_episodes(family, reward, split, task)
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = spaces_of(self._episodes.family)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._start = jax.jit(lambda key: jax.vmap(self._episodes.start)(jax.random.split(key, num_envs)))
+        start = jax.vmap(self._episodes.start, in_axes=(0, None))
+        self._start = jax.jit(lambda key, task: start(jax.random.split(key, num_envs), task))
         self._step = jax.jit(lambda now, actions: next_steps(self._episodes, now, actions))
         self._now: Running | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start all episodes."""
+        """Start all episodes; `options` may name the "task" of these ones, as the argument `task` does."""
         super().reset(seed=seed)
-        self._now = self._start(_key(self.np_random))
+        self._now = self._start(_key(self.np_random), _task(self._episodes, options))
         return _copied(self._now.state.obs), _info(self._now)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -142,6 +141,12 @@ def spaces_of(family: TaskFamily) -> tuple[spaces.Space, spaces.Space]:
     if isinstance(family.action, Continuous):
         return obs, spaces.Box(-1.0, 1.0, (size,), np.float32)
     return obs, spaces.Discrete(size)
+
+
+def _task(episodes: Episodes, options: dict[str, Any] | None) -> Array | None:
+    """The task that the options of a reset name."""
+    named = (options or {}).get("task")
+    return None if named is None else task_of(episodes.family, episodes.split, named)
 
 
 def _key(random: Any) -> Any:

@@ -58,7 +58,9 @@ def test_simhash_is_fixed_by_its_key_and_tells_far_states_apart():
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"bonus.observe: walker has no feature 'speed', only identity, xy"):
         counts.make(counts.Config(observe="speed"), toys.walker())
-    with pytest.raises(ValueError, match=r"bonus.bits: found 16; a grid .* 20 numbers, needs 60, or bonus.c"):
+    with pytest.raises(
+        ValueError, match=r"bonus.bits: found 16; a grid .* 20 numbers, needs bonus.code = \"sim"
+    ):
         counts.make(counts.Config(observe="identity"), toys.chain())
     assert counts.make(counts.Config(observe="identity", code="simhash"), toys.chain()).weight == 0.1
 

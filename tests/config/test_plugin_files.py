@@ -77,6 +77,11 @@ def test_the_code_that_runs_is_the_file_as_it_is_now(walk):
             "from hmrl_cli.schema import Strict\nclass Config(Strict):\n    name: str = 'a'",
             "without the field 'reward'",
         ),
+        (
+            "from hmrl_cli.schema import Strict\nclass Config(Strict):\n    name: str = 'a'\n"
+            "    reward: str = 'dense'\n    horizon: int = 8\n    places: list[float] = [1.0]",
+            "has a Config whose field 'places' can change; must be a tuple",
+        ),
     ],
 )
 def test_a_file_that_is_no_plugin_is_told_in_one_line(tmp_path, monkeypatch, text, reason):

@@ -3,6 +3,7 @@
 import pytest
 
 from hmrl_cli import config
+from hmrl_cli.errors import ConfigError
 from tests.config.room import refusal
 from tests.mutants import refused
 
@@ -112,3 +113,25 @@ def test_a_setting_that_came_later_has_the_value_an_old_run_had(tmp_path):
     assert now.algorithm.step_hold == 2 and config.load(path) == now
     path.write_text(config.to_toml(now).replace("step_hold = 2\n", ""))
     assert config.load(path).algorithm.step_hold == 1
+
+
+@pytest.mark.parametrize("quoted", ["none", '"none"'])
+def test_none_unsets_what_may_be_none(tmp_path, quoted):
+    def settings(*sets, preset="sparse_point/rl2"):
+        return config.resolve("meta-train", preset, sets).experiment.algorithm
+
+    assert settings().ppo.target_kl == 0.01
+    assert settings(f"algorithm.ppo.target_kl={quoted}").ppo.target_kl is None
+    (tmp_path / "mine.toml").write_text('extends = "sparse_point/rl2"\n[algorithm.ppo]\ntarget_kl = "none"\n')
+    assert settings(preset=str(tmp_path / "mine.toml")).ppo.target_kl is None
+    with pytest.raises(ConfigError, match="learning_rate: found 'none'"):
+        settings(f"algorithm.ppo.learning_rate={quoted}")
+
+
+def test_a_rate_that_its_adaptation_would_move_at_once_is_refused():
+    with pytest.raises(ConfigError, match=r"found 0\.1; must be from 1e-05 to 0\.01 with target_kl"):
+        config.resolve("meta-train", "sparse_point/rl2", ["algorithm.ppo.learning_rate=0.1"])
+    fixed = ["algorithm.ppo.learning_rate=0.1", "algorithm.ppo.target_kl=none"]
+    assert (
+        config.resolve("meta-train", "sparse_point/rl2", fixed).experiment.algorithm.ppo.learning_rate == 0.1
+    )

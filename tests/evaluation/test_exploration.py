@@ -89,3 +89,28 @@ def test_a_traced_episode_keeps_its_first_and_its_last_place_and_nothing_else_ch
     np.testing.assert_array_equal(steps.obs, plain.obs)
     nowhere = family._replace(features={"identity": lambda obs: obs})
     assert exploration.traced(nowhere) is nowhere
+
+
+def test_what_comes_after_an_early_end_is_no_place():
+    family = unclipped()
+
+    def step(state, action, task):
+        new = family.step(state, action, task)
+        return new._replace(done=new.obs[0] > 2.5)
+
+    def policy(key, obs):
+        return jnp.array([1.0, 0.0]), jnp.float32(0)
+
+    ends = exploration.traced(family._replace(step=step, terminates=True))
+    _, final = unroll(jax.random.key(0), policy, ends, TASKS[0])
+    places = frames_of(final)
+    np.testing.assert_allclose(places[:, 0], [0, 1, 2, 3, *[np.nan] * 5], atol=0.1)
+    found = exploration.visits(places[None, None, None, None], np.zeros((1, 1, 1)), np.zeros((1, 0, 3)))
+    assert sum(count for *_, count in exploration.cells_of(found)) == 4
+
+
+def test_goals_that_begin_at_one_place_give_no_map():
+    """As those of speeds, which move away."""
+    places, goals = np.zeros((1, 2, 1, 1, 3, 2)), np.zeros((2, 1, 3))
+    assert exploration.visits(places, np.zeros((1, 2, 1)), goals) is None
+    assert exploration.visits(places, np.zeros((1, 2, 1)), goals + np.array([[[0]], [[1]]])) is not None

@@ -180,3 +180,14 @@ def test_the_learning_rate_goes_to_where_updates_are_of_the_size_asked_for():
     _, metrics = learn(agent, lambda action: (action == 2) * 1.0, 40)
     assert metrics["learning_rate"][10] > 3e-4  # from far too small
     assert metrics["kl"][0] < 1e-6 and 0.002 < metrics["kl"][12:30].mean() < 0.05
+
+
+def test_a_constant_rate_is_the_configured_one_whatever_a_state_brings():
+    agent = ppo.make(1, 1, Discrete(3), CONFIG)
+    state = jax.jit(agent.init)(jax.random.key(0))._replace(learning_rate=jnp.float32(1e-5))
+    batch = bandit(jax.random.key(1), state, agent, lambda action: action * 1.0)
+    _, metrics = jax.jit(agent.update)(jax.random.key(2), state, batch)
+    np.testing.assert_allclose(metrics["learning_rate"], CONFIG.learning_rate)
+    adaptive = agent._replace(config=CONFIG.model_copy(update={"target_kl": 1e3}))
+    _, metrics = jax.jit(adaptive.update)(jax.random.key(2), state, batch)
+    np.testing.assert_allclose(metrics["learning_rate"], 1.5e-5, rtol=1e-5)

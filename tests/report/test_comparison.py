@@ -110,6 +110,26 @@ def test_only_a_group_by_a_setting_of_the_family_may_have_tasks_of_its_own(tmp_p
     assert [row["run"] for row in found["rows"]] == ["0.1", "0.5"] and found["differences"] == []
 
 
+def test_other_reference_lines_are_those_of_another_family(tmp_path):
+    near, far = (run(tmp_path, str(flat), document(flat=flat)) for flat in (-5.001, -6.0))
+    assert len(compare([run(tmp_path, "a", document()), near])["differences"]) == 1
+    with pytest.raises(InputError, match=r"lines are not those of .*a\n.*--group family.KEY"):
+        compare([tmp_path / "a", far])
+
+
+def test_seeds_of_which_some_were_not_evaluated_are_not_paired(tmp_path):
+    """Each arm has one run with the evaluation, over other skills."""
+    runs = []
+    for loss, evaluated in ((0.9, "x"), (0.95, "y")):
+        for seed, skills in ((0, "x"), (2, "y")):
+            sets = (f"algorithm.discount={loss}", f"training.seed={seed}")
+            runs.append(run(tmp_path, f"{loss}{skills}", document(), skills, sets))
+            if skills != evaluated:
+                (runs[-1] / "eval" / "test-sparse.json").unlink()
+    (found,) = compare(runs, "algorithm.discount")["differences"]
+    assert found["seeds"] == "own"
+
+
 @pytest.mark.slow
 def test_a_protocol_is_compared_alone(tmp_path):
     """By its name, or by what differs; without one, the run's own."""

@@ -57,3 +57,19 @@ def test_what_most_arms_were_evaluated_on_is_told(tmp_path):
     dense = document(np.zeros((2, 4, 2)), 1.0, reward="dense")
     arms[0] = arms[0]._replace(documents=[dense, *arms[0].documents])
     assert finding(arms).startswith("On 4 test tasks of toy (sparse reward), a has the highest success, 0.25")
+
+
+def test_returns_are_ranked_as_the_table_shows_them(tmp_path):
+    """By interquartile means; plain means may rank otherwise."""
+    high = np.array([[0.0, 0.0, 0.0, 100.0]] * 2)[..., None] * np.ones(2)
+    arms = read_arms(
+        [run(tmp_path, name, document(x, 0.0)) for name, x in (("a", high), ("b", np.full((2, 4, 2), 5.0)))]
+    )
+    text = finding(arms)
+    assert ", b has the highest return, 5.00 [5.00, 5.00]" in text
+    assert "The next is a, with 0.00; the difference of means is -20.00 [" in text
+
+
+def test_trials_of_a_memory_are_no_episodes_of_one_task(tmp_path):
+    arms = read_arms([run(tmp_path, "a", document(np.zeros((2, 4, 2)), 0.5, learns_from="one"))])
+    assert "after 1 episode of a task" in finding(arms)

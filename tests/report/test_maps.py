@@ -14,8 +14,12 @@ def test_what_was_recorded_is_drawn_and_the_rest_is_named():
     assert list(found) == ["new"]
     assert maps.missing(arms) == ["Not recorded, before hmrl eval is run again: old."]
     assert maps.missing(arms[:1]) == []
+    assert "the goals are speeds" in maps.missing(arms[1:])[0]
     drawn = svg(maps.explored, found)
     assert drawn.count("<image ") == 1 and "data:image/png;base64," in drawn
     for text in ("new", "x in m", "goal, met by all seeds", "goal, met by none"):
         assert f"<!-- {text} -->" in drawn
+    assert "<!-- y in m -->" in drawn
+    beside = svg(maps.explored, {"beside": document(explored=EXPLORED | {"upward": True})})
+    assert "<!-- z in m -->" in beside
     assert svg(maps.explored, {"still": document(explored=EXPLORED | {"counts": []})}).count("<image ") == 0

@@ -48,3 +48,12 @@ def test_arms_with_other_tasks_have_profiles_and_no_improvement(tmp_path):
     arms[1] = arms[1]._replace(documents=[{**arms[1].documents[0], "tasks_sha256": "x"}])
     (one,) = compared(by_family(arms))
     assert one.kind == "success" and one.improvements == [] and {*one.profiles} == {"a", "b"}
+
+
+def test_with_other_reference_lines_arms_have_no_improvement(tmp_path):
+    """Other tasks then have a fraction."""
+    arms = arms_of(tmp_path, {"a": 0.5, "b": 0.5}, ("one",))
+    short = document(family="one", feasible=[-1.0, -4.0, -3.0, -1.0])
+    arms[1] = arms[1]._replace(documents=[{**short, "feasible": -4.0}])
+    (one,) = compared(by_family(arms))
+    assert one.kind == "fraction" and one.improvements == []

@@ -125,6 +125,15 @@ def test_training_tasks_that_come_along_are_noted(runs):
     assert "the training tasks are those of" in notes[0] and "family.name" in notes[0]
 
 
+def test_settings_of_the_start_that_do_nothing_are_noted(runs):
+    notes = []
+    sets = ["training.num_seeds=2", "algorithm.inner_lr=0.3", "algorithm.discount=0.5"]
+    training.check(resolve("maml", *sets, f"training.init_from={runs / 'maml'}"), notes.append)
+    assert notes == [
+        f"algorithm.inner_lr does nothing: the state is that of {runs / 'maml'}, and goes on from there"
+    ]
+
+
 def test_what_would_not_be_one_longer_run_is_refused(runs, tmp_path, monkeypatch):
     """Other skills than those of the parent, and a parent without its metrics."""
     shutil.copytree(runs / "hmrl", tmp_path / "hmrl")

@@ -1,5 +1,7 @@
 """Episodes of a family, one step at a time."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,8 @@ def test_a_number_names_the_task_of_an_evaluation():
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
+        ({"family": None}, "family: found None; must be a name, a path, a Config or a TaskFamily"),
+        ({"family": Path("nowhere.py")}, r"found 'nowhere.py', which does not exist"),
         ({"family": "pint"}, r"family: found 'pint'; did you mean 'point'\?"),
         ({"reward": "shaped"}, "reward: found 'shaped'; must be 'dense' or 'sparse'"),
         ({"split": "all"}, "split: found 'all'; must be 'train', 'test' or 'hidden'"),

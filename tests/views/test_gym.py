@@ -8,7 +8,7 @@ import pytest
 import hmrl_cli
 import hmrl_cli.views
 from hmrl_cli.config import plugins
-from hmrl_cli.errors import MissingDependency
+from hmrl_cli.errors import ConfigError, MissingDependency
 from hmrl_cli.evaluation.tasks import sample_tasks
 from hmrl_cli.families import point
 from hmrl_cli.runner.assembly import make_family
@@ -83,6 +83,14 @@ def test_a_task_is_that_of_an_evaluation_and_stays(gymnasium):
     assert (reward, terminated, truncated) == (0.0, True, False) and info["success"] and info["reached"]
     np.testing.assert_array_equal(env.reset()[1]["task"], tasks[2])
     assert [env.step([0.0, 0.0])[2:4] for _ in range(3)] == [(False, False)] * 2 + [(False, True)]
+
+
+def test_a_reset_side_by_side_may_name_the_task_too(gymnasium):
+    envs = hmrl_cli.gym_vector_env(point.Config(horizon=3), 2)
+    drawn, named = (envs.reset(seed=0, options=options)[1]["task"] for options in (None, {"task": [1, 0]}))
+    assert (named == [1, 0]).all() and not (drawn == named).any()
+    with pytest.raises(ConfigError, match="num_envs: found '4'; must be a whole number"):
+        hmrl_cli.gym_vector_env("point", "4")
 
 
 def test_integers_are_actions_too(gymnasium):

@@ -7,6 +7,7 @@ Runs are named WORLD_RADIUS, by the radius of the disc of reward.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,25 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
                     pair = (area(curves[arm], n) for arm in ("both", other))
                     found[f"mean of {n}"] = list(paired_difference(*pair, seeds_paired=True).values())
                 summary["differences"][f"{run}, {split}: both - {other}"] = rounded(found)
+    summary["growth"] = growth(arrays)
     return summary, arrays
+
+
+def growth(arrays: results.Arrays) -> dict[str, Any]:
+    """Both priors minus skills alone on the mix: by how much more with a disc than with the next larger one."""
+    found = {}
+    runs = discs(arrays)
+    for larger, smaller in pairwise(runs):
+        # in an arena the nearest goals depend on the disc, so that goals are no pairs
+        if larger.split("_")[0] == smaller.split("_")[0] != "wheeled":
+            gains = []
+            for run in (smaller, larger):
+                curves = (success(arrays, run, arm, "mix").astype(float) for arm in ("both", "broad"))
+                both, broad = (area(curve, BUDGETS[0]) for curve in curves)
+                gains.append(both - broad)
+            more = list(paired_difference(*gains, seeds_paired=True).values())
+            found[f"{smaller} over {larger}"] = rounded({f"mean of {BUDGETS[0]}": more})
+    return found
 
 
 def discs(arrays: results.Arrays) -> list[str]:

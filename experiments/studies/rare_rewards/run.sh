@@ -2,7 +2,7 @@
 # The same search for discs of reward that shrink: places of skills, searched evenly, by the learned prior, and by both.
 # Training goals lie on an eighth of a ring or arena, hidden ones on the rest.  In 2-D navigation they lie around the
 # start, and farther out; the pusher has its own.  Goals are of a draw of their own (split_seed), the same ones for every
-# disc of a world.
+# disc of a world, but for the arena of the wheeled robot, where a smaller disc allows nearer goals.
 #
 #   sh experiments/studies/rare_rewards/run.sh [FOLDER [WORLD...]]
 set -eu
