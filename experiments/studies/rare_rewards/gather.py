@@ -51,7 +51,7 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 
 def growth(arrays: results.Arrays) -> dict[str, Any]:
-    """Both priors minus skills alone on the mix: by how much more with a disc than with the next larger one."""
+    """How much more both priors gain over skills alone with a disc than with the next larger one (mix)."""
     found = {}
     runs = discs(arrays)
     for larger, smaller in pairwise(runs):
