@@ -4,7 +4,8 @@ An import inside a function counts as much as one at the top; one for type check
 """
 
 import ast
-from collections.abc import Iterator
+import graphlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +47,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "meta_gradient.config": "config/test_consistency.py",
     "meta_gradient.problem": "meta_gradient/test_trust_region.py",
     "meta_gradient.adaptation": "meta_gradient/test_test_time.py",
+    "meta_gradient.meta_learner": "meta_gradient/test_learner.py",
     # seen in what commands print
     "cli.output": "cli/test_tables.py",
     "cli.session": "cli/test_cluster.py",
@@ -171,6 +173,26 @@ def module_name(path: Path) -> str:
 @pytest.mark.parametrize("path", modules(), ids=module_name)
 def test_direction(path):
     assert problems(module_name(path), path.read_text()) == []
+
+
+def test_no_module_imports_one_that_imports_it():
+    """Not for its types, either."""
+    known = {module_name(path): path for path in modules()}
+    graph = {name: _modules_in(path, known) - {name} for name, path in known.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises where there is a circle
+
+
+def _modules_in(path: Path, known: Collection[str]) -> set[str]:
+    """The modules of the package that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hmrl_cli."):
+            inner = node.module.removeprefix("hmrl_cli.")
+            named = {f"{inner}.{alias.name}" for alias in node.names}
+            found |= {one for one in named | {inner, f"{inner}.__init__"} if one in known}
+    # a package hands names of its modules on; whoever imports a module beside it does not import these
+    beside = f"{module_name(path).rpartition('.')[0]}.__init__"
+    return found - {beside}
 
 
 @pytest.mark.parametrize("path", modules(), ids=module_name)

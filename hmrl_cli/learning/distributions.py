@@ -120,3 +120,8 @@ def take(pi: Distribution, key: Key, *, deterministic: bool) -> tuple[Array, Arr
     """
     drawn, log_prob = pi.sample_with_log_prob(key)
     return pi.mode() if deterministic else drawn, log_prob
+
+
+def prior_divergence(latents: Gaussian) -> Array:
+    """KL of each latent row [..., L] from N(0, I) in nats [...]."""
+    return latents.kl(jax.tree.map(jnp.zeros_like, latents))

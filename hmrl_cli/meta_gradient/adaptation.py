@@ -42,9 +42,9 @@ def adapt(
         return start, adaptation.adapt(key, learner.family, task, budget, first, explore)[2]
 
     def collect(key: Key, acting: AdaptState, fallback: Fallback | None) -> Episodes:
-        return learner._collect(key, acting, task, budget.episodes, fallback)
+        return learner.collect(key, acting, task, budget.episodes, fallback)
 
-    inner_update = partial(_tested(learner, budget)._inner_update, state.meta)
+    inner_update = partial(_tested(learner, budget).inner_update, state.meta)
     return test_time.adapt(key, start, collect, inner_update, learner.policy, budget)
 
 
@@ -104,7 +104,7 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
         key: Key, plan: tuple[Meta, Carry], count: Array, held: Held, steps: Transition
     ) -> tuple[Meta, Carry]:
         meta, now = plan
-        inner_update = partial(tested._inner_update, meta)
+        inner_update = partial(tested.inner_update, meta)
         episodes, start = experience(held, steps), learner.start(meta, budget)
         return meta, test_time.updated(key, now, count, episodes, start, inner_update, learner.policy, budget)
 

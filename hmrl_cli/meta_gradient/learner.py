@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hmrl_cli.compute.devices import in_shares
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks
-from hmrl_cli.learning.distributions import Gaussian, Policy
-from hmrl_cli.meta_gradient import adaptation, clipped_step, inner_loop, trust_region
+from hmrl_cli.learning.distributions import Gaussian, Policy, prior_divergence
+from hmrl_cli.meta_gradient import clipped_step, inner_loop, trust_region
 from hmrl_cli.meta_gradient.config import Config
 from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback
 from hmrl_cli.meta_gradient.problem import Problem
-from hmrl_cli.types import Adaptation, AdaptState, MetaLearner, TaskFamily
+from hmrl_cli.types import AdaptState, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
-
-OUTPUT_SCALE = 0.1  # the mean action starts near 0, so that early episodes do not drift away from rewards
 
 
 class Meta(NamedTuple):
@@ -123,7 +121,7 @@ class MetaGradient(NamedTuple):
 
         def one_task(rows: Array | None, phases: Episodes) -> Policy:
             def inner(state: AdaptState, now: tuple[Array, Episodes]) -> tuple[AdaptState, AdaptState]:
-                new = self._inner_update(meta, state, *now)
+                new = self.inner_update(meta, state, *now)
                 return new, new
 
             counts = jnp.arange(self.config.inner_steps)
@@ -161,10 +159,6 @@ class MetaGradient(NamedTuple):
         rows = jax.tree.map(lambda x: x[batch.rows], meta.latents)
         return loss + self.kl_weight * prior_divergence(rows).mean()
 
-    def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Adapt to a new task; see `adaptation.adapt`."""
-        return adaptation.adapt(self, key, state, task, budget)
-
     def start(self, meta: Meta, budget: Evaluation) -> AdaptState:
         """The state before any update on a new task."""
         return AdaptState(meta.policy, self._prior(meta, budget.latent_std))
@@ -192,9 +186,10 @@ class MetaGradient(NamedTuple):
         latent = None if meta.latents is None else jax.tree.map(lambda x: x[row], meta.latents)
         return AdaptState(meta.policy, latent)
 
-    def _collect(
+    def collect(
         self, key: Key, state: AdaptState, task: Task, num_episodes: int, fallback: Fallback | None = None
     ) -> Episodes:
+        """Run N episodes of a task, leaves [N, ...]; see `inner_loop.collect`."""
         return inner_loop.collect(
             key,
             state,
@@ -207,7 +202,7 @@ class MetaGradient(NamedTuple):
             fallback=fallback,
         )
 
-    def _inner_update(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
+    def inner_update(self, meta: Meta, state: AdaptState, count: Array, episodes: Episodes) -> AdaptState:
         """Inner update number `count` [], from 0; later updates than training made use the last step size.
 
         Whitened advantages give the direction of a step and not its length.  With `scale_by_reward` the
@@ -243,8 +238,8 @@ class MetaGradient(NamedTuple):
 
         def inner(state: AdaptState, count: Array) -> tuple[AdaptState, Episodes]:
             step_key = jax.random.fold_in(key, count)
-            episodes = self._collect(step_key, state, task, self.config.episodes_per_task)
-            adapt = partial(self._inner_update, meta, state, count, episodes)
+            episodes = self.collect(step_key, state, task, self.config.episodes_per_task)
+            adapt = partial(self.inner_update, meta, state, count, episodes)
             return jax.lax.cond(count < self.config.inner_steps, adapt, lambda: state), episodes
 
         # one scan over all phases compiles the physics once
@@ -299,49 +294,3 @@ def phase_mean(x: Array, valid: Array) -> Array:
 def mean_divergence(old: Policy, new: Policy, valid: Array) -> Array:
     """Mean KL(old || new) of the action distributions [tasks, phases, N, T] in nats."""
     return phase_mean(old.kl(new), valid)
-
-
-def prior_divergence(latents: Gaussian) -> Array:
-    """KL of each latent row [..., L] from N(0, I) in nats [...]."""
-    return latents.kl(jax.tree.map(jnp.zeros_like, latents))
-
-
-def make(
-    config: Config,
-    family: TaskFamily,
-    step_size: AdaptState,
-    *,
-    latent_size: int = 0,
-    kl_weight: float = 0.0,
-) -> MetaLearner:
-    """A learner that adapts the parts with a step size, and meta-learns their initial values.
-
-    Args:
-        config: settings.
-        family: the family of tasks, plain or lifted.
-        step_size: initial step sizes; None for a part that does not adapt.
-        latent_size: L; 0: the policy has no latent.
-        kl_weight: weight of KL(latent || N(0, I)) in the outer loss.
-    """
-    policy = networks.policy(
-        family.obs_size,
-        family.action,
-        config.hidden,
-        latent_size=latent_size,
-        activation=config.activation,
-        init_std=config.init_std,
-        output_scale=OUTPUT_SCALE,
-    )
-    if config.normalize_observations:
-        policy = networks.normalizing(policy, family.obs_size)
-    meta = MetaGradient(config, family, policy, step_size, latent_size, kl_weight)
-    episodes = config.tasks_per_update * config.episodes_per_task * (config.inner_steps + 1)
-    return MetaLearner(
-        meta.init,
-        meta.step,
-        episodes * family.horizon,
-        meta.adapt,
-        meta.behaviour,
-        online=partial(adaptation.online, meta),
-        keep=adaptation.kept,
-    )

@@ -90,7 +90,7 @@ def test_a_step_scaled_by_the_reward_goes_as_far_as_there_is_to_go(algorithm):
     def moves(agent, worth):
         # equal advantages, whatever the rewards
         paid = episodes._replace(transitions=steps._replace(reward=jnp.full_like(steps.reward, worth)))
-        new = agent._inner_update(meta, start, jnp.int32(0), paid)
+        new = agent.inner_update(meta, start, jnp.int32(0), paid)
         return ravel_pytree(jax.tree.map(jnp.subtract, new, start))[0]
 
     scaled = agent._replace(config=agent.config.model_copy(update={"scale_by_reward": True}))

@@ -9,7 +9,7 @@ import pytest
 
 from hmrl_cli.algorithms.meta import maesn, maml
 from hmrl_cli.learning.networks import policy as make_policy
-from hmrl_cli.meta_gradient import inner_loop, test_time
+from hmrl_cli.meta_gradient import adaptation, inner_loop, test_time
 from hmrl_cli.meta_gradient.inner_loop import Episodes
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete, Transition
@@ -52,7 +52,7 @@ def test_at_test_time_the_latent_starts_at_its_prior():
     agent = learner("maesn", 1)
     state = jax.jit(agent.init)(jax.random.key(0))
     far = state.meta.latents._replace(mean=state.meta.latents.mean + 100.0)
-    adapt = jax.jit(agent.adapt, static_argnums=3)
+    adapt = jax.jit(partial(adaptation.adapt, agent), static_argnums=3)
     task, key = jnp.array([0.0, 1.0]), jax.random.key(5)
     none, once, twice = (Evaluation(adapt_steps=steps, episodes=4) for steps in (0, 1, 2))
     acted, one = adapt(key, state, task, twice)
@@ -120,7 +120,7 @@ def test_a_fallback_holds_one_action_for_an_episode():
     @jax.jit
     def collect(share, late):
         fallback = inner_loop.Fallback(share, late)
-        return agent._collect(jax.random.key(3), start, jnp.ones(2), 400, fallback)
+        return agent.collect(jax.random.key(3), start, jnp.ones(2), 400, fallback)
 
     def run(share, late):
         return jax.tree.map(np.asarray, collect(share, late))

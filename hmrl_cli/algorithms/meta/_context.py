@@ -10,9 +10,14 @@ from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.types import EnvState, Online, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.algorithms.meta.pearl import Pearl
+    from collections.abc import Callable
+
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Params, Task
+
+    Absorb = Callable[[Params, "Evidence", "Stored", Array], "Evidence"]  # encoder, known, steps, valid
+    Act = Callable[[Key, Array], tuple[Array, Array]]
+    Acting = Callable[[Params, Array, bool], Act]  # policy, z, deterministic -> act
 
 
 class Stored(NamedTuple):
@@ -92,14 +97,21 @@ def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]
     return family._replace(reset=lambda key, task: with_both(family.reset(key, task)), step=step)
 
 
-def online(learner: Pearl, budget: Evaluation) -> Online:
+def online(
+    absorb: Absorb, acts: Acting, latent_size: int, context_size: int, context_reward: str, budget: Evaluation
+) -> Online:
     """The adaptation of PEARL, for episodes from outside the simulator.
+
+    Args:
+        absorb: encoder, evidence so far, steps [N, T] and their validity -> the evidence after them.
+        acts: policy, z, deterministic -> (key, obs) -> action, log pi(action | obs).
+        latent_size, context_size, context_reward: settings of PEARL.
+        budget: of the adaptation.
 
     Raises:
         ValueError: the encoder sees successes, which such episodes do not tell.
     """
-    size = learner.config.context_size
-    if learner.config.context_reward != "reward":
+    if context_reward != "reward":
         raise ValueError(
             "algorithm.context_reward: found 'success'; must be 'reward' for episodes from outside the "
             "simulator"
@@ -107,17 +119,17 @@ def online(learner: Pearl, budget: Evaluation) -> Online:
 
     def begin(key: Key, kept: tuple[Params, Params], obs: Array) -> tuple[Key, Plan]:
         policy, encoder = kept
-        return key, Plan(policy, encoder, nothing(learner.config.latent_size))
+        return key, Plan(policy, encoder, nothing(latent_size))
 
-    def absorb(key: Key, plan: Plan, count: Array, held: Held, steps: Transition) -> Plan:
+    def absorbed(key: Key, plan: Plan, count: Array, held: Held, steps: Transition) -> Plan:
         signalled = steps._replace(reward=jnp.stack([steps.reward, steps.reward], axis=-1))
-        known = learner.absorb(plan.encoder, plan.known, as_stored(signalled), steps.valid)
+        known = absorb(plan.encoder, plan.known, as_stored(signalled), steps.valid)
         return plan._replace(known=known)
 
     return Online(
         budget.episodes,
         begin,
-        lambda key, plan, count: choose(key, posterior(plan.known, size), count, budget.episodes),
-        acting(lambda plan, z: learner.acting(plan.policy, z, budget.deterministic)),
-        absorb,
+        lambda key, plan, count: choose(key, posterior(plan.known, context_size), count, budget.episodes),
+        acting(lambda plan, z: acts(plan.policy, z, budget.deterministic)),
+        absorbed,
     )

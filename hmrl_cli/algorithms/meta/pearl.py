@@ -34,10 +34,9 @@ from hmrl_cli.algorithms.meta import _context
 from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior
 from hmrl_cli.environment.rollout import Held, episode_means, unroll
 from hmrl_cli.lazy import jax, jnp, optax
-from hmrl_cli.learning import networks, replay, sac
+from hmrl_cli.learning import distributions, networks, replay, sac
 from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
 from hmrl_cli.learning.sac import Config as SACConfig
-from hmrl_cli.meta_gradient.learner import prior_divergence
 from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
 
@@ -223,7 +222,7 @@ class Pearl(NamedTuple):
         loss = self.agent.critic_loss(
             critic, batch, self.agent.critic_target(target_key, state.learned.agent, batch)
         )
-        divergence = prior_divergence(latent).mean()
+        divergence = distributions.prior_divergence(latent).mean()
         metrics = {"critic_loss": loss, "latent_kl": divergence}
         grown = jnp.minimum(1.0, (state.updates + 1) / (self.config.kl_warmup + 1))
         return loss + self.config.kl_lambda * grown * divergence, (batch, metrics)
@@ -339,12 +338,13 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         sac.make(family.obs_size + config.latent_size, family.action, config.sac),
         networks.mlp(input_size, config.encoder_hidden, 2 * config.latent_size),
     )
+    seen = config.latent_size, config.context_size, config.context_reward
     return MetaLearner(
         learner.init,
         learner.step,
         config.tasks_per_update * steps,
         learner.adapt,
         learner.behaviour,
-        online=partial(_context.online, learner),
+        online=partial(_context.online, learner.absorb, learner.acting, *seen),
         keep=lambda state: (state.learned.agent.policy, state.learned.encoder),
     )

@@ -10,7 +10,7 @@ import pytest
 from hmrl_cli.algorithms.meta import pearl
 from hmrl_cli.compute.finite import all_finite
 from hmrl_cli.environment import composition
-from hmrl_cli.learning import sac
+from hmrl_cli.learning import distributions, sac
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.schema import Evaluation
 from tests import toys
@@ -65,7 +65,7 @@ def met(make_family):
 def test_the_divergence_from_the_prior_is_the_closed_form():
     mean, std = np.array([0.5, -1.0]), np.array([0.3, 2.0])
     expected = np.sum(0.5 * (std**2 + mean**2 - 1) - np.log(std))
-    divergence = pearl.prior_divergence(Gaussian(jnp.asarray(mean), jnp.log(jnp.asarray(std))))
+    divergence = distributions.prior_divergence(Gaussian(jnp.asarray(mean), jnp.log(jnp.asarray(std))))
     np.testing.assert_allclose(divergence, expected, rtol=1e-6)
 
 
