@@ -20,7 +20,7 @@ from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.evaluations import way_of
 
-CLOSE = 1e-3  # how far reference lines may differ, as on devices that round otherwise
+CLOSE = 1e-3  # how far reference lines may differ
 
 
 def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
@@ -244,7 +244,7 @@ def _check_alike(members: Sequence[Arm], group: str | None, same_budget: bool) -
                     f"{told} tasks are not those of {other.paths[0]}\n"
                     "must be evaluated on the same: --tasks, --num-tasks, evaluation.split_seed"
                 )
-            if not math.isclose(document["flat"], expected["flat"], rel_tol=CLOSE, abs_tol=CLOSE):
+            if not has_same_lines(document, expected):
                 raise InputError(
                     f"{told} reference lines are not those of {other.paths[0]}\n"
                     "must have equal settings of the family; or --group family.KEY, the one that differs"
@@ -255,6 +255,11 @@ def _check_alike(members: Sequence[Arm], group: str | None, same_budget: bool) -
                     f"{told} budget is {_spent(document)}, that of {other.paths[0]} {_spent(expected)}\n"
                     "must have as many episodes in all: hmrl eval --adapt-steps N --episodes N"
                 )
+
+
+def has_same_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether doing nothing earns the same in two evaluations, but for the rounding of a device."""
+    return math.isclose(one["flat"], other["flat"], rel_tol=CLOSE, abs_tol=CLOSE)
 
 
 def _spent(document: Mapping[str, Any]) -> str:

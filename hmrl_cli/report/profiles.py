@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hmrl_cli.evaluation.profiles import fractions, performance_profile, probability_of_improvement
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, document_of, protocols_of
-from hmrl_cli.report.comparison import is_paired
+from hmrl_cli.report.comparison import has_same_lines, is_paired
 from hmrl_cli.report.drawing import LINE, grid, legend, looks, marked, plain, wrapped
 
 THRESHOLDS = 51  # from 0 to 1
@@ -89,12 +89,12 @@ def _improvements(
     evaluated: Mapping[str, Sequence[Evaluated]], scores: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
     """P(X > Y) of all pairs of arms that met the same tasks, with 95 % intervals."""
-    # with other reference lines, other tasks have a fraction
-    alike = ("tasks_sha256", "flat", "feasible")
-    tasks = {name: [[one.document[key] for key in alike] for one in of] for name, of in evaluated.items()}
+    tasks = {name: [one.document["tasks_sha256"] for one in of] for name, of in evaluated.items()}
     rows = []
     for x, y in combinations(evaluated, 2):
-        if tasks[x] == tasks[y]:
+        # with other reference lines, other tasks have a fraction
+        lines = zip(evaluated[x], evaluated[y], strict=True)
+        if tasks[x] == tasks[y] and all(has_same_lines(a.document, b.document) for a, b in lines):
             pairs = list(zip(scores[x], scores[y], strict=True))
             both = zip(evaluated[x], evaluated[y], pairs, strict=True)
             paired = [is_paired(*one, *other) and len(a) == len(b) for one, other, (a, b) in both]

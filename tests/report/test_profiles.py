@@ -54,6 +54,6 @@ def test_with_other_reference_lines_arms_have_no_improvement(tmp_path):
     """Other tasks then have a fraction."""
     arms = arms_of(tmp_path, {"a": 0.5, "b": 0.5}, ("one",))
     short = document(family="one", feasible=[-1.0, -4.0, -3.0, -1.0])
-    arms[1] = arms[1]._replace(documents=[{**short, "feasible": -4.0}])
+    arms[1] = arms[1]._replace(documents=[{**short, "flat": -4.0}])
     (one,) = compared(by_family(arms))
     assert one.kind == "fraction" and one.improvements == []
