@@ -45,6 +45,7 @@ ELSEWHERE = {  # numbers of a README that are in no summary: published ones, set
     },
     "few_step_baseline": {"0.48 [0.36, 0.63]", "0.64 [0.53, 0.76]", "0.56 [0.47, 0.66]", "0.19"},  # before
     "inner_loops": {"-37.9", "-0.49"},  # the reference lines, as in the study of MAML
+    "locomotion": {"0.78"},  # million steps of PEARL's public record
     "maml": {"-40.4", "-11.7", "-3.2", "0.117", "11.7"},  # published
     "outer_steps": {"0.58", "0.57"},  # medians of per_task.npz
     "skill_libraries": {"10.1", "7.0", "2.3"},  # of VIC's learned prior in the end, of per_task.npz
