@@ -131,3 +131,16 @@ def test_what_a_file_prints_is_no_result(tmp_path, capsys):
 
 def test_labels():
     assert plugin_files.label("/a/b/walk.py") == "walk" and plugin_files.label("point") == "point"
+
+
+@pytest.mark.parametrize("default", ["Field(default_factory=Inner)", "None", "Field(Inner())"])
+def test_a_table_in_a_plugin_may_have_any_default(tmp_path, monkeypatch, default):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tables.py").write_text(
+        "from pydantic import Field\nfrom hmrl_cli.schema import Strict\n"
+        "class Inner(Strict):\n    gain: float = 1.0\n"
+        "class Config(Strict):\n    name: str = 'a'\n    reward: str = 'dense'\n    horizon: int = 8\n"
+        f"    inner: Inner | None = {default}\ndef make(config):\n    pass\n"
+    )
+    assert resolve("family.name=./tables.py").family.horizon == 8
+    assert resolve("family.name=./tables.py", "family.inner.gain=2.0").family.inner.gain == 2.0
