@@ -142,5 +142,5 @@ def test_a_table_in_a_plugin_may_have_any_default(tmp_path, monkeypatch, default
         "class Config(Strict):\n    name: str = 'a'\n    reward: str = 'dense'\n    horizon: int = 8\n"
         f"    inner: Inner | None = {default}\ndef make(config):\n    pass\n"
     )
-    assert resolve("family.name=./tables.py").family.horizon == 8
+    assert resolve("family.name=./tables.py").family.name == "./tables.py"
     assert resolve("family.name=./tables.py", "family.inner.gain=2.0").family.inner.gain == 2.0
