@@ -178,14 +178,24 @@ def _with_none(model: type[pydantic.BaseModel], table: Any) -> Any:
         return table
     found = dict(table)
     for name, value in table.items():
-        field = model.model_fields.get(name)
-        types = (field.annotation, *typing.get_args(field.annotation)) if field else ()
-        inner = [one for one in types if isinstance(one, type) and issubclass(one, pydantic.BaseModel)]
-        if value == NONE and type(None) in types:
+        inner = _model_of(model, name)
+        if value == NONE and type(None) in _types_of(model, name):
             found[name] = None
         elif inner:
-            found[name] = _with_none(inner[0], value)
+            found[name] = _with_none(inner, value)
     return found
+
+
+def _types_of(model: Any, name: int | str) -> tuple[Any, ...]:
+    """The type of a field, and what it is made of; none for what is no field."""
+    field = model.model_fields.get(name)
+    return (field.annotation, *typing.get_args(field.annotation)) if field else ()
+
+
+def _model_of(model: Any, name: int | str) -> Any:
+    """The class of the table that a field may be; None for a field that is no table."""
+    models = (one for one in _types_of(model, name) if isinstance(one, type))
+    return next((one for one in models if issubclass(one, pydantic.BaseModel)), None)
 
 
 def described(
@@ -242,12 +252,9 @@ def _describe(
 def _fields_at(model: Any, location: Sequence[int | str]) -> list[str]:
     """Names of the fields of the model at a location; none where there is no model."""
     for name in location:
-        field = model.model_fields.get(name)
-        candidates = (field.annotation, *typing.get_args(field.annotation)) if field else ()
-        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)]
-        if not inner:
+        model = _model_of(model, name)
+        if model is None:
             return []
-        model = inner[0]
     return list(model.model_fields)
 
 
