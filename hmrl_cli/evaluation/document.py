@@ -144,13 +144,17 @@ def read(file: Path) -> dict[str, Any]:
     return document.model_dump(by_alias=True)
 
 
-def episodes_so_far(document: Mapping[str, Any]) -> list[int]:
-    """How many episodes of a task came before each measurement, [K + 1].
+def episodes_of_update(document: Mapping[str, Any]) -> int:
+    """How many episodes of a task an update has.
 
-    A learner with a memory has one episode before each: the other ones of a batch are trials of their own.
+    A learner with a memory has one: the other ones of a batch are trials of their own.
     """
-    each = 1 if document.get("learns_from") == "one" else document["episodes"]
-    return [step * each for step in document["steps"]]
+    return 1 if document.get("learns_from") == "one" else document["episodes"]
+
+
+def episodes_so_far(document: Mapping[str, Any]) -> list[int]:
+    """How many episodes of a task came before each measurement, [K + 1]."""
+    return [step * episodes_of_update(document) for step in document["steps"]]
 
 
 def _complaint(error: pydantic.ValidationError) -> str:

@@ -263,4 +263,4 @@ def has_same_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _spent(document: Mapping[str, Any]) -> str:
-    return f"{document['steps'][-1]} updates of {document['episodes']} episodes"
+    return f"{document['steps'][-1]} updates of {documents.episodes_of_update(document)} episodes"
