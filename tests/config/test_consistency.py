@@ -140,3 +140,11 @@ def test_a_search_needs_skills_and_a_learned_prior_a_search(preset, sets, compla
 def test_a_first_batch_searches_without_an_update():
     sets = [*SKILLS, RELABEL, "evaluation.relabel.broad=0.1", "evaluation.adapt_steps=0"]
     assert config.resolve("meta-train", "wheeled/skill_prior", sets).experiment.evaluation.adapt_steps == 0
+
+
+def test_actions_may_be_repeated_where_no_skill_runs():
+    """As by a policy that starts as a skill, and not over skills."""
+    sets = [*SKILLS, "training.action_repeat=5"]
+    started = config.resolve("meta-train", "wheeled/ppo", [*sets, "hierarchy.use=start"]).experiment
+    assert started.training.action_repeat == 5
+    assert "action_repeat: found 5; must be 1" in refusal("meta-train", "wheeled/ppo", sets)
