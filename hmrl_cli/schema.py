@@ -9,8 +9,6 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 COMMANDS = ("pretrain-skills", "meta-train")
-
-
 SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # normal numbers of single precision
 
 
@@ -23,6 +21,8 @@ class Strict(pydantic.BaseModel):
     before: ClassVar[Mapping[str, Any]] = {}
     # settings of a family that affect its tasks, and not the dynamics that skills were trained in
     of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward"})
+    # settings that count at the start of a training alone, so not in a run that goes on from another's state
+    at_start: ClassVar[frozenset[str]] = frozenset()
     # of a plugin that is a file outside the package: its path, SHA-256 and `make`
     plugin_file: ClassVar[Any] = None
 
@@ -64,6 +64,7 @@ class AlgorithmConfig(Strict):
 class Hierarchy(Strict):
     """The learner acts through frozen skills."""
 
+    at_start: ClassVar[frozenset[str]] = frozenset({"use"})
     skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
     use: Literal["act", "start"] = pydantic.Field(
         default="act",

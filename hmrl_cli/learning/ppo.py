@@ -9,7 +9,7 @@ weighted sum.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,7 @@ OUTPUT_SCALE = 0.01  # the mean action starts near 0 in every state, so explorat
 class Config(Strict):
     """Settings of the learner."""
 
+    at_start: ClassVar[frozenset[str]] = frozenset({"init_std"})
     hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer, tanh")
     init_std: float = Field(
         0.6, gt=0, le=10, description="standard deviation of continuous actions at the start"

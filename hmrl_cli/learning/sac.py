@@ -9,7 +9,7 @@ weighted sum psi . w, and the policy maximises it (Zheng et al. 2025, 2412.08021
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class Config(Strict):
     """Settings of the learner."""
 
+    at_start: ClassVar[frozenset[str]] = frozenset({"first_coefficient"})
     hidden: networks.Hidden = Field((256, 256), strict=False, description="units per hidden layer")
     learning_rate: float = Field(
         3e-4, gt=0, lt=1, description="learning rate of policy, critics and temperature (Adam)"

@@ -18,6 +18,7 @@ TasksAtOnce = Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"]
 class Config(AlgorithmConfig):
     """Settings that every gradient-based meta-learner has."""
 
+    at_start: ClassVar[frozenset[str]] = frozenset({"init_std"})
     inner_loop: ClassVar[bool] = True
     metric: ClassVar[str] = "return_after"
     tasks_per_update: int = Field(20, gt=0, le=10_000, description="tasks per outer step")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Key, Params, State
 
 TOLD = 3  # settings that a message names
-# what counts at the start of a training alone, and so not in a run that takes the state of another one
-AT_START = {
-    "hierarchy.use",
-    *(
-        f"algorithm.{name}"
-        for name in ("init_std", "inner_lr", "mean_step_size", "log_std_step_size", "ppo.init_std")
-    ),
-    "algorithm.sac.first_coefficient",
-}
 OF_A_LEARNER = ("family", "algorithm", "bonus", "hierarchy")  # the tables that decide the shapes of a state
 
 
@@ -158,13 +149,22 @@ def _check_parent(
     problem = manifest.first_difference(needed, found)
     if problem:
         raise InputError(f"training.init_from: {problem}{_because(different, source)}")
+    of_start = set(_at_start(experiment))
     for path in different:
-        if path in AT_START or _adapts(experiment, path):
+        if path in of_start or _adapts(experiment, path):
             note(f"{path} does nothing: the state is that of {source}, and goes on from there")
     names = ("name", *(experiment.family.of_tasks - Strict.of_tasks))
     of_tasks = [path for path in different if path.removeprefix("family.") in names]
     if of_tasks and getattr(state, "tasks", None) is not None:
         note(f"the training tasks are those of {source}, which has another {', '.join(of_tasks)}")
+
+
+def _at_start(settings: Strict) -> Iterator[str]:
+    """Dotted paths of the settings that count at the start of a training alone."""
+    yield from settings.at_start
+    for table, inner in settings:
+        if isinstance(inner, Strict):
+            yield from (f"{table}.{path}" for path in _at_start(inner))
 
 
 def _adapts(experiment: Experiment, path: str) -> bool:

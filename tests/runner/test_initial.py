@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.cli import main as cli
+from hmrl_cli.config import plugins
 from hmrl_cli.errors import InputError
 from hmrl_cli.runner import initial
 from hmrl_cli.runner import train as training
@@ -132,6 +133,17 @@ def test_settings_of_the_start_that_do_nothing_are_noted(runs):
     assert notes == [
         f"algorithm.inner_lr does nothing: the state is that of {runs / 'maml'}, and goes on from there"
     ]
+
+
+def test_every_plugin_declares_settings_of_the_start_that_it_has():
+    found = {}
+    for kind in ("algorithms", "bonuses", "families"):
+        for name in plugins.names(kind):
+            config = plugins.load(kind, name).Config
+            assert config.at_start <= set(config.model_fields), name
+            found[name] = config.at_start
+    assert found["maesn"] == {"init_std", "inner_lr", "mean_step_size", "log_std_step_size"}
+    assert found["vgcrl"] == {"reach"} and found["metra"] == {"multiplier"}
 
 
 def test_what_would_not_be_one_longer_run_is_refused(runs, tmp_path, monkeypatch):

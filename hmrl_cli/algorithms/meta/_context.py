@@ -1,13 +1,16 @@
-"""PEARL's context: stored steps, and the posterior of z that they imply (Rakelly et al. 2019)."""
+"""PEARL's context: stored steps, the posterior of z given them, and the policy of z (Rakelly et al. 2019)."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hmrl_cli.environment.rollout import Held, acting
 from hmrl_cli.lazy import jax, jnp
-from hmrl_cli.learning.distributions import Gaussian
-from hmrl_cli.types import EnvState, Online, TaskFamily, Transition
+from hmrl_cli.learning import moments, networks
+from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
+from hmrl_cli.learning.moments import Moments
+from hmrl_cli.types import Action, EnvState, Online, TaskFamily, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +18,7 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Params, Task
 
-    Absorb = Callable[[Params, "Evidence", "Stored", Array], "Evidence"]  # encoder, known, steps, valid
-    Act = Callable[[Key, Array], tuple[Array, Array]]
-    Acting = Callable[[Params, Array, bool], Act]  # policy, z, deterministic -> act
+LOG_STD = (-5.0, 10.0)  # limits for a factor: nearly certain .. uninformative
 
 
 class Stored(NamedTuple):
@@ -45,17 +46,78 @@ class Evidence(NamedTuple):
     weighted: Array  # [L]  sum of mu / sigma^2
 
 
-class Plan(NamedTuple):
-    """What an adaptation knows of a task."""
+class Kept(NamedTuple):
+    """What an adaptation needs of the learner."""
 
     policy: Params
     encoder: Params
+    observed: Moments  # [obs_size]  of observations
+
+
+class Plan(NamedTuple):
+    """What an adaptation knows of a task."""
+
+    kept: Kept
     known: Evidence
 
 
-def nothing(latent_size: int) -> Evidence:
-    """Evidence of no transition."""
-    return Evidence(jnp.float32(0), jnp.zeros(latent_size), jnp.zeros(latent_size))
+class Inference(NamedTuple):
+    """The encoder and the policy, as functions of what is kept."""
+
+    policy: networks.Network  # of [obs, z]
+    encoder: networks.Network  # of [obs, action, signal, next_obs]
+    action: Action
+    latent_size: int
+    context_size: int
+    normalizes: bool  # whether observations are normalised by their moments
+
+    def seen(self, observed: Moments, obs: Array) -> Array:
+        """Observations [..., obs_size] as the networks see them."""
+        return moments.normalize(observed, obs) if self.normalizes else obs
+
+    def nothing(self) -> Evidence:
+        """Evidence of no transition."""
+        return Evidence(jnp.float32(0), jnp.zeros(self.latent_size), jnp.zeros(self.latent_size))
+
+    def absorb(self, kept: Kept, known: Evidence, steps: Stored, valid: Array) -> Evidence:
+        """The evidence after steps, leaves [..., ...], with validity [...]."""
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[valid.ndim :]), steps)
+        return jax.tree.map(jnp.add, known, self._evidence(kept, flat, valid.reshape(-1)))
+
+    def latents(self, kept: Kept, context: Stored, valid: Array) -> Gaussian:
+        """q(z|c) [L] of the context's steps, leaves [C, ...], with validity [C]."""
+        return self.posterior(self._evidence(kept, context, valid))
+
+    def posterior(self, known: Evidence) -> Gaussian:
+        """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2).
+
+        More than `context_size` factors count as much as `context_size` average ones.
+        """
+        power = jnp.minimum(1.0, self.context_size / jnp.maximum(known.transitions, 1.0))
+        precision = 1.0 + power * known.precision
+        return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
+
+    def acting(
+        self, kept: Kept, z: Array, deterministic: bool
+    ) -> Callable[[Key, Array], tuple[Array, Array]]:
+        """Return (key, obs) -> action, log pi(action | obs, z); `deterministic`: the most likely action."""
+
+        def act(key: Key, obs: Array) -> tuple[Array, Array]:
+            seen = jnp.concatenate([self.seen(kept.observed, obs), z])
+            pi: SquashedGaussian | Categorical = self.policy.apply(kept.policy, seen)
+            return take(pi, key, deterministic=deterministic)
+
+        return act
+
+    def _evidence(self, kept: Kept, context: Stored, valid: Array) -> Evidence:
+        """Evidence about z of the transitions, leaves [C, ...], with validity [C]."""
+        obs, next_obs = (self.seen(kept.observed, x) for x in (context.obs, context.next_obs))
+        parts = [obs, networks.action_code(self.action, context.action), context.signal[:, None], next_obs]
+        out = self.encoder.apply(kept.encoder, jnp.concatenate(parts, axis=-1))
+        mean, log_std = jnp.split(out, 2, axis=-1)
+        # initially a full context has about the precision of the prior
+        log_std = jnp.clip(log_std + 0.5 * math.log(self.context_size), *LOG_STD)
+        return evidence(Gaussian(mean, log_std), valid)
 
 
 def choose(key: Key, latent: Gaussian, count: Array, num_episodes: int) -> Held:
@@ -69,16 +131,6 @@ def evidence(factors: Gaussian, valid: Array) -> Evidence:
     """Evidence of the factors [C, L] with valid [C] = 1."""
     precision = valid[:, None] * jnp.exp(-2 * factors.log_std)
     return Evidence(valid.sum(), precision.sum(axis=0), (precision * factors.mean).sum(axis=0))
-
-
-def posterior(known: Evidence, context_size: int) -> Gaussian:
-    """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2).
-
-    More than `context_size` factors count as much as `context_size` average ones.
-    """
-    power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
-    precision = 1.0 + power * known.precision
-    return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
 
 
 def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:
@@ -97,15 +149,12 @@ def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]
     return family._replace(reset=lambda key, task: with_both(family.reset(key, task)), step=step)
 
 
-def online(
-    absorb: Absorb, acts: Acting, latent_size: int, context_size: int, context_reward: str, budget: Evaluation
-) -> Online:
+def online(inference: Inference, context_reward: str, budget: Evaluation) -> Online:
     """The adaptation of PEARL, for episodes from outside the simulator.
 
     Args:
-        absorb: encoder, evidence so far, steps [N, T] and their validity -> the evidence after them.
-        acts: policy, z, deterministic -> (key, obs) -> action, log pi(action | obs).
-        latent_size, context_size, context_reward: settings of PEARL.
+        inference: encoder and policy.
+        context_reward: the setting of PEARL.
         budget: of the adaptation.
 
     Raises:
@@ -117,19 +166,21 @@ def online(
             "simulator"
         )
 
-    def begin(key: Key, kept: tuple[Params, Params], obs: Array) -> tuple[Key, Plan]:
-        policy, encoder = kept
-        return key, Plan(policy, encoder, nothing(latent_size))
+    def begin(key: Key, kept: Kept, obs: Array) -> tuple[Key, Plan]:
+        return key, Plan(kept, inference.nothing())
+
+    def chosen(key: Key, plan: Plan, count: Array) -> Held:
+        return choose(key, inference.posterior(plan.known), count, budget.episodes)
 
     def absorbed(key: Key, plan: Plan, count: Array, held: Held, steps: Transition) -> Plan:
         signalled = steps._replace(reward=jnp.stack([steps.reward, steps.reward], axis=-1))
-        known = absorb(plan.encoder, plan.known, as_stored(signalled), steps.valid)
+        known = inference.absorb(plan.kept, plan.known, as_stored(signalled), steps.valid)
         return plan._replace(known=known)
 
     return Online(
         budget.episodes,
         begin,
-        lambda key, plan, count: choose(key, posterior(plan.known, context_size), count, budget.episodes),
-        acting(lambda plan, z: acts(plan.policy, z, budget.deterministic)),
+        chosen,
+        acting(lambda plan, z: inference.acting(plan.kept, z, budget.deterministic)),
         absorbed,
     )

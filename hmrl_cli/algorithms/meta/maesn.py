@@ -24,6 +24,11 @@ class Config(meta_gradient.Config):
 
     command: ClassVar[str] = "meta-train"
     has_latent: ClassVar[bool] = True
+    at_start: ClassVar[frozenset[str]] = meta_gradient.Config.at_start | {
+        "inner_lr",
+        "mean_step_size",
+        "log_std_step_size",
+    }
     before: ClassVar[Mapping[str, Any]] = {"step_hold": 1}
     name: Literal["maesn"] = "maesn"
     num_train_tasks: int = Field(100, gt=0, le=1_000_000, description="training tasks, each with a latent")

@@ -17,6 +17,7 @@ class Config(meta_gradient.Config):
     """Settings of MAML; the inner step adapts the parameters of the policy."""
 
     command: ClassVar[str] = "meta-train"
+    at_start: ClassVar[frozenset[str]] = meta_gradient.Config.at_start | {"inner_lr"}
     name: Literal["maml"] = "maml"
     inner_lr: float = Field(0.1, gt=0, description="inner step size; its initial value if it is learned")
 

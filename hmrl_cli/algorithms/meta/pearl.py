@@ -22,7 +22,6 @@ Five choices extend the paper or differ from it:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
@@ -31,11 +30,12 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli.algorithms.meta import _context
-from hmrl_cli.algorithms.meta._context import Evidence, Stored, evidence, posterior
+from hmrl_cli.algorithms.meta._context import Evidence, Inference, Kept, Stored
 from hmrl_cli.environment.rollout import Held, episode_means, unroll
 from hmrl_cli.lazy import jax, jnp, optax
-from hmrl_cli.learning import distributions, networks, replay, sac
-from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
+from hmrl_cli.learning import distributions, moments, networks, replay, sac
+from hmrl_cli.learning.distributions import Gaussian
+from hmrl_cli.learning.moments import Moments
 from hmrl_cli.learning.sac import Config as SACConfig
 from hmrl_cli.schema import AlgorithmConfig
 from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFamily, Transition
@@ -43,8 +43,6 @@ from hmrl_cli.types import Adaptation, AdaptState, EnvState, MetaLearner, TaskFa
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.types import Array, Key, Metrics, Params, Task
-
-LOG_STD = (-5.0, 10.0)  # limits for a factor: nearly certain .. uninformative
 
 
 class Config(AlgorithmConfig):
@@ -89,6 +87,9 @@ class Config(AlgorithmConfig):
         0.1, ge=0, description="weight of KL(q(z|c) || N(0, I)) beside the critics' loss"
     )
     kl_warmup: int = Field(0, ge=0, le=10_000_000, description="updates over which kl_lambda grows from 0")
+    normalize_observations: bool = Field(
+        False, description="whether observations are normalised by their running mean and standard deviation"
+    )
     encoder_hidden: networks.Hidden = Field((128, 128), strict=False, description="units per hidden layer")
     encoder_learning_rate: float = Field(3e-4, gt=0, lt=1, description="learning rate of the encoder (Adam)")
     sac: SACConfig = Field(SACConfig(), description="settings of SAC, which z conditions")
@@ -122,7 +123,13 @@ class State(NamedTuple):
     tasks: Array  # [num_train_tasks, task_size]
     replay: replay.Buffer  # of Stored, leaves [num_train_tasks, ...]
     recent: replay.Buffer  # likewise, of the last updates with each task: contexts come from here
+    observed: Moments  # [obs_size]  of collected observations
     updates: Array  # [] int32  number of updates so far
+
+    @property
+    def kept(self) -> Kept:
+        """What an adaptation needs."""
+        return Kept(self.learned.agent.policy, self.learned.encoder, self.observed)
 
 
 class Pearl(NamedTuple):
@@ -131,7 +138,7 @@ class Pearl(NamedTuple):
     config: Config
     family: TaskFamily  # with rewards [2]: reward and signal
     agent: sac.SoftActorCritic  # its observations are [obs, z]
-    encoder: networks.Network
+    inference: Inference
 
     def init(self, key: Key) -> State:
         """Fresh networks, the training tasks, and empty buffers."""
@@ -144,13 +151,14 @@ class Pearl(NamedTuple):
             empty = replay.init(example, capacity)
             return jax.tree.map(lambda x: jnp.repeat(x[None], self.config.num_train_tasks, axis=0), empty)
 
-        encoder = self.encoder.init(encoder_key)
+        encoder = self.inference.encoder.init(encoder_key)
         task_keys = jax.random.split(task_key, self.config.num_train_tasks)
         return State(
             Learned(self.agent.init(agent_key), encoder, self._optimizer().init(encoder)),
             jax.vmap(lambda k: self.family.sample(k, "train"))(task_keys),
             replay=buffers(self.config.buffer_capacity),
             recent=buffers(self.config.recent_meetings * steps_per_task(self.config, self.family)),
+            observed=moments.initial(self.family.obs_size),
             updates=jnp.int32(0),
         )
 
@@ -162,7 +170,7 @@ class Pearl(NamedTuple):
         keys = jax.random.split(collect_key, count)
         collect = jax.vmap(self._collect, in_axes=(0, None, 0, None, None))
         _, curves, (fresh, valid) = collect(
-            keys, state.learned, state.tasks[rows], self.config.inner_steps, self.config.episodes_per_task
+            keys, state.kept, state.tasks[rows], self.config.inner_steps, self.config.episodes_per_task
         )
         fresh, valid = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[4:]), (fresh, valid))
 
@@ -171,6 +179,8 @@ class Pearl(NamedTuple):
             return jax.tree.map(lambda old, new: old.at[rows].set(new), buffers, changed)
 
         state = state._replace(replay=stored(state.replay), recent=stored(state.recent))
+        if self.config.normalize_observations:
+            state = state._replace(observed=moments.absorb(state.observed, fresh.obs, valid))
 
         def gradient_step(learned: Learned, t: Array) -> tuple[Learned, Metrics]:
             return self._learn(jax.random.fold_in(learn_key, t), state._replace(learned=learned))
@@ -188,19 +198,15 @@ class Pearl(NamedTuple):
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Adapt to a new task in K + 1 phases of N episodes; z comes from N(0, I) at first."""
         latent, curve, _ = self._collect(
-            key, state.learned, task, budget.adapt_steps, budget.episodes, budget.deterministic
+            key, state.kept, task, budget.adapt_steps, budget.episodes, budget.deterministic
         )
-        return AdaptState(state.learned.agent.policy, latent), curve
+        return AdaptState(state.kept, latent), curve
 
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """The policy of one episode, given a z drawn with the key."""
-        return self.acting(adapted.params, adapted.latent.sample(key), deterministic)
-
-    def latents(self, encoder: Params, context: Stored, valid: Array) -> Gaussian:
-        """q(z|c) [L] of the context's steps, leaves [C, ...], with valid [C] = 1."""
-        return posterior(self._evidence(encoder, context, valid), self.config.context_size)
+        return self.inference.acting(adapted.params, adapted.latent.sample(key), deterministic)
 
     def critic_loss(
         self, key: Key, trained: tuple[Params, Params], state: State, context: Stored, replayed: Stored
@@ -215,10 +221,11 @@ class Pearl(NamedTuple):
             replayed: transitions of the same tasks to learn from, leaves [M, B, ...].
         """
         critic, encoder = trained
+        kept = state.kept._replace(encoder=encoder)
         z_key, target_key = jax.random.split(key)
         everything = jnp.ones_like(context.reward)
-        latent = jax.vmap(self.latents, in_axes=(None, 0, 0))(encoder, context, everything)
-        batch = self._conditioned(replayed, latent.sample(z_key))
+        latent = jax.vmap(self.inference.latents, in_axes=(None, 0, 0))(kept, context, everything)
+        batch = self._conditioned(state.observed, replayed, latent.sample(z_key))
         loss = self.agent.critic_loss(
             critic, batch, self.agent.critic_target(target_key, state.learned.agent, batch)
         )
@@ -254,17 +261,20 @@ class Pearl(NamedTuple):
             sample(replay_keys, state.replay, rows, self.config.batch_size),
         )
 
-    def _conditioned(self, replayed: Stored, latents: Array) -> sac.Batch:
+    def _conditioned(self, observed: Moments, replayed: Stored, latents: Array) -> sac.Batch:
         """Transitions [M, B, ...] as rows [M B, ...], with the task's latent [M, L] in the observations."""
         z = jnp.repeat(latents[:, None], replayed.reward.shape[1], axis=1)
-        obs, next_obs = (jnp.concatenate([x, z], axis=-1) for x in (replayed.obs, replayed.next_obs))
+        obs, next_obs = (
+            jnp.concatenate([self.inference.seen(observed, x), z], axis=-1)
+            for x in (replayed.obs, replayed.next_obs)
+        )
         batch = sac.Batch(obs, replayed.action, replayed.reward, replayed.discount, next_obs)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
     def _collect(
         self,
         key: Key,
-        learned: Learned,
+        kept: Kept,
         task: Task,
         num_steps: int,
         num_episodes: int,
@@ -276,47 +286,23 @@ class Pearl(NamedTuple):
             q(z|c) [L] of the last phase, the adaptation curve [K + 1], and the steps with their validity,
             leaves [K + 1, N, T, ...].
         """
-        policy, encoder = learned.agent.policy, learned.encoder
+        inference = self.inference
 
         def episode(held: Held) -> tuple[Transition, EnvState]:
-            return unroll(held.key, self.acting(policy, held.given, deterministic), self.family, task)
+            return unroll(held.key, inference.acting(kept, held.given, deterministic), self.family, task)
 
         def phase(carry: tuple[Evidence, Gaussian], count: Array) -> Any:
-            known, latent = carry[0], posterior(carry[0], self.config.context_size)
+            known, latent = carry[0], inference.posterior(carry[0])
             steps, final = jax.vmap(episode)(_context.choose(key, latent, count, num_episodes))
             stored = _context.as_stored(steps)
             point = episode_means(stored.reward, final)
-            return (self.absorb(encoder, known, stored, steps.valid), latent), (point, (stored, steps.valid))
+            known = inference.absorb(kept, known, stored, steps.valid)
+            return (known, latent), (point, (stored, steps.valid))
 
-        start = _context.nothing(self.config.latent_size)
-        carry = (start, posterior(start, self.config.context_size))
+        start = inference.nothing()
+        carry = (start, inference.posterior(start))
         (_, last_latent), (curve, steps) = jax.lax.scan(phase, carry, jnp.arange(num_steps + 1))
         return last_latent, curve, steps
-
-    def absorb(self, encoder: Params, known: Evidence, steps: Stored, valid: Array) -> Evidence:
-        """The evidence after the steps [N, T] of a phase."""
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
-        return jax.tree.map(jnp.add, known, self._evidence(encoder, flat, valid.reshape(-1)))
-
-    def _evidence(self, encoder: Params, context: Stored, valid: Array) -> Evidence:
-        """Evidence about z of the transitions, leaves [C, ...], with valid [C] = 1."""
-        action = networks.action_code(self.family.action, context.action)
-        parts = [context.obs, action, context.signal[:, None], context.next_obs]
-        mean, log_std = jnp.split(self.encoder.apply(encoder, jnp.concatenate(parts, axis=-1)), 2, axis=-1)
-        # initially a full context has about the precision of the prior
-        log_std = jnp.clip(log_std + 0.5 * math.log(self.config.context_size), *LOG_STD)
-        return evidence(Gaussian(mean, log_std), valid)
-
-    def acting(
-        self, policy: Params, z: Array, deterministic: bool
-    ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """Return (key, obs) -> action, log pi(action | obs, z); `deterministic`: the most likely action."""
-
-        def act(key: Key, obs: Array) -> tuple[Array, Array]:
-            pi: SquashedGaussian | Categorical = self.agent.policy.apply(policy, jnp.concatenate([obs, z]))
-            return take(pi, key, deterministic=deterministic)
-
-        return act
 
     def _optimizer(self) -> optax.GradientTransformation:
         return optax.adam(self.config.encoder_learning_rate)
@@ -332,19 +318,17 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     steps = steps_per_task(config, family)
     replay.must_hold(config.buffer_capacity, steps)
     input_size = 2 * family.obs_size + family.action.size + 1
-    learner = Pearl(
-        config,
-        _context.with_signal(family, config.context_reward),
-        sac.make(family.obs_size + config.latent_size, family.action, config.sac),
-        networks.mlp(input_size, config.encoder_hidden, 2 * config.latent_size),
-    )
-    seen = config.latent_size, config.context_size, config.context_reward
+    agent = sac.make(family.obs_size + config.latent_size, family.action, config.sac)
+    encoder = networks.mlp(input_size, config.encoder_hidden, 2 * config.latent_size)
+    sizes = config.latent_size, config.context_size
+    inference = Inference(agent.policy, encoder, family.action, *sizes, config.normalize_observations)
+    learner = Pearl(config, _context.with_signal(family, config.context_reward), agent, inference)
     return MetaLearner(
         learner.init,
         learner.step,
         config.tasks_per_update * steps,
         learner.adapt,
         learner.behaviour,
-        online=partial(_context.online, learner.absorb, learner.acting, *seen),
-        keep=lambda state: (state.learned.agent.policy, state.learned.encoder),
+        online=partial(_context.online, inference, config.context_reward),
+        keep=lambda state: state.kept,
     )

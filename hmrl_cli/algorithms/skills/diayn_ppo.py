@@ -8,7 +8,7 @@ the reward grows from the first step on with the distance that a skill moves in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 import pydantic
 from pydantic import Field
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class Config(_on_policy.Config):
     """Settings of DIAYN with proximal policy optimisation."""
 
+    at_start: ClassVar[frozenset[str]] = frozenset({"sharpness"})
     name: Literal["diayn_ppo"] = "diayn_ppo"
     num_skills: int = Field(8, ge=2, le=1000, description="number of skills; p(z) is uniform")
     discriminate: str = Field("velocity", description="feature of the observation that q(z|.) sees")

@@ -8,7 +8,7 @@ actor-critic as in the paper.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Config(_representation.Config):
     """Settings of METRA."""
 
+    at_start: ClassVar[frozenset[str]] = frozenset({"multiplier"})
     name: Literal["metra"] = "metra"
     slack: float = Field(
         1e-3, gt=0, le=1, description="epsilon: upper bound of the slack 1 - |dphi|^2 in the loss"

@@ -49,6 +49,7 @@ class Config(_on_policy.Config, _off_policy.Config):
     """Settings of skills that are places."""
 
     metric: ClassVar[str] = "arrivals"
+    at_start: ClassVar[frozenset[str]] = frozenset({"reach"})
     name: Literal["vgcrl"] = "vgcrl"
     learner: Literal["ppo", "sac"] = Field("ppo", description="what trains the policy")
     hindsight: float = Field(

@@ -140,19 +140,47 @@ def test_it_adapts_to_new_tasks(family, margin):
 def test_steps_after_an_early_end_are_not_kept_and_say_nothing():
     inner, learner = bound(plain(ends=True))
     state = jax.jit(learner.init)(jax.random.key(0))
-    agent = state.learned.agent
-    bold = agent._replace(
-        policy=jax.tree.map(lambda x: x + 0.5, agent.policy)
-    )  # walks to the right, past x = 1
+    bold = jax.tree.map(lambda x: x + 0.5, state.kept.policy)  # walks to the right, past x = 1
     collect = jax.jit(inner._collect, static_argnums=(3, 4))
-    _, _, (steps, valid) = collect(jax.random.key(1), state.learned._replace(agent=bold), jnp.ones(2), 1, 4)
+    _, _, (steps, valid) = collect(jax.random.key(1), state.kept._replace(policy=bold), jnp.ones(2), 1, 4)
     context, counts = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), (steps, valid))
     assert 0 < counts.sum() < counts.size and (steps.discount == 0).any()
     spoilt = context._replace(signal=jnp.where(counts > 0, context.signal, 7.0))
-    encoder = state.learned.encoder
-    ours, theirs = (inner.latents(encoder, c, counts) for c in (context, spoilt))
+    ours, theirs = (inner.inference.latents(state.kept, c, counts) for c in (context, spoilt))
     np.testing.assert_array_equal(ours.mean, theirs.mean)
     np.testing.assert_array_equal(ours.log_std, theirs.log_std)
+
+
+def test_networks_see_observations_normalised_by_all_that_were_collected():
+    inner, learner = bound(plain(ends=True), normalize_observations=True)
+    state = jax.jit(learner.init)(jax.random.key(0))
+    bold = jax.tree.map(lambda x: x + 0.5, state.learned.agent)  # walks to the right, past x = 1
+    learned = state.learned._replace(agent=state.learned.agent._replace(policy=bold.policy))
+    state, _ = jax.jit(learner.step)(jax.random.key(1), state._replace(learned=learned))
+    rows, capacity = state.replay.data.reward.shape
+    met = np.asarray(state.replay.data.obs)[np.arange(capacity) < np.asarray(state.replay.size)[:, None]]
+    kept = state.kept
+    assert 0 < len(met) < 3 * 2 * 2 * 6 < rows * capacity  # some episodes ended early
+    np.testing.assert_allclose(kept.observed.mean, met.mean(axis=0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(kept.observed.variance, met.var(axis=0), rtol=1e-3, atol=1e-4)
+
+    bare = inner.inference._replace(normalizes=False)
+    context = jax.tree.map(lambda x: x[int(state.replay.size.argmax()), :5], state.replay.data)
+    seen = context._replace(
+        **{
+            name: (getattr(context, name) - kept.observed.mean) / jnp.sqrt(kept.observed.variance + 1e-6)
+            for name in ("obs", "next_obs")
+        }
+    )
+    valid = jnp.ones(5)
+    normalised, expected = inner.inference.latents(kept, context, valid), bare.latents(kept, seen, valid)
+    np.testing.assert_allclose(normalised.mean, expected.mean, rtol=1e-5, atol=1e-6)
+    acts = [
+        f.acting(kept, jnp.ones(2), True)(jax.random.key(2), x.obs[0])[0]
+        for f, x in ((inner.inference, context), (bare, seen), (bare, context))
+    ]
+    np.testing.assert_allclose(acts[0], acts[1], rtol=1e-5, atol=1e-6)
+    assert (acts[0] != acts[2]).any()
 
 
 @pytest.mark.parametrize("family", [plain, SLOW_LIFTED])
