@@ -59,6 +59,7 @@ class Objective(NamedTuple):
     num_rewards: int = 1  # C, components of the reward
     draw: Callable[[Key, Any, int], Array] | None = None  # key, state, N -> skills; None: uniformly
     redraw: float = 0.0  # probability before each step that the skill is drawn anew
+    fall_price: float = 0.0  # what an early end subtracts from the reward's first component
     place: Place | None = None  # None: the policy sees the encoding of the space
     toward: Callable[[Any, Array, Array], Array] | None = None  # as `SkillLearner.toward`, of its own state
 
@@ -149,7 +150,7 @@ class OnPolicy(NamedTuple):
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)
-        reward, reward_weights = self.objective.reward(reward_key, state.objective, skills, path, steps.valid)
+        reward, reward_weights = self.reward(reward_key, state, skills, path, steps)
         agent, learned = self.agent.update(
             policy_key, state.agent, self._batch(state, steps, skills, reward, reward_weights)
         )
@@ -159,6 +160,16 @@ class OnPolicy(NamedTuple):
         )
         observed = moments.absorb(state.observed, steps.obs, steps.valid)
         return State(agent, objective, observed), metrics | learned
+
+    def reward(
+        self, key: Key, state: State, skills: Array, path: Array, steps: Transition
+    ) -> tuple[Array, Array]:
+        """The objective's reward [N, T, C], less the price of early ends, and its weights [N, C]."""
+        reward, weights = self.objective.reward(key, state.objective, skills, path, steps.valid)
+        if self.objective.fall_price:
+            ended = steps.valid * (1.0 - steps.discount)
+            reward = reward.at[..., 0].add(-self.objective.fall_price * ended)
+        return reward, weights
 
     def _draw(self, key: Key, objective: Any, count: int) -> Array:
         """Skills of `count` episodes."""

@@ -153,12 +153,11 @@ class Vgcrl(NamedTuple):
         return State(net, jnp.float32(np.max(self.config.reach)))
 
     def reward(self, key: Key, state: State, skills: Array, path: Array, valid: Array) -> tuple[Array, Array]:
-        """log q(z|s') - log q(z|s), minus the penalty of an early end."""
+        """log q(z|s') - log q(z|s)."""
         skills = self._of_steps(skills, valid)
         params = self.freeze(state)
         before, after = (self._density(params, path[:, part], skills) for part in (slice(-1), slice(1, None)))
-        ended = valid - jnp.concatenate([valid[:, 1:], valid[:, -1:]], axis=1)
-        return (after - before - self.config.fall_price * ended)[..., None], jnp.ones((len(path), 1))
+        return (after - before)[..., None], jnp.ones((len(path), 1))
 
     def learn(
         self, key: Key, state: State, skills: Array, path: Array, valid: Array
@@ -286,6 +285,7 @@ def _without_replay(vgcrl: Vgcrl, space: Space) -> SkillLearner:
         vgcrl.learn,
         vgcrl.log_q,
         redraw=vgcrl.config.redraw,
+        fall_price=vgcrl.config.fall_price,
         place=Place(vgcrl.freeze, vgcrl.locate, vgcrl.way, is_affine=vgcrl.net is None),
     )
     return _on_policy.make(vgcrl.config, vgcrl.family, objective)

@@ -9,6 +9,7 @@ from hmrl_cli.algorithms.skills import vgcrl
 from hmrl_cli.algorithms.skills._off_policy import OF_SAC, Stored
 from hmrl_cli.algorithms.skills._spaces import box, redrawn
 from hmrl_cli.learning import moments, ppo, sac
+from hmrl_cli.types import Transition
 from tests import toys
 from tests.algorithms.skills.objectives import PPO, QUICK, WALKER, objective, walks
 
@@ -76,15 +77,20 @@ def test_each_axis_may_have_its_own_reach():
 
 @pytest.mark.parametrize("redraw", [0.0, 0.1])
 def test_an_episode_earns_the_increase_of_log_q_less_the_price_of_an_early_end(redraw):
-    bound, state = goal(redraw=redraw, fall_price=7.0)
-    skills = jnp.array([[0.5, -0.5], [0.1, 0.9]])
+    """The second episode ends at its fourth step, the third at its last."""
+    learner = learner_of(redraw=redraw, fall_price=7.0).step.__self__
+    state = learner.init(jax.random.key(0))
+    skills = jnp.array([[0.5, -0.5], [0.1, 0.9], [0.3, 0.2]])
     path = walks(skills)
-    valid = jnp.ones((2, 10)).at[1, 4:].set(0.0)  # the second ends at its fourth step
+    valid = jnp.ones((3, 10)).at[1, 4:].set(0.0)
+    discount = jnp.ones((3, 10)).at[1, 3:].set(0.0).at[2, 9].set(0.0)
     path = path.at[1, 4:].set(path[1, 4])
     of_steps = jnp.repeat(skills[:, None], 10, axis=1) if redraw else skills
-    reward, weights = bound.reward(jax.random.key(0), state, of_steps, path, valid)
-    log_q = bound._density(bound.freeze(state), path[:, jnp.array([0, -1])], skills[:, None])
-    gain = log_q[:, 1] - log_q[:, 0] - jnp.array([0.0, 7.0])
+    steps = Transition(path[:, :-1], of_steps, valid, valid, discount, valid, path[:, 1:])
+    reward, weights = learner.reward(jax.random.key(0), state, of_steps, path, steps)
+    bound, of_goal = goal(redraw=redraw)
+    log_q = bound._density(bound.freeze(of_goal), path[:, jnp.array([0, -1])], skills[:, None])
+    gain = log_q[:, 1] - log_q[:, 0] - jnp.array([0.0, 7.0, 7.0])
     np.testing.assert_allclose(jnp.sum(reward[..., 0] * weights * valid, axis=1), gain, rtol=1e-4)
     assert reward[1, 3, 0] < -3 and not reward[1, 4:].any()
 
