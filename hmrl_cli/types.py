@@ -219,6 +219,7 @@ class MetaLearner(NamedTuple):
     start: Callable[[Key, State, SkillLibrary, Callable[[Array], Any]], State] | None = None
     # which of the N episodes between two updates an adaptation learns from
     learns_from: Literal["all", "one", "none"] = "all"
+    reads_reward: bool = False  # whether it tells tasks apart by the rewards that it observes
     # a message for the user on a trained state, leaves [S, ...], and a budget; "": no message
     note: Callable[[State, Evaluation], str] | None = None
     # the same adaptation for episodes from outside the simulator; None: not supported

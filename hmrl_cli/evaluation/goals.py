@@ -82,7 +82,7 @@ def zero_shot(
     near = (away[..., 1:] < settings.near) * episodes.valid
     return {
         "goal_distance": away[..., -1].mean(),
-        "goal_arrived": near[..., -1].mean(),
+        "goal_arrived": jnp.mean(near[..., -1] * (1.0 - episodes.frames.done[..., -1])),
         "goal_reached": near.any(axis=-1).mean(),
         "goal_stays": near.mean(),
         "goal_named": jnp.max(named.max(axis=0) - named.min(axis=0)),

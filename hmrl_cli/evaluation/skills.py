@@ -114,7 +114,7 @@ def skill_diagnostics(
     centres = ends.mean(axis=1)
     of_places = {}
     if library.locate is not None:
-        of_places = {"place": jnp.asarray(library.examples)} | arrivals(library, obs, valid)
+        of_places = {"place": jnp.asarray(library.examples)} | arrivals(library, obs, frames.done)
     return (
         {
             "accuracy": jnp.sum(correct * valid) / count,
@@ -133,7 +133,7 @@ def skill_diagnostics(
     )
 
 
-def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array]:
+def arrivals(library: SkillLibrary, obs: Array, done: Array) -> dict[str, Array]:
     """How reliably and how fast skills that are places get there, per skill [M].
 
     An episode is at its place after a valid step if the located skill is within `NEAR` of its own.
@@ -141,7 +141,7 @@ def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array
     Args:
         library: skills that can be located.
         obs: observations of N episodes of each of its M examples, from the reset on [M, N, T + 1, obs_size].
-        valid: [M, N, T], 0 after an early end.
+        done: [M, N, T + 1], whether the episode has ended early.
 
     Returns:
         arrived: share of episodes at their place after the last step; episodes that end early count as 0.
@@ -152,6 +152,7 @@ def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array
     assert library.locate is not None
     examples = jnp.asarray(library.examples)[:, None, None]
     distance = jnp.linalg.norm(library.locate(library.params, obs[..., 1:, :]) - examples, axis=-1)
+    valid = 1.0 - done[..., :-1]
     near = (distance < NEAR) * valid
     horizon = near.shape[-1]
     gets_there = near.any(axis=-1)
@@ -159,7 +160,7 @@ def arrivals(library: SkillLibrary, obs: Array, valid: Array) -> dict[str, Array
     earlier = jnp.cumsum(near, axis=-1) - near  # steps at the place
     after = (earlier > 0) * valid
     return {
-        "arrived": near[..., -1].mean(axis=-1),
+        "arrived": jnp.mean(near[..., -1] * (1.0 - done[..., -1]), axis=-1),
         "time_to_arrive": jnp.where(gets_there.any(axis=-1), steps, horizon),
         "stays": jnp.sum(near * after, axis=(1, 2)) / jnp.maximum(after.sum(axis=(1, 2)), 1.0),
     }

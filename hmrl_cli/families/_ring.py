@@ -75,7 +75,8 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
     """Return the cost [] of the distance from the goal; the reward contains its negative.
 
     The dense cost is the distance.  Outside the disc, the sparse cost is the distance from the start to the
-    goal.  In an arena, and on a ring by the norm of order 1, it differs from task to task.
+    goal.  In an arena, and on a ring by the norm of order 1, it differs from task to task.  It is the most
+    that a place inside the disc costs, so that entering the disc never lowers the reward.
 
     Args:
         offset: position - goal [2], m.
@@ -86,7 +87,8 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
     cost = jnp.linalg.norm(offset, ord=order)
     if config.reward == "dense":
         return cost
-    return jnp.where(in_disc(offset, config), cost, jnp.linalg.norm(task, ord=order))
+    outside = jnp.linalg.norm(task, ord=order)
+    return jnp.where(in_disc(offset, config), jnp.minimum(cost, outside), outside)
 
 
 def in_disc(offset: Array, config: RingConfig) -> Array:

@@ -40,6 +40,12 @@ class Parts(NamedTuple):
         note = getattr(self.make_learner(None), "note", None)
         return note(state, budget) if note else ""
 
+    def note_on_reward(self, trained: Reward, now: Reward) -> str:
+        """What to say where a learner reads rewards, and meets others than in training; "" for nothing."""
+        if trained == now or not getattr(self.make_learner(None), "reads_reward", False):
+            return ""
+        return f"this learner tells tasks apart by {trained} rewards, and now meets {now} ones (--reward)"
+
 
 @functools.cache
 def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:

@@ -119,7 +119,8 @@ def _adapt(
         Diverged: a number is not finite.
     """
     parts = assemble(trained.experiment, trained.skills_from, reward, exploration.traced)
-    if text := parts.note(trained.state, budget):
+    of_reward = parts.note_on_reward(trained.experiment.family.reward, reward)
+    for text in filter(None, (parts.note(trained.state, budget), of_reward)):
         progress.note(text)
     progress.phase("reference lines")
     lines = adaptation.reference_lines(trained.parts.family, tasks)

@@ -69,6 +69,8 @@ def open_adapter(
     source = (_of_export if exports.is_export(path) else _of_run)(path, seed, reward, progress)
     experiment, parts = source.experiment, source.parts
     budget = config.with_evaluation(experiment, sets, settings, protocol).evaluation
+    if text := parts.note_on_reward(experiment.family.reward, reward):
+        progress.note(text)
     check_located(budget, parts)
     budget = adaptation.calibrated(budget, parts.family)
     key = jax.random.fold_in(seed_keys(experiment).evaluate[seed], task)

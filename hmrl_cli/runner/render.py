@@ -152,7 +152,7 @@ def _record_skills(key: Key, trained: Trained, task: Task, deterministic: bool) 
     episodes = jax.jit(lambda key: run(key, family, library, task))(key)
     labels = [f"skill {skill}" for skill in range(len(library.examples))]
     if finds:
-        found = arrivals(library, episodes.obs, episodes.valid)
+        found = arrivals(library, episodes.obs, episodes.frames.done)
         labels = place_labels(library.examples, np.asarray(found["arrived"]))
     return jax.tree.map(lambda x: x[:, 0], episodes.frames), labels
 

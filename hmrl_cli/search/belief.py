@@ -27,7 +27,7 @@ DETECTION = 0.95  # probability that a path detects a reward within sight
 SIGHT = 0.2  # default distance, if no training tasks give it
 DENSE = 0.5  # least extent of a dense reward, which has no place
 STAYING = 0.25  # additional weight of a detection at the end of a path
-UNREACHED = 0.5  # factor on the probability of a place that an episode aimed at and did not reach
+UNREACHED = 0.5  # factor on the probability of a place that an episode aimed at and may not have reached
 
 
 class Belief(NamedTuple):

@@ -98,12 +98,13 @@ def test_arrivals_are_counted_in_skill_units():
         ]
     )
     obs = 2 * PLACES[:, None, None] + away[..., None] * jnp.array([0.6, -0.8])
-    valid = jnp.ones((2, 2, 4)).at[1, 1, 3:].set(0.0)  # falls at its third step, at the place
-    numbers = arrivals(library_of_places(), obs, valid)
-    np.testing.assert_allclose(numbers["arrived"], [1.0, 0.0])
+    done = jnp.zeros((2, 2, 5), bool).at[1, 1, 3:].set(True)  # falls at its third step, at the place
+    done = done.at[0, 1, 4].set(True)  # falls at its last step, at the place
+    numbers = arrivals(library_of_places(), obs, done)
+    np.testing.assert_allclose(numbers["arrived"], [0.5, 0.0])
     np.testing.assert_allclose(numbers["time_to_arrive"], [3.0, 2.0])
     np.testing.assert_allclose(numbers["stays"], [1 / 2, 1 / 3])
-    numbers = arrivals(library_of_places(), obs + 9.0, valid)  # none gets there
+    numbers = arrivals(library_of_places(), obs + 9.0, done)  # none gets there
     for name, value in (("arrived", 0), ("time_to_arrive", 4), ("stays", 0)):
         np.testing.assert_array_equal(numbers[name], value)
 

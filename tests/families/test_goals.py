@@ -8,7 +8,7 @@ import pytest
 
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.families import _goals
-from hmrl_cli.families._ring import RingConfig, sample_goal
+from hmrl_cli.families._ring import RingConfig, goal_cost, sample_goal
 from tests.families.each import COUNTED, DEAR, NAMES, each, family, make, norm
 from tests.families.test_rewards import PAY
 
@@ -169,3 +169,14 @@ def test_families_draw_by_their_settings():
         np.testing.assert_array_equal(goal, sample_goal(key, "train", RingConfig(**settings)))
     goal = make("sparse_point", sector=0.2).sample(key, "train")
     np.testing.assert_array_equal(goal, _goals.sector_goal(key, "train", 1.0, 0.2))
+
+
+def test_entering_the_disc_of_an_arenas_goal_never_lowers_the_reward():
+    """By the norm of order 1, a corner of the disc is farther from a near goal than the start is."""
+    config = RingConfig(reward="sparse", goals="arena")
+    goal, around = jnp.array([0.0, 0.9]), jnp.linspace(0, 2 * jnp.pi, 33)
+    rim = 0.79 * jnp.stack([jnp.cos(around), jnp.sin(around)], axis=-1)
+    costs = jax.vmap(lambda offset: goal_cost(offset, goal, 1, config))(rim)
+    outside = goal_cost(jnp.array([2.0, 0.0]), goal, 1, config)
+    assert float(outside) == pytest.approx(0.9) and jnp.abs(rim).sum(axis=-1).max() > outside
+    assert (costs <= outside).all() and (costs < outside).any()

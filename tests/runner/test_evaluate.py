@@ -150,6 +150,22 @@ def test_only_episodes_that_are_learned_from_are_counted(name, counted):
     assert evaluate._experience(parts, budget) == [0, steps, 2 * steps]
 
 
+@pytest.mark.parametrize(
+    ("name", "sets", "reads"),
+    [
+        ("rl2", (), True),
+        ("pearl", (), True),
+        ("pearl", ("algorithm.context_reward=success",), False),
+        ("maml", (), False),
+    ],
+)
+def test_a_reward_that_a_learner_never_read_is_noted(name, sets, reads):
+    parts = assembly.assemble(resolve(name, *sets).experiment)
+    note = parts.note_on_reward("dense", "sparse")
+    assert ("tells tasks apart by dense rewards, and now meets sparse ones" in note) == reads
+    assert parts.note_on_reward("dense", "dense") == ""
+
+
 def test_a_learner_that_goes_on_learning_counts_episodes_from_then_on():
     parts = assembly.assemble(resolve("ppo").experiment)
     budget = Evaluation(adapt_steps=3, episodes=5, tune_after=1)

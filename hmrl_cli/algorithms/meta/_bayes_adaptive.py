@@ -2,7 +2,8 @@
 
 The pair of observation and belief is the state of a Bayes-adaptive process (Zintgraf et al. 2020, 1910.08348,
 section 2.2).  The policy sees the mean and the log standard deviation of the belief.  PPO maximises the
-return of the whole trial, so early episodes may explore for the sake of later ones.
+return of the whole trial, discounted across its episodes.  So early episodes may explore for the sake of
+later ones.
 
 The bound of `_belief` alone trains the encoder.  PPO takes beliefs as given.
 """
@@ -165,6 +166,7 @@ def make(config: Config, family: TaskFamily, bonus: Bonus = NO_BONUS) -> MetaLea
         learner.adapt,
         learner.acting.behaviour,
         learns_from="one",
+        reads_reward=True,
         online=learner.acting.online,
         keep=lambda state: learner.params(state),
     )

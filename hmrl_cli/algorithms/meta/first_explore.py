@@ -269,6 +269,7 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         learner.adapt,
         learner.acting.behaviour,
         learns_from="one",
+        reads_reward=True,
         online=learner.online,
         keep=learner.params,
     )

@@ -329,6 +329,7 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         config.tasks_per_update * steps,
         learner.adapt,
         learner.behaviour,
+        reads_reward=config.context_reward == "reward",
         online=partial(_context.online, inference, config.context_reward),
         keep=lambda state: state.kept,
     )

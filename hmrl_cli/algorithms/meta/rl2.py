@@ -2,8 +2,9 @@
 
 A trial is several episodes of one task.  The policy's hidden state is 0 at the start of a trial and carries
 over from episode to episode.  Beside the observation, the policy sees its last action, the reward of that
-action, and whether the action ended the episode.  PPO maximises the return of the whole trial.  So early
-episodes may explore for the sake of later ones (also Wang et al. 2016, 1611.05763).
+action, and whether the action ended the episode.  PPO maximises the return of the whole trial, discounted
+across its episodes.  So early episodes may explore for the sake of later ones, as far as the discount looks
+ahead (also Wang et al. 2016, 1611.05763).
 """
 
 from __future__ import annotations
@@ -145,6 +146,7 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         learner.adapt,
         learner.behaviour,
         learns_from="one",
+        reads_reward=True,
         online=learner.acting.online,
         keep=learner.params,
     )

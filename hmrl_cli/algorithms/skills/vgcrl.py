@@ -9,10 +9,10 @@ little, far from the place.  If q is learned, m is a multilayer perceptron that 
 led to s.
 
 The reward of a step is the increase of log q.  The reward log q itself would have the same optimum:
-discounted sums of the two differ by a factor 1 - gamma, a constant and the end of the episode.  But log q of
-far places would dominate the critic's loss.  An early end has a penalty.  Episodes redraw their skill at
-random steps, so that skills work from any state.  The policy sees z - m(s), the displacement to its place,
-instead of z.
+discounted sums of the two differ by a factor 1 - gamma, a constant, the end of the episode and a small term
+for each new skill.  But log q of far places would dominate the critic's loss.  An early end has a penalty.
+Episodes redraw their skill at random steps, so that skills work from any state.  The policy sees z - m(s),
+the displacement to its place, instead of z.
 
 The policy learns by PPO, or by soft actor-critic from replayed steps.  Then a share of the replayed steps is
 relabelled: its skill is a place that the episode met later (Andrychowicz et al. 2017, 1707.01495).
@@ -199,7 +199,10 @@ class Vgcrl(NamedTuple):
         return state, Reward(after - before - self.config.fall_price * (1.0 - batch.discount)), {}
 
     def _metrics(self, state: State, skills: Array, obs: Array, valid: Array) -> Metrics:
-        """Of observations [N, T, obs_size] after the steps of skills [N, T, size]."""
+        """Of observations [N, T, obs_size] after the steps of skills [N, T, size].
+
+        An end in the last step is not seen, and may count as an arrival.
+        """
         params = self.freeze(state)
         bound = self._density(params, obs, skills) + sum(math.log(2 * half) for half in self.half)
         near = jnp.linalg.norm(skills - self.locate(params, obs), axis=-1) * state.reach < self.config.spread
