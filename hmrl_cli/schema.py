@@ -134,17 +134,14 @@ class Relabel(Strict):
     Skills are vectors in [-1, 1]^n.  Distances are Euclidean distances of skills.
     """
 
+    stops: int = pydantic.Field(
+        default=1, gt=0, le=100, description="places that a searching episode goes to, one after another"
+    )
     broad: float = pydantic.Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="share of the prior that is uniform over all skills; the rest is learned",
+        default=0.5, ge=0, le=1, description="share of the prior that is uniform; the rest is learned"
     )
     sight: float | None = pydantic.Field(
-        default=None,
-        gt=0,
-        le=10,
-        description="distance within which a reward is found; none: as on training tasks, or 0.2",
+        default=None, gt=0, le=10, description="how far a reward is found; none: as in training, or 0.2"
     )
     width: float = pydantic.Field(
         default=0.06, gt=0, le=10, description="standard deviation of the learned prior's kernels"

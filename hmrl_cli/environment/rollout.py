@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 
 
 class RepeatedAction(NamedTuple):
-    """An action that an episode repeats from step `start` to its end, in place of the policy's actions."""
+    """An action that an episode repeats from step `start` to its end, in place of the policy's actions.
+
+    Several actions are repeated one after another.
+    """
 
     start: Array  # []  int32; the horizon or more: never
-    action: Array  # [action_size], or [] int32
+    action: Array  # [action_size], or [] int32; with `steps`, [number of actions, ...]
+    steps: Array | None = None  # [] int32  of each of several actions; the last one goes on to the end
+
+    def at(self, t: Array) -> Array:
+        """The action of step t []."""
+        if self.steps is None:
+            return self.action
+        return self.action[jnp.clip((t - self.start) // self.steps, 0, len(self.action) - 1)]
 
 
 class Held(NamedTuple):
@@ -39,7 +49,7 @@ def decide(
     """The action of step t [], and its log pi; see `unroll`, whose episode has the key `policy_key`."""
     action, log_prob = policy(jax.random.fold_in(key, t), obs, *given)
     if repeated is not None:
-        action = jnp.where(t >= repeated.start, repeated.action, action)
+        action = jnp.where(t >= repeated.start, repeated.at(t), action)
     return action, log_prob
 
 

@@ -138,11 +138,18 @@ def assemble(
 
 
 def check_located(evaluation: Evaluation, parts: Parts) -> None:
-    """Raise ConfigError where skills are to be relabelled that no observation tells."""
-    if evaluation.rule == "relabel" and "skill" not in parts.act_on(None).features:
+    """Raise ConfigError where a search cannot locate skills, or goes to more places than it has decisions."""
+    if evaluation.rule != "relabel":
+        return
+    if "skill" not in parts.act_on(None).features:
         raise ConfigError(
             "evaluation.rule: found 'relabel' for skills that cannot be located; "
             "must be 'gradient' or 'refit', or skills learned by vgcrl"
+        )
+    stops, decisions = evaluation.relabel.stops, parts.family.horizon // parts.steps_per_decision
+    if stops > decisions:
+        raise ConfigError(
+            f"evaluation.relabel.stops: found {stops}; must be at most {decisions}, an episode's decisions"
         )
 
 

@@ -67,11 +67,15 @@ class Search(NamedTuple):
         exploits = _is_exploiting(known.plan, is_last, self.budget)
         share = jnp.where(is_last, 0.0, self.budget.fallback) if self.follows else jnp.float32(1)
         draw_key, share_key, place_key = jax.random.split(repeat_key, 3)
-        action = _actions_to_repeat(
+        actions = _actions_to_repeat(
             draw_key, place_key, known.plan, exploits, is_last, self.budget, bound_of(self.family)
         )
         repeats = (exploits > 0) | jax.random.bernoulli(share_key, share, (episodes,))
-        repeated = RepeatedAction(jnp.where(repeats, 0, self.family.horizon), action)
+        start = jnp.where(repeats, 0, self.family.horizon)
+        if (stops := self.budget.relabel.stops) == 1:
+            repeated = RepeatedAction(start, actions[:, 0])
+        else:
+            repeated = RepeatedAction(start, actions, jnp.full(episodes, self.family.horizon // stops))
         keys = jax.random.split(episode_key, episodes)
         policy_keys, keys = jax.vmap(lambda key: tuple(jax.random.split(key)))(keys)
         return Held(keys, policy_keys, repeated)
@@ -91,9 +95,13 @@ class Search(NamedTuple):
         place = self.family.features["skill"](steps.next_obs)
         assert held.repeated is not None
         aimed = (held.repeated.start == 0).astype(jnp.float32)
-        new = DecisionBuffer(place, steps.reward, complete, searched, held.repeated.action, aimed)
+        aims = held.repeated.action if held.repeated.steps is not None else held.repeated.action[:, None]
+        belief = beliefs.after_search(plan.belief, aims, aimed, place, complete)
+        # an episode of several places is no trial of one of them
+        tried = aimed if held.repeated.steps is None else aimed * (1.0 - searched)
+        new = DecisionBuffer(place, steps.reward, complete, searched, aims[:, -1], tried)
         buffer = replay.put_batch(buffer, new, count)
-        plan = _updated(plan, buffer, new, least_gain, self.budget, bound_of(self.family))
+        plan = _updated(plan, belief, buffer, least_gain, self.budget, bound_of(self.family))
         return Known(plan, buffer, least_gain)
 
     def counted(self, plan: Plan, count: Array) -> Array:
@@ -116,7 +124,8 @@ def adapt(
 
     An episode repeats one skill, or follows `behaviour`.  The first exploiting episode of a batch repeats the
     best guess.  The others repeat draws around it.  After a find, all episodes of the last batch repeat the
-    best guess.  Searching episodes repeat the skill of a place that the belief chooses.
+    best guess.  Searching episodes repeat the skill of a place that the belief chooses, or of several places
+    one after another.
 
     Args:
         key: key of this task.
@@ -179,28 +188,27 @@ def _actions_to_repeat(
     budget: Evaluation,
     bound: Array,
 ) -> Array:
-    """Skills [N, size] for the episodes of a batch: near the best guess to exploit, else places to search."""
+    """Skills [N, S, size] for the episodes of a batch: near the best guess, or places to search."""
     draws = jax.random.normal(draw_key, (budget.episodes, len(plan.target)))
     draws *= 1.0 - _repeats_best(budget.episodes, is_last)[:, None]
     near_best = plan.best + plan.target_std * draws
     places = beliefs.next_places(place_key, plan.belief, plan.start, budget.episodes, budget.relabel)
-    return jnp.clip(jnp.where(exploits[:, None] > 0, near_best, places), -bound, bound)
+    return jnp.clip(jnp.where(exploits[:, None, None] > 0, near_best[:, None], places), -bound, bound)
 
 
 def _updated(
     plan: Plan,
+    belief: Belief,
     buffer: DecisionBuffer,
-    new: DecisionBuffer,
     least_gain: Array | float,
     budget: Evaluation,
     bound: Array | float,
 ) -> Plan:
-    """The plan after a batch of new decisions.
+    """The plan after a batch of new decisions, given the belief after it.
 
     `found` never becomes false again.  If most searches succeed, no reward stands out any more.
     """
     center, std = relabel.target(buffer, budget.selectivity, budget.relabel.imprecision)
     best = relabel.best_guess(buffer, center, budget.relabel.imprecision, bound)
-    belief = beliefs.after_search(plan.belief, new.aim, new.aimed, new.skill, new.valid)
     found = plan.found | (relabel.reward_gain(buffer) > least_gain)
     return Plan(belief, center, std, best, found, plan.start)

@@ -6,8 +6,8 @@ place keeps some probability.  Bayes' rule lowers the probability of places that
 reward.  So the search tries the places of the learned prior first, and those of the broad prior later.
 
 The next place maximises the probability that the path to it detects the reward (search theory; Stone 1975).
-The model of a path is a straight line from the start of an episode.  It detects rewards within `sight`.  A
-reward at the end of a path counts somewhat more, because the episode stays there.
+The model of a path is a straight line from the start of an episode, or from its last place.  It detects
+rewards within `sight`.  A reward at the end of a path counts somewhat more, because the episode stays there.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def after_search(belief: Belief, aim: Array, aimed: Array, passed: Array, valid:
 
     Args:
         belief: the belief before the episodes.
-        aim: [N, size], the place that an episode aimed at.
-        aimed: [N], 1 if the episode aimed at a place, else 0.
+        aim: [N, S, size], the places that an episode aimed at.
+        aimed: [N], 1 if the episode aimed at places, else 0.
         passed: [N, T, size], the places where it was.
         valid: [N, T], 1 for valid steps.
     """
@@ -101,7 +101,8 @@ def after_search(belief: Belief, aim: Array, aimed: Array, passed: Array, valid:
         aim, aimed, passed, valid = episode
         distance = jnp.linalg.norm(belief.places[:, None] - passed, axis=-1)
         nearest = jnp.min(distance, axis=1, where=valid > 0, initial=jnp.inf)
-        unreached = aimed * _visibility(jnp.linalg.norm(belief.places - aim, axis=-1), belief.sight)
+        missed = jnp.linalg.norm(belief.places[:, None] - aim, axis=-1).min(axis=1)
+        unreached = aimed * _visibility(missed, belief.sight)
         detection = DETECTION * _visibility(nearest, belief.sight)
         return jnp.log1p(-detection) + jnp.log1p(-(1.0 - UNREACHED) * unreached)
 
@@ -110,14 +111,15 @@ def after_search(belief: Belief, aim: Array, aimed: Array, passed: Array, valid:
 
 
 def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Relabel) -> Array:
-    """Places [count, size] for the next episodes, chosen greedily: each assumes that those before fail.
+    """Places [count, S, size] for the next episodes, chosen greedily: each assumes that those before fail.
 
     Args:
         key: draws candidate ends, and the noise of the choice.
         belief: distribution of the reward's place.
         start: [size], the place where episodes start.
         count: number of episodes.
-        settings: scale of the Gumbel noise on the log probability of detection.
+        settings: number S of places of an episode, scale of the Gumbel noise on the log probability of
+            detection.
     """
     sample_key, noise_key = jax.random.split(key)
     weight = jax.nn.softmax(belief.log_weight)
@@ -125,14 +127,23 @@ def next_places(key: Key, belief: Belief, start: Array, count: int, settings: Re
     # the other half comes from the broad prior, whatever its weight
     spaced = jnp.arange(ENDS // 2) * (CANDIDATES // (ENDS // 2))
     ends = belief.places[jnp.concatenate([sampled, spaced])]
-    swept = DETECTION * _visibility(_from_path(belief.places, start, ends), belief.sight)  # [ENDS, C]
     ended = DETECTION * _visibility(_between(ends, belief.places), belief.sight)  # [ENDS, C]
 
-    def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
-        best = jnp.argmax(jnp.log((swept + STAYING * ended) @ weight + 1e-12) + noise)
-        return weight * (1.0 - swept[best]), ends[best]
+    def swept_from(place: Array) -> Array:  # [ENDS, C]
+        return DETECTION * _visibility(_from_path(belief.places, place, ends), belief.sight)
 
-    noise = settings.noise * jax.random.gumbel(noise_key, (count, ENDS))
+    first = swept_from(start)
+
+    def choose(weight: Array, noise: Array) -> tuple[Array, Array]:
+        stops: list[Array] = []
+        for of_stop in noise:
+            swept = swept_from(stops[-1]) if stops else first
+            best = jnp.argmax(jnp.log((swept + STAYING * ended) @ weight + 1e-12) + of_stop)
+            weight *= 1.0 - swept[best]
+            stops.append(ends[best])
+        return weight, jnp.stack(stops)
+
+    noise = settings.noise * jax.random.gumbel(noise_key, (count, settings.stops, ENDS))
     return jax.lax.scan(choose, weight, noise)[1]
 
 

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmrl_cli.environment.rollout import unroll
+from hmrl_cli.environment.rollout import RepeatedAction, unroll
 from tests import toys
 
 
@@ -32,6 +32,20 @@ def test_episodes_repeat_for_a_key_and_differ_between_keys():
 
     np.testing.assert_array_equal(run(1), run(1))
     assert (run(1) != run(2)).any()
+
+
+def test_actions_are_repeated_one_after_another_and_the_last_goes_on():
+    actions = jnp.array([[0.0, 1.0], [-1.0, 0.0]])
+
+    def taken(repeated):
+        steps, _ = unroll(jax.random.key(0), right, toys.walker(horizon=7), jnp.array([1.0, 0.0]), repeated)
+        return np.asarray(steps.action)
+
+    two = taken(RepeatedAction(jnp.int32(1), actions, jnp.int32(2)))
+    np.testing.assert_array_equal(two, [[1, 0], [0, 1], [0, 1], [-1, 0], [-1, 0], [-1, 0], [-1, 0]])
+    np.testing.assert_array_equal(taken(RepeatedAction(jnp.int32(7), actions, jnp.int32(2))), [[1, 0]] * 7)
+    one = taken(RepeatedAction(jnp.int32(5), actions[0]))
+    np.testing.assert_array_equal(one, [[1, 0]] * 5 + [[0, 1]] * 2)
 
 
 def test_commands_are_given_to_the_policy_step_by_step():

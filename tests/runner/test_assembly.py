@@ -12,8 +12,10 @@ from hmrl_cli.runner import assembly, evaluate, initial
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
+from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.storage import reader
 from hmrl_cli.types import AdaptState
+from tests import toys
 from tests.trainings import resolve, train
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
@@ -107,6 +109,15 @@ def test_skills_that_cannot_be_located_are_not_searched(runs):
         evaluate.evaluate(reader.read(runs / "hmrl"), sets=sets[1:], progress=Silent())
     with pytest.raises(ConfigError, match="found 'skill_prior' for point without skills that can be located"):
         training.check(resolve("skill_prior", *sets, skills=runs / "diayn"))
+
+
+def test_a_search_cannot_go_to_more_places_than_it_has_decisions():
+    parts = assembly.assemble(resolve("maml", "family.horizon=12").experiment)
+    parts = parts._replace(act_on=lambda skills: toys.placed(), steps_per_decision=4)
+    assembly.check_located(Evaluation(rule="relabel", relabel=Relabel(stops=3)), parts)
+    assembly.check_located(Evaluation(rule="gradient", relabel=Relabel(stops=4)), parts)
+    with pytest.raises(ConfigError, match="stops: found 4; must be at most 3, an episode's decisions"):
+        assembly.check_located(Evaluation(rule="relabel", relabel=Relabel(stops=4)), parts)
 
 
 def test_the_plan_counts_environment_steps(runs):

@@ -86,6 +86,21 @@ def test_small_budgets(budget):
     assert curve.returned.shape == (budget.adapt_steps + 1,) and isinstance(curve, Adaptation)
 
 
+def test_an_episode_may_go_to_several_places():
+    """It finds more in as many episodes, and is a trial of a skill only where it exploits."""
+    budget = BUDGET.model_copy(update={"episodes": 1, "adapt_steps": 5})
+    tour = budget.model_copy(update={"relabel": Relabel(stops=3)})
+    tasks = jax.vmap(lambda key: FAMILY.sample(key, "test"))(jax.random.split(jax.random.key(5), 48))
+    found = {}
+    for name, one in {"straight": budget, "tour": tour}.items():
+        keys = jax.random.split(jax.random.key(6), 48)
+        plan, memory, curve = jax.jit(jax.vmap(partial(search, budget=one)))(keys, tasks)
+        found[name] = plan.found.mean(), curve.success[:, -1].mean()
+        tried = memory.aimed if name == "straight" else memory.aimed + memory.searched
+        np.testing.assert_array_equal(tried, 1)
+    assert found["tour"][0] > found["straight"][0] + 0.1 and found["tour"][1] > found["straight"][1] + 0.1
+
+
 def test_where_every_search_succeeds_it_stays_found():
     """Once something stood out, it stays found when nothing else is found any more."""
     plan = adaptation.Plan(
@@ -100,7 +115,7 @@ def test_where_every_search_succeeds_it_stays_found():
         reward=jnp.ones((4, 3)), valid=jnp.ones((4, 3)), searched=jnp.ones(4)
     )
     assert relabel.reward_gain(memory) == 0
-    assert adaptation._updated(plan, memory, memory, 0.5, BUDGET, 1.0).found
+    assert adaptation._updated(plan, plan.belief, memory, 0.5, BUDGET, 1.0).found
 
 
 def test_a_fall_is_no_find():

@@ -1,6 +1,7 @@
 """Where a reward may be: the mixture, what rules places out, and where to look next."""
 
 from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +69,7 @@ def test_places_are_ruled_out_by_bayes():
     before = Belief(jnp.array(places), jnp.log(jnp.array([0.2, 0.3, 0.5])), jnp.float32(0.2))
     passed = jnp.array([[[0.0], [0.1]], [[0.25], [0.9]]])
     valid = jnp.array([[1.0, 1.0], [1.0, 0.0]])
-    aim, aimed = jnp.array([[0.9], [0.3]]), jnp.array([1.0, 0.0])
+    aim, aimed = jnp.array([[[0.9], [2.0]], [[0.3], [2.0]]]), jnp.array([1.0, 0.0])
     after = beliefs.after_search(before, aim, aimed, passed, valid)
     first = (1 - DETECTION * within([0.0, 0.2, 0.8])) * (1 - 0.5 * within([0.9, 0.6, 0.0]))
     second = 1 - DETECTION * within(
@@ -83,7 +84,7 @@ def test_the_next_places_are_the_best_one_after_another(size):
     """Of the ends that are looked at, that with the most weight on its path and at its end."""
     belief = beliefs.prior(jax.random.key(1), None, Continuous(size), SETTINGS)
     start = jnp.full(size, 0.1)
-    got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))
+    got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))[:, 0]
     places = np.asarray(belief.places)
     weight = np.full(len(places), 1 / len(places))
     along = np.linspace(0.0, 1.0, 201)[:, None, None]
@@ -106,7 +107,7 @@ def test_the_next_places_are_the_best_one_after_another(size):
 def test_ten_dimensions_are_searched_where_the_weight_is():
     bank = Bank(jnp.full((1, 10), 0.5), jnp.ones(1), jnp.full(1, 0.2))
     belief = beliefs.prior(jax.random.key(0), bank, Continuous(10), SETTINGS)
-    places = beliefs.next_places(jax.random.key(1), belief, jnp.zeros(10), 4, SETTINGS)
+    places = beliefs.next_places(jax.random.key(1), belief, jnp.zeros(10), 4, SETTINGS)[:, 0]
     assert np.isfinite(places).all() and (np.linalg.norm(places - 0.5, axis=1) < 0.5).all()
 
 
@@ -117,7 +118,7 @@ def test_the_learned_prior_is_used_up_first():
     def run(key):
         def batch(belief, key):
             aim = beliefs.next_places(key, belief, jnp.zeros(2), 4, SETTINGS)
-            path = jnp.linspace(0.0, 1.0, 20)[None, :, None] * aim[:, None]
+            path = jnp.linspace(0.0, 1.0, 20)[None, :, None] * aim
             return beliefs.after_search(belief, aim, jnp.ones(4), path, jnp.ones((4, 20))), aim
 
         prior_key, key = jax.random.split(key)
@@ -129,6 +130,27 @@ def test_the_learned_prior_is_used_up_first():
     distance = np.linalg.norm(aims - 0.5, axis=-1)
     assert distance[0].min() < 0.2 and (distance[1:].min(axis=1) > 0.3).mean() >= 0.5
     assert shares(belief)[0] > 0.8 and np.isfinite(belief.log_weight).all()
+
+
+def test_an_episode_of_several_places_sweeps_more():
+    """Each way starts where the one before ends, so that the second leg of a path is not a detour."""
+    belief = beliefs.prior(jax.random.key(1), None, Continuous(2), SETTINGS)
+    tour = SETTINGS.model_copy(update={"stops": 3})
+    found = np.asarray(beliefs.next_places(jax.random.key(2), belief, jnp.zeros(2), 2, tour))
+    assert found.shape == (2, 3, 2)
+    legs = np.concatenate([np.zeros((2, 1, 2)), found], axis=1)
+    along = np.linspace(0.0, 1.0, 60)[:, None]
+
+    def missed(path):
+        """Mean probability that a path [F, 2] does not detect a reward."""
+        nearest = np.linalg.norm(np.asarray(belief.places)[:, None] - path, axis=-1).min(axis=1)
+        return 1 - DETECTION * within(nearest)
+
+    paths = [np.concatenate([a + along * (b - a) for a, b in pairwise(leg)]) for leg in legs]
+    together = np.mean(missed(paths[0]) * missed(paths[1]))
+    single = np.asarray(beliefs.next_places(jax.random.key(2), belief, jnp.zeros(2), 2, SETTINGS))
+    straight = np.mean(missed(along * single[0, 0]) * missed(along * single[1, 0]))
+    assert together < 0.35 < 0.6 < straight
 
 
 def test_noise_spreads_the_places():

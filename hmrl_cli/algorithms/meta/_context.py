@@ -89,13 +89,8 @@ class Inference(NamedTuple):
         return self.posterior(self._evidence(kept, context, valid))
 
     def posterior(self, known: Evidence) -> Gaussian:
-        """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2).
-
-        More than `context_size` factors count as much as `context_size` average ones.
-        """
-        power = jnp.minimum(1.0, self.context_size / jnp.maximum(known.transitions, 1.0))
-        precision = 1.0 + power * known.precision
-        return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
+        """q(z|c) [L] given the evidence."""
+        return posterior(known, self.context_size)
 
     def acting(
         self, kept: Kept, z: Array, deterministic: bool
@@ -131,6 +126,16 @@ def evidence(factors: Gaussian, valid: Array) -> Evidence:
     """Evidence of the factors [C, L] with valid [C] = 1."""
     precision = valid[:, None] * jnp.exp(-2 * factors.log_std)
     return Evidence(valid.sum(), precision.sum(axis=0), (precision * factors.mean).sum(axis=0))
+
+
+def posterior(known: Evidence, context_size: int) -> Gaussian:
+    """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2).
+
+    More than `context_size` factors count as much as `context_size` average ones.
+    """
+    power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
+    precision = 1.0 + power * known.precision
+    return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
 
 
 def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:
