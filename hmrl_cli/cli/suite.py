@@ -30,7 +30,8 @@ app = typer.Typer(cls=options.Commands, help="Run arms x families x seeds that o
 
 File = Annotated[Path, typer.Argument(metavar="FILE.toml", help="The file of the suite.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the suite.  [default: runs/NAME]")
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Folder of the suite.", show_default="runs/NAME"),
 ]
 
 
@@ -49,7 +50,7 @@ def plan(file: File, out: Out = None, as_json: Json = False) -> None:
         return
     place = shlex.quote(str(folder))
     print_line(f"# suite {suite.name}: {_counts(found)}")
-    print_line(f"mkdir -p {place} && cd {place}")
+    print_line(f"mkdir -p {place} && cd {place} || exit")
     for cell in cells:
         state = found[cell.name]
         problem = f": {state.problem}" if state.problem else ""

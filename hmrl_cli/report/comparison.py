@@ -92,14 +92,17 @@ def none_there(path: Path, protocol: str | None) -> InputError:
     """The error for a run without an evaluation by a protocol, with the names of those that it has."""
     if (path / "skills.json").is_file():
         return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
-    others = sorted({way_of(file) for file in (path / "eval").glob("*.json")} - {""})
+    ways = {way_of(file) for file in (path / "eval").glob("*.json")}
+    others = sorted(ways - {""})
     what, first = " by its own settings" if others else "", f"; first: hmrl eval {typed(path)}"
     if protocol in protocols.files():
         what, first = f" by {shown(protocol)}", f"{first} --protocol {protocol}"
     elif protocol:
         what, first = f" by {shown(protocol)}{did_you_mean(protocol, {*others, *protocols.files()})}", ""
-    message = f"{path}: holds no evaluation{what}{first}"
-    return InputError(f"{message}\nit has, with --protocol: {', '.join(others)}" if others else message)
+    has = f"\nit has, with --protocol: {', '.join(others)}" if others else ""
+    if "" in ways:
+        has += "; by its own settings: without it" if has else "\nit has one by its own settings: without --protocol"
+    return InputError(f"{path}: holds no evaluation{what}{first}{has}")
 
 
 def read_arms(
@@ -116,7 +119,8 @@ def read_arms(
         ConfigError: no run has the setting `group`.
         InputError: a path is no run directory, or a file of it cannot be used.
     """
-    found = [_arm(run if isinstance(run, reader.Info) else reader.read(run), protocol) for run in runs]
+    read = [run if isinstance(run, reader.Info) else reader.read(run) for run in runs]
+    found = [arm_of(run, evaluations(run.path, protocol)) for run in read]
     if group is not None:
         return pooled(found, group)
     told: dict[Path, str] = {}
@@ -126,8 +130,8 @@ def read_arms(
     return [arm._replace(name=told[arm.paths[0]]) for arm in found]
 
 
-def _arm(run: reader.Info, protocol: str | None) -> Arm:
-    """The arm of one run, not yet named."""
+def arm_of(run: reader.Info, evaluated: Sequence[dict[str, Any]]) -> Arm:
+    """The arm of one run with these evaluations, not yet named."""
     is_told = (run.path / "skills.toml").is_file()  # runs of early versions have none
     skills = reader.read_skills(run) if is_told else None
     settings = config.flat(run.experiment)
@@ -137,7 +141,7 @@ def _arm(run: reader.Info, protocol: str | None) -> Arm:
     training = run.experiment.training
     seeds = tuple(range(training.seed, training.seed + training.num_seeds))
     pairs = _skills_of(run, seeds, skills)
-    return Arm("", (run.path,), settings, run.provenance, seeds, pairs, evaluations(run.path, protocol))
+    return Arm("", (run.path,), settings, run.provenance, seeds, pairs, list(evaluated))
 
 
 def _skills_of(

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hmrl_cli import config
-from hmrl_cli.config import layers, plugins, protocols
+from hmrl_cli.config import layers, plugins
 from hmrl_cli.config.plugin_files import is_file, label, path_of
-from hmrl_cli.errors import ConfigError, did_you_mean, shown
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.schema import COMMANDS, Experiment
 from hmrl_cli.storage import evaluations
-from hmrl_cli.suite.declaration import Declaration, Library, OnFamily, Part, Protocol, wrong
+from hmrl_cli.suite.declaration import Declaration, wrong
 from hmrl_cli.suite.points import points
+from hmrl_cli.suite.sections import Library, OnFamily, Part, Protocol
 
 DECLARED = {  # settings that a suite decides
     "training.seed": "suite.seeds",
@@ -212,11 +213,6 @@ def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
 def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str, Any], dict[str, str]]:
     """A way to adapt: the protocol of hmrl, the settings that differ from it, and the lines of `--set`."""
     own = suite.protocols.get(way, Protocol(protocol=way or None))
-    known = [*suite.protocols, *protocols.files()]
-    for name in (way, own.protocol):
-        if name and name not in known:
-            text = f"found {shown(name)}{did_you_mean(name, known)}; must be one of: {', '.join(known)}"
-            raise wrong(suite, f"protocols.{way}.protocol" if name != way else "protocol", text)
     tables = {"[eval.set]": suite.eval.set, f"[arms.{cell.arm}.eval.set]": suite.arms[cell.arm].eval.set}
     sets = _lines(suite, tables | {f"[protocols.{way}.set]": own.set}, cell.family)
     try:

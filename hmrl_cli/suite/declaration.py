@@ -7,9 +7,9 @@ settings, "{family}" stands for the family.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pydantic
 
@@ -18,109 +18,25 @@ from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.config.plugin_files import is_file, label, path_of
 from hmrl_cli.config.validation import Section, described, parsed, unknown
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
-from hmrl_cli.schema import Strict
-from hmrl_cli.types import Reward, Split
+from hmrl_cli.suite.sections import (
+    Arm,
+    Evaluation,
+    Head,
+    Library,
+    OfEvaluation,
+    OnFamily,
+    Protocol,
+    Random,
+    Range,
+    Set,
+)
 
-MAX_SEEDS = 4096
+# options of sbatch by which jobs find their cells, need one another and are requeued
+OF_HMRL = (
+    *("array", "chdir", "dependency", "job-name", "kill-on-invalid-dep", "no-requeue", "open-mode"),
+    *("output", "parsable", "requeue", "signal", "wrap"),
+)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-def _as_seeds(value: Any) -> Any:
-    if type(value) is not int:
-        return _as_tuple(value)
-    if not 0 < value <= MAX_SEEDS:
-        raise ValueError(f"must be from 1 to {MAX_SEEDS} seeds, or a list of them")
-    return tuple(range(value))
-
-
-Set = dict[str, Any]  # dotted keys, or tables of them -> values
-Seeds = Annotated[
-    tuple[Annotated[int, pydantic.Field(ge=0, le=2**31 - 1)], ...],
-    pydantic.BeforeValidator(_as_seeds),
-    pydantic.Field(min_length=1, max_length=MAX_SEEDS),
-]
-Splits = Annotated[tuple[Split, ...], pydantic.BeforeValidator(_as_tuple), pydantic.Field(min_length=1)]
-Rewards = Annotated[tuple[Reward, ...], pydantic.BeforeValidator(_as_tuple), pydantic.Field(min_length=1)]
-Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_as_tuple), pydantic.Field(min_length=1)]
-
-
-class Head(Strict):
-    """[suite]: what it is called, and on what it runs."""
-
-    name: str = pydantic.Field(default="", description="name of its folder; empty: that of the file")
-    families: Names = pydantic.Field(default=(), description="task families")
-    seeds: Seeds = pydantic.Field(default=(0,), description="number of seeds, from 0 on, or a list of them")
-    seeds_per_run: int | None = pydantic.Field(
-        default=None, gt=0, le=4096, description="seeds side by side in one run; none: all of them"
-    )
-
-
-class OnFamily(Strict):
-    """[on.FAMILY]: what differs on one family."""
-
-    seeds: Seeds | None = pydantic.Field(default=None, description="seeds in place of those of the suite")
-    set: Set = pydantic.Field(default={}, description="settings of every run on the family")
-
-
-class Part(Strict):
-    """[arms.NAME.on.FAMILY] and [skills.NAME.on.FAMILY]: what differs on one family."""
-
-    preset: str | None = pydantic.Field(default=None, description="preset in place of the usual one")
-    set: Set = pydantic.Field(default={}, description="further settings")
-
-
-class Library(Strict):
-    """[skills.NAME]: a library of skills, trained once for all arms that name it."""
-
-    preset: str | None = pydantic.Field(default=None, description='a preset, such as "{family}/diayn"')
-    set: Set = pydantic.Field(default={}, description="settings of its runs")
-    families: Names | None = pydantic.Field(default=None, description="only these families; none: all")
-    on: dict[str, Part] = pydantic.Field(default={}, description="family -> what differs there")
-
-
-class Evaluation(Strict):
-    """[eval] and [arms.NAME.eval]: how runs are evaluated.  What an arm leaves out is as in [eval]."""
-
-    split: Splits | None = pydantic.Field(default=None, description="splits of tasks")
-    reward: Rewards | None = pydantic.Field(default=None, description="rewards")
-    protocol: Names | None = pydantic.Field(
-        default=None, description="protocols of [protocols] or of hmrl; none: the run's own way"
-    )
-    set: Set = pydantic.Field(default={}, description="settings, all of them evaluation.*")
-
-
-class Arm(Library):
-    """[arms.NAME]: a learner that is meta-trained on each family."""
-
-    skills: str | None = pydantic.Field(default=None, description="the library that it acts through")
-    eval: Evaluation = pydantic.Field(default=Evaluation(), description="its own evaluation")
-
-
-class Protocol(Strict):
-    """[protocols.NAME]: a way to adapt that only this suite names."""
-
-    protocol: str | None = pydantic.Field(default=None, description="the protocol of hmrl below it")
-    set: Set = pydantic.Field(default={}, description="settings above it, all of them evaluation.*")
-
-
-class Range(Strict):
-    """A value of `ranges` in [random]: where values are drawn from, evenly."""
-
-    low: int | float = pydantic.Field(description="least value")
-    high: int | float = pydantic.Field(description="largest value; whole numbers draw whole numbers")
-    log: bool = pydantic.Field(default=False, description="draw the logarithm evenly")
-
-
-class Random(Strict):
-    """[random]: settings whose values are drawn."""
-
-    samples: int = pydantic.Field(default=10, gt=0, le=10_000, description="number of draws")
-    seed: int = pydantic.Field(default=0, description="seed of the draws")
-    ranges: dict[str, Any] = pydantic.Field(default={}, description="key -> {low, high, log}, or a list")
 
 
 class Declaration(NamedTuple):
@@ -255,47 +171,19 @@ def _ranges(tables: Mapping[str, Any], prefix: str, source: str) -> Any:
 
 def _check(suite: Declaration) -> None:
     """Names that the parts of a suite use for one another."""
-    head = suite.head
     if not NAME.fullmatch(suite.name):
         raise wrong(
             suite, "suite.name", f"found {shown(suite.name)}; must be letters, digits, '.', '_' or '-'"
         )
-    if not head.families:
-        raise wrong(suite, "suite.families", 'missing; must be a list of families, such as ["point"]')
     if not suite.arms and not suite.skills:
         raise wrong(suite, "arms", "missing; must be tables such as [arms.maesn]")
-    known = plugins.names("families")
-    labels = [label(one) for one in head.families]
-    if twice := next((one for one in labels if labels.count(one) > 1), None):
-        raise wrong(suite, "suite.families", f"found two of the name {twice}; must have different names")
-    for family in head.families:
-        if reason := is_file(family) and inputs.why_no_file(suite.file.parent / path_of(family)):
-            raise wrong(suite, "suite.families", f"found {shown(family)}, which {reason}; must be a family")
-        if not is_file(family) and family not in known:
-            hint = plugins.suggestion(family, known)
-            raise wrong(
-                suite, "suite.families", f"found {shown(family)}{hint}; must be a family: hmrl list families"
-            )
-        if not NAME.fullmatch(label(family)):
-            text = f"found {shown(family)}; must be named by letters, digits, '.', '_' or '-'"
-            raise wrong(suite, "suite.families", text)
-    for name in suite.protocols:
-        if name in protocols.files():
-            raise wrong(suite, f"protocols.{name}", "is a protocol of hmrl; must have another name")
-    for option, value in suite.slurm.items():
-        if not re.fullmatch("[a-z][a-z-]*", option):
-            raise wrong(suite, f"slurm.{option}", "must be a long option of sbatch, without dashes")
-        if not isinstance(value, str | int) or set('\n"\\') & set(str(value)):
-            text = f"found {shown(value)}; must be the value of an option of sbatch, or true"
-            raise wrong(suite, f"slurm.{option}", text)
+    _check_families(suite)
+    _check_protocols(suite)
+    _check_slurm(suite)
+    if suite.random is not None and not suite.ranges:
+        raise wrong(suite, "random.ranges", "missing; must be KEY = { low = ..., high = ... } or a list")
     if twice := next((key for key in suite.grid if key in suite.ranges), None):
         raise wrong(suite, f"grid.{twice}", "found in [random], too; must be in one of them")
-    for key, seeds in {
-        "suite": head.seeds,
-        **{f"on.{name}": one.seeds for name, one in suite.on.items()},
-    }.items():
-        if seeds and len({*seeds}) < len(seeds):
-            raise wrong(suite, f"{key}.seeds", f"found {shown(list(seeds))}; must be different ones")
     for key, names in _uses_of_families(suite):
         for name in names:
             if name not in suite.families:
@@ -308,6 +196,63 @@ def _check(suite: Declaration) -> None:
             raise wrong(
                 suite, f"arms.{name}.skills", f"found {shown(arm.skills)}{hint}; must be one of: {libraries}"
             )
+
+
+def _check_families(suite: Declaration) -> None:
+    """The families of a suite are there, and have names of their own."""
+    families, known = suite.head.families, plugins.names("families")
+    if not families:
+        raise wrong(suite, "suite.families", 'missing; must be a list of families, such as ["point"]')
+    labels = [label(one) for one in families]
+    if twice := next((one for one in labels if labels.count(one) > 1), None):
+        raise wrong(suite, "suite.families", f"found two of the name {twice}; must have different names")
+    for family in families:
+        if reason := is_file(family) and inputs.why_no_file(suite.file.parent / path_of(family)):
+            raise wrong(suite, "suite.families", f"found {shown(family)}, which {reason}; must be a family")
+        if not is_file(family) and family not in known:
+            hint = plugins.suggestion(family, known)
+            raise wrong(
+                suite, "suite.families", f"found {shown(family)}{hint}; must be a family: hmrl list families"
+            )
+        if not NAME.fullmatch(label(family)):
+            text = f"found {shown(family)}; must be named by letters, digits, '.', '_' or '-'"
+            raise wrong(suite, "suite.families", text)
+
+
+def _check_protocols(suite: Declaration) -> None:
+    """Every protocol of a suite can be used, and every one that is used is known."""
+    theirs = protocols.files()
+    for name, own in suite.protocols.items():
+        if name in theirs:
+            raise wrong(suite, f"protocols.{name}", "is a protocol of hmrl; must have another name")
+        _check_protocol(suite, f"protocols.{name}.protocol", own.protocol, theirs)
+        stack = [
+            layers.Layer("", layers.nested(key.split("."), value)) for key, value in layers.leaves(own.set)
+        ]
+        _section(f"protocols.{name}.set", OfEvaluation, layers.merge(stack)[0], str(suite.file))
+    used = {"eval.protocol": suite.eval.protocol}
+    used |= {f"arms.{name}.eval.protocol": arm.eval.protocol for name, arm in suite.arms.items()}
+    for key, names in used.items():
+        for name in names or ():
+            _check_protocol(suite, key, name, [*suite.protocols, *theirs])
+
+
+def _check_protocol(suite: Declaration, key: str, name: str | None, known: Collection[str]) -> None:
+    if name and name not in known:
+        text = f"found {shown(name)}{did_you_mean(name, known)}; must be one of: {', '.join(known)}"
+        raise wrong(suite, key, text)
+
+
+def _check_slurm(suite: Declaration) -> None:
+    """Options of sbatch that a batch script can have beside those that hmrl writes."""
+    for option, value in suite.slurm.items():
+        if not re.fullmatch("[a-z][a-z-]*", option):
+            raise wrong(suite, f"slurm.{option}", "must be a long option of sbatch, as in cpus-per-task")
+        if option in OF_HMRL:
+            raise wrong(suite, f"slurm.{option}", "is an option that hmrl decides; must be left out")
+        if not isinstance(value, str | int) or set('\n"\\') & set(str(value)):
+            text = f"found {shown(value)}; must be the value of an option of sbatch, or true"
+            raise wrong(suite, f"slurm.{option}", text)
 
 
 def _uses_of_families(suite: Declaration) -> list[tuple[str, Any]]:

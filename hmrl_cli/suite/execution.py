@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hmrl_cli.errors import MissingDependency, NotDone, RunDirError
@@ -24,7 +24,10 @@ from hmrl_cli.suite.states import check_places, states
 LOOK_EVERY = 0.1  # seconds
 LOCK = ".lock"
 ERRORS = "logs/make.log"  # what make itself complains of
-FAILED = re.compile(r"\*\*\* \[(?:[^]]*: )?([^]]+)\] Error (\d+)")  # target and exit code
+# target, and its exit code or the signal that killed it, such as "Killed"
+FAILED = re.compile(r"\*\*\* \[(?:[^]]*: )?([^]]+)\] (?:Error (\d+)|(.+))")
+# by which a make around this one would rule it, as -B makes all cells anew
+OF_MAKE = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES", "MAKEFILES", "MAKELEVEL")
 
 
 def run(
@@ -58,8 +61,9 @@ def run(
         makefile.write(cells, found, folder)
         if all(state.state == "done" for state in found.values()):
             return
+        logs = {cell.name: _size(folder / makefile.log(cell.name)) for cell in cells}
         received = _make(folder, jobs, lock, stop)
-        _check(cells, folder, received)
+        _check(cells, folder, received, logs)
 
 
 @contextlib.contextmanager
@@ -96,8 +100,11 @@ def alone(
 
 
 def hmrl() -> str:
-    """The command of this installation, or that of the environment variable HMRL, as a shell reads it."""
-    return os.environ.get("HMRL") or shlex.join([sys.executable, "-m", "hmrl_cli"])
+    """The command of this installation, or that of the environment variable HMRL, as a shell reads it.
+
+    With -P, a module in the working directory is not taken for one of the standard library.
+    """
+    return os.environ.get("HMRL") or shlex.join([sys.executable, "-P", "-m", "hmrl_cli"])
 
 
 def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) -> int | None:
@@ -108,12 +115,13 @@ def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) ->
     told_to_make = {"HMRL": hmrl(), "IN": shlex.quote(f"{folder}/")}  # as a shell reads them
     variables = [f"{name}={text.replace('$', '$$')}" for name, text in told_to_make.items()]
     command = ["make", "-k", f"-j{jobs}", *variables]
+    environment = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
     told = None
     with open(folder / ERRORS, "w") as errors:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=os.environ | {"LANGUAGE": "C"},
+            env=environment | {"LANGUAGE": "C"},
             stdin=subprocess.DEVNULL,
             stdout=2,  # stdout is the result's
             stderr=errors,
@@ -132,8 +140,8 @@ def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) ->
     return told or (-process.returncode if process.returncode < 0 else None)
 
 
-def _check(cells: Sequence[Cell], folder: Path, received: int | None) -> None:
-    """Raise an error if a cell is not done."""
+def _check(cells: Sequence[Cell], folder: Path, received: int | None, logs: Mapping[str, int]) -> None:
+    """Raise an error if a cell is not done; `logs` has the size of each log before this start."""
     found = states(cells, folder)
     left = [cell for cell in cells if found[cell.name].state != "done"]
     if not left:
@@ -142,14 +150,23 @@ def _check(cells: Sequence[Cell], folder: Path, received: int | None) -> None:
     if received is not None:
         raise _interrupted(received, counted)
     first = next(cell for cell in left if all(found[name].state == "done" for name in cell.needs))
-    file = folder / makefile.log(first.name)
-    said = _last_line(file) or _last_line(folder / ERRORS)
+    file, of_make = folder / makefile.log(first.name), _lines(folder / ERRORS)
+    ends = {target: end for target, *end in FAILED.findall("\n".join(of_make))}
+    code, killed = ends.get(makefile.mark(first.name), ("", ""))
+    said = f"ended by a signal: {killed}" if killed else _reason(_lines(file, logs[first.name]), of_make)
     error = NotDone(
         f"{counted}; the first one: {first.name}: {said}\nsee {file}; to try again: the same command"
     )
-    codes = dict(FAILED.findall((folder / ERRORS).read_text(errors="replace")))
-    error.exit_code = int(codes.get(makefile.mark(first.name), 75))  # without a code, a signal killed it
+    error.exit_code = int(code or 75)
     raise error
+
+
+def _reason(said: Sequence[str], of_make: Sequence[str]) -> str:
+    """Why a cell failed: the last error in what it said, or the last line, or what its shell complains of."""
+    errors = [line for line in said if line.startswith("error:")]
+    of_shell = [line for line in of_make if not line.startswith("make")]
+    found = [*errors[-1:], *said[-1:], *of_shell[:1], "it wrote nothing"]
+    return found[0].removeprefix("error: ")
 
 
 def _interrupted(number: int, left: str) -> NotDone:
@@ -159,11 +176,13 @@ def _interrupted(number: int, left: str) -> NotDone:
     return error
 
 
-def _last_line(file: Path) -> str:
-    """The last error in a log, or its last line; "" without a log."""
+def _lines(file: Path, start: int = 0) -> list[str]:
+    """The lines of a log from a byte on; none without a log."""
     try:
-        lines = file.read_text(errors="replace").splitlines()
+        return file.read_bytes()[start:].decode(errors="replace").splitlines()
     except OSError:
-        return ""
-    errors = [line for line in lines if line.startswith("error:")]
-    return (errors or lines or [""])[-1].removeprefix("error: ")
+        return []
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

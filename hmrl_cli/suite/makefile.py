@@ -17,7 +17,7 @@ from hmrl_cli.suite.states import State
 HEADER = """\
 # Written by `hmrl suite run`, and replaced by the next one.
 #   make -j N                            runs what is not done, N commands at a time
-#   make HMRL="python -m hmrl_cli"       with another command in place of hmrl
+#   make HMRL="python -P -m hmrl_cli"    with another command in place of hmrl
 # Each command runs in this folder and appends what it prints to logs/.  IN stands before the names of logs.
 HMRL ?= hmrl
 IN ?=
@@ -42,12 +42,15 @@ def text(cells: Sequence[Cell]) -> str:
 
 
 def _rule(cell: Cell) -> str:
-    """The rule of a cell.  `exec` lets the signals of make reach hmrl, and not a shell between the two."""
+    """The rule of a cell.  `exec` lets the signals of make reach hmrl, and not a shell between the two.
+
+    A line that nobody reads fails nothing.
+    """
     needs = "".join(f" {mark(name)}" for name in cell.needs)
     command = shlex.join(cell.arguments).replace("$", "$$")
     return (
         f"{mark(cell.name)}:{' |' if needs else ''}{needs}\n"
-        f"\t@echo {cell.name}: $(IN){log(cell.name)}\n"
+        f"\t-@echo {cell.name}: $(IN){log(cell.name)}\n"
         f"\t@exec $(HMRL) {command} >>{log(cell.name)} 2>&1\n"
         "\t@touch $@\n"
     )

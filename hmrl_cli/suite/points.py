@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hmrl_cli.suite.declaration import Declaration, Range
+from hmrl_cli.suite.declaration import Declaration
+from hmrl_cli.suite.sections import Range
 
 MAX_NAME = 80  # characters; a longer one ends in a hash
 

@@ -168,6 +168,7 @@ def check_no_jobs(folder: Path) -> None:
 
     Raises:
         RunDirError: names the jobs.
+        MissingDependency: squeue does not answer, so nobody knows.
     """
     try:
         jobs = (folder / "slurm" / "jobs").read_text().split()
@@ -180,6 +181,11 @@ def check_no_jobs(folder: Path) -> None:
         raise RunDirError(
             f"{folder}: jobs {', '.join(waiting)} of this suite are in the queue or run\n"
             f"must have ended, or be cancelled: scancel {' '.join(waiting)}"
+        )
+    if asked.returncode and "Invalid job id" not in asked.stderr:  # as of jobs that ended long ago
+        raise MissingDependency(
+            f"squeue: does not answer: {one_line(asked.stderr)[-200:]}\n"
+            f"must say whether jobs {', '.join(jobs[:3])}{', ...' * (len(jobs) > 3)} of {folder} have ended"
         )
 
 

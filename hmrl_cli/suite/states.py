@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hmrl_cli import config, reading
-from hmrl_cli.config import plugins
+from hmrl_cli.config import plugins, recorded
 from hmrl_cli.errors import InputError, RunDirError, one_line
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader
@@ -18,7 +18,7 @@ from hmrl_cli.suite.cells import Cell
 class State(NamedTuple):
     """How far a cell is, and what there is to say of it, such as "epoch 3 of 10, killed"."""
 
-    state: Literal["done", "partly", "missing", "other"]  # "other": a run of other settings has its place
+    state: Literal["done", "partly", "missing", "other"]  # "other": another run has its place
     problem: str = ""
 
 
@@ -31,11 +31,13 @@ def states(cells: Sequence[Cell], folder: Path) -> dict[str, State]:
     """
     found: dict[str, State] = {}
     epochs: dict[str, int | None] = {}  # run -> the epoch of its result
+    wanted = {cell.name: cell.experiment for cell in cells}
     for cell in cells:
         if cell.kind == "eval":
             found[cell.name] = _of_evaluation(folder / cell.result, epochs[cell.run])
         else:
-            found[cell.name], epochs[cell.run] = _of_run(cell, folder)
+            libraries = [wanted[name] for name in cell.needs]
+            found[cell.name], epochs[cell.run] = _of_run(cell, libraries, folder)
     return found
 
 
@@ -53,23 +55,50 @@ def check_places(found: dict[str, State], folder: Path) -> None:
             )
 
 
-def _of_run(cell: Cell, folder: Path) -> tuple[State, int | None]:
-    """The state of a training, and the epoch of its result if it is done."""
+def _of_run(cell: Cell, libraries: Sequence[Experiment], folder: Path) -> tuple[State, int | None]:
+    """The state of a training over these skills, and the epoch of its result if it is done."""
     path = folder / cell.run
     if not (path / "config.toml").exists():
         return State("missing"), None
     try:
         run = reader.read(path, code=False)
+        different = _difference(cell.experiment, run.experiment, run.provenance, folder)
+        different = different or _of_other_skills(run, libraries, folder)
     except InputError as error:
         return State("other", one_line(error)), None
-    wanted = _settled(cell.experiment, run.experiment)
-    different = config.difference(_absolute(wanted, Path()), _absolute(run.experiment, folder))
     if different:
         return State("other", different), None
     if run.last_epoch is not None:
         return State("done"), run.last_epoch
     epoch, epochs = run.status.get("epoch", 0), run.experiment.training.epochs
     return State("partly", f"epoch {epoch} of {epochs}, {run.status.get('state', 'not started')}"), None
+
+
+def _of_other_skills(run: reader.Info, libraries: Sequence[Experiment], folder: Path) -> str | None:
+    """A text on how the skills of a run differ from those of the suite; None where they do not."""
+    if not (run.path / "skills.toml").is_file():  # as in runs of early versions
+        return None
+    kept, provenance = reader.recorded_skills(run.path, run.provenance), run.provenance.get("skills") or {}
+    found = [_difference(wanted, kept, provenance, folder) for wanted in libraries]
+    return next((f"its skills: {different}" for different in found if different), None)
+
+
+def _difference(
+    wanted: Experiment, there: Experiment, provenance: Mapping[str, Any], folder: Path
+) -> str | None:
+    """A text on the first setting, or file of a plugin, in which a run is another one; None where none is.
+
+    Args:
+        wanted: how the suite trains it.
+        there: how it was trained.
+        provenance: what it keeps of its plugins, as "plugins".
+        folder: where it was trained.
+    """
+    wanted = _absolute(_settled(wanted, there), Path())
+    now, before = recorded.record(wanted), provenance.get("plugins", {})
+    # a file is known by its path, which the two tell from different folders
+    before = {section: {**before.get(section, {}), "name": ours["name"]} for section, ours in now.items()}
+    return config.difference(wanted, _absolute(there, folder)) or recorded.difference(now, before)
 
 
 def _settled(wanted: Experiment, run: Experiment) -> Experiment:

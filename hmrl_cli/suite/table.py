@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import InputError
+from hmrl_cli.evaluation import document
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import arms, comparison, differences
 from hmrl_cli.report.arms import Arm
 from hmrl_cli.storage import reader
-from hmrl_cli.storage.evaluations import way_of
 from hmrl_cli.suite.cells import Cell
 from hmrl_cli.suite.states import State
 
@@ -45,17 +45,17 @@ def _name(cell: Cell) -> str:
     return ", ".join(filter(None, (cell.arm, cell.point, cell.way)))
 
 
-def _run(folder: Path, cells: Sequence[Cell]) -> Arm:
+def _run(folder: Path, of_run: Sequence[Cell]) -> Arm:
     """One run with its evaluations by one way to adapt."""
-    run = reader.read(folder / cells[0].run, code=False)
-    wanted = [Path(cell.result).stem for cell in cells]
-    (read,) = comparison.read_arms([run], protocol=way_of(Path(cells[0].result)) or None)
-    documents = [
-        one
-        for one in read.documents
-        if any(stem.startswith(f"{one['split']}-{one['reward']}") for stem in wanted)
-    ]
-    return read._replace(documents=documents)
+    run = reader.read(folder / of_run[0].run, code=False)
+    return comparison.arm_of(run, [_document(folder / cell.result) for cell in of_run])
+
+
+def _document(file: Path) -> dict[str, Any]:
+    try:
+        return document.read(file)
+    except InputError as error:
+        raise InputError(f"{error}\nto write it anew: remove it, and then hmrl suite run") from None
 
 
 def results(found: Sequence[Arm]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from hmrl_cli import config
+from hmrl_cli.config import recorded
 
 TINY = """
 [suite]
@@ -72,5 +73,8 @@ def finish(cell, folder: Path, document=None) -> None:
     """Write what the command of a cell writes."""
     (folder / cell.run / "eval").mkdir(parents=True, exist_ok=True)
     (folder / cell.run / "config.toml").write_text(config.to_toml(cell.experiment))
+    if cell.kind != "eval":
+        kept = {"schema": 1, "plugins": recorded.record(cell.experiment)}
+        (folder / cell.run / "provenance.json").write_text(json.dumps(kept))
     result = document or {"state": "complete", "epoch": EPOCH, "epochs": EPOCH}
     (folder / cell.result).write_text(json.dumps(result))

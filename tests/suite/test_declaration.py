@@ -3,7 +3,7 @@
 import pytest
 
 from hmrl_cli.errors import ConfigError
-from hmrl_cli.suite.declaration import Range
+from hmrl_cli.suite.sections import Range
 from tests.suite.stand_in import TINY
 
 ONE = '[suite]\nfamilies = "point"\n[arms.maesn]\npreset = "point/smoke"\n'
@@ -47,8 +47,12 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE + "[eval]\nsplit = ['test', 'hiden']", "eval.split.1: found 'hiden'"),
         (ONE + "[eval]\nreward = 'both'", "eval.reward.0: found 'both'"),
         (ONE + "[eval]\nsplit = []", "eval.split: found []"),
+        (ONE + "[eval]\nsplit = ['test', 'test']", "eval.split: found ['test', 'test']"),
+        (ONE + "eval.protocol = ['own', 'own']", "arms.maesn.eval.protocol: found ['own', 'own']"),
+        (ONE + "[eval]\nprotocol = 'explor'", "eval.protocol: found 'explor'; did you mean 'explore'?"),
         (ONE + "[grid]\nalgorithm.x = 3", "grid.algorithm.x: found 3"),
         (ONE + "[random]\nsamples = 0", "random.samples: found 0"),
+        (ONE + "[random]\nsamples = 5", "random.ranges: missing; must be KEY = { low"),
         (ONE + "[random.ranges]\n'a.b' = 3", "random.ranges.a.b: found 3"),
         (ONE + "[random.ranges]\n'a.b' = { low = 2, high = 1 }", "random.ranges.a.b: found"),
         (ONE + "[random.ranges]\n'a.b' = { low = 0.0, high = 1, log = true }", "must have 0 < low < high"),
@@ -61,10 +65,18 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE.replace('"point"', '"reachr"'), "did you mean 'reacher'?; must be a family: hmrl list families"),
         (ONE.replace('"point"', '"./my.py"'), "suite.families: found './my.py', which does not exist"),
         (ONE + "[protocols]\nown.set = {}", "protocols.own: is a protocol of hmrl"),
+        (ONE + "[protocols]\na.protocol = 'ow'", "protocols.a.protocol: found 'ow'; did you mean 'own'?"),
+        (
+            ONE + "[protocols]\na.set.evaluation.adapt_step = 3",
+            "protocols.a.set.evaluation.adapt_step: unknown key; did you mean 'adapt_steps'?",
+        ),
+        (ONE + "[protocols]\na.set.training.epochs = 3", "protocols.a.set.training: unknown key"),
         (ONE + "[slurm]\ntime = [1]", "slurm.time: found [1]"),
         (ONE + '[slurm]\ntime = "1\\nrm"', "slurm.time: found"),
         (ONE + "[slurm]\ncomment = 'a\"b'", "slurm.comment: found"),
         (ONE + "[slurm]\n'mail user' = 'a'", "slurm.mail user: must be a long option of sbatch"),
+        (ONE + "[slurm]\narray = '0-3'", "slurm.array: is an option that hmrl decides; must be left out"),
+        (ONE + "[slurm]\ncpus_per_task = 4", "must be a long option of sbatch, as in cpus-per-task"),
         (ONE.replace('"point"', '["point", "./point.py"]'), "suite.families: found two of the name point"),
         (ONE + "[grid]\n'a.b' = [1]\n[random.ranges]\n'a.b' = [2]", "grid.a.b: found in [random], too"),
         ("[suite]\nfamilies = 'point'", "arms: missing"),

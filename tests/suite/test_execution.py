@@ -2,6 +2,7 @@
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -68,6 +69,65 @@ def test_a_failure_stops_only_what_stands_on_it(tiny, place, monkeypatch):
     monkeypatch.delenv("FAIL")
     assert run(tiny, place)[1] == 0
     check_done(tiny, place)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason", "code"),
+    [
+        ("exit 3", "it wrote nothing", 3),
+        ("echo step 1; exit 3", "step 1", 3),
+        ("echo step 1; kill -9 $$", "ended by a signal: Killed", 75),
+    ],
+)
+def test_the_reason_of_a_failure_is_that_of_this_start(program, reason, code, tiny, place):
+    first = tiny[0].name
+    assert run(tiny, place)[1] == 0
+    (place / "suite" / tiny[0].result).unlink()
+    (place / f"suite/logs/{first}.log").write_text("error: of an earlier start\n")
+    (place / "hmrl").write_text(f"#!/bin/sh\n{program}\n")
+    (told,), found = run(tiny, place)
+    assert (
+        told.startswith(f"1 of 10 cells are not done; the first one: {first}: {reason}\n") and found == code
+    )
+
+
+def test_the_reason_of_a_failure_may_be_its_shell(tiny, place):
+    (place / f"suite/logs/{tiny[0].name}.log").mkdir(parents=True)
+    (place / "suite/.lock").touch()
+    (told,), code = run(tiny, place)
+    assert "directory" in told and "not remade" not in told and code == 2
+
+
+def test_what_nobody_reads_fails_nothing(tiny, place):
+    """As after `hmrl suite run ... 2> >(head -1)`."""
+    kept, (reads, writes) = os.dup(2), os.pipe()
+    os.close(reads)
+    os.dup2(writes, 2)
+    try:
+        assert run(tiny, place) == ([], 0)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(writes)
+    check_done(tiny, place)
+
+
+@pytest.mark.parametrize("flags", ["n", "B"])
+def test_a_make_around_it_changes_nothing(flags, tiny, place, monkeypatch):
+    """Where -n runs nothing, and -B runs again what is done."""
+    monkeypatch.setenv("MAKEFLAGS", flags)
+    monkeypatch.setenv("FAIL", "meta/point/hmrl/seeds0-1")
+    assert run(tiny, place)[1] == 76
+    monkeypatch.delenv("FAIL")
+    assert run(tiny, place) == ([], 0)
+    check_done(tiny, place)
+
+
+def test_a_module_in_the_folder_hides_none_of_the_library(tmp_path, monkeypatch):
+    monkeypatch.delenv("HMRL", raising=False)
+    (tmp_path / "json.py").write_text("raise SystemExit(3)\n")
+    command = [*shlex.split(execution.hmrl()), "--version"]
+    assert subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from hmrl_cli.errors import ConfigError, MissingDependency, RunDirError
-from hmrl_cli.suite import slurm
+from hmrl_cli.suite import declaration, slurm
 from hmrl_cli.suite.states import states
 from tests.suite.stand_in import finish, logged, stand_in
 from tests.test_batch import cluster  # noqa: F401
@@ -92,6 +92,10 @@ def test_options_are_written_as_sbatch_reads_them(tiny, tmp_path):
     ]
 
 
+def test_options_that_hmrl_writes_cannot_be_declared():
+    assert {*re.findall("#SBATCH --([a-z-]+)", slurm.SCRIPT), "dependency"} <= {*declaration.OF_HMRL}
+
+
 def test_the_program_may_lie_in_a_folder_with_blanks(tiny, place, monkeypatch):
     (place / "my env").mkdir()
     program = stand_in(place, tiny).rename(place / "my env" / "hmrl")
@@ -110,6 +114,9 @@ def test_jobs_that_wait_or_run_are_not_submitted_twice(tmp_path, place, monkeypa
         slurm.check_no_jobs(tmp_path)
     (place / "squeue").write_text("#!/bin/sh\necho 'Invalid job id specified' >&2\nexit 1\n")
     slurm.check_no_jobs(tmp_path)
+    (place / "squeue").write_text(f"#!/bin/sh\necho 'slurm_load_jobs error: {AWAY}' >&2\nexit 1\n")
+    with pytest.raises(MissingDependency, match=r"^squeue: does not answer: .*failure\)\n.*jobs 3, 4 of"):
+        slurm.check_no_jobs(tmp_path)  # or all of them would be submitted twice
 
 
 NOBODY = """\

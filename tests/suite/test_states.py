@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from hmrl_cli import config
 from hmrl_cli.cli.new import rendered
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import RunDirError
 from hmrl_cli.suite.cells import cells
 from hmrl_cli.suite.states import check_places, states
-from tests.suite.stand_in import finish
+from tests.suite.stand_in import TINY, finish
 from tests.suite.test_declaration import ONE
 
 
@@ -89,3 +91,48 @@ def test_the_file_of_a_family_is_one_from_wherever_it_is_told(read, tmp_path, mo
     finish(cells(suite)[0], tmp_path / "suite")
     monkeypatch.chdir(tmp_path)
     assert told(found, tmp_path / "suite") == ["done", "missing"]
+
+
+def test_a_run_of_other_code_is_not_taken_for_the_cell(read, tmp_path):
+    """An edited file of a family has equal settings, and other rewards."""
+    (tmp_path / "walk.py").write_text(rendered("family", "walk"))
+    suite = read(ONE.replace('"point"', '"./walk.py"') + f'set.family.name = "{tmp_path}/walk.py"\n')
+    finish(cells(suite)[0], tmp_path / "suite")
+    assert told(cells(suite), tmp_path / "suite") == ["done", "missing"]
+    (tmp_path / "walk.py").write_text(rendered("family", "walk") + "# edited\n")
+    found = states(cells(suite), tmp_path / "suite")["meta/walk/maesn/seed0"]
+    assert found.state == "other" and f"family.name: {tmp_path}/walk.py has changed" in found.problem
+    assert "found SHA-256" in found.problem
+
+
+def test_a_run_over_other_skills_is_not_taken_for_the_cell(read, tmp_path):
+    """Also once those that it acts through were moved away."""
+    text = TINY.replace(', "sparse_point"', "")
+    skills, run = cells(read(text))[:2]
+    finish(skills, tmp_path)
+    finish(run, tmp_path)
+    (tmp_path / run.run / "skills.toml").write_text((tmp_path / skills.run / "config.toml").read_text())
+    assert states(cells(read(text)), tmp_path)[run.name].state == "done"
+    other = cells(read(text.replace("[skills.diayn]", "[skills.diayn]\nset.algorithm.num_skills = 6")))
+    (tmp_path / skills.run).rename(tmp_path / "kept")
+    found = states(other, tmp_path)
+    assert found[skills.name].state == "missing" and found[run.name].state == "other"
+    assert found[run.name].problem.startswith("its skills: algorithm.num_skills: found 6, where the run has")
+
+
+def test_a_run_over_skills_of_other_code_is_not_taken_for_the_cell(read, tmp_path):
+    (tmp_path / "walk.py").write_text(rendered("family", "walk"))
+    text = TINY.replace('["point", "sparse_point"]', '"./walk.py"').replace("{family}/smoke", "point/smoke")
+    suite = read(f'{text}[set]\nfamily.name = "./walk.py"\n')
+    skills, run = cells(suite)[:2]
+    finish(run, tmp_path / "suite")
+    place = tmp_path / "suite" / run.run
+    (place / "skills.toml").write_text(config.to_toml(skills.experiment))
+    kept = {"schema": 1, "skills": {"epoch": 2, "arrays_sha256": "ab"}}
+    kept["skills"]["plugins"] = recorded.record(skills.experiment)
+    (place / "provenance.json").write_text(json.dumps(kept))
+    assert states(cells(suite), tmp_path / "suite")[run.name].state == "done"
+    kept["skills"]["plugins"]["family"]["sha256"] = "0" * 64
+    (place / "provenance.json").write_text(json.dumps(kept))
+    found = states(cells(suite), tmp_path / "suite")[run.name]
+    assert found.state == "other" and found.problem.startswith("its skills: family.name: ")

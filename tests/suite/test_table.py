@@ -86,6 +86,19 @@ def test_what_is_not_done_is_left_out(finished, tmp_path):
         table.evaluated(finished, states(finished, elsewhere), elsewhere)
 
 
+def test_a_damaged_evaluation_is_left_out(finished, tmp_path):
+    """That of a cell, and one that is no cell's."""
+    cell = next(one for one in finished if (one.family, one.arm, one.kind) == ("point", "hmrl", "eval"))
+    (tmp_path / cell.result).write_text("{")
+    (tmp_path / cell.run / "eval" / "hidden-sparse.json").write_text("{")
+    rows = results_of(finished, tmp_path)["rows"]
+    seeds = {(row["run"], row["split"]): row["seeds"] for row in rows if row["family"] == "point"}
+    assert seeds.pop(("hmrl", "test")) == 1 and {*seeds.values()} == {2}
+    (tmp_path / cell.result).write_text('{"epoch": 2}')  # which is no damaged JSON
+    with pytest.raises(InputError, match=r"test-sparse\.json: is no evaluation .*\n.*: remove it, and then"):
+        results_of(finished, tmp_path)
+
+
 def test_ways_and_points_have_rows_of_their_own(read, tmp_path):
     text = ONE + '[eval]\nprotocol = ["own", "fast"]\n[grid]\nalgorithm.num_train_tasks = [4, 5]\n'
     found = cells(read(f"{text}[protocols.fast]\nset.evaluation.num_tasks = 1\n"))
