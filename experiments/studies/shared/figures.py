@@ -26,7 +26,7 @@ ARMS = {
     "PEARL": "#6699cc",
     "PPO": "#000000",
     "PPO with icm": "#882255",
-    "PPO with rnd": "#44aa99",
+    "PPO with rnd": "#999999",
     "PPO with counts": "#999933",
     "PPO with information_gain": "#332288",
     "PPO from the best skill": "#aa4499",
