@@ -157,7 +157,7 @@ def _gym() -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "gymnasium":
             raise
-        raise MissingDependency("gymnasium is not installed; must be: pip install 'hmrl[gym]'") from None
+        raise MissingDependency("gymnasium is not installed; in a checkout: pip install '.[gym]'") from None
     return gym
 
 

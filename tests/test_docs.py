@@ -237,3 +237,9 @@ def test_a_page_begins_with_its_title_and_what_it_is_about(page):
     title, empty, about, *_ = page.read_text().splitlines()
     assert re.fullmatch(r"# [A-Z].*", title) and empty == ""
     assert about.endswith(".") and len(about) <= 100
+
+
+def test_optional_libraries_come_with_a_checkout():
+    """The package is on no index."""
+    sources = Path(hmrl_cli.__file__).parent.rglob("*.py")
+    assert not [str(file) for file in (*PAGES, *sources) if "hmrl[" in file.read_text()]

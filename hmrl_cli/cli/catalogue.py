@@ -39,13 +39,17 @@ def _algorithms() -> list[dict[str, str]]:
     ]
 
 
-def _presets() -> list[dict[str, str]]:
+def presets_of(family: str = "") -> list[dict[str, str]]:
+    """The presets of a family, or all of them."""
     rows = []
     for name, path in presets.files().items():
         try:
-            commands = ", ".join(resolved.command for resolved in config.serving(name))
+            served = config.serving(name)
+            commands = ", ".join(resolved.command for resolved in served)
         except ConfigError:
-            commands = "none: it has an error, see hmrl show"
+            served, commands = [], "none: it has an error, see hmrl show"
+        if family and family not in (resolved.experiment.family.name for resolved in served):
+            continue
         rows.append({"name": name, "command": commands, "description": first_sentence(path)})
     return rows
 
@@ -74,7 +78,7 @@ LISTINGS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "families": partial(_plugins, "families"),
     "algorithms": _algorithms,
     "bonuses": partial(_plugins, "bonuses"),
-    "presets": _presets,
+    "presets": presets_of,
     "protocols": _protocols,
     "pretrained": _pretrained,
 }

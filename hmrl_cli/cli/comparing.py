@@ -26,11 +26,15 @@ from hmrl_cli.storage import outputs, reader
 
 # columns of a terminal, the most wanted first
 ALWAYS = ("run", "unfinished", "split", "return", "success", "reached")
-OPTIONAL = ("fraction", "seeds", "env_steps", "before", "flat", "feasible", "updates", "episodes", "tasks")
+OPTIONAL = (
+    *("mean_success", "fraction", "seeds", "env_steps", "before"),
+    *("flat", "feasible", "updates", "episodes", "tasks"),
+)
 
 
 WHAT = (
-    "a return is an interquartile mean, other numbers are means, after the last update; in [] 95 % intervals"
+    "a return is an interquartile mean, other numbers are means, after the last update, "
+    "but mean_success over all; in [] 95 % intervals"
 )
 MINUS = "; a difference is the mean of paired differences"
 
@@ -168,7 +172,12 @@ def report(
     run_dirs: RunDirs,
     out: Annotated[
         Path | None,
-        typer.Option("-o", metavar="FILE.html", help="[default: report.html in the only run, or here]"),
+        typer.Option(
+            "-o",
+            metavar="FILE.html",
+            help="The page.",
+            show_default="report.html in the only run, or here",
+        ),
     ] = None,
     protocol: Evaluated = None,
     group: Group = None,

@@ -12,7 +12,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from hmrl_cli.config import keys, layers, plugins, protocols
 from hmrl_cli.config import presets as preset_files
 from hmrl_cli.errors import HmrlError
 from hmrl_cli.schema import Evaluation, Experiment, Hierarchy, Strict, Training
-from hmrl_cli.storage import listing, reader
+from hmrl_cli.storage import listing, pretrained, reader
 from hmrl_cli.storage.naming import RUNS
 
 Words = Sequence[str | tuple[str, str]]  # each alone, or with what it is
@@ -77,7 +77,18 @@ def code_of(end: BaseException) -> int:
 
 def presets() -> Words:
     """All presets."""
-    return [(name, catalogue.first_sentence(path)) for name, path in preset_files.files().items()]
+    return _described(preset_files.files())
+
+
+def presets_of_command(ctx: typer.Context) -> Words:
+    """The presets that the command can train."""
+    known = preset_files.files()
+    return _described({name: known[name] for name in preset_files.serving(str(ctx.info_name))})
+
+
+def _described(known: Mapping[str, Path]) -> Words:
+    """The names of presets or protocols, each with what it is."""
+    return [(name, catalogue.first_sentence(path)) for name, path in known.items()]
 
 
 def runs() -> Words:
@@ -85,6 +96,11 @@ def runs() -> Words:
     with contextlib.suppress(HmrlError, OSError):
         return sorted(str(path) for path, _ in listing.found(RUNS)) if RUNS.is_dir() else []
     return []
+
+
+def runs_and_pretrained() -> Words:
+    """What `--skills` and `hmrl eval` take."""
+    return [*runs(), *(f"{pretrained.PREFIX}{name}" for name in pretrained.names())]
 
 
 def runs_and_presets() -> Words:
@@ -99,7 +115,7 @@ def runs_and_families() -> Words:
 
 def protocol_names() -> Words:
     """All protocols."""
-    return [(name, catalogue.first_sentence(path)) for name, path in protocols.files().items()]
+    return _described(protocols.files())
 
 
 def kinds() -> Words:
@@ -110,8 +126,13 @@ def kinds() -> Words:
 def names(ctx: typer.Context) -> Words:
     """The names of the kind that `hmrl list` was given."""
     kind = ctx.params.get("kind")
-    if kind in ("presets", "protocols"):
-        return presets() if kind == "presets" else protocol_names()
+    others: dict[Any, Callable[[], Words]] = {
+        "presets": lambda: [*plugins.names("families"), *presets()],
+        "protocols": protocol_names,
+        "pretrained": pretrained.names,
+    }
+    if kind in others:
+        return others[kind]()
     return plugins.names(kind) if kind in catalogue.LISTINGS else []
 
 
@@ -162,7 +183,9 @@ def _asked(ctx: typer.Context) -> _Asked:
             evaluation = reader.read(Path(_first(ctx, "run_dirs")), code=False).experiment.evaluation
         now = {f"evaluation.{path}": value for path, value in layers.leaves(evaluation.model_dump())}
         return _Asked(command, keys.of({"evaluation": Evaluation}), now)
-    shared: dict[str, type[Strict]] = {"hierarchy": Hierarchy, "training": Training, "evaluation": Evaluation}
+    shared: dict[str, type[Strict]] = {"training": Training, "evaluation": Evaluation}
+    if command == "meta-train":
+        shared["hierarchy"] = Hierarchy
     named = {f"{section}.name": pydantic.Field(description=f"the {section}") for section in plugins.FOLDERS}
     experiment = _experiment(command, _first(ctx, "preset"), params.get("sets") or ())
     if experiment is None:

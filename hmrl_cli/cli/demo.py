@@ -16,11 +16,11 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from hmrl_cli.cli import progress
 from hmrl_cli.cli.options import DryRun, Json
 from hmrl_cli.cli.output import print_json, print_line
 from hmrl_cli.errors import HmrlError
-from hmrl_cli.storage.naming import RUNS
-from hmrl_cli.storage.places import check_new
+from hmrl_cli.storage.naming import RUNS, check_place
 
 Words = tuple[str, ...]  # of a command line, without the first, "hmrl"
 
@@ -82,7 +82,9 @@ def definition(folder: Path) -> Demo:
 
 
 def demo(
-    folder: Annotated[Path | None, typer.Argument(help="A new folder.  [default: runs/demo-TIME]")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="A new folder.", show_default="runs/demo-TIME")
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -93,11 +95,11 @@ def demo(
     """
     out = folder or RUNS / f"demo-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     steps = definition(out)
+    for name in (FLAT, SKILLS, HMRL, UNTRAINED):
+        check_place(out / name)
     if dry_run:
         _print_lines(steps, as_json)
         return
-    for name in (FLAT, SKILLS, HMRL, UNTRAINED):
-        check_new(out / name)
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with _interrupted_by_term():
@@ -137,7 +139,7 @@ def _run(stages: tuple[Stage, ...]) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    progress.Quiet(sys.stderr).note(text)
 
 
 @contextlib.contextmanager
@@ -179,7 +181,7 @@ def _check(words: Words, code: int) -> None:
 @contextlib.contextmanager
 def _started(words: Words, **streams: Any) -> Iterator[subprocess.Popen[Any]]:
     """A command line in a process, which ends with the block."""
-    with subprocess.Popen([sys.executable, "-m", "hmrl_cli", *words], **streams) as process:
+    with subprocess.Popen([sys.executable, "-P", "-m", "hmrl_cli", *words], **streams) as process:
         try:
             yield process
         except BaseException:

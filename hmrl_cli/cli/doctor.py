@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.cli.output import as_cell
-from hmrl_cli.errors import RunDirError
 from hmrl_cli.storage import provenance
 from hmrl_cli.storage.naming import RUNS
 
@@ -26,16 +25,10 @@ def examine(cache_problem: str = "") -> dict[str, Any]:
 
     Args:
         cache_problem: why there is no cache of compiled programs, as `startup.prepare` says.
-
-    Raises:
-        RunDirError: the current folder was removed.
     """
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     programs = _sizes(Path(cache)) if cache else []
-    try:
-        runs = RUNS.absolute()
-    except FileNotFoundError:
-        raise RunDirError("the current folder was removed; change to one that exists") from None
+    runs = RUNS.absolute()
     there = next(folder for folder in (runs, *runs.parents) if folder.is_dir())
     return {
         "schema": 1,

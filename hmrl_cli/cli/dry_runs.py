@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hmrl_cli.cli.output import as_cell
-from hmrl_cli.cli.progress import duration, quantity
+from hmrl_cli.cli.progress import duration, quantity, three_digits
+from hmrl_cli.schema import Training
 
-UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+UNITS = ((" KiB", 2**10), (" MiB", 2**20), (" GiB", 2**30), (" TiB", 2**40))
 NAMES = {  # of keys, where another name says more
     "steps": "steps of a seed",
     "total_steps": "steps of all seeds",
@@ -23,18 +24,17 @@ NAMES = {  # of keys, where another name says more
 ELSEWHERE = ("device_limit_bytes", "steps_per_second", "measured")  # in the text of another key
 
 
-def rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of what a plan tells; what does not exist is left out."""
+def rows(plan: Mapping[str, Any], training: Training) -> list[tuple[str, str]]:
+    """Name and value of what a plan of a training tells; what does not exist is left out."""
     texts = {key: _text(key, value, plan) for key, value in plan.items() if key not in ELSEWHERE}
+    if "updates" in texts:
+        texts["updates"] += f" ({training.epochs:,} epochs of {training.updates_per_epoch:,})"
     return [(NAMES.get(key, key.replace("_", " ")), text) for key, text in texts.items() if text]
 
 
 def size(count: float) -> str:
-    """Bytes as text of three digits, such as `12.3 MiB`."""
-    for unit, factor in UNITS:
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} bytes"
+    """Bytes as text of three digits, such as `12.3 MiB`; below 1024 as they are."""
+    return f"{count:.0f} bytes" if count < UNITS[0][1] else three_digits(count, UNITS)
 
 
 def _text(key: str, value: Any, plan: Mapping[str, Any]) -> str:

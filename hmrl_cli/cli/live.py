@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from rich.cells import cell_len
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -89,7 +91,7 @@ def line(shown: Epoch, curve: Curve, width: int, *, ascii_only: bool = False) ->
     name, value = shown.metrics[0] if shown.metrics else ("", "")
     left = f"{shown.left} left" if shown.left else ""
     always = [shown.phase, "-" * LEAST, left, *(["-" * LEAST, value] if value else [])]
-    room = width + 1 - sum(len(part) + 1 for part in always if part)
+    room = width + 1 - sum(cell_len(part) + 1 for part in always if part)
     count = f"{shown.epoch}/{shown.total}"
     (name, count, speed, elapsed), room = _kept([name, count, shown.speed, shown.elapsed], room)
     others, room = _kept([f"{other} {text}" for other, text in shown.metrics[1:]], room - SPARE)
@@ -113,10 +115,10 @@ def _kept(wanted: Sequence[str], room: int) -> tuple[list[str], int]:
     """The first texts for which there is room, the others as "", and the room that is left."""
     kept = [""] * len(wanted)
     for i, text in enumerate(wanted):
-        if len(text) + 1 > room:
+        if cell_len(text) + 1 > room:
             break
         kept[i] = text
-        room -= len(text) + 1
+        room -= cell_len(text) + 1
     return kept, room
 
 

@@ -59,6 +59,8 @@ def list_(
 ) -> None:
     """List what there is, or one in detail.
 
+    `hmrl list presets FAMILY` lists the presets of a family.
+
     `hmrl list families NAME --json`, with --split or --tasks if need be, describes a family by rolling
     it out: sizes, and the returns of doing nothing and of a scripted controller.
     """
@@ -71,10 +73,13 @@ def list_(
     if rolls_out and (kind != "families" or name is None):
         raise ConfigError("--split, --tasks: must go with one family, as in: hmrl list families NAME")
     if name is None:
-        _list_all([kind] if kind else list(catalogue.LISTINGS), as_json)
+        kinds = [kind] if kind else list(catalogue.LISTINGS)
+        _list_all({kind: catalogue.LISTINGS[kind]() for kind in kinds}, as_json)
     elif kind == "families" and (rolls_out or as_json):
         check_tasks_file(tasks, split=split)
         _describe_family(name, split or SplitName.test, tasks, as_json)
+    elif kind == "presets" and name in plugins.names("families"):
+        _list_all({kind: catalogue.presets_of(name)}, as_json)
     elif kind == "presets":
         _show_preset(name, as_json)
     elif kind == "protocols":
@@ -85,11 +90,10 @@ def list_(
         _list_fields(str(kind), name, as_json)
 
 
-def _list_all(kinds: Sequence[str], as_json: bool) -> None:
-    listings = {kind: catalogue.LISTINGS[kind]() for kind in kinds}
+def _list_all(listings: Mapping[str, Sequence[Mapping[str, str]]], as_json: bool) -> None:
     with progress_on_stderr(quiet=False, verbose=False) as shows:
         for kind in plugins.FOLDERS.values():
-            for problem in plugins.working(kind)[1] if kind in kinds else ():
+            for problem in plugins.working(kind)[1] if kind in listings else ():
                 shows.note(problem)
     if as_json:
         print_json(listings)

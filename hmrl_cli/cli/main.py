@@ -11,11 +11,13 @@ import contextlib
 import errno
 import io
 import os
+import select
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -41,12 +43,14 @@ from hmrl_cli.errors import (
     ConfigError,
     Diverged,
     HmrlError,
+    RunDirError,
     StorageError,
     one_line,
     shown,
     telling_limits,
 )
 from hmrl_cli.runner import signals
+from hmrl_cli.storage.files import DISK_ERRORS
 from hmrl_cli.version import __version__
 
 app = typer.Typer(
@@ -58,6 +62,7 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout and sys.stdout.isatty() else None,
 )
 
+OF_STDOUT = {*DISK_ERRORS, errno.EBADF}  # numbers of errors that, without the name of a file, are of stdout
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain-skills": train.pretrain_skills,
@@ -104,6 +109,7 @@ def leave(code: int) -> NoReturn:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command line and return its exit code.  Errors are lines on stderr, without a traceback."""
+    _occupy_standard_descriptors()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -118,19 +124,52 @@ def run(argv: Sequence[str]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except (BrokenPipeError, SystemExit) as done:  # typer turns the one into the other
+        broken = done if isinstance(done, BrokenPipeError) else done.__context__
+        if isinstance(broken, BrokenPipeError) and _is_read(sys.stdout):
+            return _explain(_of_system(broken), debug)
         _discard_stdout()  # as in `hmrl list | head -1`: the reader has what it wants
         return completion.code_of(done)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
-    except OSError as error:  # files of a run have errors of their own
-        if error.errno == errno.ENAMETOOLONG:
-            name = shown(str(error.filename))
-            return _explain(ConfigError(f"found {name}; must be a name that a file can have"), debug)
-        _discard_stdout()  # a full disk behind it
-        return _explain(StorageError(f"{error.filename or 'stdout'}: {error.strerror}"), debug)
+    except OSError as error:
+        return _explain(_of_system(error), debug)
     except Exception as error:
         return _explain(error, debug)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open /dev/null in place of closed streams, lest a file of a run get what a library prints."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Whether somebody still reads what is written to a stream."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)  # that the other side is gone is told without being asked for
+    return not poll.poll(0)
+
+
+def _of_system(error: OSError) -> HmrlError:
+    """The error for one of the system.  Files of a run have errors of their own."""
+    if error.errno == errno.ENAMETOOLONG:
+        return ConfigError(f"found {shown(str(error.filename))}; must be a name that a file can have")
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        return RunDirError("the current folder was removed; change to one that exists")
+    named = error.filename
+    if named is None and error.errno in OF_STDOUT:
+        _discard_stdout()
+        named = "stdout"
+    return StorageError(": ".join(str(part) for part in (named, error.strerror or error) if part is not None))
+
+
+def _has_folder() -> bool:
+    """Whether the working directory exists."""
+    with contextlib.suppress(OSError):
+        return bool(Path.cwd())
+    return False
 
 
 def _as_utf8(error: UnicodeError) -> tuple[bytes, int]:
@@ -146,7 +185,8 @@ def _explain(error: Exception, debug: bool) -> int:
     """Print an error in one or two lines, and return its exit code."""
     usage = getattr(error, "format_message", None)  # typer's own errors, whose class it does not export
     if debug and usage is None:
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
     if type(error).__name__ in ("FloatingPointError", "InternalFloatingPointError"):  # by JAX_DEBUG_NANS
         error = Diverged(f"what jax looked at ({one_line(error)[:100]})")
     if isinstance(error, HmrlError):

@@ -41,7 +41,7 @@ Preset = Annotated[
     typer.Argument(
         metavar="PRESET|FILE",
         help="A preset (see: hmrl list presets), or a TOML file.",
-        autocompletion=completion.presets,
+        autocompletion=completion.presets_of_command,
     ),
 ]
 
@@ -121,7 +121,7 @@ Skills = Annotated[
     typer.Option(
         metavar="RUN_DIR|pretrained:NAME",
         help="Act through the skills of this pretrain-skills run, or see: hmrl list pretrained.",
-        autocompletion=completion.runs,
+        autocompletion=completion.runs_and_pretrained,
     ),
 ]
 
@@ -131,7 +131,7 @@ Evaluable = Annotated[
     typer.Argument(
         metavar="RUN_DIR|pretrained:NAME...",
         help="Run directories, or see: hmrl list pretrained.",
-        autocompletion=completion.runs,
+        autocompletion=completion.runs_and_pretrained,
     ),
 ]
 

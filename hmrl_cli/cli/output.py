@@ -39,14 +39,20 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], stream: T
     if width is None:
         _print_lines(header, stream)
     else:
-        from rich.console import Console
-        from rich.text import Text
-
-        console = Console(file=stream)
-        for line in header:
-            console.print(Text(line, style="bold"), soft_wrap=True)
+        _print_header(header, stream)
     for block in blocks:
         _print_lines(block, stream)
+
+
+def _print_header(lines: Sequence[str], stream: TextIO) -> None:
+    """Print the headers of a table on a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream)
+    with _unless_lost(stream):
+        for line in lines:
+            console.print(Text(line, style="bold"), soft_wrap=True)
 
 
 def print_caption(text: str, stream: TextIO) -> None:
@@ -56,8 +62,14 @@ def print_caption(text: str, stream: TextIO) -> None:
 
 
 def _print_lines(lines: Sequence[str], stream: TextIO) -> None:
-    for line in lines:
-        print(line, file=stream, flush=True)
+    with _unless_lost(stream):
+        for line in lines:
+            print(line, file=stream, flush=True)
+
+
+def _unless_lost(stream: TextIO) -> contextlib.AbstractContextManager[None]:
+    """Let what nobody reads on stderr be lost; the result, on stdout, must not be."""
+    return contextlib.suppress(*(() if stream is sys.stdout else (OSError, ValueError)))
 
 
 def width_of(stream: TextIO) -> int | None:

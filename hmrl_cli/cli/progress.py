@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.cells import cell_len
 
 from hmrl_cli.cli import live
 from hmrl_cli.errors import printable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN_METRICS = 4
 HEARTBEAT = 60.0  # seconds
+UNITS = (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12))
 
 
 class Quiet(Silent):
@@ -179,8 +182,9 @@ class Live(_Display):
         self._shown = self._measured(epoch, total, metrics, steps_per_second)
 
     def say(self, text: str) -> None:
-        """Print a line above the live one."""
-        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        """Print a line above the live one.  A terminal that is gone is no error."""
+        with contextlib.suppress(OSError, ValueError):
+            self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a line above the live one."""
@@ -188,11 +192,12 @@ class Live(_Display):
 
     def close(self) -> None:
         """Stop the live line, and print its last numbers that have room in a line."""
-        self._live.stop()
+        with contextlib.suppress(OSError, ValueError):
+            self._live.stop()
         if self._shown is None:
             return
         parts, took = _parts(self._shown._replace(left="")), f"({self._phase} took {self._elapsed()})"
-        while len(parts) > 1 and len("  ".join([*parts, took])) > self._console.width:
+        while len(parts) > 1 and cell_len("  ".join([*parts, took])) > self._console.width:
             parts.pop(-1 if len(parts) > 3 else 1)  # the main metric goes after the speed
         self.say("  ".join([*parts, took]))
         self._shown = None
@@ -227,10 +232,14 @@ def duration(seconds: float) -> str:
 
 def quantity(value: float) -> str:
     """A positive number as text of three digits, such as `950`, `12.3k` or `4.56M`."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.0f}"
+    return f"{value:.0f}" if value < 999.5 else three_digits(value, UNITS)
+
+
+def three_digits(value: float, units: Sequence[tuple[str, float]]) -> str:
+    """A number in the first of some units, the smallest first, in which it rounds to less than 1000."""
+    unit, size = next(((unit, size) for unit, size in units if value / size < 999.5), units[-1])
+    digits = value / size
+    return f"{digits:.3g}{unit}" if digits < 999.5 else f"{digits:,.0f}{unit}"
 
 
 def number(value: Any) -> str:

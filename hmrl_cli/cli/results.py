@@ -130,7 +130,7 @@ def imitate(
 
 def evaluate(
     run_dirs: Evaluable,
-    split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.  [default: test]")] = None,
+    split: Annotated[SplitName | None, typer.Option(help="Tasks of this split.", show_default="test")] = None,
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
     protocol: Protocol = None,
@@ -281,7 +281,12 @@ def render(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", metavar="FILE.html", help="[default: render.html in the run, else FAMILY.html]"),
+        typer.Option(
+            "-o",
+            metavar="FILE.html",
+            help="The page.",
+            show_default="render.html in the run, else FAMILY.html",
+        ),
     ] = None,
     split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
     reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,

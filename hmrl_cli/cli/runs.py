@@ -23,7 +23,7 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def runs(
-    folder: Annotated[Path | None, typer.Argument(help="Where to look.  [default: runs]")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Where to look.", show_default="runs")] = None,
     as_json: Json = False,
 ) -> None:
     """List all runs in a folder, the youngest first.

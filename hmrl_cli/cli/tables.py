@@ -1,10 +1,14 @@
-"""Tables as lines of text that fit a width, and of which nothing is ever cut."""
+"""Tables as lines of text that fit a width, and of which nothing is ever cut.
+
+A width is one of a terminal, where a letter of some scripts takes two cells.
+"""
 
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len
 
 GAP = 2  # between two columns
 READABLE = 20  # characters of a column of prose
@@ -20,7 +24,7 @@ def fitted(cells: Sequence[Sequence[str]], width: int | None = None) -> list[lis
     line of headers.  None is any width.
     """
     columns = list(zip(*cells, strict=True))
-    natural = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    natural = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
     if width is None or _total(natural) <= width:
         return [_row(row, natural) for row in cells]
     is_wide = len(columns) > 2
@@ -38,12 +42,12 @@ def names_in_parts(rows: Sequence[Mapping[str, str]], column: str, width: int) -
 
     A broken name has the parts of a path on lines of their own, as many on a line as it holds.
     """
-    widest = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
+    widest = {key: max(cell_len(key), *(cell_len(row[key]) for row in rows)) for key in rows[0]}
     room = width - _total([size for key, size in widest.items() if key != column]) - GAP
     if widest[column] <= room:
         return [dict(row) for row in rows]
     parts = [re.findall(r"[^/]*/+|[^/]+", row[column]) for row in rows]
-    if max(len(part) for name in parts for part in (*name, column)) > room:
+    if max(cell_len(part) for name in parts for part in (*name, column)) > room:
         room = width  # on lines of their own
     return [
         row | {column: "\n".join(_joined(name, room))}
@@ -55,7 +59,7 @@ def _joined(parts: Sequence[str], width: int) -> list[str]:
     """Lines of the parts, as many on a line as it holds."""
     lines = [""]
     for part in parts:
-        if lines[-1] and len(lines[-1] + part) > width:
+        if lines[-1] and cell_len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part
     return lines
@@ -79,7 +83,8 @@ def _grouped(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list
 
 def _widths(columns: Sequence[Sequence[str]], natural: list[int], width: int) -> list[int] | None:
     """Widths of columns that fit; None where none do that can be read."""
-    least = [max((len(word) for cell in column for word in _words(cell)), default=0) for column in columns]
+    words = [[word for cell in column for word in _words(cell)] for column in columns]
+    least = [max(map(cell_len, of_column), default=0) for of_column in words]
     least[-1] = min(least[-1], READABLE)  # a longer word there may go on beyond the width
     prose = [READABLE if full > 2 * READABLE else 0 for full in natural]
     least = [max(sizes) for sizes in zip(least, prose, strict=True)]
@@ -110,15 +115,17 @@ def _broken(cell: str, width: int) -> list[str]:
     """The lines of a cell."""
     if "\n" in cell:
         return [line for part in cell.split("\n") for line in _broken(part, width)]
-    if len(cell) <= width:
-        return [cell]
-    lines = [""]
-    for word in _words(cell):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if len(longer) <= width or not lines[-1]:
-            lines[-1] = longer
+    return [cell] if cell_len(cell) <= width else _filled(cell, width) or [""]
+
+
+def _filled(text: str, width: int, indent: str = "") -> list[str]:
+    """The words of a text, as many on a line as it holds, with an indent from the second line on."""
+    lines: list[str] = []
+    for word in _words(text):
+        if lines and cell_len(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
         else:
-            lines.append(word)
+            lines.append(f"{indent if lines else ''}{word}")
     return lines
 
 
@@ -127,9 +134,13 @@ def _row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     height = max(map(len, parts), default=0)
     padded = [[*part, *[""] * (height - len(part))] for part in parts]
     return [
-        (" " * GAP).join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        (" " * GAP).join(_padded(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in zip(*padded, strict=True)
     ]
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - cell_len(cell))
 
 
 def _records(cells: Sequence[Sequence[str]], width: int) -> list[list[str]]:
@@ -146,11 +157,7 @@ def _records(cells: Sequence[Sequence[str]], width: int) -> list[list[str]]:
 
 def wrapped(text: str, width: int | None) -> list[str]:
     """Lines of a text, all but the first indented; words longer than a line stay whole."""
-    if width is None:
-        return [text]
-    return textwrap.wrap(
-        text, max(width, 2 * GAP), subsequent_indent=" " * GAP, break_long_words=False, break_on_hyphens=False
-    )
+    return [text] if width is None else _filled(text, max(width, 2 * GAP), " " * GAP)
 
 
 def chosen(
@@ -182,7 +189,7 @@ def chosen(
         ]
         for column in rows[0]
     }
-    widths = {column: max(map(len, (column, *parts[column]))) + GAP for column in rows[0]}
+    widths = {column: max(map(cell_len, (column, *parts[column]))) + GAP for column in rows[0]}
     shown = {column for column in always if column in rows[0]}
     for column in wanted:
         if column not in constant and sum(widths[x] for x in (*shown, column)) - GAP <= width:

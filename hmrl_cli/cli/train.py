@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,10 @@ from hmrl_cli.cli.options import (
 )
 from hmrl_cli.cli.output import print_json, print_line, print_table
 from hmrl_cli.cli.session import Session, begin, running
-from hmrl_cli.errors import ConfigError, shown
+from hmrl_cli.errors import ConfigError, HmrlError, Interrupted, shown, typed
 from hmrl_cli.runner import signals
 from hmrl_cli.storage import upstream
-from hmrl_cli.storage.naming import named
-from hmrl_cli.storage.places import check_new
+from hmrl_cli.storage.naming import check_place, check_run, named, of_this_process
 
 
 def pretrain_skills(
@@ -159,7 +158,7 @@ def _train(
     written: config.Written | None = None,
 ) -> None:
     if session.is_first and path is not None and not (resume and os.path.lexists(path)):
-        check_new(path)
+        check_place(path)
     # a plan is made in seconds, and stops at once
     caught = contextlib.nullcontext(lambda: None) if dry_run else signals.stop_signals()
     command = (config.to_toml(resolved.experiment), str(path), str(resume))
@@ -169,18 +168,36 @@ def _train(
         from hmrl_cli.runner import estimate, train
 
         resolved = train.settled(resolved, path, sources, shows.note)
+        if dry_run and session.is_first:
+            check_run(resolved, path, resume, sources)
         plan = train.check(resolved, shows.note, sources)
         if dry_run:
             plan |= estimate.time(resolved.experiment, plan["total_steps"], path)
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
             argv = ["hmrl", *sys.argv[1:]]
-            result = train.run(
-                resolved, path, resume, shows, argv=argv, stop=stop, sources=sources, written=written
-            )
+            with _telling_where(resolved, path, session):
+                result = train.run(
+                    resolved, path, resume, shows, argv=argv, stop=stop, sources=sources, written=written
+                )
     if as_json:
         print_json(result)
     elif dry_run:
-        print_table(("plan", "value"), dry_runs.rows(plan))
+        print_table(("plan", "value"), dry_runs.rows(plan, resolved.experiment.training))
     else:
         print_line(result["run"])
+
+
+@contextlib.contextmanager
+def _telling_where(resolved: config.Resolved, path: Path | None, session: Session) -> Iterator[None]:
+    """End what is interrupted with the command that goes on, whichever had begun it."""
+    try:
+        yield
+    except Interrupted as ended:
+        place = (path or of_this_process(resolved)) if session.is_first else None
+        if place is None:
+            raise
+        first = str(ended).splitlines()[0]
+        told = HmrlError(f"{first}\nto continue: hmrl resume {typed(place)}")
+        told.exit_code = ended.exit_code
+        raise told from None

@@ -23,7 +23,7 @@ from typing import Any
 
 from hmrl_cli.config import plugin_files
 from hmrl_cli.config.plugin_files import is_file
-from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
+from hmrl_cli.errors import ConfigError, closest, did_you_mean, one_line, shown
 
 FOLDERS = {"family": "families", "algorithm": "algorithms", "bonus": "bonuses"}  # of each section
 
@@ -92,18 +92,32 @@ def working(kind: str) -> tuple[dict[str, ModuleType], list[str]]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Which plugin an unknown word is, and some of `known` that are named after it; else `did_you_mean`."""
+    """Which plugin an unknown word is, and some of `known` that are named after it; else what it may mean.
+
+    Of a word with a "/", what is before it counts as right, if `known` has names that begin so.
+    """
+    known = list(known)
     for section, kind in FOLDERS.items():
         if word in names(kind):
             article = "an" if section[0] in "aeiou" else "a"
             return f", {article} {section} (see: hmrl list {kind} {word}){_examples(word, known)}"
+    place, _, name = word.partition("/")
+    beside = {one.removeprefix(f"{place}/"): one for one in known if one.startswith(f"{place}/")}
+    if beside:
+        close = closest(name, beside)
+        return f"; did you mean {beside[close]!r}?" if close else f"; {place} has {_some(beside.values())}"
     return did_you_mean(word, known)
 
 
-def _examples(plugin: str, known: Iterable[str], number: int = 3) -> str:
-    named = sorted(one for one in known if plugin in re.split("[/@]", one))
-    more = [f"{len(named) - number} more"] if len(named) > number else []
-    return f" with presets {', '.join([*named[:number], *more])}" if named else ""
+def _examples(plugin: str, known: Iterable[str]) -> str:
+    named = [one for one in known if plugin in re.split("[/@]", one)]
+    return f" with presets {_some(named)}" if named else ""
+
+
+def _some(found: Iterable[str], number: int = 3) -> str:
+    """The first of some names, and how many more there are."""
+    first, more = sorted(found)[:number], sorted(found)[number:]
+    return ", ".join([*first, *([f"{len(more)} more"] if more else [])])
 
 
 @functools.cache

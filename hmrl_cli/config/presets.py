@@ -7,15 +7,16 @@ skills of an algorithm, as in `vgcrl = "ant_goal/skill_prior"`.
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli import inputs, reading
-from hmrl_cli.config import plugins
-from hmrl_cli.config.layers import Layer, check_depth
-from hmrl_cli.errors import ConfigError, one_line, shown
+from hmrl_cli.config import plugin_files, plugins
+from hmrl_cli.config.layers import Layer, check_depth, merge
+from hmrl_cli.errors import ConfigError, one_line, shown, typed
 from hmrl_cli.schema import COMMANDS
 
 PROTOCOLS = "protocols"  # the folder, beside the presets, of ways to adapt
@@ -31,6 +32,21 @@ def folder() -> Path:
 def files() -> dict[str, Path]:
     """Name -> file of every preset.  TOML files without sections of a configuration are left out."""
     return {name: path for name, path in _candidates().items() if _is_preset(path)}
+
+
+def serving(command: str) -> list[str]:
+    """The presets whose algorithm a command trains; those of which that cannot be said are left out."""
+    return [name for name in files() if _command_of(name, command) == command]
+
+
+def _command_of(preset: str, command: str) -> str:
+    """The command that trains the algorithm which a preset has for a command; "" where it has none."""
+    try:
+        table = merge(stack(command, preset))[0].get("algorithm", {})
+        name = table.get("name") if isinstance(table, dict) else None
+        return str(plugins.load("algorithms", name).Config.command) if isinstance(name, str) else ""
+    except ConfigError:
+        return ""
 
 
 def _candidates() -> dict[str, Path]:
@@ -52,12 +68,13 @@ def _is_preset(path: Path) -> bool:
     return not {"family", "algorithm", "extends", *COMMANDS}.isdisjoint(tables)
 
 
-def path_of(preset: str, relative_to: Path | None = None) -> Path:
+def path_of(preset: str, relative_to: Path | None = None, command: str = "") -> Path:
     """The file of a preset.
 
     Args:
         preset: a name, or a path that ends in .toml.
         relative_to: the folder that such a path is relative to; None is the working directory.
+        command: that a user wants to run with it, for the message; "" for any.
 
     Raises:
         ConfigError: there is no such preset or file.
@@ -69,11 +86,26 @@ def path_of(preset: str, relative_to: Path | None = None) -> Path:
         return path
     named = _candidates().get(preset)  # the others need not be read
     if named is None or not _is_preset(named):
-        raise ConfigError(
-            f"preset: found {shown(preset)}{plugins.suggestion(preset, files())}\n"
-            "must be a preset (see: hmrl list presets) or a path that ends in .toml"
-        )
+        raise ConfigError(_unknown(preset, command))
     return named
+
+
+def _unknown(preset: str, command: str) -> str:
+    """The message for what is no preset, which may be the file of a plugin."""
+    if command and plugins.is_file(preset):
+        ways = (("family", "a family", "on this family"), ("algorithm", "an algorithm", "it"))
+        for section, what, to in ways:
+            with contextlib.suppress(ConfigError):
+                trains = getattr(plugins.load(plugins.FOLDERS[section], preset).Config, "command", command)
+                return (
+                    f"preset: found {plugin_files.quoted(preset)}, {what}\n"
+                    f"to train {to}: hmrl {trains} point/smoke --set {section}.name={typed(preset)}"
+                )
+    known = serving(command) if command else files()
+    return (
+        f"preset: found {shown(preset)}{plugins.suggestion(preset, known)}\n"
+        "must be a preset (see: hmrl list presets) or a path that ends in .toml"
+    )
 
 
 def read(path: Path, source: str) -> dict[str, Any]:
@@ -137,7 +169,7 @@ def stack(command: str, preset: str, learned_by: Callable[[str], str] | None = N
     Raises:
         ConfigError: there is no such preset, or it is not valid.
     """
-    return _Stack(command, learned_by or (lambda _: "")).of(preset, path_of(preset), (), "")
+    return _Stack(command, learned_by or (lambda _: "")).of(preset, path_of(preset, command=command), (), "")
 
 
 class _Stack(NamedTuple):

@@ -77,7 +77,8 @@ def resolve(
         skills = next(filter(None, (presets.skills_of(layer.tables) for layer in reversed(given))), of_preset)
         return learned_by(skills) if skills and learned_by else ""
 
-    merged, origins = layers.merge([*presets.stack(command, preset, learner_of_skills), *given])
+    below = presets.stack(command, preset, learner_of_skills)
+    merged, origins = layers.merge([*below, *given])
     experiment = validate(command, preset, merged, origins)
     consistency.check_command(command, preset, experiment)
     consistency.check_bonus(experiment)
@@ -85,10 +86,7 @@ def resolve(
     notes = consistency.check_unused(experiment, origins, consistency.unused(experiment))
     if complete:
         if experiment.hierarchy is not None and not experiment.hierarchy.skills:
-            raise NoSkills(
-                "hierarchy.skills: this preset acts through skills; add --skills RUN_DIR\n"
-                f"to get some: {_ways_to_skills(experiment, preset, ready)}"
-            )
+            raise _without_skills(command, preset, experiment, below, given, ready)
         consistency.check_together(experiment)
     origins = {path: origins.get(path, "default") for path in flat(experiment)}
     return Resolved(experiment, origins, preset, command, notes)
@@ -103,6 +101,26 @@ def _origins(sets: Lines) -> Iterable[tuple[str, str]]:
     """Each line with its origin; a text is one line."""
     sets = [sets] if isinstance(sets, str) else sets
     return sets.items() if isinstance(sets, Mapping) else ((line, "--set") for line in sets)
+
+
+def _without_skills(
+    command: str,
+    preset: str,
+    experiment: Experiment,
+    below: Sequence[Layer],
+    given: Sequence[Layer],
+    ready: Collection[str],
+) -> ConfigError:
+    """The error for settings of a hierarchy without skills, of the layers of a preset or of those above."""
+    add = f"add {'--skills RUN_DIR' if command == 'meta-train' else '--set hierarchy.skills=RUN_DIR'}"
+    paths = (path for layer in given for path, _ in layers.leaves(layer.tables))
+    set_here = [path for path in paths if path.startswith("hierarchy.") and path != "hierarchy.skills"]
+    if set_here and not any("hierarchy" in layer.tables for layer in below):
+        return ConfigError(f"{set_here[0]}: set, but nothing acts through skills; {add} or leave it out")
+    return NoSkills(
+        f"hierarchy.skills: this preset acts through skills; {add}\n"
+        f"to get some: {_ways_to_skills(experiment, preset, ready)}"
+    )
 
 
 def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:

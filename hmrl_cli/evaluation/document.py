@@ -12,7 +12,7 @@ from hmrl_cli.errors import InputError, shown
 from hmrl_cli.reading import read_bytes
 
 MEASURES = ("return", "success", "reached")
-MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean", "fraction": "mean"}
+MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean", "fraction": "mean", "mean_success": "mean"}
 LARGEST = 3e38  # returns are sums of single precision
 
 Number = Annotated[float, pydantic.Field(ge=-LARGEST, le=LARGEST)]

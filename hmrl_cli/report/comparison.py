@@ -99,10 +99,10 @@ def none_there(path: Path, protocol: str | None) -> InputError:
         what, first = f" by {shown(protocol)}", f"{first} --protocol {protocol}"
     elif protocol:
         what, first = f" by {shown(protocol)}{did_you_mean(protocol, {*others, *protocols.files()})}", ""
-    has = f"\nit has, with --protocol: {', '.join(others)}" if others else ""
-    if "" in ways:
-        has += "; by its own settings: without it" if has else "\nit has one by its own settings: without --protocol"
-    return InputError(f"{path}: holds no evaluation{what}{first}{has}")
+    has = [f"with --protocol: {', '.join(others)}"] if others else []
+    has += ["by its own settings: without --protocol"] if "" in ways else []
+    told = f"\nit has, {'; '.join(has)}" if has else ""
+    return InputError(f"{path}: holds no evaluation{what}{first}{told}")
 
 
 def read_arms(

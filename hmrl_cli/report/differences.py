@@ -34,15 +34,27 @@ def difference(
         update: the index of the update; -1 is the last one.
 
     Returns:
-        for each measure the mean and its 95 % interval; `seeds` is "paired" or "own".
+        for each measure, and for mean_success, the mean and its 95 % interval; `pairing` is "by task" or "by
+        task and seed".
     """
     paired = same_skills and ours["num_seeds"] == theirs["num_seeds"]
-    found: dict[str, Any] = {"seeds": "paired" if paired else "own"}
+    found: dict[str, Any] = {"pairing": "by task and seed" if paired else "by task"}
     for measure in MEASURES:
         compared = paired_difference if measure == "return" else paired_rate_difference
         both = [np.array(one["per_task"][measure])[..., update] for one in (ours, theirs)]
         found[measure] = compared(*both, seeds_paired=paired)
-    return found
+    sooner = (mean_success(one) for one in (ours, theirs))
+    return found | {"mean_success": paired_rate_difference(*sooner, seeds_paired=paired)}
+
+
+def mean_success(document: Mapping[str, Any]) -> Any:
+    """Success [seed, task], averaged over an adaptation: higher if goals are found sooner.
+
+    It is the mean of a line through the numbers of updates, so that arms may divide their episodes otherwise.
+    """
+    success = np.array(document["per_task"]["success"], float)
+    between = (success[..., 1:] + success[..., :-1]) / 2
+    return between.mean(axis=-1) if between.shape[-1] else success[..., 0]
 
 
 def plain(*numbers: float) -> list[str]:
@@ -60,13 +72,15 @@ def shown(values: Mapping[str, Any], middle: str = "mean", sign: str = "") -> st
 def difference_cells(difference: Mapping[str, Any]) -> dict[str, str]:
     """A difference as a row of text cells."""
     named = {f"{difference['run']} minus": difference["minus"]}
-    protocol = {key: difference[key] for key in ("split", "reward", "seeds")}
-    return named | protocol | {measure: shown(difference[measure], sign="+") for measure in MEASURES}
+    protocol = {key: difference[key] for key in ("split", "reward", "pairing")}
+    measures = (*MEASURES, "mean_success")
+    return named | protocol | {measure: shown(difference[measure], sign="+") for measure in measures}
 
 
 def row(arm: Arm, document: Mapping[str, Any]) -> dict[str, Any]:
     """One evaluation of an arm as a row: its protocol, and each measure after the last update.
 
+    `mean_success` is over the whole adaptation.
     Numbers are rounded, and texts where they have an interval.  `numbers` has them with all digits.
     `unfinished` tells how long a run was trained that is not at its end.
     """
@@ -96,7 +110,9 @@ def _numbers(document: Mapping[str, Any]) -> dict[str, Any]:
         for measure in MEASURES
     }
     lines = {line: document[line] for line in LINES}
-    return lines | {"before": document["return"]["iqm"][0], **measures, "fraction": _fraction(document)}
+    sooner = rate_over_families([mean_success(document)]) if document["per_task"] else None
+    before = document["return"]["iqm"][0]
+    return lines | {"before": before, **measures, "fraction": _fraction(document), "mean_success": sooner}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -106,8 +106,11 @@ def marked(number: int) -> dict[str, Any]:
     return {"ms": 4, "markevery": max(1, -(-number // MARKED))}
 
 
-def legend(figure: Any, axes: Any, last: Iterable[str] = ()) -> None:
-    """One entry for each label of any panel, those of `last` at the end, below the panels."""
+def legend(figure: Any, axes: Any, last: Iterable[str] = (), width: float = 1.6) -> None:
+    """One entry for each label of any panel, those of `last` at the end, below the panels.
+
+    An entry is about `width` inches wide.
+    """
     entries = {
         label: handle
         for axis in axes.flat
@@ -115,7 +118,7 @@ def legend(figure: Any, axes: Any, last: Iterable[str] = ()) -> None:
     }
     ordered = sorted(entries, key=lambda label: label in (*last,))
     handles = [entries[label] for label in ordered]
-    columns = max(2, min(len(ordered), int(figure.get_figwidth() / 1.6)))
+    columns = max(2, min(len(ordered), int(figure.get_figwidth() / width)))
     figure.legend(handles, ordered, loc="outside lower left", ncols=columns, fontsize="small", frameon=False)
 
 

@@ -188,7 +188,7 @@ def paths(of_seeds: Any, of: str, upward: bool = False) -> Any:
         axis.set_ylabel(SECOND_AXIS[upward] if seed == 0 else "")
         axis.set_title(of if len(of_seeds) == 1 else f"{of} of seed {seed}")
     if len(of_seeds[0]) <= 20:
-        axes[0][-1].legend(fontsize="x-small", ncols=1 + len(of_seeds[0]) // 11)
+        legend(figure, axes[:, -1:], width=0.7)
     return figure
 
 

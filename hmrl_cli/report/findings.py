@@ -43,6 +43,10 @@ def _beside(arm: Arm, best: Mapping[str, Any], other: Arm, second: Mapping[str, 
     if (spent := episodes_so_far(second)[-1]) != episodes_so_far(best)[-1]:
         return f" The next is {other.name}, after {spent}."
     found = difference(best, second, same_skills=is_paired(arm, best, other, second))[measure]
+    if measure == "success" and found["mean"] == 0:
+        sooner = difference(best, second, same_skills=is_paired(arm, best, other, second))["mean_success"]
+        text = f" {other.name} has the same. Over the whole adaptation the difference is {shown(sooner)}."
+        return text + _doubt(sooner)
     if measure == "return":  # of means, which may rank otherwise than the interquartile means of a table
         next_one = plain(_middle(second, measure))[0]
         text = f" The next is {other.name}, with {next_one}; the difference of means is {shown(found)}."
@@ -66,7 +70,7 @@ def mean_finding(aggregate: Sequence[Mapping[str, Any]], arms: Sequence[Arm]) ->
     rows = [row for row in aggregate if protocol_of(row) == protocol]
     best, *others = sorted(rows, key=lambda row: -row["success"]["mean"])
     on = f"Over {best['families']} families ({best['split']} tasks, {best['reward']} reward)"
-    highest = "the highest mean success," if others else "a mean success of"
+    highest = "the highest success," if others else "a success of"
     text = f"{on}, {best['run']} has {highest} {shown(best['success'])}."
     return text + (_beside_over_families(best["run"], others[0]["run"], protocol, arms) if others else "")
 

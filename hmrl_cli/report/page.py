@@ -41,7 +41,8 @@ from hmrl_cli.report.style import STYLE
 from hmrl_cli.storage import files, reader
 from hmrl_cli.storage.metrics import read_metrics
 
-FIRST = ("run", "unfinished", "split", "success", "reached", "return", "fraction")  # columns, from the left
+# columns, from the left
+FIRST = ("run", "unfinished", "split", "success", "mean_success", "reached", "return", "fraction")
 MAX_BYTES = 9 * 2**19  # of a page, 4.5 MiB
 LONG = 6000  # characters of a table of settings that is folded
 LINES = ("flat", "feasible")

@@ -82,7 +82,7 @@ def _no_device(error: Exception) -> ConfigError:
     asked = [f"{name}={os.environ[name]}" for name in DEVICE_VARIABLES if name in os.environ]
     return ConfigError(
         f"{' '.join(asked)}{', but ' if asked else ''}jax finds no device: {reason}\n"
-        "to run on the processor: JAX_PLATFORMS=cpu alone; on a GPU: pip install 'hmrl[cuda]'"
+        "to run on the processor: JAX_PLATFORMS=cpu alone; on a GPU, in a checkout: pip install '.[cuda]'"
     )
 
 

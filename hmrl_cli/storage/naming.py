@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hmrl_cli import config
 from hmrl_cli.errors import (
     ConfigError,
+    InputError,
+    RunDirError,
     shown,
+    typed,
 )
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, upstream
+from hmrl_cli.storage import checkpoints, provenance, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
-from hmrl_cli.storage.places import RUNS
+from hmrl_cli.storage.places import RUNS, check_existing, check_new, taken
+from hmrl_cli.storage.resuming import same_run
 from hmrl_cli.storage.writer import RunDir
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -56,11 +61,75 @@ def open_run(
         earlier = _newest_equal(name, resolved.experiment)
         if earlier is not None:
             return RunDir.resume(earlier[0], resolved, argv, note, sources, earlier[1])
-    number = 1
-    while os.path.lexists(RUNS / (name if number == 1 else f"{name}-{number}")):
-        number += 1
-    path = RUNS / (name if number == 1 else f"{name}-{number}")
-    return RunDir.create(path, resolved, argv, note, sources)
+    places = _numbered(name)
+    while True:
+        path = next(places)
+        try:
+            return RunDir.create(path, resolved, argv, note, sources)
+        except RunDirError as error:
+            if str(error) != str(taken(path)):  # by an earlier run, or by another process at this moment
+                raise
+
+
+def _numbered(name: str) -> Iterator[Path]:
+    """The directories that a run of a name can have, without end: NAME, NAME-2, NAME-3, ..."""
+    yield RUNS / name
+    yield from (RUNS / f"{name}-{number}" for number in itertools.count(2))
+
+
+def check_run(resolved: config.Resolved, path: Path | None, resume: bool, sources: upstream.Sources) -> None:
+    """Refuse what `open_run` would refuse, and write nothing.
+
+    Args:
+        resolved, path, resume, sources: see `open_run`.
+
+    Raises:
+        ConfigError, InputError, RunDirError, StorageError: see `RunDir`.
+    """
+    checkpoints.check_path(path or RUNS)
+    name = auto_name(resolved)
+    if path is None and resume and (earlier := _newest_equal(name, resolved.experiment)):
+        path = earlier[0]
+    if path is None:
+        path = next(free for free in _numbered(name) if not os.path.lexists(free))
+    if not resume or not os.path.lexists(path):
+        check_place(path)
+        return
+    check_existing(path)
+    if (path / "config.toml").is_file():
+        _check_same(resolved, path, sources)
+    if not os.access(path, os.W_OK):
+        raise RunDirError(f"{path / 'lock'}: cannot be created: {path} cannot be written to")
+
+
+def _check_same(resolved: config.Resolved, path: Path, sources: upstream.Sources) -> None:
+    """Refuse to resume the run at a path by other settings, skills, parents or plugins."""
+    same_run(path, resolved.experiment)
+    now = {name: provenance.record_of(source) for name, source in sources._asdict().items()}
+    provenance.check_sources(reader.read_provenance(path), now)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a path at which no new run can be created.
+
+    Raises:
+        RunDirError: the path exists, lies in another run, or has a folder that cannot be written to.
+    """
+    check_new(path)
+    there = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "cannot be written to" if there.is_dir() else "is no folder"
+        raise RunDirError(f"{path}: cannot be created: {there} {why}")
+
+
+def of_this_process(resolved: config.Resolved) -> Path | None:
+    """The newest run of the name of a run without `--name` that this process wrote last."""
+    ours: dict[int, Path] = {}
+    for file in RUNS.glob(f"{auto_name(resolved)}*/status.json"):
+        with contextlib.suppress(InputError, OSError):  # of another run
+            if reader.read_status(file.parent).get("pid") == os.getpid():
+                ours[file.stat().st_mtime_ns] = file.parent
+    return ours[max(ours)] if ours else None
 
 
 def named(name: str) -> Path:
@@ -70,9 +139,11 @@ def named(name: str) -> Path:
         ConfigError: the name has more than 100 characters, or other ones than letters, digits and '._-'.
     """
     if not NAME.fullmatch(name):
+        place = RUNS / name.removeprefix(f"{RUNS}/")
+        folder = f"\nfor a folder: --run-dir {typed(place)}" if "/" in name else ""
         raise ConfigError(
             f"--name: found {shown(name)}; must be 1 to 100 letters, digits, '.', '_' or '-', "
-            "the first a letter or digit"
+            f"the first a letter or digit{folder}"
         )
     return RUNS / name
 

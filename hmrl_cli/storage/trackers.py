@@ -72,7 +72,7 @@ def _imported(name: str) -> Any:
     else:
         reason = f"{name} is not installed"
     if library is None or library.__file__ is None:  # a mere folder of that name, as offline runs have
-        raise MissingDependency(f"--to {name}: {reason}; to install it: pip install 'hmrl[{name}]'")
+        raise MissingDependency(f"--to {name}: {reason}; in a checkout: pip install '.[{name}]'")
     return library
 
 

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from hmrl_cli import config
-from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, Interrupted
+from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, files, provenance, reader, upstream
@@ -30,6 +30,7 @@ from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
 from hmrl_cli.storage.places import check_existing, check_new, give_up, half_written, take_back, taken
+from hmrl_cli.storage.resuming import same_run
 from hmrl_cli.storage.tensorboard import Board
 from hmrl_cli.version import __version__
 
@@ -137,13 +138,7 @@ class RunDir:
                 stale.unlink(missing_ok=True)
             if not (path / "config.toml").is_file():
                 return cls._start(path, resolved, argv, lock, note, sources)  # killed before it had begun
-            provenance.check_plugins(reader.read_provenance(path), resolved.experiment)
-            written = written or reader.read_config(path / "config.toml")
-            different = config.difference(resolved.experiment, written.experiment)
-            if different:
-                raise ConfigError(
-                    f"{different}\nto resume: the same settings; to start another run: --name NAME"
-                )
+            written = same_run(path, resolved.experiment, written)
             run = cls(path, resolved.experiment, written.config_hash, lock, note, sources)
             run._compare_provenance(resolved, argv)
             run._folder.note_what_is_lacking()

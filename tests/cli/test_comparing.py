@@ -43,8 +43,15 @@ def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):
     assert blocks[0].splitlines()[1].split()[:3] == ["run", "split", "reward"]
     assert blocks[2].splitlines()[1].split() == ["run", "split", "reward", "families", "success"]
     score = {"mean": 0.5, "low": 0.4, "high": 0.6}
-    minus = {"run": "a", "minus": "b", "split": "test", "reward": "sparse", "seeds": "own", "family": "one"}
-    minus |= {"return": score, "success": score, "reached": score}
+    minus = {
+        "run": "a",
+        "minus": "b",
+        "split": "test",
+        "reward": "sparse",
+        "pairing": "by task",
+        "family": "one",
+    }
+    minus |= {"return": score, "success": score, "reached": score, "mean_success": score}
     fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [minus], "aggregate": []}
     assert "intervals; a difference is the mean of paired differences\n" in hmrl("compare", run).err
     assert "no mean over families" in hmrl("compare", run).out

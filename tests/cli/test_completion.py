@@ -42,8 +42,15 @@ TRAIN = ("hmrl", "meta-train", "room/tiny")
 WORDS = [
     (("hmrl", "meta-t"), ["meta-train"]),
     (("hmrl", "pretrain-skills", "r"), ["room/tiny"]),
+    (("hmrl", "pretrain-skills", "point/"), ["point/both", "point/skills"]),
+    (("hmrl", "meta-train", "point/"), ["point/both", "point/maml"]),
+    (("hmrl", "show", "point/"), ["point/both", "point/maml", "point/skills"]),
+    (("hmrl", "list", "presets", "point"), ["point", "point/both", "point/maml", "point/skills"]),
     (("hmrl", "pretrain-skills", "./r"), []),  # the shell goes on with files
-    ((*TRAIN, "--skills", ""), ["runs/deep/skills", "runs/mine"]),
+    ((*TRAIN, "--skills", "r"), ["runs/deep/skills", "runs/mine"]),
+    ((*TRAIN, "--skills", "pretrained", ":", "wheeled/v"), ["wheeled/vgcrl"]),
+    (("hmrl", "eval", "pretrained", ":", "wheeled/v"), ["wheeled/vgcrl"]),
+    (("hmrl", "list", "pretrained", "wheeled/v"), ["wheeled/vgcrl"]),
     ((*TRAIN, "--init-from", "runs/m"), ["runs/mine"]),
     (("hmrl", "resume", "r"), ["runs/deep/skills", "runs/mine"]),
     (("hmrl", "compare", "runs/mine", "runs/d"), ["runs/deep/skills"]),
@@ -54,13 +61,15 @@ WORDS = [
     (("hmrl", "eval", "runs/mine", "--split", "h"), ["hidden"]),
     (("hmrl", "eval", "--reward", ""), ["sparse", "dense"]),
     (("hmrl", "show", "r"), ["runs/deep/skills", "runs/mine", "room/tiny"]),
-    (("hmrl", "render", "p"), ["point", "pusher"]),
+    (("hmrl", "render", "pu"), ["pusher"]),
     (("hmrl", "list", "fam"), ["families"]),
     (("hmrl", "list", "bonuses", "i"), ["icm", "information_gain"]),
-    (("hmrl", "list", "presets", "r"), ["room/tiny"]),
+    (("hmrl", "list", "presets", "r"), ["reacher", "room/tiny"]),
     (("hmrl", "guide", "run"), ["runs"]),
     (("hmrl", "new", ""), ["family"]),
     ((*TRAIN, "--set", "training.epo"), ["training.epochs=2"]),
+    ((*TRAIN, "--set", "hierarchy.st"), ["hierarchy.steps_per_skill", "hierarchy.stochastic"]),
+    (("hmrl", "pretrain-skills", "room/tiny", "--set", "hierarchy."), []),
     ((*TRAIN, "--set", "training.se"), ["training.seed=0"]),
     ((*TRAIN, "--set", "training.num"), ["training.num_seeds=1"]),
     ((*TRAIN, "--set", "algorithm.name", "=", "ma"), ["maesn", "maml"]),
@@ -94,6 +103,10 @@ WORDS = [
 def test_words(complete):
     write_run("runs/mine", "meta-train")
     write_run("runs/deep/skills", "pretrain-skills")
+    Path("presets/point").mkdir()
+    Path("presets/point/both.toml").write_text('extends = "room/tiny"\n')
+    Path("presets/point/maml.toml").write_text('family.name = "point"\nalgorithm.name = "maml"\n')
+    Path("presets/point/skills.toml").write_text('family.name = "point"\nalgorithm.name = "diayn"\n')
     assert [(words, complete(*words)) for words, _ in WORDS] == WORDS
 
 

@@ -35,8 +35,9 @@ class Started:
         self.fails, self.code, self.words, self.ended = fails, code, [], []
 
     def __call__(self, words, stdout=None, stderr=None, text=False):
-        assert words[:3] == [sys.executable, "-m", "hmrl_cli"]
-        words = words[3:]
+        # -P: a module in the folder of a user hides none of the standard library
+        assert words[:4] == [sys.executable, "-P", "-m", "hmrl_cli"]
+        words = words[4:]
         self.words.append(words)
         code = self.code if words[0] == self.fails else 0
         out = '{"rows": []}\n' if "--json" in words else f"{words[-1]}\n"

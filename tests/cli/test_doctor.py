@@ -2,11 +2,7 @@
 
 import json
 
-import pytest
-
 import hmrl_cli
-from hmrl_cli.cli import doctor
-from hmrl_cli.errors import RunDirError
 
 
 def test_doctor_says_what_a_run_would_find(hmrl, monkeypatch, tmp_path):
@@ -18,10 +14,3 @@ def test_doctor_says_what_a_run_would_find(hmrl, monkeypatch, tmp_path):
     assert found["runs"]["writable"] and found["runs"]["free_gib"] > 0
     shown = hmrl("doctor").out
     assert "free, GiB" in shown and "writable   yes" in shown and "size, MiB  1\n" in shown
-
-
-def test_a_current_folder_that_was_removed_is_named(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    tmp_path.rmdir()
-    with pytest.raises(RunDirError, match="the current folder was removed"):
-        doctor.examine()

@@ -21,6 +21,14 @@ def rising(count=120):
     return curve
 
 
+def test_wide_letters_take_the_room_that_they_have():
+    """A letter of Japanese takes two cells of a terminal."""
+    metrics = [("相互情報量相互情報量", "-5.996"), ("損失", "0.01")]
+    for width in range(60, 201):
+        text = live.line(SHOWN._replace(metrics=metrics), rising(), width)
+        assert text.cell_len <= width and " -5.996" in text.plain
+
+
 @pytest.mark.parametrize("main", ["return", "return_after", "mutual_information"])
 def test_the_line_is_one_line_at_every_width(main):
     metrics = [(main, "-5.996"), *SHOWN.metrics[1:]]

@@ -88,12 +88,23 @@ def test_what_is_pretrained_is_listed(hmrl):
 
 
 def test_a_plugin_is_told_where_a_preset_is_wanted(hmrl):
-    for argv in (("show", "point"), ("meta-train", "point"), ("list", "presets", "point")):
+    for argv in (("show", "point"), ("meta-train", "point")):
         wrong = hmrl(*argv)
         assert wrong.code == 2 and "found 'point', a family (see: hmrl list families point)" in wrong.err
     wrong = hmrl("list", "families", "maesn")
     assert "'maesn', an algorithm (see: hmrl list algorithms maesn)\n" in wrong.err
     assert "'icm', a bonus (see: hmrl list bonuses icm)" in hmrl("list", "icm").err
+
+
+def test_presets_of_a_family_are_listed(hmrl):
+    folder = Path("presets/wheeled")
+    folder.mkdir()
+    (folder / "other.toml").write_text('extends = "room/tiny"\nfamily.name = "wheeled"\n')
+    for family, name in (("point", "room/tiny"), ("wheeled", "wheeled/other")):
+        listed = json.loads(hmrl("list", "presets", family, "--json").out)["presets"]
+        assert [row["name"] for row in listed] == [name]
+    assert hmrl("list", "presets", "wheeled").out.splitlines()[1].startswith("wheeled/other  ")
+    assert "training.epochs = 2" in hmrl("list", "presets", "room/tiny").out
 
 
 def test_show(hmrl):

@@ -1,5 +1,8 @@
 """The command line as a whole: exit codes, wording, and that nothing else is printed."""
 
+import contextlib
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -149,6 +153,21 @@ def test_any_command_line_ends_well(hmrl, argv):
     assert hmrl(*argv, "--dry-run").code != 1
 
 
+def test_no_word_of_the_help_is_lost_on_a_terminal(monkeypatch, capsys):
+    """Where rich would take square brackets for its own."""
+    monkeypatch.setenv("COLUMNS", "300")
+    group = typer.main.get_command(cli.app)
+    suite = group.commands["suite"]
+    for name, command in {"hmrl": group, **group.commands, **suite.commands}.items():
+        context = command.make_context(name, [], resilient_parsing=True)
+        command.rich_markup_mode = "rich"
+        text = " ".join((command.get_help(context) + capsys.readouterr().out).split())
+        for param in command.get_params(context):
+            default = f"[default: ({param.show_default})]" if isinstance(param.show_default, str) else ""
+            told = " ".join([" ".join((getattr(param, "help", None) or "").split()), default]).strip()
+            assert told in text, (name, param.name)
+
+
 def test_processes():
     version = subprocess.run([*HMRL, "--version"], capture_output=True, text=True)
     assert (version.returncode, version.stdout, version.stderr) == (0, f"hmrl {hmrl_cli.__version__}\n", "")
@@ -158,6 +177,79 @@ def test_processes():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0
+
+
+@pytest.mark.parametrize("argv", [("compare",), ("eval",)])
+@pytest.mark.parametrize("stderr", ["broken pipe", "full disk"])
+def test_the_result_is_not_lost_where_stderr_is_broken(hmrl, fakes, monkeypatch, capsys, argv, stderr):
+    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    reader, writer = os.pipe()
+    os.close(reader)
+    where = writer if stderr == "broken pipe" else os.open("/dev/full", os.O_WRONLY)
+    broken = open(where, "w")  # noqa: SIM115 - it cannot be closed without an error
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", broken)
+        code = cli.run([*argv, run])
+    with contextlib.suppress(OSError):
+        broken.close()
+    assert code == 0 and capsys.readouterr().out
+
+
+def test_a_broken_pipe_is_no_success_where_stdout_is_whole():
+    code = """
+import os, sys
+from hmrl_cli.cli import catalogue, main
+reader, writer = os.pipe()
+os.close(reader)
+catalogue.LISTINGS["bonuses"] = lambda: os.write(writer, b"to somebody else")
+sys.exit(main.run(["list", "bonuses"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (74, "", "error: Broken pipe\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOSPC, "error: stdout: No space left on device\n"),
+        (errno.EMFILE, "error: Too many open files\n"),
+    ],
+)
+def test_an_error_of_the_system_is_of_stdout_only_where_that_can_be(number, text):
+    code = f"""
+import os, sys
+from hmrl_cli.cli import catalogue, main
+def fails():
+    raise OSError({number}, os.strerror({number}))
+catalogue.LISTINGS["bonuses"] = fails
+sys.exit(main.run(["list", "bonuses"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (74, "", text)
+
+
+@pytest.mark.parametrize("argv", [("meta-train", "point/smoke"), ("doctor",), ("runs", ".")])
+def test_a_removed_folder_is_named(argv, tmp_path):
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    code = f"import os; from hmrl_cli.cli import main; os.rmdir(os.getcwd()); main.leave(main.run({argv}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=removed)
+    expected = "error: the current folder was removed; change to one that exists\n"
+    assert (done.returncode, done.stdout, done.stderr) == (73, "", expected)
+
+
+def test_no_file_gets_the_descriptor_of_a_closed_stream(tmp_path):
+    code = f"""
+import os, sys
+from hmrl_cli.cli import main
+for descriptor in range(3):
+    os.close(descriptor)
+main.run(["--version"])
+with open({str(tmp_path / "found")!r}, "w") as file:
+    print(file.fileno() > 2, *(os.readlink(f"/proc/self/fd/{{number}}") for number in range(3)), file=file)
+"""
+    subprocess.run([sys.executable, "-c", code])
+    assert (tmp_path / "found").read_text().split() == ["True", *["/dev/null"] * 3]
 
 
 def test_nothing_is_lost_on_a_closed_stderr(fakes, monkeypatch, capsys):

@@ -1,6 +1,8 @@
 """Progress on a terminal and in a pipe."""
 
+import errno
 import io
+import os
 import re
 
 import numpy as np
@@ -114,3 +116,38 @@ def test_a_closed_stderr_stops_nothing():
 )
 def test_durations(seconds, text):
     assert progress.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3.4, "3"),
+        (999.4, "999"),
+        (999.6, "1k"),
+        (12_345, "12.3k"),
+        (999_499, "999k"),
+        (999_950, "1M"),
+        (1e9, "1G"),
+        (4.56e12, "4.56T"),
+        (1.5e15, "1,500T"),
+    ],
+)
+def test_quantities(value, text):
+    assert progress.quantity(value) == text
+
+
+def test_a_terminal_that_is_gone_stops_nothing(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    class Gone(Terminal):
+        def write(self, text):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    stream = Gone()
+    stream.write, write = Terminal().write, stream.write
+    live = progress.Live(stream)
+    live.phase("training")
+    stream.write = write
+    live.note("nobody reads this")
+    live.epoch(1, 2, {"loss": 0.5}, 10.0)
+    live.close()

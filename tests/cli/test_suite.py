@@ -32,7 +32,7 @@ def test_a_plan_is_a_script(suite, tmp_path, capfd):
     code, out, _ = call(capfd, "plan", "tiny.toml")
     first, place, *lines = out.splitlines()
     assert code == 0 and first == "# suite tiny: 10 cells: 1 done, 9 missing"
-    assert place == "mkdir -p runs/tiny && cd runs/tiny"
+    assert place == "mkdir -p runs/tiny && cd runs/tiny || exit"
     assert lines[::2] == [f"# {'missing' if n else 'done'}  {cell.name}" for n, cell in enumerate(suite)]
     assert [tuple(shlex.split(line)) for line in lines[1::2]] == [("hmrl", *cell.arguments) for cell in suite]
     code, out, _ = call(capfd, "plan", "tiny.toml", "--json", "--out", "else where")

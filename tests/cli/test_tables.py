@@ -11,11 +11,18 @@ from tests.cli.rows import OTHER, ROW
 def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     number = {"mean": 0.23, "low": 0.06, "high": 0.4}
-    difference = {"run": "hmrl", "minus": "maesn_repeat", "split": "test", "reward": "sparse", "seeds": "own"}
+    difference = {
+        "run": "hmrl",
+        "minus": "maesn_repeat",
+        "split": "test",
+        "reward": "sparse",
+        "pairing": "by task",
+    }
     difference |= {
         "return": {"mean": 120.0, "low": 80.0, "high": 131.2},
         "success": number,
         "reached": number,
+        "mean_success": number,
     }
     fakes.compare = lambda *_: {"rows": [ROW, OTHER], "differences": [difference]}
     rows, _ = on_a_terminal(75, "compare", run)
@@ -28,7 +35,7 @@ def test_a_comparison_fits_the_terminal(hmrl, fakes, on_a_terminal):
     assert "in every row: reward sparse, seeds 3, env_steps 100000, flat 148.9, flat_success 0.1" in text
     assert "in a wider terminal, or with --csv: before, fraction" in text
     assert "hmrl minus split return success reached maesn_repeat test +120.0" in text
-    assert "+0.23 [0.06, 0.40]" in text and "in every row: reward sparse, seeds own" in text
+    assert "+0.23 [0.06, 0.40]" in text and "in every row: reward sparse, pairing by task" in text
     wide, _ = on_a_terminal(120, "compare", run)
     assert wide[0].split() == ["run", "split", "before", "return", "success", "reached", "fraction"]
     plain = hmrl("compare", run).out.splitlines()
@@ -44,8 +51,8 @@ def test_a_comparison_has_its_main_columns_at_every_width(columns, hmrl, fakes, 
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
     long = "wheeled/seed0/exploring_with_refits_of_the_latent"
     number = {"mean": -0.23, "low": -0.6, "high": 0.4}
-    difference = {"run": long, "minus": "b", "split": "test", "reward": "sparse", "seeds": "own"}
-    difference |= dict.fromkeys(("return", "success", "reached"), number)
+    difference = {"run": long, "minus": "b", "split": "test", "reward": "sparse", "pairing": "by task"}
+    difference |= dict.fromkeys(("return", "success", "reached", "mean_success"), number)
     rows = [ROW | {"run": long}, OTHER | {"return": "-1337.4 [-1498.9, -1174.2]"}]
     fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [difference]}
     lines, _ = on_a_terminal(columns, "compare", run)
@@ -96,6 +103,24 @@ def test_results_have_the_digits_that_are_shown(hmrl, fakes):
     assert header.split() == ["updates", "return", "success", "reached", "fraction"]
     assert first.split(maxsplit=1)[1].startswith("1.00 [0.00, 0.10]  0.00 [0.00, 0.10]") and "-" not in first
     assert second.split()[1] == "250.0" and lines == "flat 0, feasible 1"
+
+
+def test_wide_letters_shift_no_column():
+    """A letter of Japanese takes two cells of a terminal."""
+    cells = [["run", "success"], ["探索の実行", "0.61"], ["b", "0.5"]]
+    lines = [
+        "run         success",
+        "探索の実行  0.61",
+        "b           0.5",
+    ]
+    assert [line for row in tables.fitted(cells) for line in row] == lines
+    assert [line for row in tables.fitted(cells, 19) for line in row] == lines
+    grouped = tables.fitted([[*row, "0.1"] for row in cells], 18)  # for which there are 22 cells to show
+    assert grouped[1] == ["探索の実行", "  0.61     0.1"]
+    rows = [{"run": "探索/実行", "success": "0.61"}]
+    assert tables.names_in_parts(rows, "run", 17)[0]["run"] == "探索/\n実行"
+    assert tables.wrapped("探索 の 実行", 8) == ["探索 の", "  実行"]
+    assert tables.chosen(rows * 2, ["run"], ["success"], 40)[1] == ["success"]
 
 
 def test_a_column_of_prose_gets_the_room(hmrl, on_a_terminal):

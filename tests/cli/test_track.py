@@ -35,5 +35,5 @@ def test_what_cannot_be_tracked_is_refused(hmrl, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     missing = hmrl("track", run, "--to", "wandb")
     assert missing.code == 69 and missing.error == [
-        "error: --to wandb: wandb is not installed; to install it: pip install 'hmrl[wandb]'"
+        "error: --to wandb: wandb is not installed; in a checkout: pip install '.[wandb]'"
     ]

@@ -78,6 +78,40 @@ def test_dry_run_writes_nothing(hmrl, fakes):
     assert plan["seconds"] is plan["measured"] is None
 
 
+def test_dry_run_refuses_what_the_run_would(hmrl, fakes, monkeypatch):
+    begun = ("meta-train", "room/tiny", "--name", "r", "--resume", "-q")
+    assert hmrl(*begun).code == 0 and hmrl(*begun, "--dry-run").code == 0
+    for more in ((), ("--dry-run",)):
+        other = hmrl(*begun, "--set", "training.epochs=7", *more)
+        assert (other.code, other.out) == (2, "")
+        assert other.error[0] == "error: training.epochs: found 7, where the run has 2"
+    assert hmrl("demo", "runs/r", "--dry-run").code == 73
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert hmrl("meta-train", "room/tiny", "--dry-run").code == 73
+    assert hmrl("demo", "new", "--dry-run").code == 73
+
+
+def test_dry_run_refuses_skills_that_have_changed(hmrl, fakes):
+    skills = hmrl("pretrain-skills", "room/tiny", "-q").out.strip()
+    begun = ("meta-train", "room/tiny", "--skills", skills, "--name", "r", "--resume", "-q")
+    assert hmrl(*begun).code == 0 and hmrl(*begun, "--dry-run").code == 0
+    Path(skills, "config.toml").write_text(Path(skills, "config.toml").read_text() + "# another\n")
+    for more in ((), ("--dry-run",)):
+        changed = hmrl(*begun, *more)
+        assert changed.code == 65 and f"{skills} has changed since this run began" in changed.error[0]
+
+
+@pytest.mark.parametrize("where", [(), ("--name", "r"), ("--run-dir", "my place")])
+def test_what_is_interrupted_names_the_command_that_goes_on(hmrl, fakes, where):
+    hmrl("meta-train", "room/tiny", "-q")  # has the name without a number
+    fakes.fails = Interrupted(2, signal.SIGINT)
+    place = {"--name": "runs/r", "--run-dir": "'my place'"}[where[0]] if where else "runs/room-tiny-seed0-2"
+    for argv in (("meta-train", "room/tiny", *where), ("resume", place.strip("'"))):
+        stopped = hmrl(*argv)
+        assert stopped.code == 130
+        assert stopped.error[1] == f"to continue: hmrl resume {place}"
+
+
 def test_dry_run_takes_the_speed_of_an_earlier_run(hmrl, fakes):
     hmrl("meta-train", "room/tiny", "-q", "--run-dir", "place/r")
     told = Path("place/r/events.log").read_bytes()
@@ -108,7 +142,7 @@ def test_resume_goes_on_as_the_run_says(hmrl, fakes):
     begun = ("meta-train", "room/tiny", "--seed", "3", "--num-seeds", "2", "--set", "family.horizon=7")
     fakes.fails = Interrupted(2, signal.SIGTERM)
     stopped = hmrl(*begun, "--run-dir", "place")
-    assert stopped.code == 75 and stopped.error[1].endswith("with --resume, or hmrl resume RUN")
+    assert stopped.code == 75 and stopped.error[1] == "to continue: hmrl resume place"
     again = hmrl("resume", "place")
     assert again.code == 75 and fakes.calls[-1] == ("train", True)
     fakes.fails = None

@@ -27,6 +27,38 @@ def walk(tmp_path, monkeypatch):
     return file
 
 
+@pytest.mark.parametrize(
+    ("text", "found", "to"),
+    [
+        (
+            rendered("family", "mine"),
+            "a family",
+            "to train on this family: hmrl meta-train point/smoke --set family.name=./mine.py",
+        ),
+        (
+            """
+from typing import ClassVar, Literal
+from hmrl_cli.schema import AlgorithmConfig
+class Config(AlgorithmConfig):
+    command: ClassVar[str] = "pretrain-skills"
+    name: Literal["mine"] = "mine"
+def make(config): ...
+""",
+            "an algorithm",
+            "to train it: hmrl pretrain-skills point/smoke --set algorithm.name=./mine.py",
+        ),
+    ],
+)
+def test_a_file_in_place_of_a_preset_is_told_its_setting(tmp_path, monkeypatch, text, found, to):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        resolve(preset="./mine.py")
+    assert str(caught.value) == f"preset: found './mine.py', {found}\n{to}"
+    with pytest.raises(ConfigError, match="must be a preset"):
+        resolve(preset="./gone.py")
+
+
 def resolve(*sets, preset="point/smoke"):
     return config.resolve("meta-train", preset, sets).experiment
 

@@ -8,7 +8,7 @@ from hmrl_cli import config, inputs
 from hmrl_cli.config import presets
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.schema import COMMANDS
-from tests.config.room import ROOM, refusal
+from tests.config.room import ROOM, real, refusal
 from tests.mutants import refused
 
 
@@ -46,6 +46,25 @@ def test_text_that_is_no_configuration(tmp_path, monkeypatch, data, expected):
     (tmp_path / "mine.toml").write_bytes(data)
     with pytest.raises(ConfigError, match=expected):
         presets.read(tmp_path / "mine.toml", "mine.toml")
+
+
+def test_an_unknown_preset_of_a_folder_is_told_those_there_that_serve_the_command(add_preset):
+    for name in ("a", "b", "c", "d"):
+        add_preset(f"den/{name}", 'extends = "room/flat"\nmeta-train.algorithm.name = "learn"\n')
+    add_preset("den/skills", 'family.name = "room"\nalgorithm.name = "explore"\n')
+    add_preset("attic/walls", 'extends = "room/flat"\n')
+    add_preset("den/broken", "[")
+    told = refusal("meta-train", "den/walls")
+    assert "found 'den/walls'; den has den/a, den/b, den/c, 1 more\nmust be" in told
+    assert "; did you mean 'den/skills'?" in refusal("pretrain-skills", "den/skils")
+    assert "; did you mean 'attic/walls'?" in refusal("meta-train", "attik/walls")
+    assert "den/skills" in presets.serving("pretrain-skills")
+    assert not {"den/skills", "den/broken"} & {*presets.serving("meta-train")}
+
+
+def test_presets_serve_a_command_as_if_they_were_resolved():
+    for command in COMMANDS:
+        assert {one.preset for one in real() if one.command == command} == {*presets.serving(command)}
 
 
 def test_extends_merges_below(add_preset):

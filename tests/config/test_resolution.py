@@ -38,6 +38,17 @@ def test_skills(add_preset):
     assert "must be 1 with a hierarchy" in repeated
 
 
+def test_settings_of_a_hierarchy_that_nothing_has_are_told_as_that(add_preset):
+    line = ["hierarchy.stochastic=false"]
+    what = "hierarchy.stochastic: set, but nothing acts through skills; add"
+    assert refusal("meta-train", "room/flat", line) == f"{what} --skills RUN_DIR or leave it out"
+    of_skills = refusal("pretrain-skills", "room/flat", line)
+    assert of_skills == f"{what} --set hierarchy.skills=RUN_DIR or leave it out"
+    assert "this preset acts through skills" in refusal("meta-train", "room/lifted", line)
+    found = config.resolve("meta-train", "room/flat", line, flags={"hierarchy.skills": "runs/z"}).experiment
+    assert not found.hierarchy.stochastic
+
+
 def test_missing_skills_name_a_command_that_learns_them():
     ready = ["wheeled/vgcrl", "wheeled/skill_prior"]
     command = "to get some: hmrl pretrain-skills"

@@ -52,7 +52,7 @@ def test_seeds_of_separate_runs_are_one_row(tmp_path):
     (expected,) = compare([whole])["rows"]
     assert rows["maml"] == expected | {"run": "maml"}
     (difference,) = compare(mixed, "algorithm.name")["differences"]
-    assert (difference["run"], difference["minus"], difference["seeds"]) == ("maesn", "maml", "own")
+    assert (difference["run"], difference["minus"], difference["pairing"]) == ("maesn", "maml", "by task")
     assert [row["run"] for row in compare(mixed)["rows"]][:2] == ["seed1/maesn", "seed0/maml"]
 
 
@@ -90,9 +90,9 @@ def test_seeds_are_paired_where_they_stand_on_the_same_skills(tmp_path):
         for sets in [("training.num_seeds=1", f"training.seed={seed}", f"algorithm.discount={rate}")]
     ]
     (difference,) = compare(paths, "algorithm.discount")["differences"]
-    assert difference["seeds"] == "paired"
+    assert difference["pairing"] == "by task and seed"
     (difference,) = compare(paths[:3], "algorithm.discount")["differences"]
-    assert difference["seeds"] == "own"
+    assert difference["pairing"] == "by task"
 
 
 def test_families_name_their_runs_alike_and_in_one_order(tmp_path):

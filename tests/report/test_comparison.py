@@ -127,7 +127,7 @@ def test_seeds_of_which_some_were_not_evaluated_are_not_paired(tmp_path):
             if skills != evaluated:
                 (runs[-1] / "eval" / "test-sparse.json").unlink()
     (found,) = compare(runs, "algorithm.discount")["differences"]
-    assert found["seeds"] == "own"
+    assert found["pairing"] == "by task"
 
 
 @pytest.mark.slow
@@ -146,7 +146,8 @@ def test_a_protocol_is_compared_alone(tmp_path):
         InputError, match=r"b: holds no evaluation by 'explore'; first: hmrl eval .*b --protocol"
     ):
         compare(paths, protocol="explore")
-    with pytest.raises(InputError, match=r"by 'explroe'; did you mean 'explore'.*\n.*: episodes=9, explore"):
+    told = r"by 'explroe'; did you mean 'explore'.*\n.*: episodes=9, explore; by its own settings: without --"
+    with pytest.raises(InputError, match=told):
         compare(paths, protocol="explroe")
     (paths[0] / "eval" / "test-sparse.json").unlink()
     with pytest.raises(InputError, match="a: holds no evaluation by its own settings; first: hmrl eval"):

@@ -39,8 +39,8 @@ def test_the_first_run_is_compared_with_each_of_the_others(tmp_path):
         run(tmp_path, "flat", document(hard - 1.0, success=0.5)),
     ]
     same, other = compare(paths)["differences"]
-    assert (same["run"], same["minus"], same["seeds"]) == ("hmrl", "scratch", "paired")
-    assert (other["minus"], other["seeds"], other["split"]) == ("flat", "own", "test")
+    assert (same["run"], same["minus"], same["pairing"]) == ("hmrl", "scratch", "by task and seed")
+    assert (other["minus"], other["pairing"], other["split"]) == ("flat", "by task", "test")
     for found, by in ((same["return"], 1.0), (other["return"], 2.0), (other["success"], 0.25)):
         np.testing.assert_allclose(list(found.values()), by, atol=1e-9)
     # rates of eight trials that are as near to 0 and 1 as these are not certain
@@ -48,6 +48,15 @@ def test_the_first_run_is_compared_with_each_of_the_others(tmp_path):
     page = pages.write(paths, tmp_path / "x.html").read_text()
     assert "<th>hmrl minus</th>" in page and "<td>scratch</td>" in page and "+1.00 [1.00, 1.00]" in page
     assert compare(paths[:1])["differences"] == []
+
+
+def test_mean_success_is_the_mean_of_a_line_through_the_updates():
+    """A straight line has the same mean however many updates share the episodes."""
+    for count in (2, 3, 11):
+        success = np.linspace(0.2, 0.6, count)[None, None] + np.zeros((2, 4, 1))
+        np.testing.assert_allclose(differences.mean_success({"per_task": {"success": success}}), 0.4)
+    alone = {"per_task": {"success": np.full((2, 4, 1), 0.3)}}
+    np.testing.assert_array_equal(differences.mean_success(alone), 0.3)
 
 
 def test_arms_may_divide_their_episodes_into_other_numbers_of_updates(tmp_path):
@@ -68,7 +77,8 @@ def test_a_way_by_its_settings_is_the_runs_own_where_it_has_these(tmp_path):
     as_asked.write_text(json.dumps(document(steps=[0, 2])))
     rows = compare([own, asked], protocol="adapt_steps=2-episodes=5")["rows"]
     assert [row["updates"] for row in rows] == [2, 2]
-    with pytest.raises(InputError, match="own: holds no evaluation by 'adapt_steps=3'"):
+    only = r"own: holds no evaluation by 'adapt_steps=3'\nit has, by its own settings: without --protocol$"
+    with pytest.raises(InputError, match=only):
         compare([own], protocol="adapt_steps=3")
 
 

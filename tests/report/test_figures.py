@@ -12,8 +12,8 @@ import pytest
 
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.report.arms import Arm
-from hmrl_cli.report.drawing import PALETTE, svg
-from hmrl_cli.report.figures import _thinned, curves_svg, paths_svg, training
+from hmrl_cli.report.drawing import PALETTE, own_style, svg
+from hmrl_cli.report.figures import _thinned, curves_svg, paths, paths_svg, training
 from tests.evaluation.documents import document
 
 PATHS = np.cumsum(np.random.default_rng(0).normal(size=(1, 3, 2, 5, 2)), axis=3)
@@ -49,6 +49,17 @@ def test_a_run_has_one_colour_and_one_entry_in_the_legend():
     blue, vermilion, green = PALETTE[:3]
     assert panels.count(blue) == panels.count(green) == 3 and panels.count(vermilion) == 6
     assert drawn.count("<!-- flat -5.00 -->") == 2  # beside the line
+
+
+@pytest.mark.parametrize(("seeds", "skills"), [(1, 16), (1, 20), (5, 8)])
+def test_the_legend_of_skills_covers_no_data(seeds, skills):
+    figure = own_style()(paths)(np.zeros((seeds, skills, 1, 2, 2)), "skills")
+    figure.draw_without_rendering()
+    (legend,) = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend())]
+    place = legend.get_window_extent()
+    assert not any(place.overlaps(axis.get_tightbbox()) for axis in figure.axes)
+    assert place.x0 >= 0 and place.x1 <= figure.bbox.x1
+    assert [text.get_text() for text in legend.get_texts()] == [str(which) for which in range(skills)]
 
 
 def test_every_seed_has_a_thin_line():

@@ -21,7 +21,12 @@ def test_the_best_run_is_told_with_its_difference_from_the_next(tmp_path):
 
 def test_a_tie_is_told(tmp_path):
     arms = read_arms([run(tmp_path, name, document(np.zeros((2, 4, 2)), 0.5)) for name in "ab"])
-    assert finding(arms).endswith(" b has the same; the difference is 0.00 [-0.32, 0.32].")
+    text = finding(arms)
+    assert " b has the same. Over the whole adaptation the difference is 0.00 [-0.32, 0.32]. The" in text
+    (found,) = arms[1].documents
+    later = np.stack([np.zeros((2, 4)), np.full((2, 4), 0.5)], axis=-1)
+    late = arms[1]._replace(documents=[found | {"per_task": found["per_task"] | {"success": later}}])
+    assert " b has the same. Over the whole adaptation the difference is 0.25 [" in finding([arms[0], late])
 
 
 def test_an_uncertain_order_is_told(tmp_path):
@@ -43,9 +48,7 @@ def test_the_best_run_over_families_is_told(tmp_path):
         ]
     )
     text = mean_finding(compared(arms)["aggregate"], arms)
-    assert text.startswith(
-        "Over 2 families (test tasks, sparse reward), b has the highest mean success, 0.50 ["
-    )
+    assert text.startswith("Over 2 families (test tasks, sparse reward), b has the highest success, 0.50 [")
     assert text.endswith("That is 0.25 [0.25, 0.25] more than a, the next.")
     other = arms[0]._replace(documents=[{**arms[0].documents[0], "tasks_sha256": "x"}])
     assert mean_finding(compared(arms)["aggregate"], [other, *arms[1:]]).endswith("a, on other tasks.")

@@ -54,7 +54,7 @@ def test_it_fits_every_screen_and_paper(page):
 def test_the_table_begins_with_the_numbers_and_has_no_prose(page):
     table = re.findall("<table.*?</table>", page)[0]
     columns = re.findall("<th>(.*?)</th>", table)
-    assert columns == ["run", "split", "success", "reached", "return", "fraction"]
+    assert columns == ["run", "split", "success", "mean_success", "reached", "return", "fraction"]
     assert "a&lt;b&gt;: rule refit, imitation_steps 2" in page and "In every row: reward sparse" in page
 
 

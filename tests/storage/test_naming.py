@@ -1,12 +1,14 @@
 """Names of runs: never overwritten, resumed by name or by equal configuration."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from hmrl_cli import config
 from hmrl_cli.errors import ConfigError, RunDirError
-from hmrl_cli.storage.naming import NAME, auto_name, named, open_run
+from hmrl_cli.storage import upstream
+from hmrl_cli.storage.naming import NAME, auto_name, check_run, named, open_run
 from hmrl_cli.storage.writer import RunDir
 from tests.storage.runs import message
 
@@ -34,6 +36,59 @@ def test_names(resolved, preset):
         with pytest.raises(ConfigError):
             named(bad)
     assert str(named("a.B-1")) == "runs/a.B-1"
+
+
+@pytest.mark.parametrize("name", ["c/x", "runs/c/x"])
+def test_a_name_in_a_folder_is_told_the_option_for_it(name):
+    with pytest.raises(ConfigError) as caught:
+        named(name)
+    assert message(caught).endswith("\nfor a folder: --run-dir runs/c/x")
+
+
+def test_another_process_may_take_a_name_meanwhile(resolved, preset, monkeypatch):
+    """Both choose the same name, and each gets a run."""
+    create, raced = RunDir.create, []
+
+    def late(path, *rest):
+        if not raced:
+            raced.append(create(path, *rest))  # the other process
+        return create(path, *rest)
+
+    monkeypatch.setattr(RunDir, "create", late)
+    with open_run(resolved, None, resume=False) as run:
+        assert (raced[0].path.name, run.path.name) == ("tiny-seed0", "tiny-seed0-2")
+    raced[0].close()
+
+
+def test_what_is_no_name_that_is_taken_is_not_tried_again(resolved, preset, monkeypatch):
+    RunDir.create(Path("runs"), resolved).close()
+    with pytest.raises(RunDirError) as caught:
+        open_run(resolved, None, resume=False)
+    assert "lies in the run" in message(caught)
+
+
+def test_a_check_refuses_what_a_run_would_and_writes_nothing(resolved, preset, tmp_path, monkeypatch):
+    sources = upstream.open_sources(resolved.experiment)
+    path = tmp_path / "deep" / "r"
+    check_run(resolved, path, False, sources)
+    check_run(resolved, None, True, sources)
+    assert not path.parent.exists() and not Path("runs").exists()
+    open_run(resolved, path, resume=False).close()
+    check_run(resolved, path, True, sources)
+    other = config.resolve("meta-train", preset, ["training.epochs=5"])
+    for checks in (lambda: check_run(other, path, True, sources), lambda: open_run(other, path, True)):
+        with pytest.raises(ConfigError, match=r"training.epochs: found 5, where the run has 4\nto resume"):
+            checks()
+    (path / "config.toml").rename(path / "gone.toml")
+    with pytest.raises(RunDirError, match=r"holds no config.toml"):
+        check_run(resolved, path, True, sources)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunDirError, match="file is no folder"):
+        check_run(resolved, tmp_path / "file" / "r", False, sources)
+    monkeypatch.setattr(os, "access", lambda folder, mode: False)
+    for place in (tmp_path / "new" / "r", None):
+        with pytest.raises(RunDirError, match=r"cannot be created: .* cannot be written to"):
+            check_run(resolved, place, False, sources)
 
 
 def test_resume_without_a_name_takes_the_newest_equal_run(resolved, preset):

@@ -151,7 +151,8 @@ def test_what_was_cut_short_is_written_anew(mlflow, monkeypatch):
 @pytest.mark.parametrize("name", trackers.TRACKERS)
 def test_a_tracker_that_is_not_installed_is_named(name, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDependency, match=rf"^--to {name}: .*pip install 'hmrl\[{name}\]'$"):
+    told = rf"^--to {name}: .*; in a checkout: pip install '.\[{name}\]'$"
+    with pytest.raises(MissingDependency, match=told):
         trackers.write(name, [SEED])
     monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)

@@ -104,7 +104,7 @@ def test_without_gymnasium_the_command_to_install_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     monkeypatch.delitem(sys.modules, "hmrl_cli.views.gym", raising=False)
     monkeypatch.delattr(hmrl_cli.views, "gym", raising=False)
-    with pytest.raises(MissingDependency, match=r"must be: pip install 'hmrl\[gym\]'"):
+    with pytest.raises(MissingDependency, match=r"in a checkout: pip install '.\[gym\]'"):
         hmrl_cli.gym_env("point")
 
 
