@@ -39,7 +39,7 @@ places() { # ARM [hmrl's options]: both priors, skills without meta-learning, th
     --set algorithm.batches=25 "$@"
   for broad in both=0.5 none=1 learned=0; do
     measured "${broad%=*}" "test hidden" --adapt-steps 25 --episodes 4 --set "evaluation.relabel.broad=${broad#*=}" \
-      $noise
+      --set evaluation.relabel.stops=1 $noise
   done
 }
 
@@ -104,6 +104,7 @@ for world in $worlds; do
   wheeled)
     seeds=3 k=5 maesn=wheeled/demo_flat flat='--set training.epochs=100'
     task='--set family.sector=0.125 --set family.goals=arena --set family.goal_radius=6 --set family.horizon=300'
+    task="$task --set family.sparse_radius=0.8"
     library='--set algorithm.reach=6 --set algorithm.redraw=0.006 --set family.horizon=300 --set training.epochs=30'
     rl2='--set training.epochs=30'
     icm=1 rnd=1 counts=0.3 cell=0.25 gain=1 length=0.5

@@ -22,9 +22,10 @@ world() { # NAME FAMILY [hmrl's options]
   shift 2
   hmrl meta-train "$family/skill_prior" --skills "$skills" --num-seeds $seeds --run-dir "$run" --resume \
     --set algorithm.tasks_per_update=40 --set algorithm.batches=25 "$@" >/dev/null
+  straight='--set evaluation.relabel.stops=1' # one place an episode
   for split in test hidden; do
-    measured "$run/$split-both.json" --split $split
-    measured "$run/$split-learned.json" --split $split --set evaluation.relabel.broad=0
-    measured "$run/$split-broad.json" --split $split --set evaluation.relabel.broad=1
+    measured "$run/$split-both.json" --split $split $straight
+    measured "$run/$split-learned.json" --split $split $straight --set evaluation.relabel.broad=0
+    measured "$run/$split-broad.json" --split $split $straight --set evaluation.relabel.broad=1
   done
 }

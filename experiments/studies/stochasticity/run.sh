@@ -13,8 +13,8 @@ measured() { # RUN NAME [hmrl's options]: once for each split
   for split in test hidden; do
     file=$1/$split-$2.json
     [ -s "$file" ] && continue
-    (run=$1 && shift 2 && hmrl eval "$run" --json --split $split --adapt-steps 15 --set evaluation.split_seed=$fresh "$@") \
-      >"$file.part"
+    (run=$1 && shift 2 && hmrl eval "$run" --json --split $split --adapt-steps 15 --set evaluation.split_seed=$fresh \
+      --set evaluation.relabel.stops=1 "$@") >"$file.part"
     mv "$file.part" "$file"
   done
 }
