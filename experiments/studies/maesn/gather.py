@@ -38,6 +38,7 @@ LONG = {
 }
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN, read off figures of 1802.07245
 PICTURED = "ant_goal/exploration/maesn"
+INTERNAL = ("/metrics/loss", "/metrics/divergence", "/metrics/improvement")  # curves left out, for their size
 
 
 def line(label: str, key: str, arrays: results.Arrays, episodes: int = 1) -> figures.Line:
@@ -49,6 +50,7 @@ def line(label: str, key: str, arrays: results.Arrays, episodes: int = 1) -> fig
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather(folder)
+    arrays = {name: x for name, x in arrays.items() if not name.endswith(INTERNAL)}
     summary["exploration, share that a draw decides"] = exploration.gathered(folder)
     summary["differences"] = {
         f"{body}: {ours} - {theirs}": of_evaluations(

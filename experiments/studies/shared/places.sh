@@ -16,12 +16,16 @@ measured() { # FILE [hmrl's options]: once
   mv "$file.part" "$file"
 }
 
-world() { # NAME FAMILY [hmrl's options]
+prior() { # NAME FAMILY [hmrl's options]: sets run
   run=$out/$1
   family=$2
   shift 2
   hmrl meta-train "$family/skill_prior" --skills "$skills" --num-seeds $seeds --run-dir "$run" --resume \
     --set algorithm.tasks_per_update=40 --set algorithm.batches=25 "$@" >/dev/null
+}
+
+world() { # NAME FAMILY [hmrl's options]
+  prior "$@"
   straight='--set evaluation.relabel.stops=1' # one place an episode
   for split in test hidden; do
     measured "$run/$split-both.json" --split $split $straight
