@@ -75,8 +75,8 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
     """Return the cost [] of the distance from the goal; the reward contains its negative.
 
     The dense cost is the distance.  Outside the disc, the sparse cost is the distance from the start to the
-    goal.  In an arena, and on a ring by the norm of order 1, it differs from task to task.  It is the most
-    that a place inside the disc costs, so that entering the disc never lowers the reward.
+    goal.  In an arena, and on a ring by the norm of order 1, it differs from task to task.  By that norm a
+    corner of the disc may be farther from a near goal than the start is.  Then it costs as much as the start.
 
     Args:
         offset: position - goal [2], m.
@@ -88,7 +88,8 @@ def goal_cost(offset: Array, task: Array, order: int, config: RingConfig) -> Arr
     if config.reward == "dense":
         return cost
     outside = jnp.linalg.norm(task, ord=order)
-    return jnp.where(in_disc(offset, config), jnp.minimum(cost, outside), outside)
+    inside = jnp.minimum(cost, outside) if order == 1 else cost
+    return jnp.where(in_disc(offset, config), inside, outside)
 
 
 def in_disc(offset: Array, config: RingConfig) -> Array:

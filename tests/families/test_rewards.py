@@ -79,11 +79,15 @@ def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     )
     assert 10 < inside.sum() < 246
     np.testing.assert_array_equal(inside, inside_too)
-    np.testing.assert_allclose(sparse_reward[inside], dense_reward[inside] + pay.offset, atol=1e-4)
     effort = np.square(np.clip(actions, -1, 1)).sum(axis=-1)
-    np.testing.assert_allclose(
-        sparse_reward[~inside], pay.flat(np.asarray(tasks), effort)[~inside], atol=1e-4
-    )
+    flat = pay.flat(np.asarray(tasks), effort)
+    np.testing.assert_allclose(sparse_reward[~inside], flat[~inside], atol=1e-4)
+    expected = dense_reward + pay.offset
+    if (
+        name == "ant_goal"
+    ):  # whose norm is another one than the disc's: goals here are nearer than those of a ring
+        expected = np.maximum(expected, flat)
+    np.testing.assert_allclose(sparse_reward[inside], expected[inside], atol=1e-4)
 
 
 @each(BODIES, slow=DEAR)
