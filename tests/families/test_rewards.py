@@ -83,9 +83,7 @@ def test_sparse_is_dense_inside_the_disc_and_flat_outside(name, monkeypatch):
     flat = pay.flat(np.asarray(tasks), effort)
     np.testing.assert_allclose(sparse_reward[~inside], flat[~inside], atol=1e-4)
     expected = dense_reward + pay.offset
-    if (
-        name == "ant_goal"
-    ):  # whose norm is another one than the disc's: goals here are nearer than those of a ring
+    if name == "ant_goal":  # by its norm, discs of goals as near as these have corners beyond the start
         expected = np.maximum(expected, flat)
     np.testing.assert_allclose(sparse_reward[inside], expected[inside], atol=1e-4)
 
