@@ -103,7 +103,7 @@ def table(
     file: File,
     out: Out = None,
     measure: Annotated[
-        str, typer.Option(metavar="NAME", help="success, reached, return or fraction.")
+        str, typer.Option(metavar="NAME", help="success, mean_success, reached, return or fraction.")
     ] = "success",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every number, with all digits.")] = False,
     as_latex: Annotated[
