@@ -20,7 +20,7 @@ from hmrl_cli.errors import (
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, provenance, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
-from hmrl_cli.storage.places import RUNS, check_existing, check_new, taken
+from hmrl_cli.storage.places import RUNS, Taken, check_existing, check_new
 from hmrl_cli.storage.resuming import same_run
 from hmrl_cli.storage.writer import RunDir
 
@@ -63,12 +63,8 @@ def open_run(
             return RunDir.resume(earlier[0], resolved, argv, note, sources, earlier[1])
     places = _numbered(name)
     while True:
-        path = next(places)
-        try:
-            return RunDir.create(path, resolved, argv, note, sources)
-        except RunDirError as error:
-            if str(error) != str(taken(path)):  # by an earlier run, or by another process at this moment
-                raise
+        with contextlib.suppress(Taken):  # by an earlier run, or by another process at this moment
+            return RunDir.create(next(places), resolved, argv, note, sources)
 
 
 def _numbered(name: str) -> Iterator[Path]:

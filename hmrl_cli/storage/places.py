@@ -32,7 +32,7 @@ def check_new(path: Path) -> None:
         RunDirError: the path exists, or lies in another run.
     """
     if os.path.lexists(path):
-        raise taken(path)
+        raise Taken(path)
     around = outputs.run_around(path.parent)
     if around is not None:
         raise RunDirError(f"{path}: lies in the run {around}; must lie elsewhere, as with: --run-dir DIR")
@@ -54,12 +54,15 @@ def check_existing(path: Path) -> None:
             raise InputError(f"{path / name}: is no regular file; must be that of a run")
 
 
-def taken(path: Path) -> RunDirError:
-    """The error for a run directory that exists already."""
-    return RunDirError(
-        f"{path}: exists, and a run is never overwritten\n"
-        f"to continue it: --resume, or hmrl resume {typed(path)}; to start another: --name NAME"
-    )
+class Taken(RunDirError):
+    """A run directory exists already."""
+
+    def __init__(self, path: Path) -> None:
+        """At this path."""
+        super().__init__(
+            f"{path}: exists, and a run is never overwritten\n"
+            f"to continue it: --resume, or hmrl resume {typed(path)}; to start another: --name NAME"
+        )
 
 
 def take_back(path: Path) -> None:

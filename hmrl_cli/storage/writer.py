@@ -29,7 +29,7 @@ from hmrl_cli.storage import checkpoints, files, provenance, reader, upstream
 from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
-from hmrl_cli.storage.places import check_existing, check_new, give_up, half_written, take_back, taken
+from hmrl_cli.storage.places import Taken, check_existing, check_new, give_up, half_written, take_back
 from hmrl_cli.storage.resuming import same_run
 from hmrl_cli.storage.tensorboard import Board
 from hmrl_cli.version import __version__
@@ -91,7 +91,7 @@ class RunDir:
             try:
                 path.mkdir()
             except FileExistsError:
-                raise taken(path) from None
+                raise Taken(path) from None
         try:
             with files.creating(path):
                 files.sync(path.parent)
