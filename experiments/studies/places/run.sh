@@ -10,8 +10,9 @@ here=$(dirname "$0")
 out=${1:-runs/places}
 [ $# -gt 0 ] && shift
 worlds=${*:-ring maesn ring_eighth arena6_eighth arena12_eighth point point_eighth ant ant_eighth}
-seeds=3
-fresh=20261209
+seeds=4
+fresh=20261213
+stops=2 # places an episode
 
 . "$here/../shared/places.sh"
 
@@ -22,11 +23,11 @@ maesn() { # once for each split, in the episodes of the other arms; without skil
     --skills "$skills" --set hierarchy.steps_per_skill=5 --set hierarchy.stochastic=false >/dev/null
   for split in test hidden; do
     run=$out/maesn
-    batches=3
+    batches=2
     measured "$run/$split-explore.json" --split $split --episodes 20 --set evaluation.rule=refit \
       --set evaluation.imitation_steps=200 --set evaluation.fallback=0.3 --set evaluation.late_fallback=0.5
     run=$out/maesn_places
-    batches=15
+    batches=10
     measured "$run/$split-relabel.json" --split $split --episodes 4 --set evaluation.rule=relabel \
       --set evaluation.fallback=0.5
   done
@@ -34,12 +35,12 @@ maesn() { # once for each split, in the episodes of the other arms; without skil
 
 narrow='--set family.sector=0.125'
 for name in $worlds; do
-  batches=15
+  batches=10
   case $name in
   ring | ring_eighth | maesn) library wheeled wheeled/vgcrl ;;
   arena6*) library wheeled6 wheeled/vgcrl --set algorithm.reach=6 --set algorithm.redraw=0.006 \
     --set family.horizon=300 --set training.epochs=30 ;;
-  arena12*) batches=25 && library wheeled12 wheeled/vgcrl --set algorithm.reach=12 --set algorithm.redraw=0.005 \
+  arena12*) library wheeled12 wheeled/vgcrl --set algorithm.reach=12 --set algorithm.redraw=0.005 \
     --set family.horizon=400 --set training.epochs=40 ;;
   point*) library sparse_point sparse_point/vgcrl ;;
   ant*) library ant_goal ant_goal/vgcrl ;;

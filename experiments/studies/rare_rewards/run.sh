@@ -10,8 +10,8 @@ here=$(dirname "$0")
 out=${1:-runs/rare_rewards}
 [ $# -gt 0 ] && shift
 worlds=${*:-point reacher wheeled ant navigation pusher}
-seeds=3
-fresh=20261206
+seeds=4
+fresh=20261214
 batches=25
 
 . "$here/../shared/places.sh"
@@ -27,6 +27,7 @@ discs() { # FAMILY RADII [hmrl's options]
 
 narrow='--set family.sector=0.125'
 for name in $worlds; do
+  [ "$name" = pusher ] && stops=1 || stops=2 # places an episode
   case $name in
   wheeled)
     long='--set family.horizon=300'

@@ -1,5 +1,5 @@
-# Functions of studies of skills that are places.  They read the variables out, seeds, fresh and batches, and `library`
-# sets skills.
+# Functions of studies of skills that are places.  They read the variables out, seeds, fresh, batches and stops, and
+# `library` sets skills.
 
 library() { # NAME PRESET [hmrl's options]
   skills=$out/skills/$1
@@ -26,10 +26,10 @@ prior() { # NAME FAMILY [hmrl's options]: sets run
 
 world() { # NAME FAMILY [hmrl's options]
   prior "$@"
-  straight='--set evaluation.relabel.stops=1' # one place an episode
+  several="--set evaluation.relabel.stops=$stops"
   for split in test hidden; do
-    measured "$run/$split-both.json" --split $split $straight
-    measured "$run/$split-learned.json" --split $split $straight --set evaluation.relabel.broad=0
-    measured "$run/$split-broad.json" --split $split $straight --set evaluation.relabel.broad=1
+    measured "$run/$split-both.json" --split $split $several
+    measured "$run/$split-learned.json" --split $split $several --set evaluation.relabel.broad=0
+    measured "$run/$split-broad.json" --split $split $several --set evaluation.relabel.broad=1
   done
 }
