@@ -9,6 +9,7 @@ out=${1:-runs/published_setting}
 [ $# -gt 0 ] && shift
 families=${*:-wheeled}
 seeds=3
+stops=1 # place an episode
 fresh=20261207
 batches=25
 
