@@ -83,8 +83,7 @@ def _runs(suite: Declaration) -> list[_Where]:
     """Family and seeds of each run of an arm: consecutive seeds, at most `seeds_per_run` of them."""
     found = []
     for family in suite.families:
-        own = suite.on[family].seeds if family in suite.on else None
-        seeds = own or suite.head.seeds
+        seeds = _on(suite, family).seeds or suite.head.seeds
         most = suite.head.seeds_per_run or len(seeds)
         group: list[int] = []
         for seed in sorted(seeds):
@@ -132,7 +131,7 @@ def _run(
 ) -> Cell:
     """The cell of a training in a place."""
     suite, family, seeds = where
-    on, usual = part.on.get(family, Part()), suite.on.get(family, OnFamily())
+    on, usual = part.on.get(family, Part()), _on(suite, family)
     command = COMMANDS[key.startswith("arms.")]
     preset = _preset(where, key, on.preset or part.preset)
     tables = {"[set]": suite.set, f"[on.{family}.set]": usual.set, f"[{key}.set]": part.set}
@@ -183,10 +182,10 @@ def _preset(where: _Where, key: str, preset: str | None) -> str:
 
 def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
     """The evaluations of a run."""
-    usual, own = suite.eval, suite.arms[cell.arm].eval
-    splits = own.split or usual.split or (("train",) if suite.searches else ("test",))
-    rewards = own.reward or usual.reward or ("sparse",)
-    ways: tuple[str, ...] = own.protocol or usual.protocol or ("",)
+    usual, on, own = suite.eval, _on(suite, cell.family).eval, suite.arms[cell.arm].eval
+    splits = own.split or on.split or usual.split or (("train",) if suite.searches else ("test",))
+    rewards = own.reward or on.reward or usual.reward or ("sparse",)
+    ways: tuple[str, ...] = own.protocol or on.protocol or usual.protocol or ("",)
     found: dict[str, Cell] = {}
     for way in ways:
         protocol, changed, sets = _way(suite, cell, way)
@@ -213,7 +212,8 @@ def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
 def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str, Any], dict[str, str]]:
     """A way to adapt: the protocol of hmrl, the settings that differ from it, and the lines of `--set`."""
     own = suite.protocols.get(way, Protocol(protocol=way or None))
-    tables = {"[eval.set]": suite.eval.set, f"[arms.{cell.arm}.eval.set]": suite.arms[cell.arm].eval.set}
+    tables = {"[eval.set]": suite.eval.set, f"[on.{cell.family}.eval.set]": _on(suite, cell.family).eval.set}
+    tables |= {f"[arms.{cell.arm}.eval.set]": suite.arms[cell.arm].eval.set}
     sets = _lines(suite, tables | {f"[protocols.{way}.set]": own.set}, cell.family)
     try:
         found = config.with_evaluation(cell.experiment, sets, {}, own.protocol).evaluation
@@ -223,6 +223,11 @@ def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str
         where = f"arms.{cell.arm} on {cell.family}, evaluated{named}"
         remedy = f"\nto adapt this arm in another way: eval.protocol in [arms.{cell.arm}]" if way else ""
         raise ConfigError(f"{suite.file}: {where}: {error}{remedy}") from None
+
+
+def _on(suite: Declaration, family: str) -> OnFamily:
+    """What differs on a family."""
+    return suite.on.get(family, OnFamily())
 
 
 def _options(sets: Iterable[str]) -> list[str]:

@@ -231,7 +231,8 @@ def _check_protocols(suite: Declaration) -> None:
         ]
         _section(f"protocols.{name}.set", OfEvaluation, layers.merge(stack)[0], str(suite.file))
     used = {"eval.protocol": suite.eval.protocol}
-    used |= {f"arms.{name}.eval.protocol": arm.eval.protocol for name, arm in suite.arms.items()}
+    for kind, parts in (("on", suite.on), ("arms", suite.arms)):
+        used |= {f"{kind}.{name}.eval.protocol": part.eval.protocol for name, part in parts.items()}
     for key, names in used.items():
         for name in names or ():
             _check_protocol(suite, key, name, [*suite.protocols, *theirs])

@@ -60,13 +60,6 @@ class Head(Strict):
     )
 
 
-class OnFamily(Strict):
-    """[on.FAMILY]: what differs on one family."""
-
-    seeds: Seeds | None = pydantic.Field(default=None, description="seeds in place of those of the suite")
-    set: Set = pydantic.Field(default={}, description="settings of every run on the family")
-
-
 class Part(Strict):
     """[arms.NAME.on.FAMILY] and [skills.NAME.on.FAMILY]: what differs on one family."""
 
@@ -86,7 +79,10 @@ class Library(Strict):
 
 
 class Evaluation(Strict):
-    """[eval] and [arms.NAME.eval]: how runs are evaluated.  What an arm leaves out is as in [eval]."""
+    """[eval], [on.FAMILY.eval] and [arms.NAME.eval]: how runs are evaluated.
+
+    What an arm leaves out is as on the family, and then as in [eval].
+    """
 
     split: OneOrMore[Split] | None = pydantic.Field(default=None, description="splits of tasks")
     reward: OneOrMore[Reward] | None = pydantic.Field(default=None, description="rewards")
@@ -94,6 +90,14 @@ class Evaluation(Strict):
         default=None, description="protocols of [protocols] or of hmrl; none: the run's own way"
     )
     set: Set = pydantic.Field(default={}, description="settings, all of them evaluation.*")
+
+
+class OnFamily(Strict):
+    """[on.FAMILY]: what differs on one family."""
+
+    seeds: Seeds | None = pydantic.Field(default=None, description="seeds in place of those of the suite")
+    set: Set = pydantic.Field(default={}, description="settings of every run on the family")
+    eval: Evaluation = pydantic.Field(default=Evaluation(), description="how its runs are evaluated")
 
 
 class Arm(Library):

@@ -120,6 +120,23 @@ def test_a_protocol_of_the_suite_stands_on_one_of_hmrl(read):
     assert found["eval/point/maesn/seed0/test-sparse-own"].arguments[6:8] == ("--protocol", "own")
 
 
+def test_a_family_may_be_evaluated_otherwise_and_an_arm_still_more(read):
+    """The arm wins over the family, and the family over the suite."""
+    text = ONE.replace('"point"', '["point", "sparse_point"]').replace("point/smoke", "{family}/smoke")
+    text += 'eval = { reward = "dense", set.evaluation.episodes = 3 }\n'
+    text += '[eval]\nsplit = "test"\nset.evaluation = { num_tasks = 1, adapt_steps = 1, episodes = 1 }\n'
+    text += '[on.point.eval]\nsplit = ["hidden"]\nreward = "sparse"\n'
+    text += "set.evaluation = { adapt_steps = 2, episodes = 2 }\n"
+    found = [" ".join(cell.arguments[2:]) for cell in cells(read(text)) if cell.kind == "eval"]
+    settings = (
+        "--set evaluation.num_tasks = 1 --set evaluation.adapt_steps = {} --set evaluation.episodes = 3"
+    )
+    assert found == [
+        f"--split hidden --reward dense {settings.format(2)}",
+        f"--split test --reward dense {settings.format(1)}",
+    ]
+
+
 def test_libraries_are_trained_where_arms_need_them(read):
     only = TINY.replace('skills = "diayn"', 'skills = "diayn"\nfamilies = ["point"]')
     assert [cell.family for cell in cells(read(only)) if cell.kind == "skills"] == ["point"]
@@ -138,6 +155,7 @@ def test_libraries_are_trained_where_arms_need_them(read):
         ("smoke", 'smoke"\non.point.set.training.epoch = "3', "(from [arms.maesn.on.point.set])"),
         ("smoke", 'smoke"\n[set]\ntraining.epoch = "3', "(from [set])"),
         ("smoke", 'smoke"\n[on.point]\nset.training.epoch = "3', "(from [on.point.set])"),
+        ("smoke", 'smoke"\n[on.point]\neval.set.evaluation.episode = "3', "(from [on.point.eval.set])"),
         ("smoke", 'smoke"\nset.algorithm.step_hold = "3', "found '3' (from [arms.maesn.set])"),
         ("smoke", 'smoke"\neval.protocol = "expl', "protocol: found 'expl'"),
         ("smoke", 'smoke"\neval.protocol = ["own", "a"]\n[protocols]\na.protocol = "own', "the same"),

@@ -58,6 +58,7 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE + "[random.ranges]\n'a.b' = { low = 0.0, high = 1, log = true }", "must have 0 < low < high"),
         (ONE + "[random.ranges]\n'a.b' = { low = 1, high = 2, lgo = true }", "ranges.a.b.lgo: unknown key"),
         (ONE + "[on.poin]\nseeds = 3", "on: found 'poin'; did you mean 'point'?"),
+        (ONE + "[on.point]\neval.protocol = 'refi'", "on.point.eval.protocol: found 'refi'; did you mean"),
         (ONE.replace("[suite]", "[suite]\nseeds = [0, 0]"), "suite.seeds: found [0, 0]"),
         (ONE.replace("[suite]", "[suite]\nseeds = -1"), "suite.seeds: found -1 (from"),
         (ONE.replace("[suite]", "[suite]\nname = 'a b'"), "suite.name: found 'a b'"),

@@ -23,9 +23,11 @@ from typing import Any
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Evaluation
+from hmrl_cli.suite import cells, declaration
 
 MEASURES = ("return", "success", "reached", "fraction")
 SPLITS_AND_REWARDS = {"train", "test", "hidden", "sparse", "dense"}
+SUITES = Path(__file__).parents[2] / "suites"
 FIGURES, SUMMARY, FIGURE = 3, 30_000, 80_000  # how many, and bytes
 
 Arrays = dict[str, Any]
@@ -173,12 +175,40 @@ def _command(argv: list[str]) -> str:
 
 def gather(folder: Path, measures: Sequence[str] = MEASURES) -> tuple[dict[str, Any], Arrays]:
     """Summary, of the measures named, and arrays of all that is below a folder of runs."""
+    return _gathered(runs(folder), evaluations(folder), measures)
+
+
+def gather_suite(
+    study: Path, folder: Path, measures: Sequence[str] = MEASURES
+) -> tuple[dict[str, Any], Arrays]:
+    """The same of what is done in the folder of the suite that has the study's name.
+
+    Arms are FAMILY/ARM, libraries FAMILY/skills/LIBRARY, and evaluations FAMILY/ARM/SPLIT-REWARD-WAY.  The
+    seeds of an arm must be those of one run.
+    """
+    of_runs, of_evaluations = {}, {}
+    for cell in cells.cells(declaration.read(SUITES / f"{study.name}.toml")):
+        arm = f"{cell.family}/{'skills/' if cell.kind == 'skills' else ''}{cell.arm}"
+        if not (folder / cell.result).exists():
+            continue
+        if cell.kind == "eval":
+            document = json.loads((folder / cell.result).read_text())
+            way = cell.way or rule("", document)
+            of_evaluations[f"{arm}/{document['split']}-{document['reward']}-{way}"] = document
+        else:
+            assert of_runs.setdefault(arm, folder / cell.run) == folder / cell.run, arm
+    return _gathered(of_runs, of_evaluations, measures)
+
+
+def _gathered(
+    of_runs: Mapping[str, Path], of_evaluations: Mapping[str, Document], measures: Sequence[str]
+) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {}
     summary: dict[str, Any] = {"machines": [], "runs": {}, "protocols": [], "evaluations": {}}
-    for arm, run in runs(folder).items():
+    for arm, run in of_runs.items():
         arrays |= run_arrays(arm, run) | skill_arrays(arm, run)
         summary["runs"][arm] = run_row(run, summary["machines"])
-    for key, document in evaluations(folder).items():
+    for key, document in of_evaluations.items():
         arrays |= evaluation_arrays(key, document)
         arm, name = key.rsplit("/", 1)
         rows = summary["evaluations"].setdefault(arm, {})
