@@ -183,13 +183,15 @@ def _preset(where: _Where, key: str, preset: str | None) -> str:
 def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
     """The evaluations of a run."""
     usual, on, own = suite.eval, _on(suite, cell.family).eval, suite.arms[cell.arm].eval
-    splits = own.split or on.split or usual.split or (("train",) if suite.searches else ("test",))
-    rewards = own.reward or on.reward or usual.reward or ("sparse",)
+    of_arm = own.split or on.split or usual.split or (("train",) if suite.searches else ("test",))
+    rewards_of_arm = own.reward or on.reward or usual.reward or ("sparse",)
     ways: tuple[str, ...] = own.protocol or on.protocol or usual.protocol or ("",)
     found: dict[str, Cell] = {}
     for way in ways:
         protocol, changed, sets = _way(suite, cell, way)
         options = [*(["--protocol", protocol] if protocol else []), *_options(sets)]
+        of_way = suite.protocols.get(way, Protocol())
+        splits, rewards = of_way.split or of_arm, of_way.reward or rewards_of_arm
         for split, reward in itertools.product(splits, rewards):
             told = "-".join([split, reward, *([way] if way else [])])
             stem = evaluations.stem(split, reward, protocol, changed)

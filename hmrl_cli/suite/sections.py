@@ -111,6 +111,10 @@ class Protocol(Strict):
     """[protocols.NAME]: a way to adapt that only this suite names."""
 
     protocol: str | None = pydantic.Field(default=None, description="the protocol of hmrl below it")
+    split: OneOrMore[Split] | None = pydantic.Field(default=None, description="splits in place of the arm's")
+    reward: OneOrMore[Reward] | None = pydantic.Field(
+        default=None, description="rewards in place of the arm's"
+    )
     set: Set = pydantic.Field(default={}, description="settings above it, all of them evaluation.*")
 
 

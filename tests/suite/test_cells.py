@@ -120,6 +120,18 @@ def test_a_protocol_of_the_suite_stands_on_one_of_hmrl(read):
     assert found["eval/point/maesn/seed0/test-sparse-own"].arguments[6:8] == ("--protocol", "own")
 
 
+def test_a_protocol_may_have_splits_and_rewards_of_its_own(read):
+    text = ONE + '[eval]\nsplit = ["test", "hidden"]\nprotocol = ["own", "oracle", "trained"]\n'
+    text += '[protocols.oracle]\nprotocol = "own"\nreward = ["sparse", "dense"]\nsplit = "test"\n'
+    text += '[protocols.trained]\nsplit = "train"\n'
+    with pytest.raises(ConfigError, match="'own' and 'oracle' are the same evaluation of maesn on point"):
+        cells(read(text))
+    text = text.replace('["sparse", "dense"]', '"dense"')
+    assert [cell.name.rpartition("/")[2] for cell in cells(read(text)) if cell.kind == "eval"] == [
+        *("test-sparse-own", "hidden-sparse-own", "test-dense-oracle", "train-sparse-trained"),
+    ]
+
+
 def test_a_family_may_be_evaluated_otherwise_and_an_arm_still_more(read):
     """The arm wins over the family, and the family over the suite."""
     text = ONE.replace('"point"', '["point", "sparse_point"]').replace("point/smoke", "{family}/smoke")

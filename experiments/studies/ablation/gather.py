@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `ablation`.
 
     PYTHONPATH=experiments/studies python experiments/studies/ablation/gather.py [FOLDER]
 
@@ -17,17 +17,17 @@ from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
 EPISODES = 100
-# Arm: run, how it adapts.  Where two ways are named, the one with the larger area on training goals counts.
+# Arm: run, protocol.  Where two protocols are named, the one with the larger area on training goals counts.
 ARMS = {
     "HMRL": ("mean", "both"),
     "HMRL, sampled": ("sampled", "both"),
     "skills, no meta-training": ("mean", "none"),
     "skills, no meta-training, sampled": ("sampled", "none"),
     "learned prior alone": ("mean", "learned"),
-    "MAESN": ("maesn", "own", "exploring"),
-    "MAESN, latent 0": ("maesn", "own_still", "exploring_still"),
+    "MAESN": ("maesn", "own", "explore"),
+    "MAESN, latent 0": ("maesn", "own_still", "explore_still"),
     "MAESN, dense reward": ("maesn", "oracle"),
-    "MAML": ("maml", "own", "exploring"),
+    "MAML": ("maml", "own", "explore"),
     "PPO": ("ppo", "scratch"),
     "PPO, narrow": ("ppo_still", "scratch"),
     "PPO with icm": ("ppo_icm", "scratch"),
@@ -93,7 +93,8 @@ def chosen(arrays: results.Arrays, world: str, arm: str) -> tuple[str, str] | No
         return run, have[0]
     on_train = {}
     for way in have:
-        trained = arrays[f"{evaluation(world, run, 'train', way.removesuffix('_still'))}/success"]
+        on_training = f"{way.removesuffix('_still')}_on_train"
+        trained = arrays[f"{evaluation(world, run, 'train', on_training)}/success"]
         on_train[way] = area(trained).mean()
     return run, max(have, key=lambda way: on_train[way])
 
@@ -130,7 +131,7 @@ def mixed(of_splits: dict[str, Any]) -> Any:
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, ("success",))
+    summary, arrays = results.gather_suite(HERE, folder, ("success",))
     del summary["evaluations"], summary["protocols"]  # every number is in the arrays
     kept = ("success", "config")  # the rest is too large
     arrays = {name: x for name, x in arrays.items() if name.endswith(kept) or "/skills/" in name}
