@@ -39,12 +39,10 @@ Seeds = Annotated[
     pydantic.Field(min_length=1, max_length=MAX_SEEDS),
 ]
 One = TypeVar("One")
-OneOrMore = Annotated[
-    tuple[One, ...],
-    pydantic.BeforeValidator(_as_tuple),
-    pydantic.AfterValidator(_different),
-    pydantic.Field(min_length=1),
+Several = Annotated[
+    tuple[One, ...], pydantic.BeforeValidator(_as_tuple), pydantic.AfterValidator(_different)
 ]
+OneOrMore = Annotated[Several[One], pydantic.Field(min_length=1)]
 # every whole number of this size is a float, in which draws are computed
 Bound = Annotated[int | float, pydantic.Field(ge=-(2**53), le=2**53)]
 
@@ -84,7 +82,9 @@ class Evaluation(Strict):
     What an arm leaves out is as on the family, and then as in [eval].
     """
 
-    split: OneOrMore[Split] | None = pydantic.Field(default=None, description="splits of tasks")
+    split: Several[Split] | None = pydantic.Field(
+        default=None, description="splits of tasks; []: nothing is evaluated"
+    )
     reward: OneOrMore[Reward] | None = pydantic.Field(default=None, description="rewards")
     protocol: OneOrMore[str] | None = pydantic.Field(
         default=None, description="protocols of [protocols] or of hmrl; none: the run's own way"

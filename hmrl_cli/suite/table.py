@@ -29,6 +29,8 @@ def evaluated(cells: Sequence[Cell], found: Mapping[str, State], folder: Path) -
     """
     groups: dict[tuple[str, str], dict[str, list[Cell]]] = {}  # name, family -> run -> evaluations
     evals = [cell for cell in cells if cell.kind == "eval"]
+    if not evals:
+        raise InputError(f"{folder}: the suite declares no evaluation; to have some, name splits in [eval]")
     order = list(dict.fromkeys(map(_name, evals)))
     for cell in sorted(evals, key=lambda cell: order.index(_name(cell))):
         if found[cell.name].state == "done":

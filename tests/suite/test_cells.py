@@ -132,6 +132,11 @@ def test_a_protocol_may_have_splits_and_rewards_of_its_own(read):
     ]
 
 
+def test_an_arm_may_have_no_evaluation(read):
+    text = ONE + 'eval.split = []\n[eval]\nsplit = ["test", "hidden"]\n'
+    assert [cell.kind for cell in cells(read(text))] == ["meta"]
+
+
 def test_a_family_may_be_evaluated_otherwise_and_an_arm_still_more(read):
     """The arm wins over the family, and the family over the suite."""
     text = ONE.replace('"point"', '["point", "sparse_point"]').replace("point/smoke", "{family}/smoke")

@@ -1,6 +1,6 @@
-"""Make the study's files of FOLDER/FAMILY/BONUS, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `bonuses`.
 
-PYTHONPATH=experiments/studies python experiments/studies/bonuses/gather.py [FOLDER]
+    PYTHONPATH=experiments/studies python experiments/studies/bonuses/gather.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ BONUSES = {"none": "PPO"} | {
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
+    del summary["evaluations"], summary["protocols"]
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), ["reached", "success"])
     summary["above no bonus"] = {
         arm: of_trainings(summary["training"], arm, f"{arm.split('/')[0]}/none", seeds_paired=True)

@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `hindsight`.
 
 PYTHONPATH=experiments/studies python experiments/studies/hindsight/gather.py [FOLDER]
 """
@@ -20,9 +20,9 @@ LEAST = (0.25, 0.5)  # of episodes that arrive
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, ())
-    kept = ("/metrics/arrivals", "/metrics/near", "/metrics/env_steps", "/config")
-    arrays = {name: x for name, x in arrays.items() if name.endswith(kept) or "/skills/" in name}
+    summary, arrays = results.gather_suite(HERE, folder, ())
+    kept = ("/metrics/arrivals", "/metrics/near", "/metrics/env_steps")
+    arrays = {name: x for name, x in arrays.items() if name.endswith(kept) or "/metrics/" not in name}
     summary["arrivals"] = {}
     for arm in arms(arrays):
         steps, arrivals = curve(arrays, arm)
@@ -36,8 +36,9 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 
 def arms(arrays: results.Arrays) -> list[str]:
-    """WORLD/ARM of the runs there are."""
-    return [f"{w}/{a}" for w in WORLDS for a in ARMS if f"{w}/{a}/metrics/arrivals" in arrays]
+    """WORLD/skills/ARM of the runs there are."""
+    names = [f"{world}/skills/{arm}" for world in WORLDS for arm in ARMS]
+    return [name for name in names if f"{name}/metrics/arrivals" in arrays]
 
 
 def curve(arrays: results.Arrays, arm: str) -> tuple[Any, Any]:
@@ -57,8 +58,8 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     for world, title in WORLDS.items():
         lines = []
         for arm, label in ARMS.items():
-            if f"{world}/{arm}" in arms(arrays):
-                steps, arrivals = curve(arrays, f"{world}/{arm}")
+            if (name := f"{world}/skills/{arm}") in arms(arrays):
+                steps, arrivals = curve(arrays, name)
                 bounds = arrivals.min(axis=1), arrivals.max(axis=1)
                 lines.append(figures.Line(label, steps / 1e6, arrivals.mean(axis=1), *bounds))
         panels.append(figures.Panel(title, lines))

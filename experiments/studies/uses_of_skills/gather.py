@@ -1,6 +1,8 @@
-"""Make the study's files of FOLDER/REWARD/ARM and FOLDER/imitation, the runs and answers of run.sh.
+"""Make the study's files of FOLDER, the suite `uses_of_skills`, and of the answers in FOLDER/imitation.
 
-PYTHONPATH=experiments/studies python experiments/studies/uses_of_skills/gather.py [FOLDER]
+    PYTHONPATH=experiments/studies python experiments/studies/uses_of_skills/gather.py [FOLDER]
+
+The library is left out, because the study `skill_libraries` has its numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from shared.differences import of_trainings
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
+REWARDS = ("dense", "sparse")
 NAMES = {
     "scratch": "PPO from scratch",
     "best_skill": "PPO from the best skill",
@@ -37,13 +40,19 @@ def walk(found: dict[str, Any]) -> dict[str, Any]:
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
-    summary["training"] = arms.training_rows(arrays, list(summary["runs"]), ["return", "reached"])
+    summary, arrays = results.gather_suite(HERE, folder)
+    del summary["evaluations"], summary["protocols"]
+    arrays = {name: x for name, x in arrays.items() if "/skills/" not in name}
+    names = [f"ant_goal/{reward}_{arm}" for reward in REWARDS for arm in NAMES]
+    summary["training"] = arms.training_rows(arrays, names, ["return", "reached"])
     summary["above scratch"] = {  # those that start as a skill draw other goals
-        f"{reward}/{arm}": of_trainings(
-            summary["training"], f"{reward}/{arm}", f"{reward}/scratch", seeds_paired=arm == "hierarchy"
+        f"ant_goal/{reward}_{arm}": of_trainings(
+            summary["training"],
+            f"ant_goal/{reward}_{arm}",
+            f"ant_goal/{reward}_scratch",
+            seeds_paired=arm == "hierarchy",
         )
-        for reward in ("dense", "sparse")
+        for reward in REWARDS
         for arm in ("best_skill", "hierarchy")
     }
     summary["walks"] = {}
@@ -61,11 +70,11 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
         figures.Panel(
             f"{reward} reward",
             [
-                figures.Line(name, *arms.training_curve(arrays, f"{reward}/{arm}", "reached"))
+                figures.Line(name, *arms.training_curve(arrays, f"ant_goal/{reward}_{arm}", "reached"))
                 for arm, name in NAMES.items()
             ],
         )
-        for reward in ("dense", "sparse")
+        for reward in REWARDS
     ]
     figures.curves(
         study / "training.svg", panels, "environment steps, millions", "episodes at the goal, share"
