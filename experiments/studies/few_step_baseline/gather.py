@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER, the runs and evaluations of run.sh and what advantages.py found.
+"""Make the study's files of FOLDER, the suite `few_step_baseline` and what advantages.py found.
 
 PYTHONPATH=experiments/studies python experiments/studies/few_step_baseline/gather.py [FOLDER]
 """
@@ -25,9 +25,9 @@ EPISODES = ("5", "20")
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     measures = ["return_after", "success_after"]
-    summary["training"] = arms.training_rows(arrays, list(summary["runs"]), measures)
+    summary["training"] = arms.training_rows(arrays, list(summary["evaluations"]), measures)
     summary["correlations"] = {}
     for run, found in json.loads((folder / "advantages.json").read_text()).items():
         run = run.removeprefix("runs/")

@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `published_setting`.
 
 PYTHONPATH=experiments/studies python experiments/studies/published_setting/gather.py [FOLDER]
 """
@@ -14,7 +14,7 @@ from shared import figures, results
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
-FAMILIES = {"wheeled": "wheeled", "ant_goal": "ant"}
+RUN = "wheeled/hmrl"
 AFTER = (20, 100)  # episodes
 # Fractions of the way after 100 updates of 10,000 steps, off figures of Gupta et al. 2018, 1802.07245.
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37}
@@ -23,16 +23,14 @@ MEASURES = ("fraction", "success", "reached")
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, MEASURES)
+    summary, arrays = results.gather_suite(HERE, folder, MEASURES)
     arrays = {name: x for name, x in arrays.items() if not name.endswith("/return")}  # too many to keep
     summary["published"] = {family: [fraction] for family, fraction in PUBLISHED.items()}
     summary["adapted"] = {}
-    for family in FAMILIES:
-        for split in ("test", "hidden"):
-            for arm in ARMS:
-                key = f"{family}/{split}-sparse-{arm}"
-                if f"{key}/fraction_curve" in arrays:
-                    summary["adapted"][f"{family}, {split}: {arm}"] = rounded(after(arrays, key))
+    for split in ("test", "hidden"):
+        for arm in ARMS:
+            row = after(arrays, f"{RUN}/{split}-sparse-{arm}")
+            summary["adapted"][f"wheeled, {split}: {arm}"] = rounded(row)
     return summary, arrays
 
 
@@ -48,16 +46,12 @@ def after(arrays: results.Arrays, key: str) -> dict[str, list[float]]:
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     """The fraction of the way against episodes, one curve an arm."""
     panels = []
-    for family, title in FAMILIES.items():
-        for split in ("test", "hidden"):
-            lines = []
-            for arm, label in ARMS.items():
-                key = f"{family}/{split}-sparse-{arm}/fraction_curve"
-                if key in arrays:
-                    middle, low, high = arrays[key]
-                    lines.append(figures.Line(label, EPISODES * np.arange(len(middle)), middle, low, high))
-            if lines:
-                panels.append(figures.Panel(f"{title}, {split}", lines))
+    for split in ("test", "hidden"):
+        lines = []
+        for arm, label in ARMS.items():
+            middle, low, high = arrays[f"{RUN}/{split}-sparse-{arm}/fraction_curve"]
+            lines.append(figures.Line(label, EPISODES * np.arange(len(middle)), middle, low, high))
+        panels.append(figures.Panel(f"wheeled, {split}", lines))
     figures.curves(study / "fraction.svg", panels, "episodes", "fraction of the way", columns=2)
 
 

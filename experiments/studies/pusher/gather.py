@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/ARM, the runs of run.sh and their evaluations.
+"""Make the study's files of FOLDER, the suite `pusher`.
 
 PYTHONPATH=experiments/studies python experiments/studies/pusher/gather.py [FOLDER]
 """
@@ -27,7 +27,7 @@ ARMS = (
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     measures = ["return_after", "success_after", "latent_kl"]
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), measures)
     return summary, arrays
@@ -35,8 +35,8 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     """What each arm learned, and what it carries over."""
-    learned = {arm: summary["training"][arm]["success_after"]["last_fifth"] for arm in ARMS}
-    carried = {arm: summary["evaluations"][arm]["test-sparse-refit"]["fraction"] for arm in ARMS}
+    learned = {arm: summary["training"][f"pusher/{arm}"]["success_after"]["last_fifth"] for arm in ARMS}
+    carried = {arm: summary["evaluations"][f"pusher/{arm}"]["test-sparse-refit"]["fraction"] for arm in ARMS}
     panels = {"training tasks, dense: success": learned, "test tasks, sparse: fraction by refit": carried}
     figures.intervals(study / "arms.svg", panels, "share, or fraction of the way")
 

@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/ALGORITHM, the runs of run.sh and their evaluations.
+"""Make the study's files of FOLDER, the suite `rl2_and_pearl`.
 
 PYTHONPATH=experiments/studies python experiments/studies/rl2_and_pearl/gather.py [FOLDER]
 """
@@ -13,13 +13,13 @@ from shared import figures, results
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
-KEY = "{}/{}-sparse-own"
+KEY = "sparse_point/{}/{}-sparse-own"
 NAMES = {"rl2": "RL^2", "pearl": "PEARL"}
 
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     summary["return after each update"] = {
         KEY.format(arm, "test"): arrays[f"{KEY.format(arm, 'test')}/return_curve"].T for arm in NAMES
     }

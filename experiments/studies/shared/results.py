@@ -55,7 +55,7 @@ def _name(arm: Path, folder: Path) -> str:
 
 def rule(stem: str, document: Document) -> str:
     """How an evaluation adapts: as its file is named, or by its settings."""
-    words = [word for word in re.split("[-_]", stem) if word not in SPLITS_AND_REWARDS]
+    words = [word for word in re.split("[-_]", stem) if word and word not in SPLITS_AND_REWARDS]
     if words:
         return "_".join(words)
     settings = document["adaptation"]

@@ -1,8 +1,9 @@
-"""Make the study's files of FOLDER, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `tours`.
 
     PYTHONPATH=experiments/studies python experiments/studies/tours/gather.py [FOLDER]
 
-An evaluation is named ARM_STOPS, by its prior and the places of a searching episode.
+A world is FAMILY/ARM of the suite.  An evaluation is named PRIOR_STOPS, by its prior and the places of a
+searching episode.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from places.gather import interval, rounded
+from places.gather import interval, mean_success, rounded
 from shared import figures, results
 
 from hmrl_cli.evaluation.statistics import paired_difference
@@ -20,10 +21,10 @@ HERE = Path(__file__).parent
 ARMS = {"both": "HMRL: both priors", "broad": "skills, no meta-training"}
 SPLITS = {"test": ("test",), "hidden": ("hidden",), "mix": ("test", "hidden")}
 WORLDS = {  # episodes between two updates, numbers of places
-    "point": ("sparse point", 4, (1, 2, 3)),
-    "wheeled": ("wheeled", 4, (1, 2, 3)),
-    "ant": ("ant", 4, (1, 2)),
-    "disc": ("ant, disc of 3 m", 1, (1, 2)),
+    "sparse_point/half": ("sparse point", 4, (1, 2, 3)),
+    "wheeled/half": ("wheeled", 4, (1, 2, 3)),
+    "ant_goal/half": ("ant", 4, (1, 2)),
+    "ant_goal/disc": ("ant, disc of 3 m", 1, (1, 2)),
 }
 AFTER = {4: (8, 16), 1: (2, 5)}  # episodes after which a table tells success
 
@@ -36,15 +37,10 @@ def success(arrays: results.Arrays, world: str, split: str, way: str) -> Any:
     return np.concatenate([arrays[name] for name in names], axis=1).astype(float)
 
 
-def mean_success(curve: Any) -> Any:
-    """Success [seed, task], averaged over all episodes by the trapezoid rule."""
-    return (curve[..., 1:] + curve[..., :-1]).mean(axis=-1) / 2
-
-
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, ("success",))
-    arrays = {name: x for name, x in arrays.items() if "sparse" not in name or "/success" in name}
+    summary, arrays = results.gather_suite(HERE, folder, ("success",))
+    arrays = {name: x for name, x in arrays.items() if "-sparse-" not in name or "/success" in name}
     summary["evaluations"] = {}
     summary["success"], summary["differences"] = {}, {}
     for world, (_, episodes, numbers) in WORLDS.items():
