@@ -1,6 +1,6 @@
 """Make the study's files of FOLDER, the suite `bonuses`.
 
-    PYTHONPATH=experiments/studies python experiments/studies/bonuses/gather.py [FOLDER]
+PYTHONPATH=experiments/studies python experiments/studies/bonuses/gather.py [FOLDER]
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What one skill earns that is held for an episode and leads through the goal, beside doing nothing.
 
-    python experiments/studies/combination/skill_cost.py OUT.json SKILLS...     # of the wheeled robot
+    python experiments/studies/combination/skill_cost.py OUT.json LIBRARY/SEEDS...     # of the wheeled robot
 
-For every skill of every seed, episodes of the length that the arms of run.sh have, under the sparse reward,
+For every skill of every seed, episodes of the length that the study's arms have, under the sparse reward,
 each with its goal where the skill first comes as far as the ring.
 """
 
@@ -65,6 +65,6 @@ def measure(run: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     startup.prepare()
-    found = {Path(run).name: measure(Path(run)) for run in sys.argv[2:]}
+    found = {Path(run).parent.name: measure(Path(run)) for run in sys.argv[2:]}
     Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found))

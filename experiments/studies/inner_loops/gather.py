@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/ARM, the runs of run.sh and their evaluations.
+"""Make the study's files of FOLDER, the suite `inner_loops`.
 
 PYTHONPATH=experiments/studies python experiments/studies/inner_loops/gather.py [FOLDER]
 """
@@ -14,7 +14,7 @@ from hmrl_cli.evaluation.statistics import bootstrap_interval
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
-PANELS = {"trust region": "trpo", "ProMP": "promp"}
+PANELS = {"trust region": "point/trpo", "ProMP": "point/promp"}
 ARMS = {
     "1": "1 trained, fixed",
     "1_first_order": "1 trained, fixed, first order",
@@ -33,13 +33,13 @@ TICKS = (-60, -20, -10, -5, -2, -1, -0.5)
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays; means of returns after each number of updates."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     summary["mean return"] = {}
     for key in (f"{arm}/{name}" for arm, rows in summary["evaluations"].items() for name in rows):
         returned = arrays[f"{key}/return"].astype(float)  # [seed, task, step]
         low, high = bootstrap_interval(returned, np.mean)
-        kept = arrays.get(f"{key}/mean_return", [returned.mean(axis=(0, 1)), low, high])
-        summary["mean return"][key] = {"mean": kept[0], "last": [values[-1] for values in kept]}
+        mean = returned.mean(axis=(0, 1))
+        summary["mean return"][key] = {"mean": mean, "last": [values[-1] for values in (mean, low, high)]}
     return summary, arrays
 
 

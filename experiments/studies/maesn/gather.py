@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/PRESET/ARM, the runs of run.sh and their evaluations.
+"""Make the study's files of FOLDER, the suite `maesn`, and of how its arms explore, which run.sh measures.
 
 PYTHONPATH=experiments/studies python experiments/studies/maesn/gather.py [FOLDER]
 """
@@ -28,16 +28,20 @@ PAIRS = (
     ("maesn/test-sparse-refit", "latent_space/test-sparse-refit"),
     ("maesn/test-sparse-refit", "maml/test-sparse-own"),
     ("maesn/test-sparse-refit", "maesn/test-sparse-own"),
-    ("hmrl_diayn_places/test-sparse-exploring", "maesn_again/test-sparse-exploring"),
-    ("hmrl_diayn_places/hidden-sparse-exploring", "maesn_again/hidden-sparse-exploring"),
 )
+EXPLORING = tuple(
+    (f"hmrl_diayn_places/{split}-sparse-exploring", f"maesn/{split}-sparse-exploring")
+    for split in ("test", "hidden")
+)
+AUTHORS = tuple((f"authors_{ours}", f"authors_{theirs}") for ours, theirs in PAIRS)  # at their time scale
 LONG = {
-    "pusher/maesn_again/test-sparse-tuned": "MAESN, policy tuned after 10 updates",
+    "pusher/maesn/test-sparse-tuned": "MAESN, policy tuned after 10 updates",
+    "pusher/maesn_again/test-sparse-tuned": "MAESN, policy tuned after 10 updates",  # another training, kept
     "pusher/maesn_long/test-sparse-imitation": "MAESN trained longer, refit and imitation",
-    "pusher/scratch/test-sparse-tuned": "not meta-trained, policy tuned",
+    "pusher/scratch/test-sparse-tuned_40": "not meta-trained, policy tuned",
 }
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN, read off figures of 1802.07245
-PICTURED = "ant_goal/exploration/maesn"
+PICTURED = "ant_goal/maesn"
 INTERNAL = ("/metrics/loss", "/metrics/divergence", "/metrics/improvement")  # curves left out, for their size
 
 
@@ -49,9 +53,12 @@ def line(label: str, key: str, arrays: results.Arrays, episodes: int = 1) -> fig
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     arrays = {name: x for name, x in arrays.items() if not name.endswith(INTERNAL)}
-    summary["exploration, share that a draw decides"] = exploration.gathered(folder)
+    explored = exploration.gathered(folder / "meta")  # by FAMILY/ARM/SEEDS
+    summary["exploration, share that a draw decides"] = {
+        run.rpartition("/")[0]: shares for run, shares in explored.items()
+    }
     summary["differences"] = {
         f"{body}: {ours} - {theirs}": of_evaluations(
             arrays,
@@ -60,11 +67,12 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
             same_skills=ours.split("/")[0] == theirs.split("/")[0],
             measures=("return", "success"),
         )
-        for body in sorted({arm.split("/")[0] for arm in summary["runs"]})
-        for ours, theirs in PAIRS
+        for body in BODIES
+        for ours, theirs in PAIRS + EXPLORING + AUTHORS
         if {f"{body}/{ours}/success", f"{body}/{theirs}/success"} <= set(arrays)
     }
-    return summary, arrays | paths.kept(PICTURED, folder / f"{PICTURED}.svg")
+    [picture] = (folder / "meta" / PICTURED / "exploration").glob("*.svg")
+    return summary, arrays | paths.kept(PICTURED, picture)
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
@@ -78,7 +86,11 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
         for body, title in BODIES.items()
     ]
     figures.curves(study / "fractions.svg", panels, "updates of 50 episodes", "fraction of the way")
-    lines = [line(name, key, arrays, episodes_of(key, summary)) for key, name in LONG.items()]
+    lines = [
+        line(name, key, arrays, episodes_of(key, summary))
+        for key, name in LONG.items()
+        if f"{key}/fraction_curve" in arrays
+    ]
     published = {"published for MAESN": PUBLISHED["pusher"]}
     panel = figures.Panel("pusher", lines, published)
     figures.curves(study / "pusher_tuned.svg", [panel], "episodes a task", "fraction of the way")

@@ -3,8 +3,4 @@
 #
 #   sh experiments/studies/maml/run.sh [FOLDER]
 set -eu
-here=$(dirname "$0")
-out=${1:-runs/maml}
-hmrl meta-train point/maml --num-seeds 5 --run-dir "$out/maml" --resume
-hmrl eval "$out/maml" --split test --reward dense
-PYTHONPATH="$here/.." python "$here/gather.py" "$out"
+. "$(dirname "$0")/../shared/suite.sh"

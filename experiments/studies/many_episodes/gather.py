@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/FAMILY/[LIBRARY/]ARM, the runs of run.sh and their evaluations.
+"""Make the study's files of FOLDER, the suite `many_episodes`.
 
 PYTHONPATH=experiments/studies python experiments/studies/many_episodes/gather.py [FOLDER]
 """
@@ -23,9 +23,10 @@ FIGURES = {"wheeled": "wheeled/diayn16", "ant_goal": "ant_goal/diayn_places"}
 LIBRARIES = ("wheeled/diayn", *FIGURES.values())
 
 
-def arm_folder(library: str, arm: str) -> str:
-    """Arms without skills stand beside the libraries of their family."""
-    return f"{library.split('/')[0] if arm == 'maesn_repeat' else library}/{arm}"
+def arm_over(library: str, arm: str) -> str:
+    """FAMILY/ARM of the suite, for FAMILY/LIBRARY: arms over skills are named after them, too."""
+    family, skills = library.split("/")
+    return f"{family}/{arm}" if arm == "maesn_repeat" else f"{family}/{arm}_{skills}"
 
 
 def at(updates: int, key: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def draw_fractions(library: str, arrays: dict[str, Any], file: Path) -> None:
     for split in ("test", "hidden"):
         lines = []
         for arm, name in ARMS.items():
-            middle, low, high = arrays[f"{arm_folder(library, arm)}/{split}-sparse-tuned/fraction_curve"]
+            middle, low, high = arrays[f"{arm_over(library, arm)}/{split}-sparse-tuned/fraction_curve"]
             lines.append(figures.Line(name, np.arange(len(middle)), middle, low, high))
         panels.append(figures.Panel(f"{split} goals", lines))
     figures.curves(file, panels, "updates of 50 episodes", "fraction of the way")
@@ -47,19 +48,14 @@ def draw_fractions(library: str, arrays: dict[str, Any], file: Path) -> None:
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
-    keys = [
-        f"{arm}/{name}"
-        for arm, rows in summary["evaluations"].items()
-        for name in rows
-        if name.endswith("-tuned")
-    ]
+    summary, arrays = results.gather_suite(HERE, folder)
+    keys = [f"{arm}/{name}" for arm, rows in summary["evaluations"].items() for name in rows]
     summary["after 10 updates"] = {key: at(10, key, arrays) for key in keys}
     summary["differences"] = {
         f"{library}: hmrl - {arm}, {split}": of_evaluations(
             arrays,
-            f"{library}/hmrl/{split}-sparse-tuned",
-            f"{arm_folder(library, arm)}/{split}-sparse-tuned",
+            f"{arm_over(library, 'hmrl')}/{split}-sparse-tuned",
+            f"{arm_over(library, arm)}/{split}-sparse-tuned",
             same_skills=arm == "skills_only",
             measures=("return", "success", "reached"),
         )

@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/ALGORITHM/ARM, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `outer_steps`: its arms are ALGORITHM_ARM.
 
 PYTHONPATH=experiments/studies python experiments/studies/outer_steps/gather.py [FOLDER]
 """
@@ -22,7 +22,7 @@ ARMS = {
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     measures = ["return_after", "success_after"]
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), measures)
     return summary, arrays
@@ -33,7 +33,9 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     panels = []
     for algorithm in ("maesn", "maml"):
         lines = [
-            figures.Line(name, *arms.training_curve(arrays, f"{algorithm}/{arm}", "success_after")[:2])
+            figures.Line(
+                name, *arms.training_curve(arrays, f"wheeled/{algorithm}_{arm}", "success_after")[:2]
+            )
             for arm, name in ARMS.items()
         ]
         panels.append(figures.Panel(algorithm.upper(), lines))
