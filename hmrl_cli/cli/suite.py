@@ -34,15 +34,25 @@ Out = Annotated[
     typer.Option("--out", metavar="FOLDER", help="Folder of the suite.", show_default="runs/NAME"),
 ]
 
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="PATTERN",
+        help="Only cells whose names match, as in '*/point/*', and those that they need; repeatable.",
+        show_default="all",
+    ),
+]
+
 
 @app.command("plan", cls=options.Command)
-def plan(file: File, out: Out = None, as_json: Json = False) -> None:
+def plan(file: File, out: Out = None, only: Only = None, as_json: Json = False) -> None:
     """Print every command of a suite and how far it is; run nothing.
 
     What is printed is a shell script. A comment above each command says
     whether it is done, partly done or missing.
     """
-    suite, cells, folder = _read(file, out)
+    suite, cells, folder = _read(file, out, only)
     found = states(cells, folder)
     if as_json:
         rows = [_document(cell, found[cell.name]) for cell in cells]
@@ -62,6 +72,7 @@ def plan(file: File, out: Out = None, as_json: Json = False) -> None:
 def run(
     file: File,
     out: Out = None,
+    only: Only = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Commands at a time.")] = 1,
     by_slurm: Annotated[
         bool, typer.Option("--slurm", help="Write batch scripts, and submit them where there is sbatch.")
@@ -72,7 +83,7 @@ def run(
     Started again after any interruption, it goes on where it stopped. The
     last line on stdout is the folder.
     """
-    suite, cells, folder = _read(file, out)
+    suite, cells, folder = _read(file, out, only)
     slurm.check_no_jobs(folder)
     if by_slurm:
         _submit(suite, cells, folder)
@@ -102,6 +113,7 @@ def _submit(suite: Declaration, cells: list[Cell], folder: Path) -> None:
 def table(
     file: File,
     out: Out = None,
+    only: Only = None,
     measure: Annotated[
         str, typer.Option(metavar="NAME", help="success, mean_success, reached, return or fraction.")
     ] = "success",
@@ -122,7 +134,7 @@ def table(
     sorted, the best first.
     """
     check_one_format({"--csv": as_csv, "--latex": as_latex, "--json": as_json})
-    suite, cells, folder = _read(file, out)
+    suite, cells, folder = _read(file, out, only)
     from hmrl_cli.suite import table as tables
 
     options.check_known("--measure", measure, tables.MEASURES, f"one of: {', '.join(tables.MEASURES)}")
@@ -153,10 +165,11 @@ def table(
         _note(f"page: {page}")
 
 
-def _read(file: Path, out: Path | None) -> tuple[Declaration, list[Cell], Path]:
-    """A suite, its cells, and its folder."""
+def _read(file: Path, out: Path | None, only: list[str] | None) -> tuple[Declaration, list[Cell], Path]:
+    """A suite, its cells, or only those that match, and its folder."""
     suite = declaration.read(file)
-    return suite, cells_of.cells(suite), out or RUNS / suite.name
+    cells = cells_of.cells(suite)
+    return suite, cells_of.chosen(cells, only) if only else cells, out or RUNS / suite.name
 
 
 def _note(text: str) -> None:

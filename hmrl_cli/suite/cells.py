@@ -5,9 +5,10 @@ Commands run in the folder of the suite, so that it can be moved as a whole.
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -77,6 +78,23 @@ def cells(suite: Declaration) -> list[Cell]:
             runs += [_meta(where, name, point, settings, trained) for point, settings in searched]
     evaluated = [one for cell in runs for one in _evals(suite, cell)]
     return [*trained.values(), *runs, *evaluated]
+
+
+def chosen(planned: Sequence[Cell], patterns: Collection[str]) -> list[Cell]:
+    """The cells whose names match one of the patterns, as of a shell, and those that they need.
+
+    Raises:
+        ConfigError: a pattern matches no cell.
+    """
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(cell.name, pattern) for cell in planned):
+            names = f"such as {shown(planned[0].name)}"
+            raise ConfigError(f"--only: found {shown(pattern)}; must match names of cells, {names}")
+    wanted: set[str] = set()
+    for cell in reversed(planned):  # each comes after those that it needs
+        if cell.name in wanted or any(fnmatch.fnmatchcase(cell.name, pattern) for pattern in patterns):
+            wanted |= {cell.name, *cell.needs}
+    return [cell for cell in planned if cell.name in wanted]
 
 
 def _runs(suite: Declaration) -> list[_Where]:

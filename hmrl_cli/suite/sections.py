@@ -39,9 +39,7 @@ Seeds = Annotated[
     pydantic.Field(min_length=1, max_length=MAX_SEEDS),
 ]
 One = TypeVar("One")
-Several = Annotated[
-    tuple[One, ...], pydantic.BeforeValidator(_as_tuple), pydantic.AfterValidator(_different)
-]
+Several = Annotated[tuple[One, ...], pydantic.BeforeValidator(_as_tuple), pydantic.AfterValidator(_different)]
 OneOrMore = Annotated[Several[One], pydantic.Field(min_length=1)]
 # every whole number of this size is a float, in which draws are computed
 Bound = Annotated[int | float, pydantic.Field(ge=-(2**53), le=2**53)]

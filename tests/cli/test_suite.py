@@ -38,6 +38,8 @@ def test_a_plan_is_a_script(suite, tmp_path, capfd):
     code, out, _ = call(capfd, "plan", "tiny.toml", "--json", "--out", "else where")
     plan = json.loads(out)
     assert plan["folder"] == "else where" and {cell["state"] for cell in plan["cells"]} == {"missing"}
+    part = json.loads(call(capfd, "plan", "tiny.toml", "--json", "--only", "skills/*")[1])["cells"]
+    assert [cell["name"] for cell in part] == [cell.name for cell in suite if cell.kind == "skills"]
     assert plan["cells"][2]["needs"] == [suite[0].name] and plan["cells"][2]["seeds"] == [0, 1]
 
 
@@ -49,9 +51,14 @@ def test_a_suite_is_run_and_its_results_are_one_table(suite, tmp_path, capfd, mo
     monkeypatch.setattr("hmrl_cli.report.page.write_arms", lambda arms, out, same_budget: pages.append(arms))
     monkeypatch.setattr(startup, "prepare", lambda: "")
     monkeypatch.setenv("HMRL", str(stand_in(tmp_path, suite, result)))
-    code, out, err = call(capfd, "run", "tiny.toml", "-j", "4")
-    assert (code, out) == (0, "runs/tiny\n") and err.splitlines()[-1] == "10 cells: 10 done"
-    assert {f"{cell.name}: runs/tiny/logs/{cell.name}.log" for cell in suite} <= {*err.splitlines()}
+    part = [cell for cell in suite if cell.family == "point"]
+    code, out, err = call(capfd, "run", "tiny.toml", "--only", "*/point/*")
+    assert (code, out) == (0, "runs/tiny\n") and err.splitlines()[-1] == "5 cells: 5 done"
+    assert len(logged(tmp_path)) == len(part)
+    code, out, more = call(capfd, "run", "tiny.toml", "-j", "4")
+    assert (code, out) == (0, "runs/tiny\n") and more.splitlines()[-1] == "10 cells: 10 done"
+    told = [line for line in (err + more).splitlines() if ": runs/tiny/logs/" in line]
+    assert sorted(told) == sorted(f"{cell.name}: runs/tiny/logs/{cell.name}.log" for cell in suite)
     assert len(logged(tmp_path)) == len(suite)
     code, out, err = call(capfd, "table", "tiny.toml", "--page", "page.html")
     assert code == 0 and out.splitlines()[0] == "tiny: success, with 95 % intervals"

@@ -6,7 +6,7 @@ import pytest
 
 from hmrl_cli.cli.new import rendered
 from hmrl_cli.errors import ConfigError
-from hmrl_cli.suite.cells import cells
+from hmrl_cli.suite.cells import cells, chosen
 from tests.suite.stand_in import TINY
 from tests.suite.test_declaration import ONE
 from tests.test_docs import GUIDE, parse
@@ -130,6 +130,21 @@ def test_a_protocol_may_have_splits_and_rewards_of_its_own(read):
     assert [cell.name.rpartition("/")[2] for cell in cells(read(text)) if cell.kind == "eval"] == [
         *("test-sparse-own", "hidden-sparse-own", "test-dense-oracle", "train-sparse-trained"),
     ]
+
+
+def test_a_part_of_a_suite_has_all_that_it_needs(read):
+    planned = cells(read(TINY))
+    part = chosen(planned, ["eval/point/hmrl/*/test-*", "meta/*/maesn/*"])
+    assert [cell.name for cell in part] == [
+        "skills/point/diayn/seeds0-1",
+        "meta/point/hmrl/seeds0-1",
+        "meta/point/maesn/seeds0-1",
+        "meta/sparse_point/maesn/seeds0-1",
+        "eval/point/hmrl/seeds0-1/test-sparse",
+    ]
+    assert chosen(planned, ["*"]) == planned
+    with pytest.raises(ConfigError, match=r"--only: found 'eval/ant/\*'; must match names of cells, such as"):
+        chosen(planned, ["*", "eval/ant/*"])
 
 
 def test_an_arm_may_have_no_evaluation(read):
