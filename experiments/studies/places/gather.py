@@ -1,8 +1,9 @@
-"""Make the study's files of FOLDER, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `places`.
 
     PYTHONPATH=experiments/studies python experiments/studies/places/gather.py [FOLDER]
 
-A world's numbers are of its test goals, its hidden goals, and their half-and-half mix.
+A world is FAMILY/ARM of the suite.  Its numbers are of its test goals, its hidden goals, and their
+half-and-half mix.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from hmrl_cli.lazy import np
 HERE = Path(__file__).parent
 ARMS = {"both": "HMRL: both priors", "learned": "learned prior alone", "broad": "skills, no meta-training"}
 PICTURED = {
-    "ring_eighth": "wheeled, an eighth",
-    "ant_eighth": "ant, an eighth",
-    "point_eighth": "point, an eighth",
-    "arena6_eighth": "wheeled, 6 m, an eighth",
+    "wheeled/eighth": "wheeled, an eighth",
+    "ant_goal/eighth": "ant, an eighth",
+    "sparse_point/eighth": "point, an eighth",
+    "wheeled/eighth_of_6_m": "wheeled, 6 m, an eighth",
 }
-GROWING = {3: "ring_eighth", 6: "arena6_eighth", 12: "arena12_eighth"}  # half the side of the space, m
-WIDENING = {1 / 8: ("ring_eighth", "ant_eighth", "point_eighth"), 1 / 2: ("ring", "ant", "point")}
+# half the side of the space, m
+GROWING = {3: "wheeled/eighth", 6: "wheeled/eighth_of_6_m", 12: "wheeled/eighth_of_12_m"}
+WIDENING = {
+    share: tuple(f"{family}/{arm}" for family in ("wheeled", "ant_goal", "sparse_point"))
+    for share, arm in ((1 / 8, "eighth"), (1 / 2, "half"))
+}
 SPLITS = {"test": "test goals", "hidden": "hidden goals", "mix": "half and half"}
 EPISODES = 4  # of a batch
 SOON = 40  # episodes
 # MAESN on the half ring, without skills and over places, adapted by relabelling: way, episodes of a batch.
-MAESN = {"maesn": ("explore", 20), "maesn_places": ("relabel", 4)}
+MAESN = {"wheeled/maesn": ("explore", 20), "wheeled/maesn_over_places": ("relabel", 4)}
 
 
 def success(arrays: results.Arrays, world: str, arm: str, split: str) -> Any:
@@ -39,8 +44,13 @@ def success(arrays: results.Arrays, world: str, arm: str, split: str) -> Any:
 
 
 def area(curve: Any, episodes: int) -> Any:
-    """Mean success [seed, task] after 0, 4, 8, ... episodes, up to so many."""
-    return curve[..., : episodes // EPISODES + 1].mean(axis=-1)
+    """Mean success [seed, task] over so many episodes."""
+    return mean_success(curve[..., : episodes // EPISODES + 1])
+
+
+def mean_success(curve: Any) -> Any:
+    """Success [seed, task], averaged over all episodes by the trapezoid rule."""
+    return (curve[..., 1:] + curve[..., :-1]).mean(axis=-1) / 2
 
 
 def rounded(row: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -56,7 +66,7 @@ def interval(values: Any) -> list[float]:
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, ("success", "fraction"))
+    summary, arrays = results.gather_suite(HERE, folder, ("success", "fraction"))
     arrays = {
         name: x for name, x in arrays.items() if not name.endswith(("/return", "/reached"))
     }  # too many to keep
@@ -79,14 +89,14 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 
 def maesn(arrays: results.Arrays) -> dict[str, dict[str, list[float]]]:
-    """Success of MAESN after 40 and 60 episodes, where it was run."""
+    """Success of MAESN after 40 episodes, where it was run."""
     found = {}
     for run, (way, episodes) in MAESN.items():
         for split in ("test", "hidden"):
             curve = arrays.get(f"{run}/{split}-sparse-{way}/success")
             if curve is not None:
-                after = {f"after {n}": interval(curve.astype(float)[..., n // episodes]) for n in (SOON, 60)}
-                found[f"{run}, {split}"] = rounded(after)
+                after = interval(curve.astype(float)[..., SOON // episodes])
+                found[f"{run}, {split}"] = rounded({f"after {SOON}": after})
     return found
 
 
