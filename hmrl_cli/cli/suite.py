@@ -161,7 +161,7 @@ def table(
         startup.prepare()
         from hmrl_cli.report import page as pages
 
-        pages.write_arms(arms, page, same_budget=False)
+        pages.write_arms(arms, page, of_suite=True)
         _note(f"page: {page}")
 
 

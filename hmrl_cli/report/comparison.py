@@ -184,25 +184,42 @@ def compared(
     group: str | None = None,
     protocol: str | None = None,
     *,
-    same_budget: bool = True,
+    of_suite: bool = False,
 ) -> dict[str, Any]:
-    """What `compare` returns, of runs that were read; `same_budget` asks for as many episodes in all."""
+    """What `compare` returns, of runs that were read.
+
+    Arms `of_suite` may spend other numbers of episodes in all.  Those whose settings of the family differ may
+    have other tasks, and only arms whose settings are equal are compared.
+    """
     for arm in found:
         if not arm.documents:
             raise none_there(arm.paths[0], protocol)
     families = by_family(found)
-    for members in families.values():
-        _check_alike(members, group, same_budget)
+    together = [_of_equal_families(arms) if of_suite else [arms] for arms in families.values()]
+    alike = [members for of_family in together for members in of_family]
+    for members in alike:
+        _check_alike(members, group, same_budget=not of_suite)
     return {
         "schema": 1,
         "rows": [row(arm, one) for members in families.values() for arm in members for one in arm.documents],
-        "differences": [one for members in families.values() for one in _differences(members)],
+        "differences": [one for members in alike for one in _differences(members)],
         "aggregate": over_families(list(families.values())) if len(families) > 1 else [],
     }
 
 
+def _of_equal_families(members: Sequence[Arm]) -> list[list[Arm]]:
+    """The arms of a family, together where all settings of the family are equal."""
+    found: dict[tuple[Any, ...], list[Arm]] = {}
+    for arm in members:
+        settings = tuple(
+            (key, str(x)) for key, x in sorted(arm.settings.items()) if key.startswith("family.")
+        )
+        found.setdefault(settings, []).append(arm)
+    return list(found.values())
+
+
 def _differences(members: Sequence[Arm]) -> list[dict[str, Any]]:
-    """The first arm of a family minus each of the others, where both met the same tasks."""
+    """The first arm minus each of the others, where both met the same tasks."""
     first, *others = members
     return [
         {
@@ -230,7 +247,7 @@ def is_paired(one: Arm, ours: Mapping[str, Any], other: Arm, theirs: Mapping[str
     return whole and one.skills is not None and one.skills == other.skills
 
 
-def _check_alike(members: Sequence[Arm], group: str | None, same_budget: bool) -> None:
+def _check_alike(members: Sequence[Arm], group: str | None, *, same_budget: bool) -> None:
     """Refuse documents of one family, split and reward on other tasks, or with more or fewer episodes in all.
 
     Arms may divide their episodes into other numbers of updates.  Arms that are grouped by a setting of the

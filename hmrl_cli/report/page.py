@@ -97,7 +97,7 @@ def write_arms(
     protocol: str | None = None,
     group: str | None = None,
     *,
-    same_budget: bool = True,
+    of_suite: bool = False,
     figures: Path | None = None,
 ) -> Path:
     """Write the page of arms that were read; raises as `write`.
@@ -105,7 +105,7 @@ def write_arms(
     Args:
         read: the arms.
         out, protocol, group, figures: see `write`.
-        same_budget: see `compared`.
+        of_suite: see `compared`.
         infos: what `reader.read` returns of their runs; None reads them.
     """
     if infos is None:
@@ -113,7 +113,7 @@ def write_arms(
     evaluated = [run for run in read if run.documents]
     found = None
     if evaluated or out.suffix == ".svg":
-        found = compared(evaluated or read, group, protocol, same_budget=same_budget)
+        found = compared(evaluated or read, group, protocol, of_suite=of_suite)
     if out.suffix == ".svg":
         files.write_text(out, curves_svg(evaluated))
         return out
@@ -257,11 +257,12 @@ def _family(
 ) -> list[str]:
     """Curves, tables, and where each arm explored."""
     rows = [row for row in found["rows"] if row["family"] == family]
-    minus = [differences.difference_cells(one) for one in found["differences"] if one["family"] == family]
+    minus = [one for one in found["differences"] if one["family"] == family]
     parts = [_rows(rows), figure(drawings[f"curves-{anchor(family)}"])]
-    if minus:
-        first = (next(iter(minus[0])), *FIRST)
-        parts += [narrow(minus, first, f"Differences on {family}"), note(DIFFERENCES_NOTE)]
+    for arm in dict.fromkeys(one["run"] for one in minus):
+        cells = [differences.difference_cells(one) for one in minus if one["run"] == arm]
+        parts.append(narrow(cells, (f"{arm} minus", *FIRST), f"Differences on {family}"))
+    parts += [note(DIFFERENCES_NOTE)] if minus else []
     name = f"explored-{anchor(family)}"
     parts += [f"<h3>Where each arm explored {escaped(family)}</h3>"]
     parts += [figure(drawings[name])] if name in drawings else []

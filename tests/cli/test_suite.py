@@ -48,7 +48,7 @@ def test_a_suite_is_run_and_its_results_are_one_table(suite, tmp_path, capfd, mo
         return document(family=cell.family, epoch=2)
 
     pages = []
-    monkeypatch.setattr("hmrl_cli.report.page.write_arms", lambda arms, out, same_budget: pages.append(arms))
+    monkeypatch.setattr("hmrl_cli.report.page.write_arms", lambda arms, out, of_suite: pages.append(arms))
     monkeypatch.setattr(startup, "prepare", lambda: "")
     monkeypatch.setenv("HMRL", str(stand_in(tmp_path, suite, result)))
     part = [cell for cell in suite if cell.family == "point"]

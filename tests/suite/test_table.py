@@ -108,3 +108,23 @@ def test_ways_and_points_have_rows_of_their_own(read, tmp_path):
     arms = table.evaluated(found, states(found, tmp_path), tmp_path)
     names = [f"maesn, num_train_tasks-{number}, {way}" for number in (4, 5) for way in ("own", "fast")]
     assert [(arm.name, len(arm.documents)) for arm in arms] == [(name, 1) for name in names]
+
+
+def test_arms_on_other_tasks_are_compared_with_their_likes(read, tmp_path):
+    """Where settings of the family differ, tasks may; where they are equal, other tasks are a fault."""
+    text = ONE
+    for name, horizon in (("again", 20), ("short", 10), ("short_again", 10)):
+        text += f'[arms.{name}]\npreset = "point/smoke"\nset.family.horizon = {horizon}\n'
+    found = cells(read(text))
+
+    def finished_with(tasks):
+        for cell in found:
+            done = document(family="point", epoch=2, split="test", tasks_sha256=tasks.get(cell.arm, "ab"))
+            finish(cell, tmp_path, done if cell.kind == "eval" else None)
+        return results_of(found, tmp_path)
+
+    result = finished_with({"short": "cd", "short_again": "cd"})
+    pairs = [(one["run"], one["minus"]) for one in result["differences"]]
+    assert pairs == [("maesn", "again"), ("short", "short_again")] and len(result["rows"]) == 4
+    with pytest.raises(InputError, match="short_again.*its tasks are not those of .*short"):
+        finished_with({"short": "cd"})
