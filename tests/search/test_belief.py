@@ -153,6 +153,13 @@ def test_an_episode_of_several_places_sweeps_more():
     assert together < 0.35 < 0.6 < straight
 
 
+def test_draws_have_the_frequencies_of_their_weights():
+    weight = jnp.array([0.0, 3.0, 0.0, 1.0, 1e-20, 0.0])
+    counts = np.bincount(beliefs._draws(jax.random.key(0), weight, 40_000), minlength=6)
+    assert counts[[0, 2, 4, 5]].sum() == 0
+    assert counts[1] / counts.sum() == pytest.approx(0.75, abs=0.01)
+
+
 def test_noise_spreads_the_places():
     belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS)
     choose = partial(beliefs.next_places, belief=belief, start=jnp.zeros(2), count=1)

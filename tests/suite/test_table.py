@@ -126,5 +126,5 @@ def test_arms_on_other_tasks_are_compared_with_their_likes(read, tmp_path):
     result = finished_with({"short": "cd", "short_again": "cd"})
     pairs = [(one["run"], one["minus"]) for one in result["differences"]]
     assert pairs == [("maesn", "again"), ("short", "short_again")] and len(result["rows"]) == 4
-    with pytest.raises(InputError, match="short_again.*its tasks are not those of .*short"):
+    with pytest.raises(InputError, match=r"short_again.*its tasks are not those of .*short"):
         finished_with({"short": "cd"})
