@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hmrl_cli.lazy import jnp
+from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import selective_weights
 
 if TYPE_CHECKING:
@@ -106,7 +106,29 @@ def _base_reward(buffer: DecisionBuffer) -> Array:
     The median may already contain the reward, if searches succeed often.
     """
     searching = (buffer.valid > 0) & (buffer.searched[:, None] > 0)
-    return jnp.nanquantile(jnp.where(searching, buffer.reward, jnp.nan), BASE_QUANTILE)
+    return _quantile(buffer.reward, searching, BASE_QUANTILE)
+
+
+def _quantile(x: Array, where: Array, share: float) -> Array:
+    """The least of the numbers x [...] that so large a share of them does not exceed; NaN of none.
+
+    Only entries with `where` [...] count.  It bisects the integers that are ordered as floats are, and counts
+    32 times.  That is several times as fast as a sort.
+    """
+    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.int32)
+    ordered = jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    least = jnp.ceil(share * where.sum())
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = (low & high) + ((low ^ high) >> 1)  # without an overflow
+        is_enough = jnp.sum(where & (ordered <= middle)) >= least
+        return jnp.where(is_enough, low, middle + 1), jnp.where(is_enough, middle, high)
+
+    ends = jnp.iinfo(jnp.int32)
+    found, _ = jax.lax.fori_loop(0, 32, halve, (jnp.int32(ends.min), jnp.int32(ends.max)))
+    value = jax.lax.bitcast_convert_type(jnp.where(found < 0, found ^ 0x7FFFFFFF, found), jnp.float32)
+    return jnp.where(where.any(), value, jnp.nan)
 
 
 def _kept(buffer: DecisionBuffer) -> Array:

@@ -122,3 +122,13 @@ def test_false_alarms_and_misses():
     nothing, once = gains(jax.random.split(jax.random.key(0), 600))
     assert (nothing > least_gain).mean() < 0.02
     assert (once > least_gain).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_the_base_reward_is_a_quantile(count):
+    """As numpy's by the inverted distribution, of numbers of both signs."""
+    x, chosen = jax.random.normal(jax.random.key(count), (2, count)), jnp.arange(count) % 3 != 1
+    for share in (0.25, 0.5, 1.0):
+        expected = np.quantile(x[0][chosen], share, method="inverted_cdf")
+        assert float(relabel._quantile(x[0], chosen, share)) == expected
+    assert np.isnan(relabel._quantile(x[0], chosen & False, 0.25))
