@@ -298,7 +298,6 @@ ANEW = {  # settings in which a suite trains otherwise than the runs that its st
 KEPT = {  # runs that a study shows and its suite no longer makes, as they are of earlier versions
     "combination": 5,
     "maesn": 3,
-    "rare_rewards": 15,
 }
 
 

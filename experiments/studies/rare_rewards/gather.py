@@ -1,12 +1,13 @@
-"""Make the study's files of FOLDER, the runs of run.sh.
+"""Make the study's files of FOLDER, the suite `rare_rewards`.
 
     PYTHONPATH=experiments/studies python experiments/studies/rare_rewards/gather.py [FOLDER]
 
-Runs are named WORLD_RADIUS, by the radius of the disc of reward.
+A world is a family; its arms are sizes of the disc of reward.
 """
 
 from __future__ import annotations
 
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from hmrl_cli.evaluation.statistics import paired_difference
 
 HERE = Path(__file__).parent
 WORLDS = {
-    "point": "sparse point",
+    "sparse_point": "sparse point",
     "reacher": "reacher",
-    "navigation": "2-D navigation",
+    "point": "2-D navigation",
     "wheeled": "wheeled, 6 m",
-    "ant": "ant",
+    "ant_goal": "ant",
     "pusher": "pusher",
 }
 BUDGETS = (40, 100)  # episodes, over which success is averaged
@@ -30,8 +31,9 @@ BUDGETS = (40, 100)  # episodes, over which success is averaged
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder, ("success",))
-    arrays = {name: x for name, x in arrays.items() if "sparse" not in name or "/success" in name}
+    summary, arrays = results.gather_suite(HERE, folder, ("success",))
+    kept = ("/success", "/config")  # the rest is too large
+    arrays = {name: x for name, x in arrays.items() if name.endswith(kept)}
     summary["evaluations"] = {}
     summary["success"], summary["differences"] = {}, {}
     for run in discs(arrays):
@@ -53,10 +55,9 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 def growth(arrays: results.Arrays) -> dict[str, Any]:
     """How much more both priors gain over skills alone with a disc than with the next larger one (mix)."""
     found = {}
-    runs = discs(arrays)
-    for larger, smaller in pairwise(runs):
+    for larger, smaller in pairwise(discs(arrays)):
         # in an arena the nearest goals depend on the disc, so that goals are no pairs
-        if larger.split("_")[0] == smaller.split("_")[0] != "wheeled":
+        if family_of(larger) == family_of(smaller) != "wheeled":
             gains = []
             for run in (smaller, larger):
                 curves = (success(arrays, run, arm, "mix").astype(float) for arm in ("both", "broad"))
@@ -68,27 +69,36 @@ def growth(arrays: results.Arrays) -> dict[str, Any]:
 
 
 def discs(arrays: results.Arrays) -> list[str]:
-    """The runs that are complete: WORLD_RADIUS, from large discs to small ones."""
-    runs = {name.split("/")[0] for name in arrays if name.endswith("hidden-sparse-broad/success")}
-    return sorted(runs, key=lambda run: (list(WORLDS).index(run.split("_")[0]), -radius(run)))
+    """The runs that are complete, FAMILY/ARM, from large discs to small ones."""
+    ways = [f"{split}-sparse-{arm}/success" for split in SPLITS if split != "mix" for arm in ARMS]
+    runs = {name.removesuffix("/config") for name in arrays if name.endswith("/config")}
+    complete = [run for run in runs if all(f"{run}/{way}" in arrays for way in ways)]
+    worlds = list(WORLDS)
+    return sorted(complete, key=lambda run: (worlds.index(family_of(run)), -radius(arrays, run)))
 
 
-def radius(run: str) -> float:
+def family_of(run: str) -> str:
+    """The world of a run."""
+    return run.partition("/")[0]
+
+
+def radius(arrays: results.Arrays, run: str) -> float:
     """Of the disc of reward, m."""
-    return float(run.split("_")[1])
+    found: float = tomllib.loads(arrays[f"{run}/config"].item().decode())["family"]["sparse_radius"]
+    return found
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     """Mean success against the size of the disc, one curve an arm."""
     panels = []
     for world, title in WORLDS.items():
-        runs = [run for run in discs(arrays) if run.split("_")[0] == world]
+        runs = [run for run in discs(arrays) if family_of(run) == world]
         if len(runs) < 2:
             continue
         lines = []
         for arm, label in ARMS.items():
             rows = [summary["success"][f"{run}, mix: {arm}"][f"mean of {BUDGETS[-1]}"] for run in runs]
-            lines.append(figures.Line(label, [radius(run) for run in runs], *zip(*rows, strict=True)))
+            lines.append(figures.Line(label, [radius(arrays, run) for run in runs], *zip(*rows, strict=True)))
         panels.append(figures.Panel(title, lines))
     figures.curves(study / "discs.svg", panels, "radius of the disc, m", "mean success", columns=2)
 
