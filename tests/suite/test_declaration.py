@@ -46,7 +46,7 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE + "[arms.'a/b']\npreset = 'x'", "arms: found 'a/b'"),
         (ONE + "[eval]\nsplit = ['test', 'hiden']", "eval.split.1: found 'hiden'"),
         (ONE + "[eval]\nreward = 'both'", "eval.reward.0: found 'both'"),
-        (ONE + "[eval]\nsplit = []", "eval.split: found []"),
+        (ONE + "[eval]\nreward = []", "eval.reward: found []"),
         (ONE + "[eval]\nsplit = ['test', 'test']", "eval.split: found ['test', 'test']"),
         (ONE + "eval.protocol = ['own', 'own']", "arms.maesn.eval.protocol: found ['own', 'own']"),
         (ONE + "[eval]\nprotocol = 'explor'", "eval.protocol: found 'explor'; did you mean 'explore'?"),
