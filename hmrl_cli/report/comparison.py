@@ -195,8 +195,9 @@ def compared(
         if not arm.documents:
             raise none_there(arm.paths[0], protocol)
     families = by_family(found)
-    together = [_of_equal_families(arms) if of_suite else [arms] for arms in families.values()]
-    alike = [members for of_family in together for members in of_family]
+    alike: list[Sequence[Arm]] = []
+    for of_family in families.values():
+        alike += _of_equal_families(of_family) if of_suite else [of_family]
     for members in alike:
         _check_alike(members, group, same_budget=not of_suite)
     return {

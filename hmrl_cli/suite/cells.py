@@ -201,8 +201,8 @@ def _preset(where: _Where, key: str, preset: str | None) -> str:
 def _evals(suite: Declaration, cell: Cell) -> list[Cell]:
     """The evaluations of a run."""
     usual, on, own = suite.eval, _on(suite, cell.family).eval, suite.arms[cell.arm].eval
-    chosen = [part.split for part in (own, on, usual) if part.split is not None]
-    of_arm = chosen[0] if chosen else (("train",) if suite.searches else ("test",))
+    named = [part.split for part in (own, on, usual) if part.split is not None]
+    of_arm = named[0] if named else (("train",) if suite.searches else ("test",))
     rewards_of_arm = own.reward or on.reward or usual.reward or ("sparse",)
     ways: tuple[str, ...] = own.protocol or on.protocol or usual.protocol or ("",)
     found: dict[str, Cell] = {}

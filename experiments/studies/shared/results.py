@@ -23,7 +23,7 @@ from typing import Any
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Evaluation
-from hmrl_cli.suite import cells, declaration
+from hmrl_cli.suite import cells, declaration, states
 
 MEASURES = ("return", "success", "reached", "fraction")
 SPLITS_AND_REWARDS = {"train", "test", "hidden", "sparse", "dense"}
@@ -181,15 +181,17 @@ def gather(folder: Path, measures: Sequence[str] = MEASURES) -> tuple[dict[str, 
 def gather_suite(
     study: Path, folder: Path, measures: Sequence[str] = MEASURES
 ) -> tuple[dict[str, Any], Arrays]:
-    """The same of what is done in the folder of the suite that has the study's name.
+    """The same of the cells that are done in the folder of the suite that has the study's name.
 
     Arms are FAMILY/ARM, libraries FAMILY/skills/LIBRARY, and evaluations FAMILY/ARM/SPLIT-REWARD-WAY.  The
     seeds of an arm must be those of one run.
     """
     of_runs, of_evaluations = {}, {}
-    for cell in cells.cells(declaration.read(SUITES / f"{study.name}.toml")):
+    planned = cells.cells(declaration.read(SUITES / f"{study.name}.toml"))
+    found = states.states(planned, folder)
+    for cell in planned:
         arm = f"{cell.family}/{'skills/' if cell.kind == 'skills' else ''}{cell.arm}"
-        if not (folder / cell.result).exists():
+        if found[cell.name].state != "done":
             continue
         if cell.kind == "eval":
             document = json.loads((folder / cell.result).read_text())
