@@ -11,6 +11,7 @@ time_is_up=
 child=
 early= # signals that came before there was anyone to tell
 tell() {
+  told=1
   if [ "$child" ]; then
     kill -s "$1" -- "-$child" 2>/dev/null || kill -s "$1" "$child" 2>/dev/null # all processes of the command
   else
@@ -22,10 +23,13 @@ trap 'tell TERM' TERM
 setsid "$@" &
 child=$!
 for signal in $early; do tell "$signal"; done
-while
+code=127
+while # a signal ends the waiting, too, with a code that is not the command's
+  told=
   wait "$child"
-  code=$?
-  kill -0 "$child" 2>/dev/null # a signal ends the waiting, too
+  ended=$?
+  [ "$ended" -eq 127 ] || code=$ended # 127: there is nothing left to wait for
+  [ "$told" ]
 do :; done
 if [ "$code" -ne 0 ] && [ "$time_is_up" ]; then
   echo "requeue: exit code $code when the time was up; job $SLURM_JOB_ID is queued again" >&2
