@@ -138,7 +138,10 @@ class Relabel(Strict):
         default=1, gt=0, le=100, description="places that a searching episode goes to, one after another"
     )
     broad: float = pydantic.Field(
-        default=0.5, ge=0, le=1, description="share of the prior that is uniform; the rest is learned"
+        default=0.3, ge=0, le=1, description="share of the prior that is uniform; the rest is learned"
+    )
+    turned: float = pydantic.Field(
+        default=0.5, ge=0, le=1, description="share of that rest that keeps only distances from the start"
     )
     sight: float | None = pydantic.Field(
         default=None, gt=0, le=10, description="how far a reward is found; none: as in training, or 0.2"

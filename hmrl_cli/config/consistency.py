@@ -14,7 +14,7 @@ from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
 
 # what a learner that searches reads without an update
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
-LEARNED = ("evaluation.relabel.broad", "evaluation.relabel.width")  # how a learned prior is used
+LEARNED = tuple(f"evaluation.relabel.{name}" for name in ("broad", "turned", "width"))  # of a learned prior
 GIVEN = ("--", "argument ", "[")  # origins begin so: flags, arguments in Python, tables of a suite
 HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to hold are chosen
 

@@ -37,7 +37,7 @@ def adapt(
     start = learner.start(state.meta, budget)
     if budget.rule == "relabel":
         belief_key, key = jax.random.split(key)
-        first = belief.prior(belief_key, None, learner.family.action, budget.relabel)
+        first = partial(belief.prior, belief_key, None, learner.family.action, budget.relabel)
         explore = partial(learner.behaviour, state=start)
         return start, adaptation.adapt(key, learner.family, task, budget, first, explore)[2]
 
@@ -58,7 +58,7 @@ def _searching(learner: MetaGradient, budget: Evaluation) -> Online:
 
     def begin(key: Key, meta: Meta, obs: Array) -> tuple[Key, tuple[AdaptState, Known]]:
         belief_key, key = jax.random.split(key)
-        first = belief.prior(belief_key, None, learner.family.action, budget.relabel)
+        first = partial(belief.prior, belief_key, None, learner.family.action, budget.relabel)
         return key, (learner.start(meta, budget), search.begin(first, obs))
 
     def policy(plan: tuple[AdaptState, Known], key: Key) -> Policy:

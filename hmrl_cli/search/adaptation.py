@@ -41,6 +41,7 @@ class Known(NamedTuple):
 
 
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
+Prior = Callable[["Array"], Belief]
 
 
 class Search(NamedTuple):
@@ -50,13 +51,14 @@ class Search(NamedTuple):
     budget: Evaluation
     follows: bool  # whether searching episodes follow a policy, but for the share `budget.fallback`
 
-    def begin(self, belief: Belief, obs: Array, least_gain: Array | float | None = None) -> Known:
+    def begin(self, prior: Prior, obs: Array, least_gain: Array | float | None = None) -> Known:
         """The state before any episode, given the first observation [obs_size]; see `adapt`."""
         size, settings = self.family.action.size, self.budget
         if least_gain is None:
             least_gain = 0.0 if settings.least_gain is None else settings.least_gain / self.family.horizon
         start = self.family.features["skill"](obs)
-        plan = Plan(belief, jnp.zeros(size), jnp.ones(size), jnp.zeros(size), jnp.zeros((), bool), start)
+        zeros, nothing = jnp.zeros(size), jnp.zeros((), bool)
+        plan = Plan(prior(start), zeros, jnp.ones(size), best=zeros, found=nothing, start=start)
         buffer = relabel.empty_buffer(settings.adapt_steps + 1, settings.episodes, self.family.horizon, size)
         return Known(plan, buffer, jnp.float32(least_gain))
 
@@ -116,7 +118,7 @@ def adapt(
     family: TaskFamily,
     task: Task,
     budget: Evaluation,
-    belief: Belief,
+    prior: Prior,
     behaviour: Behaviour | None = None,
     least_gain: Array | float | None = None,
 ) -> tuple[Plan, DecisionBuffer, Adaptation]:
@@ -132,7 +134,7 @@ def adapt(
         family: a lifted family with the feature "skill"; its actions are skills.
         task: [task_size], the task to adapt to.
         budget: number of batches and episodes, and settings.
-        belief: distribution of the reward's place before any episode.
+        prior: place where episodes start -> distribution of the reward's place before any episode.
         behaviour: key -> policy of a searching episode.  Then only the share `budget.fallback` of searching
             episodes repeats a place, and in the last batch none does.  None: all repeat a place.
         least_gain: gain of a decision's reward that counts as a find; None: the budget's, per decision.
@@ -156,7 +158,7 @@ def adapt(
         return search.absorb(known, count, held, steps), means
 
     obs = family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs
-    first = search.begin(belief, obs, least_gain)
+    first = search.begin(prior, obs, least_gain)
     known, records = jax.lax.scan(one_batch, first, jnp.arange(budget.adapt_steps + 1))
     return known.plan, known.buffer, records
 

@@ -1,9 +1,10 @@
 """A distribution of the place of a task's reward: a uniform and a learned prior, updated by Bayes' rule.
 
 The learned prior is a kernel density of the rewards' places on training tasks (empirical Bayes; Robbins
-1956).  The broad prior is uniform over all skills.  Their mixture is a defensive one (Hesterberg 1995): every
-place keeps some probability.  Bayes' rule lowers the probability of places that episodes passed without a
-reward.  So the search tries the places of the learned prior first, and those of the broad prior later.
+1956).  A share of it is turned about the start: new tasks may keep the distance and not the direction.  The
+broad prior is uniform over all skills.  Their mixture is a defensive one (Hesterberg 1995): every place keeps
+some probability.  Bayes' rule lowers the probability of places that episodes passed without a reward.  So the
+search tries the places of the learned prior first, and those of the broad prior later.
 
 The next place maximises the probability that the path to it detects the reward (search theory; Stone 1975).
 The model of a path is a straight line from the start of an episode, or from its last place.  It detects
@@ -47,17 +48,18 @@ class Bank(NamedTuple):
     extent: Array  # [B]  largest distance from the place at which a decision still had the reward
 
 
-def prior(key: Key, bank: Bank | None, skill: Action, settings: Relabel) -> Belief:
+def prior(key: Key, bank: Bank | None, skill: Action, settings: Relabel, start: Array) -> Belief:
     """The belief before any episode of a task.
 
     Args:
         key: draws the candidate places.
         bank: places of training tasks; without a known one, or with None, the prior is the broad one alone.
         skill: the box of skills.
-        settings: share of the broad prior, width of the kernels, and sight.
+        settings: shares of the broad and of the turned part, width of the kernels, and sight.
+        start: [size], the place where episodes start.
     """
     assert isinstance(skill, Continuous), "skills that can be located are vectors"
-    broad_key, which_key, kernel_key = jax.random.split(key, 3)
+    broad_key, which_key, kernel_key, turn_key = jax.random.split(key, 4)
     shape = (CANDIDATES, skill.size)
     broad = jax.random.uniform(broad_key, shape, minval=-1.0, maxval=1.0) * skill.bound
     if bank is None:
@@ -66,10 +68,20 @@ def prior(key: Key, bank: Bank | None, skill: Action, settings: Relabel) -> Beli
     rows = jax.random.categorical(which_key, jnp.log(bank.known), shape=(CANDIDATES,))
     kernel = settings.width * jax.random.normal(kernel_key, shape)
     learned = jnp.clip(bank.places[rows] + kernel, -skill.bound, skill.bound)
+    turned = _turned(turn_key, learned, start)
+    places = jnp.concatenate([broad, learned, turned])
     share = jnp.where(bank.known.any(), jnp.float32(settings.broad), 1.0)
-    weight = jnp.repeat(jnp.stack([share, 1.0 - share]), CANDIDATES)
-    log_weight = jnp.log(jnp.maximum(weight, 1e-20))
-    return Belief(jnp.concatenate([broad, learned]), log_weight, sight_of(bank, settings))
+    of_parts = [share, (1.0 - share) * (1.0 - settings.turned), (1.0 - share) * settings.turned]
+    is_skill = (jnp.abs(places) <= skill.bound).all(axis=-1)
+    weight = jnp.where(is_skill, jnp.repeat(jnp.stack(of_parts), CANDIDATES), 0.0)
+    return Belief(places, jnp.log(jnp.maximum(weight, 1e-20)), sight_of(bank, settings))
+
+
+def _turned(key: Key, places: Array, start: Array) -> Array:
+    """Places [C, size] as far from the start [size] as those given, in directions drawn evenly."""
+    direction = jax.random.normal(key, places.shape)
+    direction /= jnp.linalg.norm(direction, axis=-1, keepdims=True)
+    return start + jnp.linalg.norm(places - start, axis=-1, keepdims=True) * direction
 
 
 def sight_of(bank: Bank, settings: Relabel) -> Array:

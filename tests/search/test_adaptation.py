@@ -20,7 +20,7 @@ EAST = jnp.array([0.8, 0.0])
 @partial(jax.jit, static_argnums=(2, 3))
 def search(key, task, budget=BUDGET, behaviour=None):
     belief_key, key = jax.random.split(key)
-    first = belief.prior(belief_key, None, Continuous(2), budget.relabel)
+    first = partial(belief.prior, belief_key, None, Continuous(2), budget.relabel)
     return adaptation.adapt(key, FAMILY, task, budget, first, behaviour)
 
 
@@ -63,7 +63,7 @@ def test_skills_that_miss_are_aimed_beside_the_goal():
     """A miss of twice the disc's radius: only a corrected aim ends inside."""
     family = toys.placed(miss=0.2, disc=0.1)
     budget = BUDGET.model_copy(update={"adapt_steps": 15})
-    first = belief.prior(jax.random.key(0), None, Continuous(2), budget.relabel)
+    first = partial(belief.prior, jax.random.key(0), None, Continuous(2), budget.relabel)
 
     @jax.jit
     @jax.vmap
@@ -104,7 +104,7 @@ def test_an_episode_may_go_to_several_places():
 def test_where_every_search_succeeds_it_stays_found():
     """Once something stood out, it stays found when nothing else is found any more."""
     plan = adaptation.Plan(
-        belief.prior(jax.random.key(0), None, Continuous(2), Relabel()),
+        belief.prior(jax.random.key(0), None, Continuous(2), Relabel(), jnp.zeros(2)),
         EAST,
         jnp.ones(2),
         EAST,
@@ -122,7 +122,7 @@ def test_a_fall_is_no_find():
     """An episode that ends early pays no more costs: the decision that it cut short looks cheap."""
     family = toys.placed(ends=True)
     nowhere = jnp.array([-9.0, 0.0])
-    first = belief.prior(jax.random.key(1), None, Continuous(2), Relabel())
+    first = partial(belief.prior, jax.random.key(1), None, Continuous(2), Relabel())
     run = jax.jit(lambda key: adaptation.adapt(key, family, nowhere, BUDGET, first))
     plan, memory, _ = run(jax.random.key(2))
     assert not memory.valid.all()  # some fell

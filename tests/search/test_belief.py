@@ -13,34 +13,56 @@ from hmrl_cli.search import belief as beliefs
 from hmrl_cli.search.belief import CANDIDATES, DETECTION, Bank, Belief
 from hmrl_cli.types import Continuous
 
-SETTINGS = Relabel(broad=0.2, sight=0.2)
+SETTINGS = Relabel(broad=0.2, turned=0.25, sight=0.2)
 BANK = Bank(jnp.array([[0.5, 0.5], [-0.9, -0.9]]), jnp.array([1.0, 0.0]), jnp.array([0.3, 2.0]))
 
 
 def shares(belief):
-    """Of the broad and of the learned part."""
+    """Of the broad, the learned and the turned part."""
     weight = jax.nn.softmax(belief.log_weight)
-    return float(weight[:CANDIDATES].sum()), float(weight[CANDIDATES:].sum())
+    return [float(part.sum()) for part in jnp.split(weight, [CANDIDATES, 2 * CANDIDATES])]
 
 
 def within(distance, sight=0.2):
     return 0.5 + 0.5 * np.tanh(4.0 * (1.0 - np.asarray(distance) / sight))
 
 
-def test_the_prior_is_a_mixture_of_both():
-    belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS)
-    assert shares(belief) == pytest.approx((0.2, 0.8), abs=1e-4)
-    learned = belief.places[CANDIDATES:]
+def test_the_prior_is_a_mixture():
+    belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS, jnp.zeros(2))
+    assert shares(belief) == pytest.approx((0.2, 0.6, 0.2), abs=1e-4)
+    learned = belief.places[CANDIDATES : 2 * CANDIDATES]
     np.testing.assert_allclose(learned.mean(axis=0), [0.5, 0.5], atol=0.02)  # of the known place alone
     np.testing.assert_allclose(learned.std(axis=0), SETTINGS.width, rtol=0.15)
     assert (np.abs(belief.places[:CANDIDATES]).max(axis=0) > 0.95).all()
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_turned_part_keeps_the_distance_from_the_start_and_no_direction(size):
+    start = jnp.full(size, -0.1)
+    bank = Bank(jnp.full((1, size), 0.3), jnp.ones(1), jnp.full(1, 0.2))
+    belief = beliefs.prior(jax.random.key(0), bank, Continuous(size), SETTINGS, start)
+    offset = np.asarray(belief.places[2 * CANDIDATES :] - start)
+    distance = np.linalg.norm(offset, axis=-1)
+    assert distance.mean() == pytest.approx(0.4 * size**0.5, abs=0.02)
+    assert distance.std() == pytest.approx(SETTINGS.width, rel=0.15)
+    unit = offset / distance[:, None]
+    np.testing.assert_allclose(unit.mean(axis=0), 0.0, atol=0.1)
+    np.testing.assert_allclose(unit.T @ unit / CANDIDATES, np.eye(size) / size, atol=0.06)
+
+
+def test_a_turned_place_outside_the_box_of_skills_has_no_weight():
+    bank = Bank(jnp.array([[0.9, 0.0]]), jnp.ones(1), jnp.full(1, 0.2))
+    belief = beliefs.prior(jax.random.key(0), bank, Continuous(2, (1.0, 0.5)), SETTINGS, jnp.zeros(2))
+    outside = (np.abs(belief.places) > np.array([1.0, 0.5])).any(axis=-1)
+    assert 0.5 < outside[2 * CANDIDATES :].mean() < 0.8 and not outside[: 2 * CANDIDATES].any()
+    assert jax.nn.softmax(belief.log_weight)[outside].sum() < 1e-12
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_without_anything_learned_the_prior_is_broad(size):
     none = Bank(jnp.zeros((4, size)), jnp.zeros(4), jnp.zeros(4))
-    belief = beliefs.prior(jax.random.key(0), none, Continuous(size), SETTINGS)
-    alone = beliefs.prior(jax.random.key(0), None, Continuous(size), SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), none, Continuous(size), SETTINGS, jnp.zeros(size))
+    alone = beliefs.prior(jax.random.key(0), None, Continuous(size), SETTINGS, jnp.zeros(size))
     assert shares(belief)[0] == pytest.approx(1.0)
     np.testing.assert_array_equal(belief.places[:CANDIDATES], alone.places)
     assert belief.sight == alone.sight == pytest.approx(0.2)
@@ -82,7 +104,7 @@ def test_places_are_ruled_out_by_bayes():
 @pytest.mark.parametrize("size", [1, 3])
 def test_the_next_places_are_the_best_one_after_another(size):
     """Of the ends that are looked at, that with the most weight on its path and at its end."""
-    belief = beliefs.prior(jax.random.key(1), None, Continuous(size), SETTINGS)
+    belief = beliefs.prior(jax.random.key(1), None, Continuous(size), SETTINGS, jnp.zeros(size))
     start = jnp.full(size, 0.1)
     got = np.asarray(beliefs.next_places(jax.random.key(2), belief, start, 3, SETTINGS))[:, 0]
     places = np.asarray(belief.places)
@@ -106,7 +128,7 @@ def test_the_next_places_are_the_best_one_after_another(size):
 
 def test_ten_dimensions_are_searched_where_the_weight_is():
     bank = Bank(jnp.full((1, 10), 0.5), jnp.ones(1), jnp.full(1, 0.2))
-    belief = beliefs.prior(jax.random.key(0), bank, Continuous(10), SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), bank, Continuous(10), SETTINGS, jnp.zeros(10))
     places = beliefs.next_places(jax.random.key(1), belief, jnp.zeros(10), 4, SETTINGS)[:, 0]
     assert np.isfinite(places).all() and (np.linalg.norm(places - 0.5, axis=1) < 0.5).all()
 
@@ -123,18 +145,20 @@ def test_the_learned_prior_is_used_up_first():
 
         prior_key, key = jax.random.split(key)
         return jax.lax.scan(
-            batch, beliefs.prior(prior_key, BANK, Continuous(2), SETTINGS), jax.random.split(key, 5)
+            batch,
+            beliefs.prior(prior_key, BANK, Continuous(2), SETTINGS, jnp.zeros(2)),
+            jax.random.split(key, 5),
         )
 
     belief, aims = run(jax.random.key(3))
     distance = np.linalg.norm(aims - 0.5, axis=-1)
     assert distance[0].min() < 0.2 and (distance[1:].min(axis=1) > 0.3).mean() >= 0.5
-    assert shares(belief)[0] > 0.8 and np.isfinite(belief.log_weight).all()
+    assert shares(belief)[1] < 0.2 and np.isfinite(belief.log_weight).all()
 
 
 def test_an_episode_of_several_places_sweeps_more():
     """Each way starts where the one before ends, so that the second leg of a path is not a detour."""
-    belief = beliefs.prior(jax.random.key(1), None, Continuous(2), SETTINGS)
+    belief = beliefs.prior(jax.random.key(1), None, Continuous(2), SETTINGS, jnp.zeros(2))
     tour = SETTINGS.model_copy(update={"stops": 3})
     found = np.asarray(beliefs.next_places(jax.random.key(2), belief, jnp.zeros(2), 2, tour))
     assert found.shape == (2, 3, 2)
@@ -161,7 +185,7 @@ def test_draws_have_the_frequencies_of_their_weights():
 
 
 def test_noise_spreads_the_places():
-    belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS)
+    belief = beliefs.prior(jax.random.key(0), BANK, Continuous(2), SETTINGS, jnp.zeros(2))
     choose = partial(beliefs.next_places, belief=belief, start=jnp.zeros(2), count=1)
     plain, noisy = (
         np.asarray(jax.vmap(partial(choose, settings=s))(jax.random.split(jax.random.key(1), 40)))

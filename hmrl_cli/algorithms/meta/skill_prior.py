@@ -9,6 +9,7 @@ whose latent is a skill, and whose posterior follows from Bayes' rule over sampl
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ from hmrl_cli.environment.rollout import acting
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import AlgorithmConfig, Evaluation, Relabel
 from hmrl_cli.search import adaptation, belief, relabel
-from hmrl_cli.search.adaptation import Known, Plan
+from hmrl_cli.search.adaptation import Known, Plan, Prior
 from hmrl_cli.search.belief import Bank
 from hmrl_cli.types import Adaptation, AdaptState, Continuous, MetaLearner, Online, TaskFamily
 
@@ -134,7 +135,7 @@ class SkillPrior(NamedTuple):
             lambda key, *data: search.absorb(*data),
         )
 
-    def _first(self, key: Key, state: State, budget: Evaluation) -> tuple[Key, belief.Belief, Array]:
+    def _first(self, key: Key, state: State, budget: Evaluation) -> tuple[Key, Prior, Array]:
         """The key of a task's batches, the belief before any, and what counts as found."""
         belief_key, key = jax.random.split(key)
         given = self._given(budget)
@@ -166,8 +167,8 @@ class SkillPrior(NamedTuple):
         skill = jnp.clip(jnp.where(plan.found, aim, place), -bound, bound)
         return lambda key, obs: (skill, jnp.float32(0))
 
-    def _prior(self, key: Key, state: State, settings: Relabel, given: float | None = None) -> belief.Belief:
-        return belief.prior(key, self._bank(state, given), self.family.action, settings)
+    def _prior(self, key: Key, state: State, settings: Relabel, given: float | None = None) -> Prior:
+        return partial(belief.prior, key, self._bank(state, given), self.family.action, settings)
 
     def _bank(self, state: State, given: float | None = None) -> Bank:
         """The tasks whose gain counts as found, by the others' and by what is given."""

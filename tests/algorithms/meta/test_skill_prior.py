@@ -78,7 +78,9 @@ def test_fewer_episodes_on_tasks_like_those_of_training_and_about_as_many_on_oth
 def test_an_empty_bank_is_the_broad_prior():
     fresh = LEARNER.init(jax.random.key(0))
     learner = skill_prior.SkillPrior(CONFIG, FAMILY)
-    one, other = (learner._prior(jax.random.key(1), fresh, Relabel(broad=share)) for share in (0.1, 1.0))
+    one, other = (
+        learner._prior(jax.random.key(1), fresh, Relabel(broad=share))(jnp.zeros(2)) for share in (0.1, 1.0)
+    )
     np.testing.assert_array_equal(one.log_weight, other.log_weight)
     assert jax.nn.softmax(one.log_weight)[: belief.CANDIDATES].sum() == pytest.approx(1.0)
 
