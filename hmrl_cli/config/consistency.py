@@ -102,7 +102,7 @@ def check_unused(
     """
     notes = []
     for path, value in layers.leaves(experiment.model_dump(mode="json", exclude_none=True)):
-        reason = next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
+        reason = reason_of(path, why)
         if reason is None or value == _default(experiment, path):
             continue
         origin = origins.get(path, "default")
@@ -151,6 +151,11 @@ def unused(experiment: Experiment) -> dict[str, str]:
     if experiment.hierarchy is not None and experiment.hierarchy.use == "start":
         found["algorithm.ppo.init_std"] = "the policy starts as a skill"
     return found
+
+
+def reason_of(path: str, why: Mapping[str, str]) -> str | None:
+    """Why the setting at a path does nothing, by what `unused` says; None where it may do something."""
+    return next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
 
 
 def acts_through_skills(experiment: Experiment) -> bool:

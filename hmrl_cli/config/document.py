@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from hmrl_cli.config import layers, presets, recorded
+from hmrl_cli.config import consistency, layers, presets, recorded
 from hmrl_cli.config.validation import from_tree
 from hmrl_cli.errors import shown
 from hmrl_cli.schema import Experiment
@@ -75,12 +75,15 @@ def _hash(tables: Mapping[str, Any]) -> str:
 def difference(one: Experiment, other: Experiment) -> str | None:
     """A text on the first setting in which an experiment differs from that of a run; None where none does.
 
+    A setting that does nothing, as how skills adapt, makes no run another one.
+
     Args:
         one: the experiment that was asked for.
         other: the experiment of the run.
     """
     left, right = flat(one), flat(other)
+    idle = consistency.unused(one)
     for path in [*left, *right]:
-        if left.get(path) != right.get(path):
+        if left.get(path) != right.get(path) and not consistency.reason_of(path, idle):
             return f"{path}: found {shown(left.get(path))}, where the run has {shown(right.get(path))}"
     return None
