@@ -235,20 +235,18 @@ def evaluation(**changes):
     }
 
 
-def test_evaluations_are_named_by_arm_and_rule(shared, tmp_path):
-    (tmp_path / "room/maml/eval").mkdir(parents=True)
-    named = {"eval/test-sparse": evaluation(), "refit_200": evaluation(adaptation={"rule": "refit"})}
-    named["hidden"] = evaluation(split="hidden", adaptation={"rule": "refit", "tune_after": 10})
-    for name, document in named.items():
-        (tmp_path / f"room/maml/{name}.json").write_text(json.dumps(document))
-    (tmp_path / "room/maml/copy-own.json").write_text(json.dumps(named["eval/test-sparse"]))
-    (tmp_path / "room/maml/skills.json").write_text("{}")
-    found = shared("results").evaluations(tmp_path)
-    assert sorted(found) == [
-        "room/maml/hidden-sparse-tuned",
-        "room/maml/test-sparse-copy_own",
-        "room/maml/test-sparse-refit_200",
-    ]
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"rule": "gradient"}, "own"),
+        ({"rule": "refit", "tune_after": 10}, "tuned"),
+        ({"rule": "refit", "imitation_steps": 200}, "imitation"),
+        ({"rule": "refit", "fallback": 0.3}, "exploring"),
+        ({"rule": "relabel"}, "relabel"),
+    ],
+)
+def test_an_evaluation_is_named_by_how_it_adapts(shared, settings, name):
+    assert shared("results").rule(evaluation(adaptation=settings)) == name
 
 
 def test_every_number_of_an_evaluation_is_kept(shared):

@@ -67,15 +67,15 @@ def cells(suite: Declaration) -> list[Cell]:
         ConfigError: a preset, a key, a protocol or a combination of settings is wrong.
     """
     trained: dict[str, Cell] = {}
-    for where, library in itertools.product(_runs(suite), suite.skills):
-        if _is_needed(suite, library, where.family):
-            cell = _skills(where, library)
-            trained[cell.name] = cell
+    for family, (name, library) in itertools.product(suite.families, suite.skills.items()):
+        if _is_needed(suite, name, family):
+            found = [_skills(where, name) for where in _runs(suite, family, library)]
+            trained |= {cell.name: cell for cell in found}
     runs = []
-    for where, (name, arm) in itertools.product(_runs(suite), suite.arms.items()):
-        if arm.families is None or where.family in arm.families:
-            searched = points(suite).items()
-            runs += [_meta(where, name, point, settings, trained) for point, settings in searched]
+    for family, (name, arm) in itertools.product(suite.families, suite.arms.items()):
+        if arm.families is None or family in arm.families:
+            wheres, searched = _runs(suite, family, arm), points(suite).items()
+            runs += [_meta(where, name, *point, trained) for where in wheres for point in searched]
     evaluated = [one for cell in runs for one in _evals(suite, cell)]
     return [*trained.values(), *runs, *evaluated]
 
@@ -97,20 +97,18 @@ def chosen(planned: Sequence[Cell], patterns: Collection[str]) -> list[Cell]:
     return [cell for cell in planned if cell.name in wanted]
 
 
-def _runs(suite: Declaration) -> list[_Where]:
-    """Family and seeds of each run of an arm: consecutive seeds, at most `seeds_per_run` of them."""
-    found = []
-    for family in suite.families:
-        seeds = _on(suite, family).seeds or suite.head.seeds
-        most = suite.head.seeds_per_run or len(seeds)
-        group: list[int] = []
-        for seed in sorted(seeds):
-            if group and (seed != group[-1] + 1 or len(group) == most):
-                found.append(_Where(suite, family, tuple(group)))
-                group = []
-            group.append(seed)
-        found.append(_Where(suite, family, tuple(group)))
-    return found
+def _runs(suite: Declaration, family: str, part: Library) -> list[_Where]:
+    """Family and seeds of each run of an arm or library: consecutive seeds, at most `seeds_per_run`."""
+    seeds = part.seeds or _on(suite, family).seeds or suite.head.seeds
+    most = suite.head.seeds_per_run or len(seeds)
+    found: list[_Where] = []
+    group: list[int] = []
+    for seed in sorted(seeds):
+        if group and (seed != group[-1] + 1 or len(group) == most):
+            found.append(_Where(suite, family, tuple(group)))
+            group = []
+        group.append(seed)
+    return [*found, _Where(suite, family, tuple(group))]
 
 
 def _is_needed(suite: Declaration, library: str, family: str) -> bool:
@@ -134,7 +132,10 @@ def _meta(
 ) -> Cell:
     """The cell of an arm, at a point of a search."""
     arm = where.suite.arms[name]
-    skills = trained[f"skills/{where.family}/{arm.skills}/{where.name}"] if arm.skills else None
+    skills = trained.get(f"skills/{where.family}/{arm.skills}/{where.name}")
+    if arm.skills and skills is None:
+        text = f"found {shown(list(where.seeds))} in a run; must be as of a run of skills.{arm.skills}"
+        raise wrong(where.suite, f"arms.{name}.seeds", text)
     place = "/".join(["meta", where.family, name, *([point] if point else []), where.name])
     return _run(where, f"arms.{name}", arm, place, settings, skills)._replace(point=point)
 

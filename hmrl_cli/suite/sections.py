@@ -68,6 +68,9 @@ class Library(Strict):
 
     preset: str | None = pydantic.Field(default=None, description='a preset, such as "{family}/diayn"')
     set: Set = pydantic.Field(default={}, description="settings of its runs")
+    seeds: Seeds | None = pydantic.Field(
+        default=None, description="seeds in place of those of the suite or the family"
+    )
     families: OneOrMore[str] | None = pydantic.Field(
         default=None, description="only these families; none: all"
     )

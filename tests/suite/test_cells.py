@@ -64,6 +64,18 @@ def test_seeds_are_side_by_side_or_in_runs_of_their_own(read):
     }.items():
         assert places(ONE.replace("[suite]", f"[suite]\n{seeds}")) == expected
     assert places(ONE + "[on.point]\nseeds = 2") == ["seeds0-1"]
+    assert places(ONE + "seeds = [4]\n[on.point]\nseeds = 2") == ["seed4"]  # of the arm
+
+
+def test_an_arm_acts_through_skills_of_its_own_seeds(read):
+    own = TINY.replace("[skills.diayn]", "[skills.diayn]\nseeds = [3]")
+    with pytest.raises(
+        ConfigError, match=r"^arms.hmrl.seeds: found \[0, 1\] in a run; must be as of a run of "
+    ):
+        cells(read(own))
+    both = by_name(read(own.replace("[arms.hmrl]", "[arms.hmrl]\nseeds = [3]")))
+    assert both["meta/point/hmrl/seed3"].needs == ("skills/point/diayn/seed3",)
+    assert "meta/point/maesn/seeds0-1" in both
 
 
 def test_settings_of_the_closer_table_win(read):

@@ -35,7 +35,7 @@ def test_ranges_may_be_nested_and_lists(read):
             "[zzz]\nx = 1",
             "\nmust be one of: suite, set, skills, arms, on, eval, protocols, grid, random, slurm",
         ),
-        (ONE + "zzz = 'a'", "\nmust be one of: preset, set, families, on, skills, eval"),
+        (ONE + "zzz = 'a'", "\nmust be one of: preset, set, seeds, families, on, skills, eval"),
         ("arms = 3", "arms: found 3"),
         ("[arms]\nhmrl = 3", "arms.hmrl: found 3"),
         (ONE + "prest = 'a'", "arms.maesn.prest: unknown key; did you mean 'preset'?"),

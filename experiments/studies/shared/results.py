@@ -1,11 +1,10 @@
-"""What a study keeps of a folder of runs: `per_task.npz`, every number, and `summary.json`, what tables show.
+"""What a study keeps of a suite's folder: `per_task.npz`, every number, and `summary.json`, what tables show.
 
-A run is a folder with a `metrics.jsonl`; an evaluation is what `hmrl eval --json` wrote, in a run's folder,
-in its `eval` or in any other folder.  An arm is named by its folder's path.  `per_task.npz` holds float32:
+Arms are FAMILY/ARM, and libraries of skills FAMILY/skills/LIBRARY.  `per_task.npz` holds float32:
 
-    ARM/SPLIT-REWARD-RULE/return           [seed, task, step], and so success and reached
-    ARM/SPLIT-REWARD-RULE/flat             [task] or one number, and so feasible: the reference lines
-    ARM/SPLIT-REWARD-RULE/return_curve     [middle low high, step], and so success, reached and fraction
+    ARM/SPLIT-REWARD-WAY/return            [seed, task, step], and so success and reached
+    ARM/SPLIT-REWARD-WAY/flat              [task] or one number, and so feasible: the reference lines
+    ARM/SPLIT-REWARD-WAY/return_curve      [middle low high, step], and so success, reached and fraction
     ARM/metrics/NAME                       [epoch, seed], or [epoch] where all seeds share it
     ARM/skills/NAME                        [seed] or [seed, skill]: what `skills.json` says of a library
     ARM/config                             the run's config.toml, as bytes
@@ -26,7 +25,6 @@ from hmrl_cli.schema import Evaluation
 from hmrl_cli.suite import cells, declaration, states
 
 MEASURES = ("return", "success", "reached", "fraction")
-SPLITS_AND_REWARDS = {"train", "test", "hidden", "sparse", "dense"}
 SUITES = Path(__file__).parents[2] / "suites"
 FIGURES, SUMMARY, FIGURE = 3, 30_000, 80_000  # how many, and bytes
 
@@ -34,30 +32,8 @@ Arrays = dict[str, Any]
 Document = dict[str, Any]
 
 
-def evaluations(folder: Path) -> dict[str, Document]:
-    """The evaluations below a folder, by ARM/SPLIT-REWARD-RULE; copies of one count once."""
-    found: dict[str, Document] = {}
-    for file in sorted(folder.rglob("*.json"), key=lambda file: (file.parent.name == "eval", file)):
-        document = json.loads(file.read_text())
-        if isinstance(document, dict) and "per_task" in document:
-            arm = file.parent.parent if file.parent.name == "eval" else file.parent
-            name = f"{document['split']}-{document['reward']}-{rule(file.stem, document)}"
-            if document not in (
-                one for key, one in found.items() if key.startswith(f"{_name(arm, folder)}/")
-            ):
-                found[f"{_name(arm, folder)}/{name}"] = document
-    return found
-
-
-def _name(arm: Path, folder: Path) -> str:
-    return arm.relative_to(folder).as_posix()
-
-
-def rule(stem: str, document: Document) -> str:
-    """How an evaluation adapts: as its file is named, or by its settings."""
-    words = [word for word in re.split("[-_]", stem) if word and word not in SPLITS_AND_REWARDS]
-    if words:
-        return "_".join(words)
+def rule(document: Document) -> str:
+    """How an evaluation adapts, by its settings."""
     settings = document["adaptation"]
     if settings.get("tune_after") is not None:
         return "tuned"
@@ -88,11 +64,6 @@ def evaluation_arrays(key: str, document: Document) -> Arrays:
             arrays.setdefault(f"{key}/{line}", document[line])
     curves = {f"{key}/{measure}_curve": curve(document, measure) for measure in MEASURES}
     return arrays | {name: values for name, values in curves.items() if values is not None}
-
-
-def runs(folder: Path) -> dict[str, Path]:
-    """The runs below a folder, by ARM."""
-    return {_name(file.parent, folder): file.parent for file in sorted(folder.rglob("metrics.jsonl"))}
 
 
 def run_arrays(arm: str, run: Path) -> Arrays:
@@ -173,18 +144,12 @@ def _command(argv: list[str]) -> str:
     return re.sub(r" --(run-dir|skills|num-seeds|seed) \S+| --resume| --set(?= )", "", text)
 
 
-def gather(folder: Path, measures: Sequence[str] = MEASURES) -> tuple[dict[str, Any], Arrays]:
-    """Summary, of the measures named, and arrays of all that is below a folder of runs."""
-    return _gathered(runs(folder), evaluations(folder), measures)
-
-
 def gather_suite(
     study: Path, folder: Path, measures: Sequence[str] = MEASURES
 ) -> tuple[dict[str, Any], Arrays]:
-    """The same of the cells that are done in the folder of the suite that has the study's name.
+    """Summary, of the measures named, and arrays of the cells that are done in the folder of a study's suite.
 
-    Arms are FAMILY/ARM, libraries FAMILY/skills/LIBRARY, and evaluations FAMILY/ARM/SPLIT-REWARD-WAY.  The
-    seeds of an arm must be those of one run.
+    The seeds of an arm must be those of one run.
     """
     of_runs, of_evaluations = {}, {}
     planned = cells.cells(declaration.read(SUITES / f"{study.name}.toml"))
@@ -195,7 +160,7 @@ def gather_suite(
             continue
         if cell.kind == "eval":
             document = json.loads((folder / cell.result).read_text())
-            way = cell.way or rule("", document)
+            way = cell.way or rule(document)
             of_evaluations[f"{arm}/{document['split']}-{document['reward']}-{way}"] = document
         else:
             assert of_runs.setdefault(arm, folder / cell.run) == folder / cell.run, arm

@@ -1,4 +1,4 @@
-"""Make the study's files of FOLDER/FAMILY/PRESET, the runs of run.sh, wheeled.sh and trials.sh.
+"""Make the study's files of FOLDER, the suite `skill_libraries`.
 
 PYTHONPATH=experiments/studies python experiments/studies/skill_libraries/gather.py [FOLDER]
 """
@@ -19,7 +19,7 @@ MEANS = {
     "cells": "coverage",
 }
 SPAN = 10  # epochs
-PICTURED = ("wheeled/diayn", "ant_goal/diayn_stay", "ant_goal/diayn_places")
+PICTURED = ("wheeled/diayn", "ant_goal/diayn_stay", "ant_goal/diayn_places")  # family, library
 
 
 def library_row(arm: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -61,19 +61,25 @@ def representation_row(arm: str, arrays: dict[str, Any]) -> dict[str, Any]:
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
-    summary, arrays = results.gather(folder)
+    summary, arrays = results.gather_suite(HERE, folder)
     summary["libraries"] = {arm: library_row(arm, arrays) for arm in summary["runs"]}
     learned = [arm for arm in summary["runs"] if f"{arm}/metrics/gain" in arrays]
     summary["representations"] = {arm: representation_row(arm, arrays) for arm in learned}
-    for arm in PICTURED:
-        arrays |= paths.kept(arm, folder / arm / "skills.svg")
+    for library in PICTURED:
+        (picture,) = (folder / "skills" / library).glob("*/skills.svg")
+        arrays |= paths.kept(_arm(library), picture)
     return summary, arrays
+
+
+def _arm(library: str) -> str:
+    """The name of a library, FAMILY/NAME, in the arrays."""
+    return library.replace("/", "/skills/")
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     """Paths of the skills of three libraries."""
-    for arm in PICTURED:
-        figures.paths(study / f"{arm.replace('/', '_')}.svg", arrays, arm, "skill")
+    for library in PICTURED:
+        figures.paths(study / f"{library.replace('/', '_')}.svg", arrays, _arm(library), "skill")
 
 
 if __name__ == "__main__":
