@@ -134,6 +134,7 @@ class Relabel(Strict):
     Skills are vectors in [-1, 1]^n.  Distances are Euclidean distances of skills.
     """
 
+    before: ClassVar[Mapping[str, Any]] = {"turned": 0.0}
     stops: int = pydantic.Field(
         default=1, gt=0, le=100, description="places that a searching episode goes to, one after another"
     )

@@ -75,14 +75,15 @@ def _hash(tables: Mapping[str, Any]) -> str:
 def difference(one: Experiment, other: Experiment) -> str | None:
     """A text on the first setting in which an experiment differs from that of a run; None where none does.
 
-    A setting that does nothing, as how skills adapt, makes no run another one.
+    How skills adapt does not count, because they do not.
 
     Args:
         one: the experiment that was asked for.
         other: the experiment of the run.
     """
     left, right = flat(one), flat(other)
-    idle = consistency.unused(one)
+    # a policy may adapt in another way than its run says, and then by settings that do nothing there
+    idle = consistency.unused(one) if one.algorithm.command == "pretrain-skills" else {}
     for path in [*left, *right]:
         if left.get(path) != right.get(path) and not consistency.reason_of(path, idle):
             return f"{path}: found {shown(left.get(path))}, where the run has {shown(right.get(path))}"

@@ -75,7 +75,7 @@ def validate(
         try:
             table = merged.get(section, {})
             if written and isinstance(table, dict):
-                table = {**model.before, **table}
+                table = _completed(model, table)
             values[section] = parsed(model, table)
         except pydantic.ValidationError as error:
             problems += described(section, model, error, origins, known)
@@ -86,6 +86,18 @@ def validate(
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ConfigError("\n".join([first + more, *remedy]))
     return Experiment(**values)
+
+
+def _completed(model: type[Strict], table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a run, with what settings newer than it were worth then, in the tables within it, too."""
+    inner = {
+        name: _completed(field.annotation, table[name])
+        for name, field in model.model_fields.items()
+        if isinstance(field.annotation, type)
+        and issubclass(field.annotation, Strict)
+        and isinstance(table.get(name), dict)
+    }
+    return {**model.before, **table, **inner}
 
 
 def _unknown_table(name: str, value: Any, known: Collection[str], origins: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ The learned prior is a kernel density of the rewards' places on training tasks (
 1956).  A share of it is turned about the start: new tasks may keep the distance and not the direction.  The
 broad prior is uniform over all skills.  Their mixture is a defensive one (Hesterberg 1995): every place keeps
 some probability.  Bayes' rule lowers the probability of places that episodes passed without a reward.  So the
-search tries the places of the learned prior first, and those of the broad prior later.
+search tries the places of the learned prior first, then those turned, and those of the broad prior later.
 
 The next place maximises the probability that the path to it detects the reward (search theory; Stone 1975).
 The model of a path is a straight line from the start of an episode, or from its last place.  It detects
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hmrl_cli.schema import Relabel
     from hmrl_cli.types import Action, Array, Key
 
-CANDIDATES = 512  # places drawn from each of the two priors
+CANDIDATES = 512  # places of each part of the prior: broad, learned and turned
 ENDS = 128  # candidate ends of paths, a subset of these places
 DETECTION = 0.95  # probability that a path detects a reward within sight
 SIGHT = 0.2  # default distance, if no training tasks give it
@@ -74,7 +74,9 @@ def prior(key: Key, bank: Bank | None, skill: Action, settings: Relabel, start: 
     of_parts = [share, (1.0 - share) * (1.0 - settings.turned), (1.0 - share) * settings.turned]
     is_skill = (jnp.abs(places) <= skill.bound).all(axis=-1)
     weight = jnp.where(is_skill, jnp.repeat(jnp.stack(of_parts), CANDIDATES), 0.0)
-    return Belief(places, jnp.log(jnp.maximum(weight, 1e-20)), sight_of(bank, settings))
+    # whatever the shares, a search goes on everywhere in the end, and nowhere outside the box
+    floor = jnp.repeat(jnp.array([1e-20, 0.0, 0.0]), CANDIDATES)
+    return Belief(places, jnp.log(jnp.maximum(weight, floor)), sight_of(bank, settings))
 
 
 def _turned(key: Key, places: Array, start: Array) -> Array:
@@ -168,7 +170,8 @@ def _draws(key: Key, weight: Array, number: int) -> Array:
     """
     cumulative = jnp.cumsum(weight)
     uniform = jax.random.uniform(key, (number,)) * cumulative[-1]
-    return jnp.minimum(jnp.searchsorted(cumulative, uniform, side="right"), len(weight) - 1)
+    last = jnp.searchsorted(cumulative, cumulative[-1])  # with a weight; a product may round up to the sum
+    return jnp.minimum(jnp.searchsorted(cumulative, uniform, side="right"), last)
 
 
 # Sums over the few components of a place are unrolled, and the many places are the last axis.  On a CPU

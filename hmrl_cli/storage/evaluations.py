@@ -19,7 +19,7 @@ from typing import Any
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.errors import InputError
 from hmrl_cli.reading import read_json
-from hmrl_cli.schema import Evaluation
+from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.storage import files
 
 MAX_STEM = 100  # bytes of a name that says its settings
@@ -75,12 +75,15 @@ def write(file: Path, document: Mapping[str, Any], note: Callable[[str], None]) 
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What two evaluations of equal settings share.  What a document lacks has its default.
+    """What two evaluations of equal settings share.
 
+    A setting newer than a document has its default, or what it was worth before it was one.
     A `least_gain` does not count, because it may be calibrated.
     """
     budget = {key: document[key] for key in ("num_tasks", "steps", "episodes", "tasks_sha256")}
-    return dict(leaves(Evaluation().model_dump())) | document["adaptation"] | {"least_gain": None} | budget
+    before = {f"relabel.{name}": value for name, value in Relabel.before.items()}
+    usual = dict(leaves(Evaluation().model_dump())) | before
+    return usual | document["adaptation"] | {"least_gain": None} | budget
 
 
 def _text(value: Any) -> str:

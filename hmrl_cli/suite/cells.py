@@ -132,9 +132,9 @@ def _meta(
 ) -> Cell:
     """The cell of an arm, at a point of a search."""
     arm = where.suite.arms[name]
-    skills = trained.get(f"skills/{where.family}/{arm.skills}/{where.name}")
+    skills = trained.get(f"skills/{where.family}/{arm.skills}/{where.name}") if arm.skills else None
     if arm.skills and skills is None:
-        text = f"found {shown(list(where.seeds))} in a run; must be as of a run of skills.{arm.skills}"
+        text = f"found {shown(list(where.seeds))} in a run; must be the seeds of a run of skills.{arm.skills}"
         raise wrong(where.suite, f"arms.{name}.seeds", text)
     place = "/".join(["meta", where.family, name, *([point] if point else []), where.name])
     return _run(where, f"arms.{name}", arm, place, settings, skills)._replace(point=point)

@@ -17,12 +17,28 @@ def test_toml_round_trip(add_preset, tmp_path):
     assert config.difference(other, experiment) == "algorithm.inner_lr: found 1.0, where the run has 1e-08"
 
 
-def test_a_setting_that_does_nothing_makes_no_run_another_one():
-    """Skills do not adapt, so a library stays the same where only the way to adapt differs."""
+def test_how_skills_adapt_makes_no_run_another_one():
+    """A policy may adapt in another way than its run says, and then by settings that did nothing there."""
     of_skills = config.resolve("pretrain-skills", "sparse_point/vgcrl").experiment
     evaluation = of_skills.evaluation.model_copy(update={"adapt_steps": 77})
     assert config.difference(of_skills.model_copy(update={"evaluation": evaluation}), of_skills) is None
-    seen = of_skills.evaluation.model_copy(update={"deterministic": not evaluation.deterministic})
+    policy = config.resolve("meta-train", "sparse_point/maesn").experiment
+    evaluation = policy.evaluation.model_copy(update={"selectivity": 3.0})  # of other rules
+    assert "evaluation.selectivity" in config.difference(
+        policy.model_copy(update={"evaluation": evaluation}), policy
+    )
+    seen = of_skills.evaluation.model_copy(update={"deterministic": not of_skills.evaluation.deterministic})
     assert "evaluation.deterministic" in config.difference(
         of_skills.model_copy(update={"evaluation": seen}), of_skills
     )
+
+
+def test_a_run_older_than_a_setting_has_what_the_setting_was_worth_then():
+    """Also in tables within tables."""
+    written = config.tree(
+        config.resolve("meta-train", "point/skill_prior", ["hierarchy.skills=x"]).experiment
+    )
+    for section in ("algorithm", "evaluation"):
+        assert written[section]["relabel"].pop("turned") == 0.5
+    read = config.from_tree(written, "a run")
+    assert read.evaluation.relabel.turned == read.algorithm.relabel.turned == 0.0

@@ -55,7 +55,26 @@ def test_a_turned_place_outside_the_box_of_skills_has_no_weight():
     belief = beliefs.prior(jax.random.key(0), bank, Continuous(2, (1.0, 0.5)), SETTINGS, jnp.zeros(2))
     outside = (np.abs(belief.places) > np.array([1.0, 0.5])).any(axis=-1)
     assert 0.5 < outside[2 * CANDIDATES :].mean() < 0.8 and not outside[: 2 * CANDIDATES].any()
-    assert jax.nn.softmax(belief.log_weight)[outside].sum() < 1e-12
+    assert (jax.nn.softmax(belief.log_weight)[outside] == 0).all()
+
+
+def test_a_search_never_aims_outside_the_box():
+    """Also once all places in it were passed without a reward."""
+    bank = Bank(jnp.array([[0.25]]), jnp.ones(1), jnp.full(1, 0.2))
+    start = jnp.array([-0.75])
+
+    @jax.jit
+    def run(key):
+        def batch(belief, key):
+            aim = beliefs.next_places(key, belief, start, 4, SETTINGS)
+            path = start + jnp.linspace(0.0, 1.0, 20)[None, :, None] * (jnp.clip(aim, -1.0, 1.0) - start)
+            return beliefs.after_search(belief, aim, jnp.ones(4), path, jnp.ones((4, 20))), aim
+
+        prior_key, key = jax.random.split(key)
+        first = beliefs.prior(prior_key, bank, Continuous(1), SETTINGS, start)
+        return jax.lax.scan(batch, first, jax.random.split(key, 26))[1]
+
+    assert np.abs(run(jax.random.key(0))).max() <= 1.0
 
 
 @pytest.mark.parametrize("size", [1, 3])

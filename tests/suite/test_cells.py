@@ -70,7 +70,7 @@ def test_seeds_are_side_by_side_or_in_runs_of_their_own(read):
 def test_an_arm_acts_through_skills_of_its_own_seeds(read):
     own = TINY.replace("[skills.diayn]", "[skills.diayn]\nseeds = [3]")
     with pytest.raises(
-        ConfigError, match=r"^arms.hmrl.seeds: found \[0, 1\] in a run; must be as of a run of "
+        ConfigError, match=r"^arms.hmrl.seeds: found \[0, 1\] in a run; must be the seeds of a run "
     ):
         cells(read(own))
     both = by_name(read(own.replace("[arms.hmrl]", "[arms.hmrl]\nseeds = [3]")))
