@@ -23,7 +23,7 @@ from hmrl_cli.suite.points import points
 from hmrl_cli.suite.sections import Library, OnFamily, Part, Protocol
 
 DECLARED = {  # settings that a suite decides
-    "training.seed": "suite.seeds",
+    "training.seed": "suite.seeds, or seeds of an arm",
     "training.num_seeds": "suite.seeds_per_run",
     "hierarchy.skills": "skills = NAME, of a table [skills.NAME]",
 }
@@ -76,6 +76,10 @@ def cells(suite: Declaration) -> list[Cell]:
         if arm.families is None or family in arm.families:
             wheres, searched = _runs(suite, family, arm), points(suite).items()
             runs += [_meta(where, name, *point, trained) for where in wheres for point in searched]
+    families = [
+        *suite.families
+    ]  # all arms of some seeds come before other seeds, for suites that are stopped early
+    runs.sort(key=lambda cell: (families.index(cell.family), cell.seeds))
     evaluated = [one for cell in runs for one in _evals(suite, cell)]
     return [*trained.values(), *runs, *evaluated]
 

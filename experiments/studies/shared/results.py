@@ -99,9 +99,11 @@ def evaluation_row(
     protocol = {name: document.get(name) for name in shared} | {"updates": document["steps"][-1]}
     protocol |= {"tasks_sha256": document["tasks_sha256"][:8]}
     plain = dict(leaves(Evaluation().model_dump()))
-    settings = document["adaptation"].items()
-    told = {name: x for name, x in settings if name == "rule" or x != plain.get(name)}
+    settings = document["adaptation"]
+    told = {name: x for name, x in settings.items() if name == "rule" or x != plain.get(name)}
     protocol |= {name: x for name, x in told.items() if x not in (0, 1, None)}
+    if settings["rule"] == "relabel":  # shares of the prior say who searches, whatever their defaults
+        protocol |= {name: settings.get(f"relabel.{name}") for name in ("broad", "turned")}
     if protocol not in protocols:
         protocols.append(protocol)
     curves = {measure: curve(document, measure) for measure in measures}
