@@ -76,9 +76,8 @@ def cells(suite: Declaration) -> list[Cell]:
         if arm.families is None or family in arm.families:
             wheres, searched = _runs(suite, family, arm), points(suite).items()
             runs += [_meta(where, name, *point, trained) for where in wheres for point in searched]
-    families = [
-        *suite.families
-    ]  # all arms of some seeds come before other seeds, for suites that are stopped early
+    # a suite that is stopped early has all arms of some seeds, not all seeds of some arms
+    families = [*suite.families]
     runs.sort(key=lambda cell: (families.index(cell.family), cell.seeds))
     evaluated = [one for cell in runs for one in _evals(suite, cell)]
     return [*trained.values(), *runs, *evaluated]
