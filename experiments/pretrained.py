@@ -29,13 +29,8 @@ from hmrl_cli.storage import exports, files, pretrained, provenance, reader
 
 OF_SKILLS = ("accuracy", "mutual_information", "effective_skills", "arrived", "time_to_arrive", "stays")
 OF_POLICIES = {"return": "iqm", "success": "mean", "reached": "mean"}
-DROPPED = {
-    "--run-dir": 2,
-    "--resume": 1,
-    "-q": 1,
-    "--name": 2,
-    "--skills": 2,
-}  # of a command line, with its words
+# of a command line, with its words
+DROPPED = {"--run-dir": 2, "--resume": 1, "-q": 1, "--name": 2, "--skills": 2}
 
 
 def main() -> None:

@@ -34,6 +34,15 @@ def test_a_long_name_has_a_hash_and_room():
     )
 
 
+def test_a_document_older_than_a_setting_has_what_the_setting_was_worth_then(tmp_path):
+    file, notes = tmp_path / "eval" / "test-sparse.json", []
+    evaluations.write(file, document(), notes.append)  # it names no `relabel.turned`
+    for turned, kept in ((0.0, 0), (0.5, 1)):
+        settings = {**document()["adaptation"], "relabel.turned": turned}
+        evaluations.write(file, document(adaptation=settings), notes.append)
+        assert len(notes) == kept
+
+
 def test_equal_settings_replace_equal_ones_and_no_others(tmp_path):
     file, notes = tmp_path / "eval" / "test-sparse.json", []
     evaluations.write(file, document(), notes.append)

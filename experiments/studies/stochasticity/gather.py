@@ -43,9 +43,8 @@ def interval(values: Any) -> list[float]:
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather_suite(HERE, folder, ("success", "reached"))
-    arrays = {
-        name: x for name, x in arrays.items() if not name.endswith(("/return", "/reached"))
-    }  # too many to keep
+    large = ("/return", "/reached")
+    arrays = {name: x for name, x in arrays.items() if not name.endswith(large)}
     summary["success"], summary["differences"] = {}, {}
     default = curve(arrays, *BASE).mean(axis=-1)
     for arm, rows in summary["evaluations"].items():

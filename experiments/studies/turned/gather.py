@@ -10,6 +10,7 @@ from typing import Any
 
 from places.gather import interval, mean_success, rounded
 from shared import figures, results
+from tours.gather import SPLITS, success
 
 from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
@@ -21,7 +22,6 @@ ARMS = {
     "none": "skills, no meta-training",
     "learned": "learned prior alone",
 }
-SPLITS = {"test": ("test",), "hidden": ("hidden",), "mix": ("test", "hidden")}
 WORLDS = {
     "sparse_point": "sparse point",
     "reacher": "reacher",
@@ -31,12 +31,6 @@ WORLDS = {
 }
 EPISODES = 4  # between two updates
 MEANS = (16, 40, 100)  # episodes over which success is averaged
-
-
-def success(arrays: results.Arrays, world: str, split: str, arm: str) -> Any:
-    """Success [seed, task, batch] of an arm on a split."""
-    names = [f"{world}/hmrl/{one}-sparse-{arm}/success" for one in SPLITS[split]]
-    return np.concatenate([arrays[name] for name in names], axis=1).astype(float)
 
 
 def means(curve: Any) -> dict[str, Any]:
@@ -53,7 +47,7 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     summary["success"], summary["differences"] = {}, {}
     for world in WORLDS:
         for split in SPLITS:
-            of_arms = {arm: means(success(arrays, world, split, arm)) for arm in ARMS}
+            of_arms = {arm: means(success(arrays, f"{world}/hmrl", split, arm)) for arm in ARMS}
             for arm, found in of_arms.items():
                 where = f"{world}, {split}"
                 summary["success"][f"{where}: {arm}"] = rounded(
