@@ -86,9 +86,18 @@ def compare(
             if text:
                 print_caption(text, sys.stdout)
             print_rows(rows, (*list(rows[0])[:1], *ALWAYS), OPTIONAL, "--csv")
-        if len({row.get("family") for row in result["rows"]}) > 1 and not result["aggregate"]:
+        if len({row.get("family") for row in result["rows"]}) > 1 and (note := _left_out(result)):
             print_line("")
-            print_caption("no mean over families: no row is in all; name rows by --group KEY", sys.stdout)
+            print_caption(note, sys.stdout)
+
+
+def _left_out(result: Mapping[str, Any]) -> str:
+    """Which rows the mean over families lacks; empty where it has all."""
+    if not result["aggregate"]:
+        return "no mean over families: no row is in all; name rows by --group KEY"
+    averaged = {row["run"] for row in result["aggregate"]}
+    missing = {row["run"]: None for row in result["rows"] if row["run"] not in averaged}
+    return f"left out of the mean, because some family lacks them: {', '.join(missing)}" if missing else ""
 
 
 def check_one_format(asked: Mapping[str, bool]) -> None:

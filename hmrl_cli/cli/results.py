@@ -298,9 +298,9 @@ def render(
     process_id: ProcessId = None,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page that plays episodes, and films of all of them as ghosts.
+    """Write one HTML page that plays episodes.
 
-    Of a skill run, every skill; of a meta-run, the episodes of an adaptation, as eval measures it; of a
+    It shows all of them at once, as ghosts, too. Of a skill run, every skill; of a meta-run, the episodes of an adaptation, as eval measures it; of a
     family, the scripted controller that knows the goal. The page is self-contained; stdout is its path.
     """
     run = reader.read(Path(what)) if Path(what).is_dir() else None

@@ -126,7 +126,7 @@ def _text(value: Any) -> str:
 def _told_apart(arm: Arm, arms: Sequence[Arm]) -> str:
     """Its name, with the settings by which it differs from arms of the same name and family."""
     alike = [one for one in arms if (one.name, one.family) == (arm.name, arm.family)]
-    differing = differences_of_settings(alike)
+    differing = [name for name in differences_of_settings(alike) if not _is_of_family(name, alike)]
     # another plugin has other settings altogether
     plugins = tuple(name.removesuffix("name") for name in differing if name.endswith(".name"))
     plugins += (SKILLS, "hierarchy.") if f"{SKILLS}algorithm.name" in differing else ()
@@ -135,6 +135,13 @@ def _told_apart(arm: Arm, arms: Sequence[Arm]) -> str:
     told = short if len({*map(tuple, texts)}) == len(alike) else differing
     text = ", ".join(f"{name} {_text(arm.settings.get(name))}" for name in told)
     return f"{arm.name} ({text})" if text else arm.name
+
+
+def _is_of_family(name: str, arms: Sequence[Arm]) -> bool:
+    """Whether a setting says no more than the arms' family does: skills are of the family of their run."""
+    return name == f"{SKILLS}family.name" and all(
+        arm.settings.get(name) in (None, arm.settings.get("family.name")) for arm in arms
+    )
 
 
 def differences_of_settings(arms: Sequence[Arm]) -> list[str]:

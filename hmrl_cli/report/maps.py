@@ -42,6 +42,7 @@ def explored(documents: Mapping[str, Mapping[str, Any]]) -> Any:
     """
     columns = min(COLUMNS, len(documents))
     figure, axes = grid(-(-len(documents) // columns), columns, size=2.9)
+    figure.set_layout_engine("compressed")  # panels are square: without it a title may leave the figure
     reach = max(_reach(one["explored"]) for one in documents.values())
     for axis, (name, document) in zip(axes.flat, documents.items(), strict=False):
         _draw_visits(axis, document["explored"])

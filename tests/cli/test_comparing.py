@@ -36,12 +36,16 @@ def test_compare_and_report(hmrl, fakes):
 
 def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):
     run = hmrl("meta-train", "room/tiny", "-q").out.strip()
-    rows = [ROW | {"family": "one"}, ROW | {"family": "two"}]
+    rows = [ROW | {"family": "one", "run": "hmrl"}, ROW | {"family": "two", "run": "hmrl"}]
     fakes.compare = lambda paths, group, protocol: {"rows": rows, "differences": [], "aggregate": [MEAN]}
     blocks = hmrl("compare", run).out.split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["family one", "family two", "mean over 2 families"]
     assert blocks[0].splitlines()[1].split()[:3] == ["run", "split", "reward"]
     assert blocks[2].splitlines()[1].split() == ["run", "split", "reward", "families", "success"]
+    left_out = "left out of the mean, because some family lacks them: alone"
+    assert left_out not in blocks[2]
+    rows.append(ROW | {"family": "two", "run": "alone"})
+    assert hmrl("compare", run).out.endswith(f"\n\n{left_out}\n")
     score = {"mean": 0.5, "low": 0.4, "high": 0.6}
     minus = {
         "run": "a",

@@ -223,6 +223,15 @@ def test_flags_have_no_type_in_the_help(monkeypatch, capsys):
             assert "--help" in text and "<bool>" not in text, name
 
 
+def test_the_list_of_commands_is_not_cut_in_a_pipe(monkeypatch):
+    """There its lines have 80 columns, and what does not fit would end in dots."""
+    command = typer.main.get_command(cli.app)
+    command.rich_markup_mode = None
+    monkeypatch.setenv("COLUMNS", "80")
+    text = command.get_help(command.make_context("hmrl", [], resilient_parsing=True))
+    assert all(f"  {name} " in text for name in command.commands) and "..." not in text.partition("Commands:")[2]
+
+
 def test_skills_of_a_family_in_a_file_go_with_that_file_alone(hmrl):
     family = Path("walk.py")
     family.write_text(rendered("family", "walk"))

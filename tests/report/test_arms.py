@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli.errors import ConfigError, InputError
-from hmrl_cli.report.arms import by_family, names
+from hmrl_cli.report.arms import Arm, by_family, names, pooled
 from hmrl_cli.report.comparison import compare, read_arms
 from tests.evaluation.documents import document, run
 
@@ -103,3 +103,16 @@ def test_families_name_their_runs_alike_and_in_one_order(tmp_path):
     ]
     families = by_family(read_arms(paths))
     assert [[arm.name for arm in arms] for arms in families.values()] == [["a", "b"]] * 2
+
+
+def test_the_family_of_skills_does_not_name_an_arm():
+    """It is that of the arm's tasks, so an arm over skills has one name in every family."""
+    arms = [
+        Arm("", (Path("run"),), {"family.name": family, "algorithm.name": "maesn"} | skills, {}, (0,), None, ())
+        for family in ("one", "two")
+        for skills in ({}, {"skills.family.name": family, "skills.algorithm.name": "diayn"})
+    ]
+    named = by_family(pooled(arms, "algorithm.name"))
+    assert [[arm.name for arm in members] for members in named.values()] == [
+        ["maesn (skills.algorithm.name none)", "maesn (skills.algorithm.name diayn)"]
+    ] * 2

@@ -1,5 +1,7 @@
 """Where arms explored."""
 
+import pytest
+
 from hmrl_cli.report import maps
 from hmrl_cli.report.drawing import svg
 from tests.evaluation.documents import document
@@ -23,3 +25,11 @@ def test_what_was_recorded_is_drawn_and_the_rest_is_named():
     beside = svg(maps.explored, {"beside": document(explored=EXPLORED | {"upward": True})})
     assert "<!-- z in m -->" in beside
     assert svg(maps.explored, {"still": document(explored=EXPLORED | {"counts": []})}).count("<image ") == 0
+
+
+@pytest.mark.parametrize("arms", [1, 2, 5, 6])
+def test_titles_are_within_the_figure(arms):
+    figure = maps.explored({f"arm {number}": document(explored=EXPLORED) for number in range(arms)})
+    figure.draw_without_rendering()
+    tops = [axis.title.get_window_extent().y1 for axis in figure.axes]
+    assert 0 < max(tops) <= figure.bbox.y1

@@ -1,6 +1,7 @@
 """The page: for screens of any width, in light and dark, for readers of the screen and for paper."""
 
 import base64
+import html
 import json
 import re
 
@@ -15,6 +16,12 @@ from hmrl_cli.report.formats import csv_text
 from tests.evaluation.documents import document, run
 from tests.report.test_skills import of_skills
 from tests.report.test_viewer import browse
+
+WIDTHS = (390, 1280, 1920)  # px
+EXCESS = """addEventListener("load", () => {
+  const roots = [...document.querySelectorAll("iframe")].map(frame => frame.contentDocument.documentElement);
+  document.title = roots.map(root => root.scrollWidth - root.clientWidth).join(" ");
+})"""  # in px, of what is wider than the screen
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +155,21 @@ def test_a_browser_shows_it_without_complaint(tmp_path):
         file.rename(paths[0] / file.name)
     dom, log = browse(pages.write(paths, tmp_path / "x.html"))
     assert "CONSOLE" not in log and "</iframe>" in dom and dom.count("<svg") == 4
+
+
+@pytest.mark.slow
+def test_it_is_as_wide_as_the_screen_in_a_browser(tmp_path):
+    """Five arms on three families, on a phone and on small and large screens: nothing scrolls but boxes."""
+    explored = {"cell": 0.5, "counts": ["0 0 2"], "goals": [[[1.0, 0.0, 0.2]]] * 4}
+    paths = [
+        run(tmp_path / family, f"{arm} with a long name", document(explored=explored, family=family))
+        for family in ("one", "two", "three")
+        for arm in ("a", "b", "c", "d", "e")
+    ]
+    page = pages.write(paths, tmp_path / "x.html").read_text()
+    framed = html.escape(page)
+    frames = [f'<iframe width="{width}" height="900" srcdoc="{framed}"></iframe>' for width in WIDTHS]
+    outside = tmp_path / "screens.html"
+    outside.write_text("".join(frames) + f"<title></title><script>{EXCESS}</script>", encoding="utf-8")
+    dom, _ = browse(outside)
+    assert re.search("<title>(.*?)</title>", dom)[1] == "0 0 0"

@@ -1,4 +1,4 @@
-"""Episodes from outside the simulator: a point in plain numpy is adapted to as the simulator's point is."""
+"""Episodes from outside the simulator: a point of Gymnasium is adapted to as the simulator's point is."""
 
 import numpy as np
 import pytest
@@ -10,18 +10,23 @@ from hmrl_cli.runner import assembly
 from hmrl_cli.storage import reader
 from tests.trainings import resolve, train
 
+gymnasium = pytest.importorskip("gymnasium")
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 
 RADIUS = 0.1
 
 
-class Point:
+class Point(gymnasium.Env):
     """The family `point` as an environment of Gymnasium, in numpy."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
 
     def __init__(self, goal, reward, horizon):
         self.goal, self.dense, self.horizon = np.asarray(goal), reward == "dense", horizon
 
-    def reset(self):
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
         self.place, self.steps = np.zeros(2, np.float32), 0
         return self.place, {}
 
@@ -67,7 +72,7 @@ def inside(run, reward, task, **settings):
     return np.array([found[name][0][task] for name in ("return", "success")])
 
 
-def test_a_point_in_numpy_is_adapted_to_as_the_simulator_s_point_is(runs):
+def test_a_point_of_gymnasium_is_adapted_to_as_the_simulator_s_point_is(runs):
     """The random draws are the same, so the episodes are, too; the updates make them differ."""
     settings = {"reward": "dense", "task": 1, "adapt_steps": 2, "episodes": 3}
     found = outside(runs / "maesn", **settings)

@@ -16,6 +16,8 @@ from tests import toys
 
 NAMES = plugins.names("families")
 
+FEW = {"half_cheetah_dir"}  # families of so few tasks that two draws may be alike
+
 # neither is a fault: an observation has no bounds, and a space of rare values may be sampled alike
 pytestmark = pytest.mark.filterwarnings("ignore:.*infinity:UserWarning")
 
@@ -58,7 +60,7 @@ def test_episodes_side_by_side_are_those_of_one_environment(gymnasium, name):
     first, again, other = run(1), run(1), run(2)
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, two)
-    assert not np.array_equal(first[2], other[2]) and not np.array_equal(*first[2])
+    assert name in FEW or not (np.array_equal(first[2], other[2]) or np.array_equal(*first[2]))
     assert first[0][0] in envs.observation_space and first[0][0].dtype == np.float32
     _, _, task = run(1)
     for _ in range(horizon - 3):
@@ -66,7 +68,8 @@ def test_episodes_side_by_side_are_those_of_one_environment(gymnasium, name):
     assert (terminated | truncated).all() and terminated.dtype == truncated.dtype == bool
     assert reward.shape == (2,) and (info["task"] == task).all()
     obs, reward, terminated, truncated, info = envs.step(actions[0])
-    assert not (terminated | truncated).any() and not reward.any() and (info["task"] != task).any()
+    assert not (terminated | truncated).any() and not reward.any()
+    assert name in FEW or (info["task"] != task).any()
     single = gymnasium.make(f"hmrl_cli.views.gym:hmrl/{name}-v0", split="test").unwrapped
     assert obs.shape == (2, *single.observation_space.shape)
 
