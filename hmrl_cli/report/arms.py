@@ -97,6 +97,10 @@ def pooled(runs: Sequence[Arm], key: str) -> list[Arm]:
         InputError: runs of one arm share a seed, or were not evaluated alike.
     """
     known = {name for run in runs for name in run.settings}
+    if key == "hierarchy.skills":
+        raise ConfigError(
+            f"--group: found '{key}', a path; must be a setting of skills, as {SKILLS}algorithm.name"
+        )
     if key not in known:
         raise ConfigError(
             f"--group: found {shown(key)}{did_you_mean(key, known)}\n"

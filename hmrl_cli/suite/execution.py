@@ -73,6 +73,7 @@ def alone(
     """The lock of a suite's folder, for this process and the commands that inherit it.
 
     Commands outlive a process that was killed.  What they do is not done twice, so this waits for their ends.
+    The lock holds the number of their process group.
 
     Raises:
         NotDone: a signal came while this waited.
@@ -89,11 +90,14 @@ def alone(
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if files.try_lock(descriptor, fcntl.LOCK_EX) is False:
-            note(f"{folder}: commands of an earlier start still run; waiting for their ends")
+            group = os.pread(descriptor, 32, 0).decode()
+            running = f"commands of an earlier start still run{group and f'; to stop them: kill -- -{group}'}"
+            note(f"{folder}: {running}\nwaiting for their ends")
             while files.try_lock(descriptor, fcntl.LOCK_EX) is False:
                 if number := stop():
-                    raise _interrupted(number, "commands of an earlier start still run")
+                    raise _interrupted(number, running)
                 time.sleep(LOOK_EVERY)
+        os.ftruncate(descriptor, 0)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -128,6 +132,7 @@ def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) ->
             pass_fds=(lock,),
             process_group=0,
         )
+        os.pwrite(lock, str(process.pid).encode(), 0)
         try:
             while process.poll() is None:
                 if told is None and (told := stop()):

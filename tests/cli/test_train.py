@@ -229,7 +229,9 @@ def test_the_list_of_commands_is_not_cut_in_a_pipe(monkeypatch):
     command.rich_markup_mode = None
     monkeypatch.setenv("COLUMNS", "80")
     text = command.get_help(command.make_context("hmrl", [], resilient_parsing=True))
-    assert all(f"  {name} " in text for name in command.commands) and "..." not in text.partition("Commands:")[2]
+    assert (
+        all(f"  {name} " in text for name in command.commands) and "..." not in text.partition("Commands:")[2]
+    )
 
 
 def test_skills_of_a_family_in_a_file_go_with_that_file_alone(hmrl):

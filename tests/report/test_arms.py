@@ -72,6 +72,8 @@ def test_runs_that_cannot_be_pooled_are_refused(tmp_path):
     one, two = seeds_of(tmp_path, "maml", np.zeros((2, 4, 2)))
     with pytest.raises(ConfigError, match=r"--group: found 'algorithm.nam'; did you mean 'algorithm.name'"):
         compare([one, two], "algorithm.nam")
+    with pytest.raises(ConfigError, match=r"'hierarchy.skills', a path; must be .* skills.algorithm.name"):
+        compare([one, two], "hierarchy.skills")
     with pytest.raises(InputError, match=r"maml: seed 0 is in .*maml as well\nmust differ"):
         compare([one, two, one], "algorithm.name")
     (other,) = seeds_of(tmp_path / "x", "maml", np.zeros((1, 4, 2)), adaptation={"rule": "gradient"})
@@ -108,7 +110,15 @@ def test_families_name_their_runs_alike_and_in_one_order(tmp_path):
 def test_the_family_of_skills_does_not_name_an_arm():
     """It is that of the arm's tasks, so an arm over skills has one name in every family."""
     arms = [
-        Arm("", (Path("run"),), {"family.name": family, "algorithm.name": "maesn"} | skills, {}, (0,), None, ())
+        Arm(
+            "",
+            (Path("run"),),
+            {"family.name": family, "algorithm.name": "maesn"} | skills,
+            {},
+            (0,),
+            None,
+            (),
+        )
         for family in ("one", "two")
         for skills in ({}, {"skills.family.name": family, "skills.algorithm.name": "diayn"})
     ]

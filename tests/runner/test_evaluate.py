@@ -138,7 +138,7 @@ def test_evaluations_keep(runs, tmp_path):
     assert result["numerics"]["jax_enable_x64"] is False
     assert "jax_default_matmul_precision" in result["numerics"]
     assert result["machine"]["devices"][0].startswith("cpu") and "jax" in result["versions"]
-    with pytest.raises(ConfigError, match="must be evaluated without .*--protocol"):
+    with pytest.raises(ConfigError, match=r"must be evaluated without .*--protocol"):
         evaluate.evaluate(reader.read(runs / "diayn"), protocol="own", progress=Silent())
 
 

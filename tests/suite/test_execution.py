@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -150,6 +151,22 @@ def test_commands_of_a_killed_start_are_waited_for(tiny, place):
     with execution.alone(folder, notes.append):
         assert left.wait() == 0
     assert len(notes) == 1 and "still run" in notes[0]
+
+
+def test_commands_of_a_killed_start_are_stopped_as_the_next_one_says(tiny, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLEEP", "60")
+    command = [sys.executable, "-m", "hmrl_cli", "suite", "run", str(tmp_path / "tiny.toml")]
+    with subprocess.Popen([*command, "--out", str(place / "suite")], stderr=subprocess.DEVNULL) as started:
+        while not logged(place):
+            time.sleep(0.05)
+        started.kill()
+    notes = []
+    with pytest.raises(NotDone), execution.alone(place / "suite", notes.append, lambda: signal.SIGTERM):
+        pass
+    (stop,) = re.findall("to stop them: (.*)", notes[0])
+    subprocess.run(stop, shell=True, check=True)
+    with execution.alone(place / "suite", notes.append):
+        assert len(logged(place)) == 1
 
 
 def test_a_folder_of_other_files_is_left_alone(tiny, place):
