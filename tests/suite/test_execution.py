@@ -1,5 +1,7 @@
 """A suite that is killed anywhere and started again loses nothing, and does nothing twice."""
 
+import contextlib
+import json
 import os
 import random
 import re
@@ -205,6 +207,27 @@ def test_the_command_that_is_killed_at_random_times_loses_nothing(tiny, place, t
             started.kill()
     assert subprocess.run(command).returncode == 0
     check_done(tiny, place)
+
+
+@pytest.mark.slow
+def test_real_runs_that_are_killed_give_the_numbers_of_an_undisturbed_suite(read, tmp_path):
+    """Trainings and evaluations, with all their processes, 20 times."""
+    small = cells(read(TINY.replace(', "sparse_point"', "").replace('["test", "train"]', '"test"')))
+    command = [sys.executable, "-m", "hmrl_cli", "suite", "run", str(tmp_path / "tiny.toml"), "-j2", "--out"]
+    assert subprocess.run([*command, str(tmp_path / "whole")]).returncode == 0
+    draws = random.Random(0)
+    for _ in range(20):
+        with subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL) as started:
+            time.sleep(draws.uniform(1.0, 15.0))
+            for child in (*_children(started.pid), started.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+    assert subprocess.run([*command, str(tmp_path / "killed")]).returncode == 0
+    for cell in (cell for cell in small if cell.kind == "eval"):
+        one, other = (
+            json.loads((tmp_path / where / cell.result).read_text()) for where in ("whole", "killed")
+        )
+        assert [one[key] == other[key] for key in ("arrays_sha256", "per_task")] == [True, True]
 
 
 def _children(pid):
