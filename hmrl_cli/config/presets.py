@@ -123,6 +123,8 @@ def read_bytes(path: Path, source: str) -> bytes:
     Raises:
         ConfigError: the file cannot be read.
     """
+    if reason := inputs.why_no_file(path):
+        raise ConfigError(f"{source}: {reason}; must be an existing TOML file")
     try:
         return inputs.read_bytes(path)
     except ValueError as error:

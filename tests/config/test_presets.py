@@ -67,6 +67,13 @@ def test_presets_serve_a_command_as_if_they_were_resolved():
         assert {one.preset for one in real() if one.command == command} == {*presets.serving(command)}
 
 
+def test_a_path_of_no_file_is_told_what_would_be_right(tmp_path):
+    for name, reason in (("none.toml", "does not exist"), ("", "is a directory")):
+        with pytest.raises(ConfigError) as caught:
+            presets.read(tmp_path / name, "mine.toml")
+        assert str(caught.value) == f"mine.toml: {reason}; must be an existing TOML file"
+
+
 def test_extends_merges_below(add_preset):
     add_preset("room/long", 'extends = "room/flat"\n[training]\nepochs = 70\n')
     resolved = config.resolve("meta-train", "room/long")
