@@ -89,7 +89,7 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(hmrl, fakes):
         (["meta-train"], 2, "Missing argument"),
         (["meta-train", "room/tiny", "--sed", "1"], 2, "--sed"),
         (["meta-train", "room/tiny", "--seed", "x"], 2, "'--seed': found 'x'; must be a valid integer"),
-        (["eval", "x", "--num-tasks", "-3"], 2, "'--num-tasks': found -3; must be greater than or equal to 1"),
+        (["eval", "x", "--num-tasks", "-3"], 2, "tasks': found -3; must be greater than or equal to 1"),
         (["render", "point", "--num-tasks", "101"], 2, "found 101; must be less than or equal to 100"),
         (["suite", "run", "x", "-j", "0"], 2, "'--jobs' / '-j': found 0; must be greater"),
         (["meta-train", "room/tiny", "--seed", "-1"], 2, "training.seed: found -1 (from --seed)"),
