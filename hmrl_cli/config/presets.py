@@ -101,11 +101,17 @@ def _unknown(preset: str, command: str) -> str:
                     f"preset: found {plugin_files.quoted(preset)}, {what}\n"
                     f"to train {to}: hmrl {trains} point/smoke --set {section}.name={typed(preset)}"
                 )
-    known = serving(command) if command else files()
+    hint = _of_run(preset) or plugins.suggestion(preset, serving(command) if command else files())
     return (
-        f"preset: found {shown(preset)}{plugins.suggestion(preset, known)}\n"
+        f"preset: found {shown(preset)}{hint}\n"
         "must be a preset (see: hmrl list presets) or a path that ends in .toml"
     )
+
+
+def _of_run(directory: str) -> str:
+    """What to name in place of a run directory, as a suggestion; "" where this is none."""
+    file = Path(directory) / "config.toml"
+    return "" if inputs.why_no_file(file) else f", a run directory; did you mean {str(file)!r}?"
 
 
 def read(path: Path, source: str) -> dict[str, Any]:

@@ -159,6 +159,18 @@ def test_unknown_presets(add_preset, tmp_path):
     assert "is not UTF-8: byte 0xff" in refusal("meta-train", str(tmp_path / "latin.toml"))
 
 
+def test_a_run_directory_is_told_its_configuration(add_preset, tmp_path, monkeypatch):
+    """Even where a preset has a name like it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rooms" / "flat").mkdir(parents=True)
+    assert "'rooms/flat'; did you mean 'room/flat'?" in refusal("meta-train", "rooms/flat")
+    (tmp_path / "rooms" / "flat" / "config.toml").write_text(ROOM)
+    told = refusal("meta-train", "rooms/flat")
+    file = "rooms/flat/config.toml"
+    assert told.splitlines()[0] == f"preset: found 'rooms/flat', a run directory; did you mean {file!r}?"
+    assert config.resolve("meta-train", file).experiment.family.name == "room"
+
+
 def test_only_presets_are_listed(add_preset):
     add_preset("broken", "[")
     listed = presets.files()
