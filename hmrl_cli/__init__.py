@@ -7,6 +7,7 @@ The settings of jax in `hmrl_cli.lazy.PINNED`, which decide numbers, are set for
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,7 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     from hmrl_cli.runner import evaluate, startup, unpack
     from hmrl_cli.runner.progress import Warns
 
+    _check_names(settings, evaluate.evaluate, evaluates=True)
     startup.start()
     with telling_limits():
         return evaluate.evaluate(unpack.opened(run_dir), progress=Warns(), **settings)
@@ -113,6 +115,7 @@ def adapt(run: Path | str, seed: int = 0, task: int = 0, **settings: Any) -> Ada
     from hmrl_cli.runner import online, startup
     from hmrl_cli.runner.progress import Warns
 
+    _check_names(settings, online.open_adapter, evaluates=True)
     startup.start()
     with telling_limits():
         return online.open_adapter(Path(run), seed=seed, task=task, progress=Warns(), **settings)
@@ -130,12 +133,16 @@ def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
 
 def gym_env(family: Any, **settings: Any) -> gym.FamilyEnv:
     """A family as a `gymnasium.Env`; see `views.episodes.open_episodes` for the arguments."""
-    return _gym().FamilyEnv(family, **settings)
+    view = _gym().FamilyEnv
+    _check_names(settings, view)
+    return view(family, **settings)
 
 
 def gym_vector_env(family: Any, num_envs: int, **settings: Any) -> gym.FamilyVectorEnv:
     """A family as a `gymnasium.vector.VectorEnv`; see `views.episodes.open_episodes` for the arguments."""
-    return _gym().FamilyVectorEnv(family, num_envs, **settings)
+    view = _gym().FamilyVectorEnv
+    _check_names(settings, view)
+    return view(family, num_envs, **settings)
 
 
 def brax_env(family: Any, **settings: Any) -> brax.FamilyEnv:
@@ -145,6 +152,7 @@ def brax_env(family: Any, **settings: Any) -> brax.FamilyEnv:
     startup.start()
     from hmrl_cli.views import brax
 
+    _check_names(settings, brax.FamilyEnv)
     return brax.FamilyEnv(family, **settings)
 
 
@@ -175,6 +183,27 @@ def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Ke
 
     startup.start()
     return export.load_policy(Path(path), seed)
+
+
+def _check_names(settings: Mapping[str, Any], call: Callable[..., Any], evaluates: bool = False) -> None:
+    """Refuse names of settings that a call does not take.
+
+    Args:
+        settings: by name, as a user gave them.
+        call: gets them as keywords.
+        evaluates: whether it takes the names of the [evaluation] table, too.
+    """
+    from hmrl_cli.config import keys
+    from hmrl_cli.schema import Evaluation
+
+    inner = keys.of({"evaluation": Evaluation}) if evaluates else {}
+    parameters = inspect.signature(call).parameters.values()
+    known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "progress"]
+    known += Evaluation.model_fields if evaluates else ()
+    for name in settings:
+        if name not in known:
+            hint = keys.suggestion(name, known, inner)
+            raise ConfigError(f"{name}: unknown argument{hint}\nmust be one of: {', '.join(known)}")
 
 
 def _train(

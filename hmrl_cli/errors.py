@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import shlex
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 
@@ -155,7 +155,13 @@ def telling_limits(less: Callable[[], str] = lambda: "fewer seeds, episodes or t
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` with the known word closest to `word`; "" if none is close."""
     close = closest(word, known)
-    return f"; did you mean {close!r}?" if close else ""
+    return did_you_mean_one_of([close] if close else [])
+
+
+def did_you_mean_one_of(words: Sequence[str]) -> str:
+    """`; did you mean 'x', 'y' or 'z'?` with all words; "" if there is none."""
+    *most, last = map(repr, words or [""])
+    return f"; did you mean {', '.join(most)}{' or ' if most else ''}{last}?" if words else ""
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -39,6 +39,28 @@ def test_wrong_arguments_are_errors_of_hmrl(runs):
         hmrl_cli.pretrain_skills(Path("no.toml"))
 
 
+@pytest.mark.parametrize(
+    ("call", "settings", "told"),
+    [
+        ("evaluate", {"splt": "test"}, "splt: unknown argument; did you mean 'split'?"),
+        ("evaluate", {"reword": "dense"}, "reword: unknown argument; did you mean 'reward'?"),
+        ("evaluate", {"episode": 3}, "episode: unknown argument; did you mean 'episodes'?"),
+        ("evaluate", {"stops": 3}, "stops: unknown argument; did you mean 'evaluation.relabel.stops'?"),
+        ("adapt", {"sed": 1}, "sed: unknown argument; did you mean 'seed'?"),
+        ("gym_env", {"rewrd": "dense"}, "rewrd: unknown argument; did you mean 'reward'?"),
+        ("brax_env", {"progress": None}, "progress: unknown argument"),
+    ],
+)
+def test_a_mistyped_argument_is_told_the_arguments(call, settings, told):
+    with pytest.raises(ConfigError) as caught:
+        getattr(hmrl_cli, call)("point", **settings)
+    first, second = str(caught.value).splitlines()
+    names = second.removeprefix("must be one of: ").split(", ")
+    assert first == told and "reward" in names and "progress" not in names
+    assert ("episodes" in names) == (call in ("evaluate", "adapt"))
+    assert ("tasks_file" in names) == (call == "evaluate") and ("split" in names) == (call != "adapt")
+
+
 def test_a_number_of_tasks_is_chosen_as_by_the_command(tmp_path):
     """A run of an earlier version may hold "auto", and keeps it."""
     auto = 'algorithm.tasks_at_once = "auto"'

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from hmrl_cli import config
 from hmrl_cli.config import plugins, presets, protocols
-from hmrl_cli.errors import ConfigError
+from hmrl_cli.errors import ConfigError, one_line
 from hmrl_cli.schema import Strict
 from hmrl_cli.storage import pretrained
 
@@ -23,7 +23,7 @@ def purpose(kind: str, name: str) -> str:
 
 
 def _first_line(module: types.ModuleType) -> str:
-    return (module.__doc__ or "").strip().partition("\n")[0]
+    return one_line((module.__doc__ or "").strip().partition("\n")[0])
 
 
 def _plugins(kind: str) -> list[dict[str, str]]:
@@ -62,7 +62,7 @@ def _pretrained() -> list[dict[str, str]]:
     rows = []
     for name in pretrained.names():
         card = pretrained.card(name)
-        rows.append({"name": name, "kind": card["kind"], "description": card["description"]})
+        rows.append({"name": name, "kind": card["kind"], "description": one_line(card["description"])})
     return rows
 
 
@@ -70,7 +70,7 @@ def first_sentence(preset: Path) -> str:
     """Of the comment that a preset, or a protocol, begins with."""
     lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    comment = " ".join(line.removeprefix("#").strip() for line in lines[:end])
+    comment = one_line(" ".join(line.removeprefix("#") for line in lines[:end]))
     return re.split(r"(?<=\.) +(?=[A-Z])", comment)[0]  # not at an "et al. 2017"
 
 
@@ -101,9 +101,8 @@ def fields(model: type[Strict]) -> list[FieldInfo]:
             continue
         default = field.get_default(call_default_factory=True)
         default = None if field.is_required() else default
-        rows.append(
-            FieldInfo(name, _type_text(field.annotation, field.metadata), default, field.description or "")
-        )
+        text = _type_text(field.annotation, field.metadata)
+        rows.append(FieldInfo(name, text, default, one_line(field.description or "")))
     return rows
 
 

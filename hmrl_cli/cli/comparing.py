@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def compare(
     own, and several have a table of their means.
     """
     check_one_format({"--csv": as_csv, "--latex": as_latex, "--json": as_json})
-    runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
+    runs = _read(run_dirs)
     from hmrl_cli.report.comparison import compare
 
     result = compare(runs, group, protocol)
@@ -98,6 +99,23 @@ def _left_out(result: Mapping[str, Any]) -> str:
     averaged = {row["run"] for row in result["aggregate"]}
     missing = {row["run"]: None for row in result["rows"] if row["run"] not in averaged}
     return f"left out of the mean, because some family lacks them: {', '.join(missing)}" if missing else ""
+
+
+def _read(run_dirs: Sequence[Path]) -> list[reader.Info]:
+    """The runs in some directories.
+
+    Raises:
+        ConfigError: a run is there twice, whose seeds would count twice.
+        InputError: a directory is no run.
+    """
+    runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
+    first: dict[str, Path] = {}
+    for path in run_dirs:
+        before = first.setdefault(os.path.realpath(path), path)
+        if before is not path:
+            other = "" if str(before) == str(path) else f", also as {before}"
+            raise ConfigError(f"RUN_DIR: found {path} twice{other}; must be different runs")
+    return runs
 
 
 def check_one_format(asked: Mapping[str, bool]) -> None:
@@ -204,7 +222,7 @@ def report(
     To a name that ends in .svg, it writes their adaptation curves alone.
     The page is self-contained; stdout is its path.
     """
-    runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
+    runs = _read(run_dirs)
     if out is None:
         out = run_dirs[0] / "report.html" if len(run_dirs) == 1 else Path("report.html")
     if figures is not None and out.suffix == ".svg":

@@ -91,15 +91,31 @@ def _described(known: Mapping[str, Path]) -> Words:
     return [(name, catalogue.first_sentence(path)) for name, path in known.items()]
 
 
-def runs() -> Words:
+def runs() -> list[str]:
     """The runs below `runs/`."""
     with contextlib.suppress(HmrlError, OSError):
         return sorted(str(path) for path, _ in listing.found(RUNS)) if RUNS.is_dir() else []
     return []
 
 
+def skills(incomplete: str) -> Words:
+    """What `--skills` takes, but for exports, which the shell itself completes as files."""
+    finished = [run for run in runs() if run.startswith(incomplete) and _has_learned_skills(run)]
+    learned = [name for name in pretrained.names() if pretrained.card(name)["kind"] == "skills"]
+    return [*finished, *(f"{pretrained.PREFIX}{name}" for name in learned)]
+
+
+def _has_learned_skills(run: str) -> bool:
+    """Whether a run is one of skills, trained to its end."""
+    with contextlib.suppress(HmrlError, OSError):
+        found = reader.read(Path(run), code=False)
+        is_complete = found.status.get("state") == "complete"
+        return is_complete and found.experiment.algorithm.command == "pretrain-skills"
+    return False
+
+
 def runs_and_pretrained() -> Words:
-    """What `--skills` and `hmrl eval` take."""
+    """What `hmrl eval` takes."""
     return [*runs(), *(f"{pretrained.PREFIX}{name}" for name in pretrained.names())]
 
 

@@ -19,8 +19,9 @@ import typer
 from hmrl_cli.cli import progress
 from hmrl_cli.cli.options import DryRun, Json
 from hmrl_cli.cli.output import print_json, print_line
-from hmrl_cli.errors import HmrlError
+from hmrl_cli.errors import HmrlError, RunDirError
 from hmrl_cli.storage.naming import RUNS, check_place
+from hmrl_cli.storage.places import Taken
 
 Words = tuple[str, ...]  # of a command line, without the first, "hmrl"
 
@@ -95,8 +96,7 @@ def demo(
     """
     out = folder or RUNS / f"demo-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     steps = definition(out)
-    for name in (FLAT, SKILLS, HMRL, UNTRAINED):
-        check_place(out / name)
+    _check_folder(out)
     if dry_run:
         _print_lines(steps, as_json)
         return
@@ -116,6 +116,22 @@ def demo(
         print_line(f"figures: {', '.join(figures)}")
         print_line(f"report:  {page}")
     _say(f"took {time.monotonic() - began:.0f} s")
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder in which no run of the demo can be created; a demo cannot be resumed.
+
+    Raises:
+        RunDirError: a run exists, or cannot be created.
+    """
+    for name in (FLAT, SKILLS, HMRL, UNTRAINED):
+        try:
+            check_place(folder / name)
+        except Taken:
+            raise RunDirError(
+                f"{folder / name}: exists; the folder of a demo must be a new one\n"
+                "to have one chosen, runs/demo-TIME: leave the folder out"
+            ) from None
 
 
 def _print_lines(steps: Demo, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import select
 import sys
 import traceback
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
 
+import pydantic
 import typer
 
 from hmrl_cli import errors
@@ -195,14 +197,23 @@ def _explain(error: Exception, debug: bool) -> int:
     if usage is not None:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "hmrl"
-        problem = " ".join(usage().replace("Value error, ", "").split())
-        _complain(f"{problem}\nsee: {command} --help")
+        _complain(f"{_with_found(one_line(usage()), error.__cause__)}\nsee: {command} --help")
         return 2
     reason = one_line(error)[:300]
     _complain(
         f"bug: {type(error).__name__}: {reason}\nto see where: rerun with --debug, as in: hmrl --debug ..."
     )
     return 1
+
+
+def _with_found(problem: str, cause: BaseException | None) -> str:
+    """The text of an error of typer, with the value, which typer leaves out where pydantic refused it."""
+    problem = problem.replace("Value error, ", "")
+    if not isinstance(cause, pydantic.ValidationError):
+        return problem
+    found = str(cause.errors()[0]["input"])
+    value = found if re.fullmatch(r"-?\d{1,20}", found) else shown(found)
+    return problem.replace("Input should be", f"found {value}; must be").partition(", unable to parse")[0]
 
 
 def _complain(text: str) -> None:

@@ -121,7 +121,7 @@ Skills = Annotated[
     typer.Option(
         metavar="RUN_DIR|pretrained:NAME",
         help="Act through the skills of this pretrain-skills run, or see: hmrl list pretrained.",
-        autocompletion=completion.runs_and_pretrained,
+        autocompletion=completion.skills,
     ),
 ]
 

@@ -128,7 +128,9 @@ def resume(
         resolved, sources, written = upstream.of_run(run_dir)
         _train(resolved, sources, run_dir, True, False, as_json, session, written)
     elif not re.fullmatch(r"\+[1-9]\d{0,7}", epochs):
-        raise ConfigError(f"--epochs: found {shown(epochs)}; must be +N, as in: --epochs +100")
+        raise ConfigError(
+            f"--epochs: found {shown(epochs)}; must be +N with N from 1 to 10000000, as in: --epochs +100"
+        )
     else:
         _train(*upstream.longer(run_dir, int(epochs)), path, False, False, as_json, session)
 

@@ -9,6 +9,7 @@ from hmrl_cli.config.document import (
     read,
     to_toml,
     tree,
+    value_text,
 )
 from hmrl_cli.config.resolution import (
     NoSkills,
@@ -42,5 +43,6 @@ __all__ = [
     "serving",
     "to_toml",
     "tree",
+    "value_text",
     "with_evaluation",
 ]

@@ -212,6 +212,13 @@ def _check_horizon(experiment: Experiment) -> None:
     family = experiment.family
     if family.horizon % steps:
         raise ConfigError(
-            f"{field}: a decision every {steps} steps does not divide the horizon of "
-            f"{family.name}, {family.horizon}"
+            f"{field}: found {steps}, which does not divide the horizon of {family.name}, {family.horizon}; "
+            f"must be a divisor, such as {' or '.join(map(str, _nearest_divisors(family.horizon, steps)))}"
         )
+
+
+def _nearest_divisors(number: int, wanted: int) -> list[int]:
+    """The divisor of a number next below, and that next above, one that does not divide it."""
+    divisors = [one for one in range(1, number + 1) if number % one == 0]
+    above = [one for one in divisors if one > wanted]
+    return [one for one in divisors if one < wanted][-1:] + above[:1]

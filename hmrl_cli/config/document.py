@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tomli_w
 
 from hmrl_cli.config import consistency, layers, presets, recorded
-from hmrl_cli.config.validation import from_tree
+from hmrl_cli.config.validation import NONE, from_tree
 from hmrl_cli.errors import shown
 from hmrl_cli.schema import Experiment
 
@@ -29,6 +29,11 @@ def tree(experiment: Experiment) -> dict[str, Any]:
 def flat(experiment: Experiment) -> dict[str, Any]:
     """The settings that are not None: dotted path -> plain value."""
     return dict(layers.leaves(tree(experiment)))
+
+
+def value_text(value: Any) -> str:
+    """A value of `flat` for a message: of a setting that is not there, what a user would write."""
+    return NONE if value is None else shown(value)
 
 
 def config_hash(experiment: Experiment) -> str:
@@ -86,5 +91,6 @@ def difference(one: Experiment, other: Experiment) -> str | None:
     idle = consistency.unused(one) if one.algorithm.command == "pretrain-skills" else {}
     for path in [*left, *right]:
         if left.get(path) != right.get(path) and not consistency.reason_of(path, idle):
-            return f"{path}: found {shown(left.get(path))}, where the run has {shown(right.get(path))}"
+            ours, theirs = (value_text(settings.get(path)) for settings in (left, right))
+            return f"{path}: found {ours}, where the run has {theirs}"
     return None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from pydantic.fields import FieldInfo
 
-from hmrl_cli.errors import closest, did_you_mean
+from hmrl_cli.errors import closest, did_you_mean, did_you_mean_one_of
 from hmrl_cli.schema import Strict
 
 MOST = 3  # paths that are suggested at once
@@ -37,16 +37,12 @@ def suggestion(path: str, siblings: Collection[str], known: Collection[str]) -> 
     same = _ending_in(path, known) or _ending_in(last, known)
     beside = did_you_mean(last, siblings)
     if same or beside:
-        return _or(same) or beside
+        return did_you_mean_one_of(same) or beside
     names = {one.rpartition(".")[2] for one in known}
-    return _or(_ending_in(closest(last, names), known))
+    return did_you_mean_one_of(_ending_in(closest(last, names), known))
 
 
 def _ending_in(path: str, known: Collection[str]) -> list[str]:
-    """The known paths that end in a path of whole names, those of few names first."""
-    return sorted((one for one in known if one.endswith(f".{path}")), key=lambda one: one.count("."))
-
-
-def _or(paths: list[str]) -> str:
-    *most, last = map(repr, paths[:MOST] or [""])
-    return f"; did you mean {', '.join(most)}{' or ' if most else ''}{last}?" if paths else ""
+    """The known paths that end in a path of whole names, those of few names first; not all of many."""
+    found = sorted((one for one in known if one.endswith(f".{path}")), key=lambda one: one.count("."))
+    return found[:MOST]

@@ -48,6 +48,12 @@ def label(name: str) -> str:
     return Path(name).stem if is_file(name) else name
 
 
+def beside(name: str) -> str:
+    """`; did you mean './x.py'?` for the unknown name of a plugin; "" where there is no such file."""
+    file = located(f"{name}{SUFFIX}")
+    return "" if inputs.why_no_file(path_of(file)) else f"; did you mean {quoted(file)}?"
+
+
 def path_of(name: str) -> Path:
     """The path that a name is.  A "~" is the user's home, where there is one."""
     return Path(os.path.expanduser(name))

@@ -52,9 +52,8 @@ def load(kind: str, name: str) -> ModuleType:
         return plugin_files.from_path(kind, name, plugin_files.path_of(name))
     known = names(kind)
     if name not in known:
-        raise ConfigError(
-            f"{kind}: found {shown(name)}{suggestion(name, known)}\nmust be one of: {', '.join(known)}"
-        )
+        hint = plugin_files.beside(name) or suggestion(name, known)
+        raise ConfigError(f"{kind}: found {shown(name)}{hint}\nmust be one of: {', '.join(known)}")
     if name in _modules(f"hmrl_cli.{kind}"):
         return importlib.import_module(_modules(f"hmrl_cli.{kind}")[name])
     return _from_package(kind, *entry_points(kind)[name])

@@ -101,11 +101,17 @@ def _unknown(preset: str, command: str) -> str:
                     f"preset: found {plugin_files.quoted(preset)}, {what}\n"
                     f"to train {to}: hmrl {trains} point/smoke --set {section}.name={typed(preset)}"
                 )
-    known = serving(command) if command else files()
+    hint = _of_run(preset) or plugins.suggestion(preset, serving(command) if command else files())
     return (
-        f"preset: found {shown(preset)}{plugins.suggestion(preset, known)}\n"
+        f"preset: found {shown(preset)}{hint}\n"
         "must be a preset (see: hmrl list presets) or a path that ends in .toml"
     )
+
+
+def _of_run(directory: str) -> str:
+    """What to name in place of a run directory, as a suggestion; "" where this is none."""
+    file = Path(directory) / "config.toml"
+    return "" if inputs.why_no_file(file) else f", a run directory; did you mean {str(file)!r}?"
 
 
 def read(path: Path, source: str) -> dict[str, Any]:
@@ -123,6 +129,8 @@ def read_bytes(path: Path, source: str) -> bytes:
     Raises:
         ConfigError: the file cannot be read.
     """
+    if reason := inputs.why_no_file(path):
+        raise ConfigError(f"{source}: {reason}; must be an existing TOML file")
     try:
         return inputs.read_bytes(path)
     except ValueError as error:

@@ -270,7 +270,5 @@ def family_of(name: str) -> Strict:
     known = presets.files()
     if name in known:
         return serving(name)[0].experiment.family
-    raise ConfigError(
-        f"family: found {shown(name)}{did_you_mean(name, [*plugins.names('families'), *known])}\n"
-        "must be a family or a preset (see: hmrl list)"
-    )
+    hint = plugin_files.beside(name) or did_you_mean(name, [*plugins.names("families"), *known])
+    raise ConfigError(f"family: found {shown(name)}{hint}\nmust be a family or a preset (see: hmrl list)")

@@ -152,11 +152,12 @@ def _section_models(
                 f"to choose one: --set {section}.name=NAME, one of: {choices}"
             )
         if not isinstance(name, str) or not plugins.exists(kind, name):
-            hint = did_you_mean(name, plugins.names(kind)) if isinstance(name, str) else ""
+            names = plugins.names(kind)
+            hint = plugin_files.beside(name) or did_you_mean(name, names) if isinstance(name, str) else ""
             origin = _origin(origins, f"{section}.name")
             raise ConfigError(
                 f"{section}.name: found {shown(name)} (from {origin}){hint}\n"
-                f"must be one of: {', '.join(plugins.names(kind))}"
+                f"must be one of: {', '.join(names)}"
             )
         models[section] = _loaded(section, name, _origin(origins, f"{section}.name"))
     return models | {"hierarchy": Hierarchy, "training": Training, "evaluation": Evaluation}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
-from hmrl_cli.errors import ConfigError, InputError, shown
+from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
@@ -174,12 +174,20 @@ def _adapts(experiment: Experiment, path: str) -> bool:
 
 
 def _because(different: Mapping[str, tuple[Any, Any]], source: str) -> str:
-    """Why a parent does not fit: the settings of the hierarchy first, and three of all that differ."""
+    """Why a parent does not fit: other plugins, the settings of the hierarchy, then others; three in all.
+
+    Settings of another plugin are left out, because they differ by that.
+    """
+    others = {path.removesuffix(".name") for path in different if path.endswith(".name")}
     order = {"hierarchy": 0, "algorithm": 1, "family": 2}
-    paths = sorted(different, key=lambda path: order.get(path.partition(".")[0], 3))
+    paths = sorted(
+        (path for path in different if path.endswith(".name") or path.partition(".")[0] not in others),
+        key=lambda path: (not path.endswith(".name"), order.get(path.partition(".")[0], 3)),
+    )
     if not paths:
         return f", in {source}"
-    told = [f"{path} = {shown(different[path][1])}, not {shown(different[path][0])}" for path in paths[:TOLD]]
+    values = {path: [config.value_text(value) for value in different[path]] for path in paths[:TOLD]}
+    told = [f"{path} = {theirs}, not {ours}" for path, (ours, theirs) in values.items()]
     more = f", and {len(paths) - TOLD} more" if len(paths) > TOLD else ""
     return f": {source} has {', '.join(told)}{more}"
 

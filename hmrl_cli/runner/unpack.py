@@ -31,7 +31,7 @@ def opened(source: str | Path) -> reader.Info:
         upstream.Source(str(source), card, card.epoch, card.sha256, card.card_sha256)
     )
     assert record is not None
-    path = naming.named(str(source).replace(":", "-").replace("/", "-"))
+    path = naming.named(pretrained.run_name(source))
     if processes.is_first() and not os.path.lexists(path):
         _unpack(file, card, record, path)
     processes.agreed(0)  # the others wait for process 0

@@ -38,6 +38,11 @@ def place_of(source: str | Path) -> Path:
     return FOLDER / f"{str(source).removeprefix(PREFIX)}{exports.SUFFIX}"
 
 
+def run_name(source: str | Path) -> str:
+    """The name of the run that `hmrl eval` makes of what is pretrained."""
+    return str(source).replace(":", "-").replace("/", "-")
+
+
 def path_of(source: str | Path, what: str = "pretrained") -> Path:
     """The path of a source, as in `place_of`.
 

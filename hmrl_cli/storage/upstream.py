@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hmrl_cli import config
 from hmrl_cli.config import recorded
-from hmrl_cli.errors import InputError, shown
+from hmrl_cli.errors import InputError, shown, typed
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, exports, places, pretrained, reader
 
@@ -253,6 +253,13 @@ def _ended(
     source: str, setting: str, command: str, states: Sequence[str], run: reader.Info | None = None
 ) -> reader.Info:
     """The run of a command in the directory that a setting names, once it has ended in one of the states."""
+    if pretrained.is_name(source):  # skills are read in their place, and come here by no such name
+        pretrained.path_of(source, setting)
+        place = places.RUNS / pretrained.run_name(source)
+        raise InputError(
+            f"{setting}: found {shown(source)}, which is pretrained; must be a run directory\n"
+            f"to make one, {place}: hmrl eval {typed(source)}"
+        )
     if not Path(source).is_dir():
         export = "; or what hmrl export made of it" if setting == "hierarchy.skills" else ""
         raise InputError(

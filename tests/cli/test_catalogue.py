@@ -11,6 +11,13 @@ def test_a_description_is_one_sentence(tmp_path):
     assert catalogue.first_sentence(preset) == "As in Finn et al. 2017: one."
 
 
+def test_no_description_has_two_spaces_in_a_row():
+    rows = {kind: listing() for kind, listing in catalogue.LISTINGS.items()}
+    described = {row["name"]: row["description"] for listed in rows.values() for row in listed}
+    assert described["ant_maze"].startswith("An ant in a small maze. A wall ")
+    assert not [name for name, text in described.items() if "  " in text]
+
+
 def test_fields_for_listings():
     rows = {row.name: row for row in catalogue.fields(Learn)}
     assert set(rows) == {"inner_lr", "clip", "net.hidden", "net.gain", "net.rate"}

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.rows import OTHER, ROW
 
 MEAN = {"run": "hmrl", "split": "test", "reward": "sparse", "families": 2}
@@ -22,7 +24,8 @@ def test_compare_and_report(hmrl, fakes):
     assert hmrl("compare", run, "--protocol", "explore").code == 0
     assert hmrl("report", run, "--protocol", "episodes=50").code == 0
     assert fakes.calls[-2:] == [("compare", "explore"), ("report", "episodes=50", None, None)]
-    assert hmrl("report", run, run).out == "report.html\n"
+    other = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    assert hmrl("report", run, other).out == "report.html\n"
     assert json.loads(hmrl("report", run, "-o", "x.html", "--json").out) == {"report": "x.html"}
     grouped = hmrl("report", run, "--group", "algorithm.name", "--figures", "figures", "--json")
     assert json.loads(grouped.out) == {"report": f"{run}/report.html", "figures": "figures"}
@@ -32,6 +35,18 @@ def test_compare_and_report(hmrl, fakes):
     assert not Path("new").exists()
     wrong = hmrl("report", run, "--figures", f"{run}/figures")
     assert wrong.code == 2 and "--figures" in wrong.err and "lies in the run" in wrong.err
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_a_run_given_twice_is_refused(hmrl, fakes, command):
+    """Under one path, or under another path of the same directory."""
+    run = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    other = hmrl("meta-train", "room/tiny", "-q").out.strip()
+    for twice, told in ((run, f"found {run} twice;"), (f"./{run}/../{run[5:]}", "twice, also as " + run)):
+        wrong = hmrl(command, run, other, twice)
+        assert (wrong.code, wrong.out, len(wrong.error)) == (2, "", 1)
+        assert told in wrong.error[0] and wrong.error[0].endswith("; must be different runs")
+    assert not {name for name, *_ in fakes.calls} & {"compare", "report"}
 
 
 def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):

@@ -1,5 +1,6 @@
 """What a shell completes, asked as bash, zsh and fish ask."""
 
+import json
 import os
 from pathlib import Path
 
@@ -30,8 +31,9 @@ def complete(fakes, monkeypatch, capsys):
     return ask
 
 
-def write_run(path, command):
+def write_run(path, command, state="complete"):
     Path(path).mkdir(parents=True)
+    Path(path, "status.json").write_text(json.dumps({"schema": 1, "state": state, "epoch": 2, "epochs": 2}))
     experiment = config.resolve(command, "room/tiny").experiment
     Path(path, "config.toml").write_text(config.to_toml(experiment))
 
@@ -47,8 +49,9 @@ WORDS = [
     (("hmrl", "show", "point/"), ["point/both", "point/maml", "point/skills"]),
     (("hmrl", "list", "presets", "point"), ["point", "point/both", "point/maml", "point/skills"]),
     (("hmrl", "pretrain-skills", "./r"), []),  # the shell goes on with files
-    ((*TRAIN, "--skills", "r"), ["runs/deep/skills", "runs/mine"]),
-    ((*TRAIN, "--skills", "pretrained", ":", "wheeled/v"), ["wheeled/vgcrl"]),
+    ((*TRAIN, "--skills", "r"), ["runs/deep/skills"]),
+    ((*TRAIN, "--skills", "pretrained", ":", "wheeled/"), ["wheeled/vgcrl"]),
+    (("hmrl", "eval", "pretrained", ":", "wheeled/"), ["wheeled/skill_prior", "wheeled/vgcrl"]),
     (("hmrl", "eval", "pretrained", ":", "wheeled/v"), ["wheeled/vgcrl"]),
     (("hmrl", "list", "pretrained", "wheeled/v"), ["wheeled/vgcrl"]),
     ((*TRAIN, "--init-from", "runs/m"), ["runs/mine"]),
@@ -108,6 +111,17 @@ def test_words(complete):
     Path("presets/point/maml.toml").write_text('family.name = "point"\nalgorithm.name = "maml"\n')
     Path("presets/point/skills.toml").write_text('family.name = "point"\nalgorithm.name = "diayn"\n')
     assert [(words, complete(*words)) for words, _ in WORDS] == WORDS
+
+
+def test_skills_are_offered_once_they_are_learned(complete):
+    """No run of another command, none that is not complete, and none that cannot be read."""
+    write_run("runs/done", "pretrain-skills")
+    write_run("runs/half", "pretrain-skills", "interrupted")
+    write_run("runs/meta", "meta-train")
+    write_run("runs/spoilt", "pretrain-skills")
+    Path("runs/spoilt/config.toml").write_text("[")
+    assert complete(*TRAIN, "--skills", "runs/") == ["runs/done"]
+    assert len(complete("hmrl", "resume", "runs/")) == 4
 
 
 def test_settings_with_what_they_are(complete):

@@ -28,6 +28,17 @@ def test_its_command_lines_are_right(tmp_path, capsys):
     assert not (tmp_path / "d").exists()
 
 
+def test_a_folder_with_a_run_of_the_demo_is_refused(tmp_path, capsys):
+    """It is told about folders, and not about options that only commands of one run have."""
+    (tmp_path / "skills").mkdir()
+    for more in ((), ("--dry-run",)):
+        assert main.run(["demo", str(tmp_path), *more]) == 73
+        first, second = capsys.readouterr().err.splitlines()
+        assert first == f"error: {tmp_path / 'skills'}: exists; the folder of a demo must be a new one"
+        assert second == "to have one chosen, runs/demo-TIME: leave the folder out"
+    assert [path.name for path in tmp_path.iterdir()] == ["skills"]
+
+
 class Started:
     """Stands for processes: keeps their command lines, and ends the one of this command with this code."""
 

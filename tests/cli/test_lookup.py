@@ -107,6 +107,17 @@ def test_presets_of_a_family_are_listed(hmrl):
     assert "training.epochs = 2" in hmrl("list", "presets", "room/tiny").out
 
 
+def test_the_beginning_of_families_is_told_all_of_them(hmrl):
+    wrong = hmrl("list", "presets", "ant")
+    assert wrong.code == 2 and wrong.error == [
+        "error: list presets: found 'ant'; did you mean "
+        "'ant_dir', 'ant_goal', 'ant_maze', 'ant_vel' or 'ant_waypoint'?",
+        "must be a family (see: hmrl list families) or a preset (see: hmrl list presets)",
+    ]
+    assert "did you mean 'cheetah_hurdles'?" in hmrl("list", "presets", "cheetah").err
+    assert hmrl("list", "presets", "attic").error[0] == "error: preset: found 'attic'"
+
+
 def test_show(hmrl):
     shown = hmrl("show", "room/tiny").out
     assert "# hmrl meta-train room/tiny" in shown and "# hmrl pretrain-skills room/tiny" in shown

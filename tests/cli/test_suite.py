@@ -76,7 +76,7 @@ def test_a_suite_is_run_and_its_results_are_one_table(suite, tmp_path, capfd, mo
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        ("plan none.toml", 2, "none.toml: does not exist"),
+        ("plan none.toml", 2, "none.toml: does not exist; must be an existing TOML file"),
         ("run tiny.toml -j 0", 2, "'--jobs' / '-j'"),
         ("table tiny.toml", 65, "holds no evaluation of the suite yet"),
         ("table tiny.toml --measure sucess", 2, "--measure: found 'sucess'"),

@@ -180,8 +180,12 @@ def test_a_longer_run_is_a_new_run_that_names_its_parent(hmrl, fakes):
         (["."], 65, ".: holds no config.toml"),
         (["runs/r", "--name", "x"], 2, "--name: found without --epochs; must go with --epochs +N"),
         (["runs/r", "--run-dir", "x"], 2, "--run-dir: found without --epochs"),
-        (["runs/r", "--epochs", "3"], 2, "--epochs: found '3'; must be +N, as in: --epochs +100"),
-        (["runs/r", "--epochs", "+0"], 2, "--epochs: found '+0'; must be +N"),
+        (["runs/r", "--epochs", "3"], 2, "--epochs: found '3'; must be +N with N from 1"),
+        (
+            ["runs/r", "--epochs", "+0"],
+            2,
+            "found '+0'; must be +N with N from 1 to 10000000, as in: --epochs +100",
+        ),
         (
             ["runs/r", "--epochs", "+99999999"],
             2,

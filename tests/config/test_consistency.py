@@ -148,3 +148,16 @@ def test_actions_may_be_repeated_where_no_skill_runs():
     started = config.resolve("meta-train", "wheeled/ppo", [*sets, "hierarchy.use=start"]).experiment
     assert started.training.action_repeat == 5
     assert "action_repeat: found 5; must be 1" in refusal("meta-train", "wheeled/ppo", sets)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "steps", "right"), [(20, 7, "5 or 10"), (20, 3, "2 or 4"), (20, 30, "20"), (7, 6, "1 or 7")]
+)
+def test_a_length_that_divides_no_episode_is_told_the_nearest_that_do(horizon, steps, right):
+    sized = [f"family.horizon={horizon}"]
+    told = (
+        f"found {steps}, which does not divide the horizon of point, {horizon}; must be a divisor, such as "
+    )
+    for field, more in (("training.action_repeat", []), ("hierarchy.steps_per_skill", SKILLS)):
+        found = refusal("meta-train", "point/smoke", [*sized, *more, f"{field}={steps}"])
+        assert found == f"{field}: {told}{right}"

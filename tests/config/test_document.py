@@ -15,6 +15,8 @@ def test_toml_round_trip(add_preset, tmp_path):
     other = config.resolve("meta-train", str(path), ["algorithm.inner_lr=1.0"]).experiment
     assert config.config_hash(other) != config.config_hash(experiment)
     assert config.difference(other, experiment) == "algorithm.inner_lr: found 1.0, where the run has 1e-08"
+    going_on = config.resolve("meta-train", str(path), ["training.init_from='x'"]).experiment
+    assert config.difference(experiment, going_on) == "training.init_from: found none, where the run has 'x'"
 
 
 def test_how_skills_adapt_makes_no_run_another_one():

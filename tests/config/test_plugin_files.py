@@ -75,6 +75,23 @@ def test_a_file_is_a_family(walk, tmp_path):
         resolve("family.name=./walk.py", "family.distanse=0.3")
 
 
+def test_a_name_without_the_suffix_is_told_the_file(walk):
+    """Before a family of a close name; without such a file, the close name is told."""
+    told = "; did you mean './walk.py'?"
+    with pytest.raises(ConfigError) as caught:
+        resolve("family.name=walk")
+    assert str(caught.value).startswith(f"family.name: found 'walk' (from --set){told}\nmust be one of: ")
+    for find in (config.family_of, lambda name: plugins.load("families", name)):
+        with pytest.raises(ConfigError) as caught:
+            find("walk")
+        assert f"found 'walk'{told}\nmust be " in str(caught.value)
+    with pytest.raises(ConfigError, match=r"found 'pont' \(from --set\); did you mean 'point'\?"):
+        resolve("family.name=pont")
+    (walk.parent / "pont.py").write_text(walk.read_text())
+    with pytest.raises(ConfigError, match=r"found 'pont' \(from --set\); did you mean './pont\.py'\?"):
+        resolve("family.name=pont")
+
+
 def test_a_path_is_relative_to_the_toml_file_or_else_to_the_working_directory(walk, tmp_path, monkeypatch):
     folder = tmp_path / "sub"
     folder.mkdir()

@@ -67,6 +67,13 @@ def test_presets_serve_a_command_as_if_they_were_resolved():
         assert {one.preset for one in real() if one.command == command} == {*presets.serving(command)}
 
 
+def test_a_path_of_no_file_is_told_what_would_be_right(tmp_path):
+    for name, reason in (("none.toml", "does not exist"), ("", "is a directory")):
+        with pytest.raises(ConfigError) as caught:
+            presets.read(tmp_path / name, "mine.toml")
+        assert str(caught.value) == f"mine.toml: {reason}; must be an existing TOML file"
+
+
 def test_extends_merges_below(add_preset):
     add_preset("room/long", 'extends = "room/flat"\n[training]\nepochs = 70\n')
     resolved = config.resolve("meta-train", "room/long")
@@ -150,6 +157,18 @@ def test_unknown_presets(add_preset, tmp_path):
     assert "extends (from preset room/typo): preset: found" in refusal("meta-train", "room/typo")
     (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
     assert "is not UTF-8: byte 0xff" in refusal("meta-train", str(tmp_path / "latin.toml"))
+
+
+def test_a_run_directory_is_told_its_configuration(add_preset, tmp_path, monkeypatch):
+    """Even where a preset has a name like it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rooms" / "flat").mkdir(parents=True)
+    assert "'rooms/flat'; did you mean 'room/flat'?" in refusal("meta-train", "rooms/flat")
+    (tmp_path / "rooms" / "flat" / "config.toml").write_text(ROOM)
+    told = refusal("meta-train", "rooms/flat")
+    file = "rooms/flat/config.toml"
+    assert told.splitlines()[0] == f"preset: found 'rooms/flat', a run directory; did you mean {file!r}?"
+    assert config.resolve("meta-train", file).experiment.family.name == "room"
 
 
 def test_only_presets_are_listed(add_preset):

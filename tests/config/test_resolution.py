@@ -75,7 +75,7 @@ def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(add_preset, tmp_
     other = config.resolve("meta-train", str(path), ["bonus.name=novelty"]).experiment
     assert other.bonus == Novelty()  # `depth` is of the one that was replaced
     assert config.difference(other, resolved.experiment).startswith("bonus.name: found 'novelty'")
-    assert config.difference(plain, resolved.experiment).startswith("bonus.name: found None")
+    assert config.difference(plain, resolved.experiment).startswith("bonus.name: found none")
 
 
 @pytest.mark.parametrize(

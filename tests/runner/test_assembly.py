@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains 
 def test_a_skill_length_that_does_not_divide_the_horizon_is_refused(runs):
     with pytest.raises(
         ConfigError,
-        match=r"steps_per_skill: a decision every 4 steps does not divide the horizon of point, 6",
+        match=r"steps_per_skill: found 4, which does not divide the horizon of point, 6",
     ):
         training.check(resolve("maesn", "hierarchy.steps_per_skill=4", skills=runs / "diayn"))
 

@@ -105,6 +105,15 @@ def test_a_reason_names_three_settings_those_of_the_hierarchy_first():
     assert initial._because({}, "runs/a") == ", in runs/a"
 
 
+def test_another_family_is_the_first_reason_and_none_is_written_as_a_user_does():
+    """Settings that only one of two families has tell nothing beside their names."""
+    different = {"family.goals": ("ring", None), "hierarchy.use": ("act", None)}
+    different |= {"family.name": ("wheeled", "point")}
+    assert initial._because(different, "runs/a") == (
+        ": runs/a has family.name = 'point', not 'wheeled', hierarchy.use = none, not 'act'"
+    )
+
+
 def test_other_shapes_are_refused_in_one_line_that_says_what_differs(runs):
     start = (TWO, f"training.init_from={runs / 'maml'}")
     with pytest.raises(InputError) as caught:

@@ -52,6 +52,16 @@ def test_a_parent_is_checked(child, preset, tmp_path):
     assert "training.init_from: " in refusal(child()) and "damaged" in refusal(child())
 
 
+def test_what_is_pretrained_is_no_parent_before_it_is_a_run(child):
+    """`hmrl eval` makes the run; an unknown name is told the names first."""
+    assert refusal(child(parent="pretrained:wheeled/vgcrl")) == (
+        "training.init_from: found 'pretrained:wheeled/vgcrl', which is pretrained; must be a run directory\n"
+        "to make one, runs/pretrained-wheeled-vgcrl: hmrl eval pretrained:wheeled/vgcrl"
+    )
+    with pytest.raises(ConfigError, match=r"init_from: .*did you mean 'pretrained:wheeled/vgcrl'"):
+        upstream.open_parent(child(parent="pretrained:weeled/vgcrl").experiment)
+
+
 def test_a_run_that_diverged_can_be_started_from_and_not_continued(child, tmp_path):
     file = tmp_path / "parent" / "status.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"state": "diverged"}))
