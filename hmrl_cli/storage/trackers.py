@@ -22,6 +22,7 @@ PROJECT = "hmrl"  # name of the project, or of MLflow's experiment, unless its v
 MARK = "hmrl.json"  # in the folder of an offline run of Weights & Biases, with the digest of what it holds
 AT_ONCE = {"metrics": 1000, "params": 100}  # that MLflow takes in a call
 NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # of MLflow
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # unless the user has others
 STATUS = {"complete": "FINISHED", "running": "RUNNING", "killed": "KILLED"}  # of MLflow; others have failed
 
 
@@ -65,6 +66,8 @@ def write(to: str, seeds: Sequence[Tracked]) -> list[Outcome]:
 
 
 def _imported(name: str) -> Any:
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)  # before the import, which reads them
     try:
         library = importlib.import_module(name)
     except ImportError as error:
@@ -114,7 +117,6 @@ def _to_wandb(wandb: Any, seed: Tracked) -> Outcome:
 
 def _to_mlflow(mlflow: Any, seed: Tracked) -> Outcome:
     """A run in MLflow's own store, which a tag finds again."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     client = mlflow.MlflowClient()
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT
     known = client.get_experiment_by_name(name)
