@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmrl_cli.errors import ConfigError, MissingDependency, shown, telling_limits
+from hmrl_cli.errors import ConfigError, MissingDependency, did_you_mean, shown, telling_limits
 from hmrl_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def _check_names(settings: Mapping[str, Any], call: Callable[..., Any], evaluate
     known += Evaluation.model_fields if evaluates else ()
     for name in settings:
         if name not in known:
-            hint = keys.suggestion(name, known, inner)
+            tables = [path.split(".")[1] for path in inner if path.endswith(f".{name}")]
+            hint = f"; did you mean {tables[0]}={{'{name}': ...}}?" if tables else did_you_mean(name, known)
             raise ConfigError(f"{name}: unknown argument{hint}\nmust be one of: {', '.join(known)}")
 
 

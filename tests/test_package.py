@@ -45,7 +45,7 @@ def test_wrong_arguments_are_errors_of_hmrl(runs):
         ("evaluate", {"splt": "test"}, "splt: unknown argument; did you mean 'split'?"),
         ("evaluate", {"reword": "dense"}, "reword: unknown argument; did you mean 'reward'?"),
         ("evaluate", {"episode": 3}, "episode: unknown argument; did you mean 'episodes'?"),
-        ("evaluate", {"stops": 3}, "stops: unknown argument; did you mean 'evaluation.relabel.stops'?"),
+        ("evaluate", {"stops": 3}, "stops: unknown argument; did you mean relabel={'stops': ...}?"),
         ("adapt", {"sed": 1}, "sed: unknown argument; did you mean 'seed'?"),
         ("gym_env", {"rewrd": "dense"}, "rewrd: unknown argument; did you mean 'reward'?"),
         ("brax_env", {"progress": None}, "progress: unknown argument"),

@@ -96,9 +96,15 @@ def _left_out(result: Mapping[str, Any]) -> str:
     """Which rows the mean over families lacks; empty where it has all."""
     if not result["aggregate"]:
         return "no mean over families: no row is in all; name rows by --group KEY"
-    averaged = {row["run"] for row in result["aggregate"]}
-    missing = {row["run"]: None for row in result["rows"] if row["run"] not in averaged}
-    return f"left out of the mean, because some family lacks them: {', '.join(missing)}" if missing else ""
+    averaged = {_what(row) for row in result["aggregate"]}
+    missing = dict.fromkeys(_what(row) for row in result["rows"] if _what(row) not in averaged)
+    text = "left out of the mean, because a family lacks them or their numbers of each task"
+    return f"{text}: {', '.join(' '.join(what) for what in missing)}" if missing else ""
+
+
+def _what(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """By which rows of several families are averaged."""
+    return row["run"], row["split"], row["reward"]
 
 
 def _read(run_dirs: Sequence[Path]) -> list[reader.Info]:
@@ -111,10 +117,11 @@ def _read(run_dirs: Sequence[Path]) -> list[reader.Info]:
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
     first: dict[str, Path] = {}
     for path in run_dirs:
-        before = first.setdefault(os.path.realpath(path), path)
-        if before is not path:
+        place = os.path.realpath(path)
+        if before := first.get(place):
             other = "" if str(before) == str(path) else f", also as {before}"
             raise ConfigError(f"RUN_DIR: found {path} twice{other}; must be different runs")
+        first[place] = path
     return runs
 
 

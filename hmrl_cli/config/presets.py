@@ -111,7 +111,9 @@ def _unknown(preset: str, command: str) -> str:
 def _of_run(directory: str) -> str:
     """What to name in place of a run directory, as a suggestion; "" where this is none."""
     file = Path(directory) / "config.toml"
-    return "" if inputs.why_no_file(file) else f", a run directory; did you mean {str(file)!r}?"
+    return (
+        "" if not directory or inputs.why_no_file(file) else f", a run directory; did you mean {str(file)!r}?"
+    )
 
 
 def read(path: Path, source: str) -> dict[str, Any]:

@@ -249,17 +249,27 @@ def _intact(source: str, record: reader.Info | exports.Card) -> Source:
     return Source(source, record, epoch, digest, record.written.sha256)
 
 
+def _no_parent(source: str, setting: str, command: str) -> InputError:
+    """The error for what is pretrained in place of a run of a command.
+
+    Raises:
+        ConfigError: nothing pretrained has this name.
+    """
+    pretrained.path_of(source, setting)
+    kind = pretrained.card(source.removeprefix(pretrained.PREFIX))["kind"]
+    found = f"{setting}: found {shown(source)}, which is pretrained"
+    if (kind == "skills") != (command == "pretrain-skills"):
+        return InputError(f"{found} ({kind}); must be the run directory of a finished: hmrl {command}")
+    place = places.RUNS / pretrained.run_name(source)
+    return InputError(f"{found}; must be a run directory\nthat of hmrl eval {typed(source)} is {place}")
+
+
 def _ended(
     source: str, setting: str, command: str, states: Sequence[str], run: reader.Info | None = None
 ) -> reader.Info:
     """The run of a command in the directory that a setting names, once it has ended in one of the states."""
     if pretrained.is_name(source):  # skills are read in their place, and come here by no such name
-        pretrained.path_of(source, setting)
-        place = places.RUNS / pretrained.run_name(source)
-        raise InputError(
-            f"{setting}: found {shown(source)}, which is pretrained; must be a run directory\n"
-            f"to make one, {place}: hmrl eval {typed(source)}"
-        )
+        raise _no_parent(source, setting, command)
     if not Path(source).is_dir():
         export = "; or what hmrl export made of it" if setting == "hierarchy.skills" else ""
         raise InputError(

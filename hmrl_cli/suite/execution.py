@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,7 +74,7 @@ def alone(
     """The lock of a suite's folder, for this process and the commands that inherit it.
 
     Commands outlive a process that was killed.  What they do is not done twice, so this waits for their ends.
-    The lock holds the number of their process group.
+    The lock tells their process group.
 
     Raises:
         NotDone: a signal came while this waited.
@@ -90,17 +91,33 @@ def alone(
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if files.try_lock(descriptor, fcntl.LOCK_EX) is False:
-            group = os.pread(descriptor, 32, 0).decode()
-            running = f"commands of an earlier start still run{group and f'; to stop them: kill -- -{group}'}"
-            note(f"{folder}: {running}\nwaiting for their ends")
+            note(f"{folder}: {_still_run(descriptor)}\nwaiting for their ends")
             while files.try_lock(descriptor, fcntl.LOCK_EX) is False:
                 if number := stop():
-                    raise _interrupted(number, running)
+                    raise _interrupted(number, _still_run(descriptor))
                 time.sleep(LOOK_EVERY)
-        os.ftruncate(descriptor, 0)
+        _tell_group(descriptor, None)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _tell_group(lock: int, group: int | None) -> None:
+    """Write into the lock which process group the commands are, and on which machine; or that none is."""
+    with contextlib.suppress(OSError):  # it helps a later start, and no more
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{socket.gethostname()} {group}".encode() if group else b"", 0)
+
+
+def _still_run(lock: int) -> str:
+    """What another start does, and how to stop it where it is a group of this machine."""
+    text = "another start, or commands that it left, still run"
+    host, _, group = os.pread(lock, 300, 0).decode(errors="replace").partition(" ")
+    if host == socket.gethostname() and group.isdecimal() and int(group) > 1:
+        with contextlib.suppress(OSError):
+            os.killpg(int(group), 0)
+            return f"{text}; to stop them: kill -- -{group}"
+    return text
 
 
 def hmrl() -> str:
@@ -132,7 +149,7 @@ def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) ->
             pass_fds=(lock,),
             process_group=0,
         )
-        os.pwrite(lock, str(process.pid).encode(), 0)
+        _tell_group(lock, process.pid)
         try:
             while process.poll() is None:
                 if told is None and (told := stop()):
@@ -142,6 +159,7 @@ def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) ->
             os.killpg(process.pid, signal.SIGINT)
             process.wait()
             raise
+    _tell_group(lock, None)
     return told or (-process.returncode if process.returncode < 0 else None)
 
 

@@ -57,7 +57,9 @@ def test_every_family_has_a_table_and_all_have_one_of_their_means(hmrl, fakes):
     assert [block.splitlines()[0] for block in blocks] == ["family one", "family two", "mean over 2 families"]
     assert blocks[0].splitlines()[1].split()[:3] == ["run", "split", "reward"]
     assert blocks[2].splitlines()[1].split() == ["run", "split", "reward", "families", "success"]
-    left_out = "left out of the mean, because some family lacks them: alone"
+    left_out = (
+        "left out of the mean, because a family lacks them or their numbers of each task: alone test sparse"
+    )
     assert left_out not in blocks[2]
     rows.append(ROW | {"family": "two", "run": "alone"})
     assert hmrl("compare", run).out.endswith(f"\n\n{left_out}\n")

@@ -20,8 +20,9 @@ from tests.report.test_viewer import browse
 WIDTHS = (390, 1280, 1920)  # px
 EXCESS = """addEventListener("load", () => {
   const roots = [...document.querySelectorAll("iframe")].map(frame => frame.contentDocument.documentElement);
-  document.title = roots.map(root => root.scrollWidth - root.clientWidth).join(" ");
-})"""  # in px, of what is wider than the screen
+  const excess = roots.map(root => root.scrollWidth - root.clientWidth);
+  document.title = [...excess, ...roots.map(root => root.querySelectorAll("section").length)].join(" ");
+})"""  # in px, of what is wider than the screen; and the number of sections
 
 
 @pytest.fixture(scope="module")
@@ -172,4 +173,6 @@ def test_it_is_as_wide_as_the_screen_in_a_browser(tmp_path):
     outside = tmp_path / "screens.html"
     outside.write_text("".join(frames) + f"<title></title><script>{EXCESS}</script>", encoding="utf-8")
     dom, _ = browse(outside)
-    assert re.search("<title>(.*?)</title>", dom)[1] == "0 0 0"
+    sections = page.count("<section ")
+    assert sections > 3
+    assert re.search("<title>(.*?)</title>", dom)[1] == f"0 0 0 {sections} {sections} {sections}"

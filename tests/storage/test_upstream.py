@@ -56,7 +56,10 @@ def test_what_is_pretrained_is_no_parent_before_it_is_a_run(child):
     """`hmrl eval` makes the run; an unknown name is told the names first."""
     assert refusal(child(parent="pretrained:wheeled/vgcrl")) == (
         "training.init_from: found 'pretrained:wheeled/vgcrl', which is pretrained; must be a run directory\n"
-        "to make one, runs/pretrained-wheeled-vgcrl: hmrl eval pretrained:wheeled/vgcrl"
+        "that of hmrl eval pretrained:wheeled/vgcrl is runs/pretrained-wheeled-vgcrl"
+    )
+    assert refusal(child(parent="pretrained:wheeled/skill_prior")).endswith(
+        "which is pretrained (policy); must be the run directory of a finished: hmrl pretrain-skills"
     )
     with pytest.raises(ConfigError, match=r"init_from: .*did you mean 'pretrained:wheeled/vgcrl'"):
         upstream.open_parent(child(parent="pretrained:weeled/vgcrl").experiment)

@@ -7,6 +7,7 @@ import random
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -158,8 +159,9 @@ def test_commands_of_a_killed_start_are_waited_for(tiny, place):
 def test_commands_of_a_killed_start_are_stopped_as_the_next_one_says(tiny, place, tmp_path, monkeypatch):
     monkeypatch.setenv("SLEEP", "60")
     command = [sys.executable, "-m", "hmrl_cli", "suite", "run", str(tmp_path / "tiny.toml")]
+    lock, until = place / "suite/.lock", time.monotonic() + 60
     with subprocess.Popen([*command, "--out", str(place / "suite")], stderr=subprocess.DEVNULL) as started:
-        while not logged(place):
+        while not (logged(place) and lock.read_text()) and time.monotonic() < until:
             time.sleep(0.05)
         started.kill()
     notes = []
@@ -168,7 +170,15 @@ def test_commands_of_a_killed_start_are_stopped_as_the_next_one_says(tiny, place
     (stop,) = re.findall("to stop them: (.*)", notes[0])
     subprocess.run(stop, shell=True, check=True)
     with execution.alone(place / "suite", notes.append):
-        assert len(logged(place)) == 1
+        assert len(logged(place)) == 1 and not lock.read_text()
+
+
+@pytest.mark.parametrize("text", ["1", "elsewhere 2", "{host} 1", "{host} x", "{host} 99999999", "\udcff"])
+def test_a_group_that_is_not_that_of_the_commands_is_not_named(text, tmp_path):
+    lock = tmp_path / "lock"
+    lock.write_bytes(text.format(host=socket.gethostname()).encode(errors="surrogateescape"))
+    with lock.open() as file:
+        assert execution._still_run(file.fileno()) == "another start, or commands that it left, still run"
 
 
 def test_a_folder_of_other_files_is_left_alone(tiny, place):
@@ -211,17 +221,19 @@ def test_the_command_that_is_killed_at_random_times_loses_nothing(tiny, place, t
 
 @pytest.mark.slow
 def test_real_runs_that_are_killed_give_the_numbers_of_an_undisturbed_suite(read, tmp_path):
-    """Trainings and evaluations, with all their processes, 20 times."""
+    """Trainings and evaluations, 20 times, most of them before the end."""
     small = cells(read(TINY.replace(', "sparse_point"', "").replace('["test", "train"]', '"test"')))
     command = [sys.executable, "-m", "hmrl_cli", "suite", "run", str(tmp_path / "tiny.toml"), "-j2", "--out"]
     assert subprocess.run([*command, str(tmp_path / "whole")]).returncode == 0
-    draws = random.Random(0)
+    draws, killed = random.Random(0), 0
     for _ in range(20):
         with subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL) as started:
             time.sleep(draws.uniform(1.0, 15.0))
+            killed += started.poll() is None
             for child in (*_children(started.pid), started.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
+    assert killed >= 10
     assert subprocess.run([*command, str(tmp_path / "killed")]).returncode == 0
     for cell in (cell for cell in small if cell.kind == "eval"):
         one, other = (
