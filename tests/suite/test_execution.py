@@ -221,14 +221,14 @@ def test_the_command_that_is_killed_at_random_times_loses_nothing(tiny, place, t
 
 @pytest.mark.slow
 def test_real_runs_that_are_killed_give_the_numbers_of_an_undisturbed_suite(read, tmp_path):
-    """Trainings and evaluations, 20 times, most of them before the end."""
+    """Trainings and evaluations, most of 20 times before their end."""
     small = cells(read(TINY.replace(', "sparse_point"', "").replace('["test", "train"]', '"test"')))
     command = [sys.executable, "-m", "hmrl_cli", "suite", "run", str(tmp_path / "tiny.toml"), "-j2", "--out"]
     assert subprocess.run([*command, str(tmp_path / "whole")]).returncode == 0
     draws, killed = random.Random(0), 0
     for _ in range(20):
         with subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL) as started:
-            time.sleep(draws.uniform(1.0, 15.0))
+            time.sleep(draws.uniform(1.0, 6.0))
             killed += started.poll() is None
             for child in (*_children(started.pid), started.pid):
                 with contextlib.suppress(ProcessLookupError):
