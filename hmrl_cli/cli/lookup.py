@@ -23,7 +23,7 @@ from hmrl_cli.cli.output import (
     progress_on_stderr,
 )
 from hmrl_cli.config import layers, plugins, presets, protocols
-from hmrl_cli.errors import ConfigError, did_you_mean_one_of, shown
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import startup
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import pretrained, reader, upstream
@@ -81,7 +81,7 @@ def list_(
     elif kind == "presets" and name in plugins.names("families"):
         _list_all({kind: catalogue.presets_of(name)}, as_json)
     elif kind == "presets":
-        _check_begins_no_family(name)
+        _check_family(name)
         _show_preset(name, as_json)
     elif kind == "protocols":
         _show_protocol(name, as_json)
@@ -106,14 +106,11 @@ def _list_all(listings: Mapping[str, Sequence[Mapping[str, str]]], as_json: bool
         print_table(columns, [list(row.values()) for row in rows])
 
 
-def _check_begins_no_family(name: str) -> None:
-    """Refuse the beginning of the names of families in place of a preset."""
-    families = [family for family in plugins.names("families") if name and family.startswith(name)]
-    if families and name not in presets.files():
-        raise ConfigError(
-            f"list presets: found {shown(name)}{did_you_mean_one_of(families)}\n"
-            "must be a family (see: hmrl list families) or a preset (see: hmrl list presets)"
-        )
+def _check_family(name: str) -> None:
+    """Refuse what is neither a family nor a preset, as `list presets` takes both."""
+    if "/" not in name and not name.endswith(".toml") and name not in presets.files():
+        wanted = "a family (see: hmrl list families) or a preset (see: hmrl list presets)"
+        check_known("list presets", name, plugins.names("families"), wanted)
 
 
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:

@@ -115,7 +115,9 @@ def test_the_beginning_of_families_is_told_all_of_them(hmrl):
         "must be a family (see: hmrl list families) or a preset (see: hmrl list presets)",
     ]
     assert "did you mean 'cheetah_hurdles'?" in hmrl("list", "presets", "cheetah").err
-    assert hmrl("list", "presets", "attic").error[0] == "error: preset: found 'attic'"
+    assert hmrl("list", "presets", "attic").error[0] == "error: list presets: found 'attic'"
+    misspelt = hmrl("list", "presets", "half_chetah_vel").error[0]
+    assert misspelt == "error: list presets: found 'half_chetah_vel'; did you mean 'half_cheetah_vel'?"
 
 
 def test_show(hmrl):
