@@ -105,22 +105,54 @@ def unroll(
     def one_step(state: EnvState, now: tuple[Array, Any]) -> tuple[EnvState, Transition]:
         t, command = now
         given = () if commands is None else (command,)
-        action, log_prob = decide(policy_key, policy, t, state.obs, repeated, *given)
-        new = advance(family, state, action, task)
-        transition = Transition(
-            obs=state.obs,
-            action=action,
-            log_prob=log_prob,
-            reward=new.reward,
-            discount=1.0 - new.done,
-            valid=1.0 - state.done,
-            next_obs=new.obs,
-        )
-        return new, transition
+        return _taken(family, state, task, *decide(policy_key, policy, t, state.obs, repeated, *given))
 
     steps = (jnp.arange(family.horizon), commands)
     final, transitions = jax.lax.scan(one_step, family.reset(reset_key, task), steps)
     return transitions, final
+
+
+def unroll_sensing(
+    key: Key,
+    act: Callable[[Any, Array, Array], tuple[Array, Array, Any]],
+    sense: Callable[[Any, Array, Array], Any],
+    seen: Any,
+    family: TaskFamily,
+    task: Task,
+) -> tuple[Any, Transition, EnvState]:
+    """One episode of `task` under a policy that uses what the episode has shown.
+
+    Args:
+        key: draws the reset.
+        act: what was seen, number of a step [], observation -> action, log pi(action), what was seen.
+        sense: what was seen, reward [] of the last action, whether the episode has ended early [] -> what
+            was seen.
+        seen: before the first step.
+        family: gives the dynamics.
+        task: [task_size].
+
+    Returns:
+        what was seen, the transitions, leaves [horizon, ...], and the state after the last step.
+    """
+
+    def one_step(now: tuple[EnvState, Any], t: Array) -> tuple[tuple[EnvState, Any], Transition]:
+        state, seen = now
+        action, log_prob, seen = act(seen, t, state.obs)
+        new, transition = _taken(family, state, task, action, log_prob)
+        return (new, sense(seen, new.reward, new.done)), transition
+
+    start = (family.reset(key, task), seen)
+    (final, seen), transitions = jax.lax.scan(one_step, start, jnp.arange(family.horizon))
+    return seen, transitions, final
+
+
+def _taken(
+    family: TaskFamily, state: EnvState, task: Task, action: Array, log_prob: Array
+) -> tuple[EnvState, Transition]:
+    """The state after an action, and the transition."""
+    new = advance(family, state, action, task)
+    discount, valid = 1.0 - new.done, 1.0 - state.done
+    return new, Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
 
 
 def episode_means(reward: Array, final: EnvState) -> Adaptation:

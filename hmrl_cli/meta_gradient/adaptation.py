@@ -61,8 +61,8 @@ def _searching(learner: MetaGradient, budget: Evaluation) -> Online:
         first = partial(belief.prior, belief_key, None, learner.family.action, budget.relabel)
         return key, (learner.start(meta, budget), search.begin(first, obs))
 
-    def policy(plan: tuple[AdaptState, Known], key: Key) -> Policy:
-        return learner.behaviour(key, plan[0])
+    def act(plan: tuple[AdaptState, Known], held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:
+        return search.act(partial(learner.behaviour, state=plan[0]), held, t, obs)
 
     def absorb(
         key: Key, plan: tuple[AdaptState, Known], count: Array, held: Held, steps: Transition
@@ -73,8 +73,9 @@ def _searching(learner: MetaGradient, budget: Evaluation) -> Online:
         budget.episodes,
         begin,
         lambda key, plan, count: search.choose(key, plan[1], count),
-        acting(policy),
+        act,
         absorb,
+        search.sense,
     )
 
 

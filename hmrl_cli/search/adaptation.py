@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hmrl_cli.environment.frames import episodes_of, frames_of
-from hmrl_cli.environment.rollout import Held, RepeatedAction, unroll
+from hmrl_cli.environment.rollout import Held, RepeatedAction, decide, keys_of, unroll_sensing
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.search import belief as beliefs
-from hmrl_cli.search import relabel
+from hmrl_cli.search import relabel, turning_back
 from hmrl_cli.search.belief import Belief
 from hmrl_cli.search.relabel import DecisionBuffer
+from hmrl_cli.search.turning_back import Watch
 from hmrl_cli.types import Adaptation, Continuous, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -40,7 +41,15 @@ class Known(NamedTuple):
     least_gain: Array  # []  gain of a decision's reward that counts as a find
 
 
+class Given(NamedTuple):
+    """What an episode of a search holds."""
+
+    key: Key  # of the policy that it follows
+    watch: Watch
+
+
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
+Act = Callable[[Watch, "Array", "Array"], tuple["Array", "Array", Watch]]
 Prior = Callable[["Array"], Belief]
 
 
@@ -63,7 +72,7 @@ class Search(NamedTuple):
         return Known(plan, buffer, jnp.float32(least_gain))
 
     def choose(self, key: Key, known: Known, count: Array) -> Held:
-        """The episodes [N] of batch number `count` []; what they hold of a policy is a key."""
+        """The episodes [N] of batch number `count` []; what they hold is a `Given`."""
         episodes, is_last = self.budget.episodes, count >= self.budget.adapt_steps
         repeat_key, episode_key = jax.random.split(jax.random.fold_in(key, count))
         exploits = _is_exploiting(known.plan, is_last, self.budget)
@@ -80,13 +89,38 @@ class Search(NamedTuple):
             repeated = RepeatedAction(start, actions, jnp.full(episodes, self.family.horizon // stops))
         keys = jax.random.split(episode_key, episodes)
         policy_keys, keys = jax.vmap(lambda key: tuple(jax.random.split(key)))(keys)
-        return Held(keys, policy_keys, repeated)
+        # a later search looks for other rewards than the one found
+        least_gain = jnp.where(known.plan.found, jnp.inf, known.least_gain)
+        watch = turning_back.begin(least_gain, self.family.action.size)
+        watches = jax.tree.map(lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), watch)
+        return Held(keys, Given(policy_keys, watches), repeated)
 
-    def policy(self, behaviour: Behaviour | None, key: Key) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """The policy of an episode that repeats no place."""
-        if behaviour is not None:
-            return behaviour(key)
-        return lambda key, obs: (jnp.zeros(self.family.action.size), jnp.float32(0))
+    def acting(self, behaviour: Behaviour | None, key: Key, held: Held) -> Act:
+        """How an episode acts: what it has met, step t [], obs -> action, log pi, what it has met."""
+        repeated = held.repeated
+        assert repeated is not None
+        policy = behaviour(held.given.key) if behaviour is not None else self._nothing
+
+        def act(watch: Watch, t: Array, obs: Array) -> tuple[Array, Array, Watch]:
+            action, log_prob = decide(key, policy, t, obs, repeated)
+            place = self.family.features["skill"](obs)
+            watch = turning_back.notice(watch, place, turning_back.moves_on(repeated, t))
+            return jnp.where(watch.back, turning_back.place_of(watch), action), log_prob, watch
+
+        return act
+
+    def act(self, behaviour: Behaviour | None, held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:
+        """The `act` of an `Online`, but for the plan."""
+        action, log_prob, watch = self.acting(behaviour, keys_of(held.key)[1], held)(held.given.watch, t, obs)
+        return action, log_prob, _watching(held, watch)
+
+    def sense(self, held: Held, reward: Array, done: Array) -> Held:
+        """The `sense` of an `Online`."""
+        return _watching(held, turning_back.sense(held.given.watch, reward, done))
+
+    def _nothing(self, key: Key, obs: Array) -> tuple[Array, Array]:
+        """The policy of an episode that repeats places from its start."""
+        return jnp.zeros(self.family.action.size), jnp.float32(0)
 
     def absorb(self, known: Known, count: Array, held: Held, steps: Transition) -> Known:
         """The state after the steps [N, T] of batch number `count` []."""
@@ -96,7 +130,7 @@ class Search(NamedTuple):
         searched = 1.0 - _is_exploiting(plan, count >= self.budget.adapt_steps, self.budget)
         place = self.family.features["skill"](steps.next_obs)
         assert held.repeated is not None
-        aimed = (held.repeated.start == 0).astype(jnp.float32)
+        aimed = ((held.repeated.start == 0) & ~held.given.watch.back).astype(jnp.float32)
         aims = held.repeated.action if held.repeated.steps is not None else held.repeated.action[:, None]
         belief = beliefs.after_search(plan.belief, aims, aimed, place, complete)
         # an episode of several places is no trial of one of them
@@ -127,7 +161,7 @@ def adapt(
     An episode repeats one skill, or follows `behaviour`.  The first exploiting episode of a batch repeats the
     best guess.  The others repeat draws around it.  After a find, all episodes of the last batch repeat the
     best guess.  Searching episodes repeat the skill of a place that the belief chooses, or of several places
-    one after another.
+    one after another.  One that meets the first reward turns back to it (`turning_back`).
 
     Args:
         key: key of this task.
@@ -145,12 +179,17 @@ def adapt(
     """
     search = Search(family, budget, follows=behaviour is not None)
 
-    def episode(held: Held) -> tuple[Transition, EnvState]:
-        return unroll(held.key, search.policy(behaviour, held.given), family, task, held.repeated)
+    def episode(held: Held) -> tuple[Held, Transition, EnvState]:
+        reset_key, policy_key = keys_of(held.key)
+        act = search.acting(behaviour, policy_key, held)
+        watch, steps, final = unroll_sensing(
+            reset_key, act, turning_back.sense, held.given.watch, family, task
+        )
+        return _watching(held, watch), steps, final
 
     def one_batch(known: Known, count: Array) -> tuple[Known, Adaptation]:
         held = search.choose(key, known, count)
-        steps, final = jax.vmap(episode)(held)
+        held, steps, final = jax.vmap(episode)(held)
         counted = search.counted(known.plan, count)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
         returned, success, reached = (masked_mean(x, counted) for x in record)
@@ -167,6 +206,11 @@ def bound_of(family: TaskFamily) -> Array:
     """Half the sides [size] of the box of a lifted family's skills."""
     assert isinstance(family.action, Continuous), "skills must be places"
     return jnp.asarray(family.action.bound)
+
+
+def _watching(held: Held, watch: Watch) -> Held:
+    """The episode with what it has met by now."""
+    return held._replace(given=held.given._replace(watch=watch))
 
 
 def _is_exploiting(plan: Plan, is_last: Array, budget: Evaluation) -> Array:

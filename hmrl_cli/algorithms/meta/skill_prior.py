@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from hmrl_cli.compute.devices import side_by_side
-from hmrl_cli.environment.rollout import acting
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import AlgorithmConfig, Evaluation, Relabel
 from hmrl_cli.search import adaptation, belief, relabel
@@ -131,8 +130,9 @@ class SkillPrior(NamedTuple):
             budget.episodes,
             begin,
             search.choose,
-            acting(lambda known, key: search.policy(None, key)),
+            lambda known, *now: search.act(None, *now),
             lambda key, *data: search.absorb(*data),
+            search.sense,
         )
 
     def _first(self, key: Key, state: State, budget: Evaluation) -> tuple[Key, Prior, Array]:
