@@ -24,7 +24,7 @@ WORLDS = {  # episodes between two updates, numbers of places
     "sparse_point/half": ("sparse point", 4, (1, 2, 3)),
     "wheeled/half": ("wheeled", 4, (1, 2, 3)),
     "ant_goal/half": ("ant", 4, (1, 2)),
-    "ant_goal/disc": ("ant, disc of 3 m", 1, (1, 2, 3, 4)),
+    "ant_goal/disc": ("ant, disc of 3 m", 1, (1, 2)),
 }
 AFTER = {4: (8, 16), 1: (2, 5)}  # episodes after which a table tells success
 
