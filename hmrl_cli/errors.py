@@ -153,14 +153,16 @@ def telling_limits(less: Callable[[], str] = lambda: "fewer seeds, episodes or t
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the known words that `word` begins, else the closest; "" if none is close.
+    """`; did you mean 'x'?` with what may be meant; "" if nothing is close."""
+    return did_you_mean_one_of(meant(word, known))
 
-    Of more than five such words only the closest is named.
-    """
+
+def meant(word: str, known: Iterable[str]) -> list[str]:
+    """Up to five known words that `word` begins, else the closest one; none if none is close."""
     known = sorted(set(known))
     begun = [one for one in known if word and one.startswith(word)]
     close = closest(word, known)
-    return did_you_mean_one_of(begun if 0 < len(begun) <= 5 else [close] if close else [])
+    return begun if 0 < len(begun) <= 5 else [close] if close else []
 
 
 def did_you_mean_one_of(words: Sequence[str]) -> str:

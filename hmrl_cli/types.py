@@ -182,7 +182,7 @@ class Online(NamedTuple):
     """The adaptation to one task as pure functions of experience, wherever its episodes take place.
 
     `MetaLearner.adapt` applies them to episodes of the simulator.  A plan is what is known of the task.  An
-    episode is what stays constant in it, such as a latent, as a `rollout.Held`.
+    episode is what it holds, such as a latent, and what it has met so far, as a `rollout.Held`.
     """
 
     episodes: int  # N, of one batch; an update follows every batch but the last

@@ -146,14 +146,16 @@ def returns_untrained(**budget):
 DISC = 0.3  # radius of the disc of reward of `placed`
 
 
-def placed(decisions: int = 10, ends: bool = False, miss: float = 0.0, disc: float = DISC) -> TaskFamily:
+def placed(
+    decisions: int = 10, steps: int = 4, ends: bool = False, miss: float = 0.0, disc: float = DISC
+) -> TaskFamily:
     """A walker in the square through skills that go to a place and stay, which an observation tells.
 
     A step costs up to 0.02, and one in the disc about the task earns 1.  With `ends`, a step costs 0.4 more
     and the episode is over once x exceeds 0.7.  Training tasks lie in the east, hidden ones in the others.
     Skills stop `miss` to the north of their place.
     """
-    base = walker(4 * decisions)
+    base = walker(steps * decisions)
 
     def step(state, action, task):
         place = state.body + 0.1 * jnp.clip(action, -1, 1)
@@ -172,4 +174,4 @@ def placed(decisions: int = 10, ends: bool = False, miss: float = 0.0, disc: flo
 
     library = SkillLibrary(policy, None, Continuous(2), np.zeros((1, 2)), lambda params, obs: obs)
     family = base._replace(name="placed", step=step, sample=sample, terminates=ends)
-    return lift(family, library, 4, stochastic=True)
+    return lift(family, library, steps, stochastic=True)

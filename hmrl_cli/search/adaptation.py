@@ -44,8 +44,8 @@ class Known(NamedTuple):
 class Given(NamedTuple):
     """What an episode of a search holds."""
 
-    key: Key  # of the policy that it follows
-    watch: Watch
+    key: Key  # of the policy that it may follow
+    watch: Watch  # changes in the episode
 
 
 Behaviour = Callable[["Key"], Callable[["Key", "Array"], tuple["Array", "Array"]]]
@@ -97,25 +97,26 @@ class Search(NamedTuple):
 
     def acting(self, behaviour: Behaviour | None, key: Key, held: Held) -> Act:
         """How an episode acts: what it has met, step t [], obs -> action, log pi, what it has met."""
-        repeated = held.repeated
+        repeated, bound = held.repeated, bound_of(self.family)
         assert repeated is not None
         policy = behaviour(held.given.key) if behaviour is not None else self._nothing
 
         def act(watch: Watch, t: Array, obs: Array) -> tuple[Array, Array, Watch]:
             action, log_prob = decide(key, policy, t, obs, repeated)
             place = self.family.features["skill"](obs)
-            watch = turning_back.notice(watch, place, turning_back.moves_on(repeated, t))
-            return jnp.where(watch.back, turning_back.place_of(watch), action), log_prob, watch
+            watch = turning_back.notice(watch, place, t, turning_back.moving_on(repeated, t))
+            back = jnp.clip(turning_back.place_of(watch), -bound, bound)
+            return jnp.where(turning_back.has_turned(watch), back, action), log_prob, watch
 
         return act
 
     def act(self, behaviour: Behaviour | None, held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:
-        """The `act` of an `Online`, but for the plan."""
+        """The action of step t [] for an observation, its log pi, and the episode so far."""
         action, log_prob, watch = self.acting(behaviour, keys_of(held.key)[1], held)(held.given.watch, t, obs)
         return action, log_prob, _watching(held, watch)
 
     def sense(self, held: Held, reward: Array, done: Array) -> Held:
-        """The `sense` of an `Online`."""
+        """The episode after a decision with this reward [], which may have ended it early [] bool."""
         return _watching(held, turning_back.sense(held.given.watch, reward, done))
 
     def _nothing(self, key: Key, obs: Array) -> tuple[Array, Array]:
@@ -130,12 +131,15 @@ class Search(NamedTuple):
         searched = 1.0 - _is_exploiting(plan, count >= self.budget.adapt_steps, self.budget)
         place = self.family.features["skill"](steps.next_obs)
         assert held.repeated is not None
-        aimed = ((held.repeated.start == 0) & ~held.given.watch.back).astype(jnp.float32)
+        aimed = ((held.repeated.start == 0) & ~turning_back.has_turned(held.given.watch)).astype(jnp.float32)
         aims = held.repeated.action if held.repeated.steps is not None else held.repeated.action[:, None]
         belief = beliefs.after_search(plan.belief, aims, aimed, place, complete)
         # an episode of several places is no trial of one of them
         tried = aimed if held.repeated.steps is None else aimed * (1.0 - searched)
-        new = DecisionBuffer(place, steps.reward, complete, searched, aims[:, -1], tried)
+        # nor do rewards tell of what is usual, once it has turned back
+        is_before = jnp.arange(self.family.horizon) < held.given.watch.turned[:, None]
+        searching = searched[:, None] * is_before
+        new = DecisionBuffer(place, steps.reward, complete, searching, aims[:, -1], tried)
         buffer = replay.put_batch(buffer, new, count)
         plan = _updated(plan, belief, buffer, least_gain, self.budget, bound_of(self.family))
         return Known(plan, buffer, least_gain)
@@ -181,10 +185,8 @@ def adapt(
 
     def episode(held: Held) -> tuple[Held, Transition, EnvState]:
         reset_key, policy_key = keys_of(held.key)
-        act = search.acting(behaviour, policy_key, held)
-        watch, steps, final = unroll_sensing(
-            reset_key, act, turning_back.sense, held.given.watch, family, task
-        )
+        act, watch = search.acting(behaviour, policy_key, held), held.given.watch
+        watch, steps, final = unroll_sensing(reset_key, act, turning_back.sense, watch, family, task)
         return _watching(held, watch), steps, final
 
     def one_batch(known: Known, count: Array) -> tuple[Known, Adaptation]:

@@ -33,7 +33,7 @@ class DecisionBuffer(NamedTuple):
     skill: Array  # [M, T, size]  the skill that leads to the state after the decision
     reward: Array  # [M, T]
     valid: Array  # [M, T]  1 where the decision was made and did not end early
-    searched: Array  # [M]  1 for searching episodes, 0 for those that exploit a find
+    searched: Array  # [M, T]  1 where a decision searched, 0 where it went to a find
     aim: Array  # [M, size]  the skill that an episode repeated
     aimed: Array  # [M]  1 for episodes that repeated one skill from their start
 
@@ -41,8 +41,10 @@ class DecisionBuffer(NamedTuple):
 def empty_buffer(batches: int, episodes: int, horizon: int, size: int) -> DecisionBuffer:
     """A buffer of zeros for `batches` batches of `episodes` episodes."""
     shape = (batches * episodes, horizon)
-    zeros = (jnp.zeros(shape), jnp.zeros(shape), jnp.zeros(shape[0]))
-    return DecisionBuffer(jnp.zeros((*shape, size)), *zeros, jnp.zeros((shape[0], size)), jnp.zeros(shape[0]))
+    zeros = jnp.zeros(shape)
+    return DecisionBuffer(
+        jnp.zeros((*shape, size)), zeros, zeros, zeros, jnp.zeros((shape[0], size)), jnp.zeros(shape[0])
+    )
 
 
 def reward_gain(buffer: DecisionBuffer) -> Array:
@@ -105,7 +107,7 @@ def _base_reward(buffer: DecisionBuffer) -> Array:
 
     The median may already contain the reward, if searches succeed often.
     """
-    searching = (buffer.valid > 0) & (buffer.searched[:, None] > 0)
+    searching = (buffer.valid > 0) & (buffer.searched > 0)
     return _quantile(buffer.reward, searching, BASE_QUANTILE)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import reading
-from hmrl_cli.errors import ConfigError, did_you_mean, shown
+from hmrl_cli.errors import ConfigError, did_you_mean_one_of, meant, shown
 from hmrl_cli.storage import exports
 
 PREFIX = "pretrained:"
@@ -55,7 +55,7 @@ def path_of(source: str | Path, what: str = "pretrained") -> Path:
     """
     name = str(source).removeprefix(PREFIX)
     if is_name(source) and name not in names():
-        close = did_you_mean(name, names()).replace("'", f"'{PREFIX}", 1)
+        close = did_you_mean_one_of([f"{PREFIX}{one}" for one in meant(name, names())])
         wanted = close or "; must be pretrained"
         raise ConfigError(f"{what}: found {shown(str(source))}{wanted} (see: hmrl list pretrained)")
     return place_of(source)

@@ -16,6 +16,7 @@ def memory(reward, skill=None, valid=None, searched=None, aim=None):
     skill = jnp.zeros((*reward.shape, 1)) if skill is None else jnp.array(skill, jnp.float32)[..., None]
     valid = jnp.ones(reward.shape) if valid is None else jnp.array(valid, jnp.float32)
     searched = jnp.ones(len(reward)) if searched is None else jnp.array(searched)
+    searched = jnp.broadcast_to(searched[:, None], reward.shape)
     aimed = jnp.zeros(len(reward)) if aim is None else jnp.ones(len(reward))
     aim = jnp.zeros(len(reward)) if aim is None else jnp.array(aim, jnp.float32)
     return DecisionBuffer(skill, reward, valid, searched, aim[:, None], aimed)
@@ -46,7 +47,7 @@ def test_a_batch_is_written_to_its_rows():
     new = memory([[1.0, 2.0]])
     got = replay.put_batch(relabel.empty_buffer(3, 1, 2, 1), new, jnp.int32(1))
     np.testing.assert_array_equal(got.reward, [[0, 0], [1, 2], [0, 0]])
-    np.testing.assert_array_equal(got.searched, [0, 1, 0])
+    np.testing.assert_array_equal(got.searched[:, 0], [0, 1, 0])
 
 
 def test_a_gain_is_relative_to_episodes_that_searched():
@@ -115,7 +116,7 @@ def test_false_alarms_and_misses():
     def gains(key):
         cost = 0.2 * jax.random.normal(key, (20, 20))
         nothing = relabel.empty_buffer(1, 20, 20, 2)
-        nothing = nothing._replace(reward=-cost, valid=jnp.ones((20, 20)), searched=jnp.ones(20))
+        nothing = nothing._replace(reward=-cost, valid=jnp.ones((20, 20)), searched=jnp.ones((20, 20)))
         once = nothing._replace(reward=nothing.reward.at[7, 11].add(worth))
         return relabel.reward_gain(nothing), relabel.reward_gain(once)
 

@@ -62,6 +62,12 @@ def test_a_run_with_a_checkpoint_outlives_them(tmp_path, monkeypatch):
     ("preset", "skills", "error", "message"),
     [
         ("wheeled/hmrl", "pretrained:wheeld/vgcrl", ConfigError, f"; did you mean '{WHEELED}'. .see: hmrl"),
+        (
+            "wheeled/hmrl",
+            "pretrained:wheeled",
+            ConfigError,
+            f"'pretrained:wheeled/skill_prior' or '{WHEELED}'",
+        ),
         ("wheeled/hmrl", "pretrained:../wheeled/vgcrl", ConfigError, "^hierarchy.skills: found 'pretrained:"),
         ("wheeled/hmrl", "pretrained:walk", ConfigError, "'pretrained:walk'; must be pretrained .see: hmrl"),
         ("ant_goal/hmrl", WHEELED, InputError, "are skills of family 'wheeled'; must be of 'ant_goal'"),
