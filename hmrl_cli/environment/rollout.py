@@ -31,10 +31,10 @@ class RepeatedAction(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What an episode holds from its start to its end."""
+    """What an episode holds."""
 
     key: Key  # draws the reset and the actions
-    given: Any = None  # of the policy, such as a latent
+    given: Any = None  # of the policy, such as a latent, or what it has met so far
     repeated: RepeatedAction | None = None
 
 

@@ -116,6 +116,7 @@ def test_the_beginning_of_families_is_told_all_of_them(hmrl):
     ]
     assert "did you mean 'cheetah_hurdles'?" in hmrl("list", "presets", "cheetah").err
     assert hmrl("list", "presets", "attic").error[0] == "error: list presets: found 'attic'"
+    assert "did you mean 'ant_dir@maml'?" in hmrl("list", "presets", "ant_dir@mam").err
     misspelt = hmrl("list", "presets", "half_chetah_vel").error[0]
     assert misspelt == "error: list presets: found 'half_chetah_vel'; did you mean 'half_cheetah_vel'?"
 
