@@ -108,10 +108,11 @@ def _list_all(listings: Mapping[str, Sequence[Mapping[str, str]]], as_json: bool
 
 def _check_family(name: str) -> None:
     """Refuse what is neither a family nor a preset; a path, or what has a "/", is taken for a preset."""
-    if "/" not in name and not name.endswith(".toml"):
-        known = [*plugins.names("families"), *(one for one in presets.files() if "/" not in one)]
+    known = presets.files()
+    if "/" not in name and not name.endswith(".toml") and name not in known:
+        near = known if "@" in name else plugins.names("families")
         wanted = "a family (see: hmrl list families) or a preset (see: hmrl list presets)"
-        check_known("list presets", name, known, wanted)
+        check_known("list presets", name, near, wanted)
 
 
 def _describe_family(name: str, split: SplitName, tasks: Path | None, as_json: bool) -> None:

@@ -108,6 +108,9 @@ def test_presets_of_a_family_are_listed(hmrl):
 
 
 def test_the_beginning_of_families_is_told_all_of_them(hmrl):
+    for name in ("ant_goal@tiny", "ant_maze@tiny", "mine"):
+        Path(f"presets/{name}.toml").write_text('extends = "room/tiny"\n')
+    assert "training.epochs = 2" in hmrl("list", "presets", "mine").out
     wrong = hmrl("list", "presets", "ant")
     assert wrong.code == 2 and wrong.error == [
         "error: list presets: found 'ant'; did you mean "
@@ -116,7 +119,7 @@ def test_the_beginning_of_families_is_told_all_of_them(hmrl):
     ]
     assert "did you mean 'cheetah_hurdles'?" in hmrl("list", "presets", "cheetah").err
     assert hmrl("list", "presets", "attic").error[0] == "error: list presets: found 'attic'"
-    assert "did you mean 'ant_dir@maml'?" in hmrl("list", "presets", "ant_dir@mam").err
+    assert "did you mean 'ant_goal@tiny'?" in hmrl("list", "presets", "ant_goal@tin").err
     misspelt = hmrl("list", "presets", "half_chetah_vel").error[0]
     assert misspelt == "error: list presets: found 'half_chetah_vel'; did you mean 'half_cheetah_vel'?"
 
