@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli.environment.rollout import keys_of
 from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.search import adaptation, belief, relabel
-from hmrl_cli.types import Adaptation, Continuous
+from hmrl_cli.types import Adaptation, Continuous, Transition
 from tests import toys
 
 FAMILY = toys.placed()
@@ -86,6 +87,72 @@ def test_an_episode_that_passes_the_first_reward_comes_back_to_it(met):
     assert turned.sum() > 10 and not (turned & ~is_first).any()
     came_early = turned & has_reward[..., :10].any(axis=2)
     assert has_reward[came_early][:, -1].mean() > 0.9
+
+
+def test_a_dense_reward_turns_hardly_any_episode_back():
+    """It rises all the time, and seldom twice as fast as before."""
+    family = toys.placed(decisions=20, steps=2)
+
+    def step(state, action, task):
+        new = family.step(state, action, task)
+        return new._replace(reward=-jnp.linalg.norm(new.obs - task))
+
+    first = partial(belief.prior, jax.random.key(0), None, Continuous(2), BUDGET.relabel)
+
+    @jax.jit
+    @jax.vmap
+    def run(key):
+        return adaptation.adapt(key, family._replace(step=step), EAST, BUDGET, first)[1]
+
+    searched = np.asarray(run(jax.random.split(jax.random.key(1), 24)).searched)
+    assert (searched[..., 0] > 0).sum() > 400
+    assert (searched[..., -1] < searched[..., 0]).mean() < 0.03
+
+
+def test_episodes_from_outside_tell_as_much_as_the_simulator_s():
+    """An outer one ends where it falls, and the simulator goes on to the horizon; some fall after a find."""
+    family, task = toys.placed(decisions=20, steps=2, ends=True), jnp.array([0.5, 0.6])
+    settings = {"adapt_steps": 5, "least_gain": 0.5 * 20, "relabel": Relabel(stops=2)}
+    budget = BUDGET.model_copy(update=settings)
+    search = adaptation.Search(family, budget, follows=False)
+    act, sense = jax.jit(partial(search.act, None)), jax.jit(search.sense)
+    step = jax.jit(family.step)
+
+    def first(start):
+        return belief.prior(jax.random.key(0), None, Continuous(2), budget.relabel, start)
+
+    def episode(held):
+        """What it held at its end, and its steps; those after a fall count nothing."""
+        state, steps = family.reset(keys_of(held.key)[0], task), []
+        for t in range(family.horizon):
+            if not state.done:
+                with jax.debug_key_reuse(False):  # every decision draws from the episode's key and its number
+                    action, log_prob, held = act(held, jnp.int32(t), state.obs)
+                new = step(state, action, task)
+                held = sense(held, new.reward, new.done)
+                kept = Transition(
+                    state.obs, action, log_prob, new.reward, 1.0 - new.done, jnp.float32(1), new.obs
+                )
+                state = new
+            else:
+                nothing = jnp.float32(0)
+                kept = steps[-1]._replace(reward=nothing, discount=nothing, valid=nothing)
+            steps.append(kept)
+        return held, jax.tree.map(lambda *x: jnp.stack(x), *steps)
+
+    key = jax.random.key(7)
+    known = search.begin(first, family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs)
+    for count in range(budget.adapt_steps + 1):
+        batch = search.choose(key, known, jnp.int32(count))
+        rows = [episode(jax.tree.map(lambda x, row=row: x[row], batch)) for row in range(budget.episodes)]
+        held, steps = jax.tree.map(lambda *x: jnp.stack(x), *rows)
+        known = search.absorb(known, jnp.int32(count), held, steps)
+    plan, memory, _ = jax.jit(lambda key: adaptation.adapt(key, family, task, budget, first))(key)
+    fell_after_a_find = (memory.reward > 0).any(axis=1) & (memory.valid == 0).any(axis=1)
+    assert fell_after_a_find.any() and (memory.searched[:, 0] > memory.searched[:, -1]).any()
+    assert plan.found and known.plan.found
+    np.testing.assert_allclose(known.buffer.searched, memory.searched)
+    np.testing.assert_allclose(known.plan.best, plan.best, atol=1e-4)
 
 
 def test_a_find_is_known_though_the_only_episode_stayed_there(met):
