@@ -224,7 +224,7 @@ class Diagnosis(Strict):
 class Evaluation(Strict):
     """How the adaptation to test tasks is measured."""
 
-    num_tasks: int = pydantic.Field(default=40, gt=0, le=1_000_000, description="number of tasks")
+    num_tasks: int = pydantic.Field(default=40, gt=0, le=10_000, description="number of tasks")
     split_seed: int = pydantic.Field(
         default=0,
         ge=0,

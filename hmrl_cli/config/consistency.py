@@ -16,7 +16,8 @@ from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
 LEARNED = tuple(f"evaluation.relabel.{name}" for name in ("broad", "turned", "width"))  # of a learned prior
 GIVEN = ("--", "argument ", "[")  # origins begin so: flags, arguments in Python, tables of a suite
-HELD = ("evaluation.relabel.sight", "evaluation.relabel.noise")  # how places to hold are chosen
+# how places to hold are chosen
+HELD = tuple(f"evaluation.relabel.{name}" for name in ("sight", "noise", "stops"))
 
 
 def check_command(command: str, preset: str, experiment: Experiment) -> None:

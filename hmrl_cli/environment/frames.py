@@ -47,6 +47,7 @@ class Episodes(NamedTuple):
 
     frames: Any  # `Frames` [..., N, F, ...], or what else was taken of every state
     counted: Array  # [..., N]  1 for episodes that a result counts, else 0
+    reached: Array  # [..., N]  1 for episodes that met the goal, else 0
 
 
 def recorded(
@@ -100,6 +101,6 @@ def frames_of(final: EnvState) -> Any:
     return next((part.frames for part in found if isinstance(part, Recording)), None)
 
 
-def episodes_of(frames: Any, counted: Array) -> Episodes | None:
+def episodes_of(frames: Any, counted: Array, reached: Array) -> Episodes | None:
     """Recorded episodes; None where there are no frames."""
-    return None if frames is None else Episodes(frames, counted)
+    return None if frames is None else Episodes(frames, counted, reached)

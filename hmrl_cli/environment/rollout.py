@@ -157,9 +157,10 @@ def _taken(
 
 def episode_means(reward: Array, final: EnvState) -> Adaptation:
     """Means [] over N episodes, of rewards [N, T] and last states [N]."""
+    reached = final.reached.astype(jnp.float32)
     return Adaptation(
         reward.sum(axis=1).mean(),
         final.success.astype(jnp.float32).mean(),
-        final.reached.astype(jnp.float32).mean(),
-        episodes_of(frames_of(final), jnp.ones(len(reward))),
+        reached.mean(),
+        episodes_of(frames_of(final), jnp.ones(len(reward)), reached),
     )

@@ -86,8 +86,8 @@ def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
     """The budget with a `least_gain`, if its rule needs one and it has none.
 
     The gain is `LEAST_GAIN` of the mean difference from flat to feasible return, over training tasks.  It has
-    the unit of a return, and does not depend on the learner.  Without a controller it stays None,
-    which counts as 0.
+    the unit of a return, and does not depend on the learner.  Without a controller, or with one that earns no
+    more than doing nothing, it stays None.  Then `skill_prior` has learned one, and others count any gain.
 
     Args:
         budget: settings of the adaptation.
@@ -96,7 +96,9 @@ def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
     if budget.rule == "gradient" or budget.least_gain is not None or family.controller is None:
         return budget
     lines = reference_lines(family, sample_tasks(family, "train", CALIBRATION_TASKS))
-    gain = LEAST_GAIN * max(lines["feasible"] - lines["flat"], 0.0)
+    gain = LEAST_GAIN * (lines["feasible"] - lines["flat"])
+    if gain <= 0:
+        return budget
     return budget.model_copy(update={"least_gain": float(f"{gain:.3g}")})  # as tables show it
 
 

@@ -40,7 +40,7 @@ def visits(places: Any, reached: Any, goals: Any, upward: bool = False) -> dict[
 
     Args:
         places: [seed, task, K + 1, N, P, 2], as episodes of a `traced` family have them; NaN after an end.
-        reached: [seed, task, K + 1], share of episodes that meet the goal.
+        reached: [seed, task, K + 1, N], 1 for episodes that meet the goal, else 0.
         goals: [task, G, 3], x, y and radius of each goal.
         upward: whether the second number of a place is its height.
 
@@ -51,7 +51,7 @@ def visits(places: Any, reached: Any, goals: Any, upward: bool = False) -> dict[
     """
     if len(goals) > 1 and np.size(goals) and not np.ptp(goals, axis=0).any():
         return None
-    found = np.asarray(reached) > 0
+    found = np.asarray(reached).max(axis=-1) > 0
     before: Any = np.cumsum(found, axis=2) - found == 0
     xy = np.asarray(places, float)[before].reshape(-1, 2)
     xy = xy[np.isfinite(xy).all(axis=1)]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 Mean = Callable[[Any], Any]  # of a tree over the devices that share a minibatch
-ROUNDING = 1e-4  # share of the mean return below which float32 cannot tell two returns apart
 OUTPUT_SCALE = 0.01  # the mean action starts near 0 in every state, so exploration covers both signs
 
 
@@ -281,20 +280,16 @@ def shuffled(key: Key, total: int) -> Array:
 def whitened(advantage: Array, returned: Array, valid: Array) -> Array:
     """Advantages [N, T] with zero mean and unit variance, and 0 where valid [N, T] is 0.
 
-    If all N returns are equal at each step, no action was better than another.  All advantages then become 0.
-    They consist of the critic's error and of rounding, and whitening would amplify them to a full update.
+    If no action was better than another, all advantages become 0 (`returns.differ`).  They consist of the
+    critic's error and of rounding, and whitening would amplify them to a full update.
 
     Args:
         advantage: [N, T].
         returned: [N, T] the discounted return from each step on.
         valid: [N, T] 1 where the step counts.
     """
-    count = jnp.maximum(valid.sum(axis=0), 1.0)
-    deviation = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
-    spread = jnp.sqrt(masked_mean(deviation**2, valid))
-    noise = ROUNDING * masked_mean(jnp.abs(returned), valid)
-    # a single episode cannot be compared with others
-    return jnp.where((spread > noise) | (len(returned) == 1), returns.whiten(advantage, valid, noise), 0.0)
+    noise = returns.ROUNDING * masked_mean(jnp.abs(returned), valid)
+    return jnp.where(returns.differ(returned, valid), returns.whiten(advantage, valid, noise), 0.0)
 
 
 def with_time(x: Array) -> Array:

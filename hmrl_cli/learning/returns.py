@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array
 
 
+ROUNDING = 1e-4  # share of the mean return below which float32 cannot tell two returns apart
 MIN_RIDGE = 1e-5  # least ridge of the baseline: float32 solves the normal equations with it
 
 
@@ -127,6 +128,23 @@ def selective_weights(x: Array, valid: Array, selectivity: float) -> Array:
     log_weight = jnp.maximum(selectivity * (x - best) / gap, -50.0)
     weight = jax.nn.softmax(log_weight, axis=None, where=valid > 0)
     return jnp.where(valid.any(), weight, 0.0)
+
+
+def differ(returned: Array, valid: Array) -> Array:
+    """Whether the returns of N episodes differ at any step, [] bool: else no action was better than another.
+
+    A single episode cannot be compared with others.  Its returns count as different where they are not 0.
+
+    Args:
+        returned: [N, T] the discounted return from each step on.
+        valid: [N, T] 1 where the step counts.
+    """
+    if len(returned) == 1:
+        return jnp.any(returned * valid != 0)
+    count = jnp.maximum(valid.sum(axis=0), 1.0)
+    deviation = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
+    spread = jnp.sqrt(masked_mean(deviation**2, valid))
+    return spread > ROUNDING * masked_mean(jnp.abs(returned), valid)
 
 
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:

@@ -14,7 +14,7 @@ from hmrl_cli.environment.rollout import Held, RepeatedAction, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.distributions import Gaussian
 from hmrl_cli.learning.networks import Network
-from hmrl_cli.learning.returns import discounted, gae, linear_baseline, masked_mean, whiten
+from hmrl_cli.learning.returns import ROUNDING, differ, discounted, gae, linear_baseline, masked_mean, whiten
 from hmrl_cli.types import AdaptState, Discrete, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 Surrogate = Literal["log_prob", "ratio"]
-
-ROUNDING = 1e-4  # share of the mean return by which the float32 baseline misses equal returns
 
 
 class Fallback(NamedTuple):
@@ -135,16 +133,20 @@ def advantages(transitions: Transition, discount: float, gae_lambda: float) -> t
     """Whitened advantages of N episodes' steps [N, T] and of their starts [N], over a linear baseline.
 
     One latent acts for a whole episode, so the advantage of a start is the return less the baseline.  That is
-    GAE with lambda = 1.  A smaller lambda would ignore most of the episode.
+    GAE with lambda = 1.  A smaller lambda would ignore most of the episode.  Where returns are equal, the
+    baseline's error is all that is left, and advantages are 0.
     """
     gamma = discount * transitions.discount
     returns = jax.vmap(discounted)(transitions.reward, gamma)
     values = linear_baseline(transitions.obs, returns, transitions.valid)
     estimate = jax.vmap(gae, in_axes=(0, 0, 0, 0, None))
     advantage = estimate(transitions.reward, gamma, values, jnp.zeros(len(returns)), gae_lambda)
-    noise = ROUNDING * jnp.abs(returns[:, 0]).mean()
-    starts = whiten(returns[:, 0] - values[:, 0], jnp.ones(len(returns)), noise)
-    return whiten(advantage, transitions.valid, noise), starts
+    noise, is_start = ROUNDING * jnp.abs(returns[:, 0]).mean(), jnp.ones(len(returns))
+    starts = whiten(returns[:, 0] - values[:, 0], is_start, noise)
+    return (
+        jnp.where(differ(returns, transitions.valid), whiten(advantage, transitions.valid, noise), 0.0),
+        jnp.where(differ(returns[:, :1], is_start[:, None]), starts, 0.0),
+    )
 
 
 def mean_reward(episodes: Episodes) -> Array:

@@ -106,7 +106,7 @@ def _batch_means(episodes: Episodes) -> Adaptation:
     assert episodes.success is not None and episodes.reached is not None
     each = (episodes.returned, episodes.success, episodes.reached)
     returned, success, reached = (masked_mean(x, counted) for x in each)
-    return Adaptation(returned, success, reached, episodes_of(episodes.frames, counted))
+    return Adaptation(returned, success, reached, episodes_of(episodes.frames, counted, episodes.reached))
 
 
 def _num_rule_updates(budget: Evaluation) -> int:

@@ -11,7 +11,7 @@ from hmrl_cli.config import plugins
 from hmrl_cli.environment.composition import bonus, lift, repeat, same_action, skill_action
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.lazy import jax
-from hmrl_cli.schema import Evaluation, Experiment
+from hmrl_cli.schema import Evaluation, Experiment, Relabel
 from hmrl_cli.types import Learner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def assemble(
         )
     parts = Parts(family, act_on, act_within, make_learner, skill_learner, steps, steps_per_decision)
     check_located(experiment.evaluation, parts)
+    if experiment.algorithm.searches:
+        _check_stops("algorithm.relabel", experiment.algorithm.relabel, parts)
     return parts
 
 
@@ -146,10 +148,14 @@ def check_located(evaluation: Evaluation, parts: Parts) -> None:
             "evaluation.rule: found 'relabel' for skills that cannot be located; "
             "must be 'gradient' or 'refit', or skills learned by vgcrl"
         )
-    stops, decisions = evaluation.relabel.stops, parts.family.horizon // parts.steps_per_decision
-    if stops > decisions:
+    _check_stops("evaluation.relabel", evaluation.relabel, parts)
+
+
+def _check_stops(section: str, relabel: Relabel, parts: Parts) -> None:
+    decisions = parts.family.horizon // parts.steps_per_decision
+    if relabel.stops > decisions:
         raise ConfigError(
-            f"evaluation.relabel.stops: found {stops}; must be at most {decisions}, an episode's decisions"
+            f"{section}.stops: found {relabel.stops}; must be at most {decisions}, an episode's decisions"
         )
 
 

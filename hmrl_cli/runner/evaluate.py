@@ -135,8 +135,8 @@ def _adapt(
     if curves.episodes is not None:
         family = trained.parts.family
         goals = exploration.goals_of(family, tasks)
-        places = curves.episodes.frames
-        explored = exploration.visits(places, curves.reached, goals, is_upright(family))
+        places, reached = curves.episodes.frames, curves.episodes.reached
+        explored = exploration.visits(places, reached, goals, is_upright(family))
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 

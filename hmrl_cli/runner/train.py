@@ -126,11 +126,12 @@ def check(
 
 
 def _unused_by(parts: Parts) -> dict[str, str]:
-    """Settings that have no effect on a policy over skills: dotted path -> reason."""
+    """Settings that have no effect in the family, or on a policy over skills: dotted path -> reason."""
+    idle = {} if parts.family.terminates else {"algorithm.fall_price": "no episode of the family ends early"}
     if parts.learns_skills or not isinstance(parts.act_on(None).action, Discrete):
-        return {}
+        return idle
     continuous = ("init_std", "ppo.init_std", "sac.entropy_per_action")
-    return {f"algorithm.{name}": "the actions are a choice of skills" for name in continuous}
+    return idle | {f"algorithm.{name}": "the actions are a choice of skills" for name in continuous}
 
 
 def run(

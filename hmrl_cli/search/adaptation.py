@@ -195,7 +195,8 @@ def adapt(
         counted = search.counted(known.plan, count)
         record = (steps.reward.sum(axis=1), jnp.float32(final.success), jnp.float32(final.reached))
         returned, success, reached = (masked_mean(x, counted) for x in record)
-        means = Adaptation(returned, success, reached, episodes_of(frames_of(final), counted))
+        episodes = episodes_of(frames_of(final), counted, record[2])
+        means = Adaptation(returned, success, reached, episodes)
         return search.absorb(known, count, held, steps), means
 
     obs = family.reset(jax.random.fold_in(key, budget.adapt_steps + 1), task).obs

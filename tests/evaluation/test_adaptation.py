@@ -51,6 +51,8 @@ def test_a_find_is_a_fifth_of_what_knowing_the_task_is_worth():
     assert adaptation.calibrated(given, family) == given
     assert adaptation.calibrated(Evaluation(), family) == Evaluation()
     assert adaptation.calibrated(refit, family._replace(controller=None)) == refit
+    away = family._replace(controller=lambda state, task: -family.controller(state, task))
+    assert adaptation.calibrated(refit, away) == refit  # knowing the task is worth nothing
 
 
 def test_curves_keep_seeds_tasks_and_updates_apart():

@@ -50,7 +50,7 @@ def test_visits_count_until_a_goal_is_first_met():
     places = np.array(
         [[[[[0.0, 0.0], [1.0, 0.0]]], [[[0.0, 0.0], [0.0, 1.0]]], [[[9.0, 9.0], [9.0, 9.0]]]]] * 2
     )
-    reached = np.array([[[0.0, 0.5, 0.0], [0.0, 0.0, 0.0]]])
+    reached = np.array([[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]])[..., None]
     goals = np.array([[[1.0, 0.0, 0.6]], [[0.0, -1.0, 0.6]]])
     found = exploration.visits(places[None], reached, goals)
     assert found["cell"] == 0.2 and found["goals"] == goals.tolist()  # 3.2 across, in at least 16 cells
@@ -65,11 +65,11 @@ def test_visits_count_until_a_goal_is_first_met():
 def test_without_goals_the_places_give_the_grid():
     lost = np.array([np.nan, np.nan])
     found = exploration.visits(
-        np.array([3.0, -4.0]) * np.ones((1, 1, 1, 1, 1, 2)), np.zeros((1, 1, 1)), np.zeros((1, 0, 3))
+        np.array([3.0, -4.0]) * np.ones((1, 1, 1, 1, 1, 2)), np.zeros((1, 1, 1, 1)), np.zeros((1, 0, 3))
     )
     assert found["cell"] == 0.5 and found["counts"] == ["6 -8 1"] and found["goals"] == [[]]
     assert (
-        exploration.visits(lost * np.ones((1, 1, 1, 1, 1, 2)), np.zeros((1, 1, 1)), np.zeros((1, 0, 3)))[
+        exploration.visits(lost * np.ones((1, 1, 1, 1, 1, 2)), np.zeros((1, 1, 1, 1)), np.zeros((1, 0, 3)))[
             "counts"
         ]
         == []
@@ -105,12 +105,12 @@ def test_what_comes_after_an_early_end_is_no_place():
     _, final = unroll(jax.random.key(0), policy, ends, TASKS[0])
     places = frames_of(final)
     np.testing.assert_allclose(places[:, 0], [0, 1, 2, 3, *[np.nan] * 5], atol=0.1)
-    found = exploration.visits(places[None, None, None, None], np.zeros((1, 1, 1)), np.zeros((1, 0, 3)))
+    found = exploration.visits(places[None, None, None, None], np.zeros((1, 1, 1, 1)), np.zeros((1, 0, 3)))
     assert sum(count for *_, count in exploration.cells_of(found)) == 4
 
 
 def test_goals_that_begin_at_one_place_give_no_map():
     """As those of speeds, which move away."""
     places, goals = np.zeros((1, 2, 1, 1, 3, 2)), np.zeros((2, 1, 3))
-    assert exploration.visits(places, np.zeros((1, 2, 1)), goals) is None
-    assert exploration.visits(places, np.zeros((1, 2, 1)), goals + np.array([[[0]], [[1]]])) is not None
+    assert exploration.visits(places, np.zeros((1, 2, 1, 1)), goals) is None
+    assert exploration.visits(places, np.zeros((1, 2, 1, 1)), goals + np.array([[[0]], [[1]]])) is not None

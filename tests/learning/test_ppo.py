@@ -91,6 +91,7 @@ def test_advantages_are_whitened_unless_they_are_rounding():
     assert np.abs(ppo.whitened(1e-5 * advantage, returned, valid)).max() < 1e-2
     one = ppo.whitened(advantage[:1], returned[:1], valid[:1])  # nothing to be compared with
     np.testing.assert_array_equal(one, returns.whiten(advantage[:1], valid[:1]))
+    assert (ppo.whitened(advantage[:1], 0.0 * returned[:1], valid[:1]) == 0).all()
 
 
 def test_a_policy_begins_near_the_middle_in_every_state():

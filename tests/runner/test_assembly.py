@@ -120,6 +120,13 @@ def test_a_search_cannot_go_to_more_places_than_it_has_decisions():
         assembly.check_located(Evaluation(rule="relabel", relabel=Relabel(stops=4)), parts)
 
 
+def test_nor_on_training_tasks(tmp_path):
+    train(tmp_path / "places", resolve("vgcrl"))
+    sets = ("algorithm.relabel.stops=4", "evaluation.rule=relabel", "hierarchy.steps_per_skill=2")
+    with pytest.raises(ConfigError, match=r"algorithm\.relabel\.stops: found 4; must be at most 3"):
+        training.check(resolve("skill_prior", *sets, skills=tmp_path / "places"))
+
+
 def test_the_plan_counts_environment_steps(runs):
     plan = training.check(resolve("maesn", "hierarchy.steps_per_skill=3", skills=runs / "diayn"))
     # 2 tasks, 4 episodes, before and after the inner update, 6 steps each

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmrl_cli import config
 from hmrl_cli.config import plugins
 from hmrl_cli.errors import ConfigError, Diverged, Interrupted, StorageError
 from hmrl_cli.runner import assembly, evaluate
@@ -257,3 +258,10 @@ def test_what_a_choice_of_skills_makes_idle_is_refused_or_noted(runs):
     assert notes == []
     training.check(from_file, notes.append)
     assert len(notes) == 1 and "from mine.toml" in notes[0]
+
+
+def test_the_price_of_an_early_end_is_refused_where_no_episode_ends_early():
+    costs = partial(config.resolve, "pretrain-skills", sets=["algorithm.fall_price=9"])
+    with pytest.raises(ConfigError, match=r"fall_price: found 9\.0, but no episode of the family ends early"):
+        training.check(costs("wheeled/vgcrl"), print)
+    training.check(costs("ant_goal/vgcrl"), print)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hmrl_cli.environment.frames import episodes_of, frames_of
+from hmrl_cli.environment.frames import Episodes, episodes_of, frames_of
 from hmrl_cli.environment.rollout import Held, advance, keys_of
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks, ppo, returns
@@ -195,13 +195,19 @@ def in_a_row(tree: Any) -> Any:
 
 def curve(trials: Trial) -> Adaptation:
     """The adaptation curve of N trials, leaves [N, E, ...]: means [E] over the trials."""
-    frames = jax.tree.map(lambda x: x.swapaxes(0, 1), frames_of(trials.final))
     return Adaptation(
         trials.steps.reward.sum(axis=-1).mean(axis=0),
         trials.final.success.astype(jnp.float32).mean(axis=0),
         trials.final.reached.astype(jnp.float32).mean(axis=0),
-        episodes_of(frames, jnp.ones(trials.final.reached.T.shape)),
+        recorded(trials.final, 1.0),
     )
+
+
+def recorded(final: EnvState, counted: float) -> Episodes | None:
+    """The episodes [E, N] of a recorded family that end in these states, leaves [N, E, ...]."""
+    frames = jax.tree.map(lambda x: x.swapaxes(0, 1), frames_of(final))
+    reached = final.reached.T.astype(jnp.float32)
+    return episodes_of(frames, jnp.full(reached.shape, counted), reached)
 
 
 def progress(trials: Trial) -> Metrics:

@@ -144,15 +144,22 @@ class FirstExplore(NamedTuple):
         """Explore for K episodes, in N independent trials.
 
         Entry k of the curve is the mean over the trials' exploiting episodes after k exploring ones.  The
-        exploring episodes themselves are not in it.  The returned carry is that of the first trial after K
-        exploring episodes.
+        exploring episodes themselves are not in it.  Those of a recorded family are the K exploring ones, and
+        the exploiting one after them.  The returned carry is that of the first trial after K exploring
+        episodes.
         """
         params = self.params(state)
         run = partial(self.trial, num_episodes=budget.adapt_steps, deterministic=budget.deterministic)
         keys = jax.random.split(key, budget.episodes)
-        exploited = jax.vmap(run, in_axes=(0, None, None))(keys, params, task)[1]
+        explored, exploited = jax.vmap(run, in_axes=(0, None, None))(keys, params, task)
         carry = jax.tree.map(lambda x: x[0, -1], exploited.before)
-        return AdaptState({**params, "exploits": jnp.bool_(True)}, carry), _trials.curve(exploited)
+        episodes = jax.tree.map(
+            lambda found, last: jnp.concatenate([found, last[-1:]]),
+            _trials.recorded(explored.final, 0.0),
+            _trials.recorded(exploited.final, 1.0),
+        )
+        curve = _trials.curve(exploited)._replace(episodes=episodes)
+        return AdaptState({**params, "exploits": jnp.bool_(True)}, carry), curve
 
     def online(self, budget: Evaluation) -> Online:
         """The first trial of `adapt`, for episodes from outside the simulator: a batch is one episode.

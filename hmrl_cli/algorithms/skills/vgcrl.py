@@ -244,7 +244,7 @@ class Vgcrl(NamedTuple):
         """log q(z|s) [...] of skills [..., size] at observations [..., obs_size]."""
         scale = self.config.spread / params["reach"]
         offset = skills - self.locate(params, obs)
-        if self.config.tails == "light":
+        if self.config.tails == "light" or self.net is not None:  # which the fit of a learned q assumes
             return -jnp.abs(offset).sum(axis=-1) / scale - self.size * jnp.log(2 * scale)
         n = self.size
         log_ball = 0.5 * n * math.log(math.pi) - math.lgamma(0.5 * n + 1)  # volume of the unit ball

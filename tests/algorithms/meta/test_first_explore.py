@@ -9,6 +9,7 @@ import pytest
 
 from hmrl_cli.algorithms.meta import first_explore, rl2
 from hmrl_cli.environment import composition
+from hmrl_cli.environment.frames import recorded
 from hmrl_cli.learning import networks, ppo
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import Discrete, EnvState, TaskFamily
@@ -90,6 +91,21 @@ def test_an_episode_begins_with_what_the_context_before_it_left():
     got, expected = both(params)
     for k in range(4):
         np.testing.assert_allclose(got[:, k], expected[k, :, 2 * k : 2 * k + 2], rtol=1e-4, atol=1e-5)
+
+
+def test_the_episodes_shown_are_those_that_explore_and_the_last_one():
+    family = recorded(toys.walker(6))
+    learner = first_explore.make(SMALL, family)
+    state = jax.jit(learner.init)(jax.random.key(0))
+    budget = Evaluation(adapt_steps=2, episodes=4)
+    adapt = jax.jit(lambda key: learner.adapt(key, state, jnp.array([1.0, 0.0]), budget)[1])
+    curve = adapt(jax.random.key(1))
+    np.testing.assert_array_equal(curve.episodes.counted, [[0.0] * 4, [0.0] * 4, [1.0] * 4])
+    assert curve.returned.shape == (3,) and curve.episodes.reached.shape == (3, 4)
+    # the last one is that of the curve, and the one before it is not
+    returned = curve.episodes.frames.reward.sum(axis=-1).mean(axis=-1)
+    np.testing.assert_allclose(returned[-1], curve.returned[-1], rtol=1e-5)
+    assert abs(returned[0] - curve.returned[0]) > 1e-3
 
 
 @pytest.mark.slow

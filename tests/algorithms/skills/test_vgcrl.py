@@ -256,6 +256,12 @@ def test_settings_of_the_other_q_are_unused():
     assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate", *of_replay}  # only the policy is learned
     assert {*vgcrl.Config(learner="sac").unused()} == {"hidden", "learning_rate", "ppo"}
     assert {*vgcrl.Config(q="learned").unused()} == {"center", "arrivals", "tails", *of_replay}
+    obs, skills = jnp.array([0.5, -0.8]), jnp.array([[0.1, 0.2], [-1.0, 1.0]])
+    rewards = []
+    for tails in ("light", "heavy"):
+        bound, state = goal(q="learned", tails=tails)
+        rewards.append(bound._density(bound.freeze(state), obs, skills))
+    np.testing.assert_array_equal(*rewards)
 
 
 def test_mistakes_are_named():
