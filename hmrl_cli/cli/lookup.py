@@ -75,7 +75,7 @@ def list_(
     if name is None:
         kinds = [kind] if kind else list(catalogue.LISTINGS)
         _list_all({kind: catalogue.LISTINGS[kind]() for kind in kinds}, as_json)
-    elif kind == "families" and (rolls_out or as_json):
+    elif kind == "families" and (rolls_out or as_json or _has_settings_of_its_own(name)):
         check_tasks_file(tasks, split=split)
         _describe_family(name, split or SplitName.test, tasks, as_json)
     elif kind == "presets" and name in plugins.names("families"):
@@ -104,6 +104,11 @@ def _list_all(listings: Mapping[str, Sequence[Mapping[str, str]]], as_json: bool
             print_line("")
         columns = [kind, *(list(rows[0])[1:] if rows else ())]
         print_table(columns, [list(row.values()) for row in rows])
+
+
+def _has_settings_of_its_own(name: str) -> bool:
+    """Whether a name is that of a preset, which sets its family otherwise than by default."""
+    return name in presets.files() and name not in plugins.names("families")
 
 
 def _check_family(name: str) -> None:

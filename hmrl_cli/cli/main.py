@@ -96,6 +96,7 @@ def main() -> None:
         warnings.resetwarnings()
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
+    signals.interrupt_surely()
     leave(run(sys.argv[1:]))
 
 

@@ -148,39 +148,46 @@ def evaluate(
     """Measure the adaptation to held-out tasks.
 
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
+    Of several runs, one that cannot be used is left out, and is an error at the end.
     What is pretrained is unpacked into a run directory first, as runs/pretrained-FAMILY-NAME.
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
-    results = []
+    results, failed = [], []
     command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
-    with running(begin(coordinator, processes, process_id), command) as shows:
+    session = begin(coordinator, processes, process_id)
+    goes_on = InputError if len(run_dirs) > 1 and session.joining is None else ()
+    with running(session, command) as shows:
         from hmrl_cli.runner import evaluate, unpack
 
         runs = [run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)]
         for number, run in enumerate(runs, start=1):
             if len(runs) > 1:
                 shows.say(f"run {number} of {len(runs)}: {run.path}")
-            result = evaluate.evaluate(
-                run,
-                split=(split or SplitName.test).value,
-                tasks_file=tasks,
-                reward=reward.value,
-                **given,
-                protocol=protocol,
-                sets=set_ or (),
-                progress=shows,
-            )
-            results.append(result)
+            try:
+                result = evaluate.evaluate(
+                    run,
+                    split=(split or SplitName.test).value,
+                    tasks_file=tasks,
+                    reward=reward.value,
+                    **given,
+                    protocol=protocol,
+                    sets=set_ or (),
+                    progress=shows,
+                )
+                results.append(result)
+            except goes_on as error:
+                failed.append(str(error))
     if as_json:
-        print_json(results[0] if len(results) == 1 else results)
-        return
-    for run, result in zip(runs, results, strict=True):
+        print_json(results[0] if len(runs) == 1 else results)
+    for result in () if as_json else results:
         print_caption(_what(result), sys.stderr)
         write_table(*_result_table(result), stream=sys.stderr)
         print_caption(_lines_text(result), sys.stderr)
-        print_line(str(run.path))
+        print_line(result["run"])
+    if failed:
+        raise InputError("\n".join(failed))
 
 
 def _checked_runs(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import fnmatch
 import re
+import typing
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +14,24 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli.cli.comparing import print_rows
-from hmrl_cli.cli.options import Json
+from hmrl_cli.cli.options import Json, check_known
 from hmrl_cli.cli.output import print_json, print_line
-from hmrl_cli.storage import listing
+from hmrl_cli.storage import listing, reader
 from hmrl_cli.storage.naming import RUNS
 
 ALWAYS = ("name", "state", "age", "epoch")
 OPTIONAL = ("evaluated", "algorithm", "family", "seeds", "preset", "command")  # the most wanted first
+STATES = (*typing.get_args(reader.State), "unknown", "unreadable")
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def runs(
     folder: Annotated[Path | None, typer.Argument(help="Where to look.", show_default="runs")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="Only runs in this state; repeatable.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="PATTERN", help="Only runs whose name or preset it matches, such as 'ant*'."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List all runs in a folder, the youngest first.
@@ -32,19 +40,28 @@ def runs(
     process is gone. The age counts from the creation of the run.
     """
     now = datetime.datetime.now(datetime.UTC)
+    for one in state or ():
+        check_known("--state", one, STATES, f"one of: {', '.join(STATES)}")
     place = folder or RUNS
+    Path.cwd()  # an error where the current folder was removed
     # the default folder comes with the first run
     found = listing.runs(place, now) if folder or place.is_dir() else []
+    found = [run for run in found if not state or run["state"] in state]
+    found = [run for run in found if only is None or _matches(run, only)]
     if as_json:
         print_json({"folder": str(place), "runs": found})
     elif not found:
-        print_line(f"no runs in {place}")
+        print_line(f"no {'such ' if state or only else ''}runs in {place}")
     else:
         rows = [_row(run) for run in found]
         print_rows(rows, ALWAYS, OPTIONAL, "--json", broken=("evaluated",))
         for run in found:
             if run["problem"]:
                 print_line(f"{run['name']}: {run['problem']}")
+
+
+def _matches(run: dict[str, Any], pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(run[key] or "", pattern) for key in ("name", "preset"))
 
 
 def _row(run: dict[str, Any]) -> dict[str, str]:

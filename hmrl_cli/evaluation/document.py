@@ -140,7 +140,9 @@ def read(file: Path) -> dict[str, Any]:
     try:
         document = _Evaluation.model_validate_json(read_bytes(file))
     except pydantic.ValidationError as error:
-        raise InputError(f"{file}: is no evaluation of this version: {_complaint(error)}") from None
+        broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
+        what = "is damaged" if broken else "is no evaluation of this version"
+        raise InputError(f"{file}: {what}: {_complaint(error)}") from None
     return document.model_dump(by_alias=True)
 
 

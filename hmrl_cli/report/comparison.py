@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import re
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from hmrl_cli.storage import checkpoints, reader
 from hmrl_cli.storage.evaluations import way_of
 
 CLOSE = 1e-3  # how far reference lines may differ
+NAMED = 5  # runs in a message
 
 
 def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]:
@@ -36,7 +39,7 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
     """
     found = []
     newest = _newest(path)
-    there = sorted((path / "eval").glob("*.json"))
+    there = documents_of(path)
     ways = {way_of(file) for file in there}
     wanted = protocol or _usual(ways)
     named = wanted in ways
@@ -44,9 +47,14 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
         try:
             document = documents.read(file)
         except InputError as error:
-            raise InputError(f"{error}\nto write it anew: hmrl eval {typed(path)}") from None
+            raise InputError(f"{error}\nto write it anew: {_command_of(path, file)}") from None
         if not (named or _stands_for(document, wanted)):
             continue
+        if newest and document["epoch"] > newest[0]:
+            raise InputError(
+                f"{path}: checkpoint {document['epoch']}, of which {file.name} is, is damaged or gone\n"
+                f"to restore it: hmrl resume {typed(path)}"
+            )
         if newest and newest != (document["epoch"], document["arrays_sha256"] or newest[1]):
             split = document["split"]
             tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
@@ -57,6 +65,23 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
             )
         found.append(document)
     return sorted(found, key=lambda one: (one["split"] != "test", one["reward"] != "sparse"))
+
+
+def documents_of(path: Path) -> list[Path]:
+    """The files of a run's evaluations; raises OSError where its folder of them is closed to this user."""
+    folder = path / "eval"
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in names if name.endswith(".json")]
+
+
+def _command_of(path: Path, file: Path) -> str:
+    """The command that writes an evaluation anew, as far as its name tells."""
+    told = re.fullmatch(r"(.+?)-(sparse|dense)(?:-(.+))?", file.stem)
+    if told is None or (told[3] and told[3] not in protocols.files()):
+        return f"remove it, and give its hmrl eval {typed(path)} again"
+    tasks = "--tasks FILE" if told[1].startswith("tasks-") else f"--split {told[1]}"
+    way = f" --protocol {told[3]}" if told[3] else ""
+    return f"hmrl eval {typed(path)} {tasks} --reward {told[2]}{way}"
 
 
 def _usual(ways: Set[str]) -> str:
@@ -88,13 +113,15 @@ def _options(asked: Mapping[str, Any]) -> str:
     )
 
 
-def none_there(path: Path, protocol: str | None) -> InputError:
-    """The error for a run without an evaluation by a protocol, with the names of those that it has."""
+def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
+    """The error for runs without an evaluation by a protocol, with the names of those that the first has."""
+    path = paths[0]
     if (path / "skills.json").is_file():
         return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
-    ways = {way_of(file) for file in (path / "eval").glob("*.json")}
+    ways = {way_of(file) for file in documents_of(path)}
     others = sorted(ways - {""})
-    what, first = " by its own settings" if others else "", f"; first: hmrl eval {typed(path)}"
+    what = " by its own settings" if others else ""
+    first = f"; first: hmrl eval {' '.join(map(typed, paths))}"
     if protocol in protocols.files():
         what, first = f" by {shown(protocol)}", f"{first} --protocol {protocol}"
     elif protocol:
@@ -102,6 +129,9 @@ def none_there(path: Path, protocol: str | None) -> InputError:
     has = [f"with --protocol: {', '.join(others)}"] if others else []
     has += ["by its own settings: without --protocol"] if "" in ways else []
     told = f"\nit has, {'; '.join(has)}" if has else ""
+    if len(paths) > 1:
+        named = ", ".join(map(str, paths[1 : 1 + NAMED])) + (", ..." if len(paths) > 1 + NAMED else "")
+        told += f"\nnor do {len(paths) - 1} more: {named}"
     return InputError(f"{path}: holds no evaluation{what}{first}{told}")
 
 
@@ -191,9 +221,8 @@ def compared(
     Arms `of_suite` may spend other numbers of episodes in all.  Those whose settings of the family differ may
     have other tasks, and only arms whose settings are equal are compared.
     """
-    for arm in found:
-        if not arm.documents:
-            raise none_there(arm.paths[0], protocol)
+    if lacking := [arm.paths[0] for arm in found if not arm.documents]:
+        raise none_there(lacking, protocol)
     families = by_family(found)
     alike: list[Sequence[Arm]] = []
     for of_family in families.values():

@@ -120,7 +120,7 @@ def write_arms(
     trained = [(run, metrics) for run in read if (metrics := _metrics(run))]
     with_skills = skills.skills_of(read)
     if not evaluated and not trained and not with_skills:
-        raise none_there(read[0].paths[0], protocol)
+        raise none_there([read[0].paths[0]], protocol)
     comparisons = profiles.compared(by_family(evaluated)) if evaluated else []
     drawings = _drawings(evaluated, found, comparisons, trained)
     parts = _results(evaluated, found, drawings) if found else []

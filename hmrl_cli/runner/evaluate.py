@@ -86,8 +86,11 @@ def evaluate(
     file = run.path / "eval" / f"{evaluations.stem(name, reward, protocol, changed)}.json"
     tasks = tasks_of(make_family(run.experiment.family, reward), split, budget, tasks_file)
     trained = open_trained(run, reward, progress, together=True)
+    if is_first:
+        evaluations.check_not_later(file, trained.epoch, run.path)
     if trained.epoch < (epochs := run.experiment.training.epochs):
-        progress.note(f"{run.path}: is not trained to its end: epoch {trained.epoch} of {epochs}")
+        how = "has diverged" if run.status.get("state") == "diverged" else "is not trained to its end"
+        progress.note(f"{run.path}: {how}: epoch {trained.epoch} of {epochs}")
     check_located(budget, trained.parts)
     budget = adaptation.calibrated(budget, trained.parts.family)
     at_once = min(len(tasks), adaptation.TASKS_AT_ONCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import concurrent.futures
 import contextlib
 import signal
@@ -17,6 +18,25 @@ Result = TypeVar("Result")
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 LOOK_EVERY = 0.1  # seconds
 _THREAD = "unless stopped"
+_COLLECTING = "_xla_gc_callback"  # a function of jax that runs while Python frees memory
+
+
+def interrupt_surely() -> None:
+    """Let a Ctrl-C end the process also where Python would ignore it, in what jax does while memory is freed.
+
+    A SIGINT that is ignored, as after nohup, stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_name == _COLLECTING:
+            threading.Timer(LOOK_EVERY, _thread.interrupt_main).start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.config.layers import leaves
-from hmrl_cli.errors import InputError
+from hmrl_cli.errors import InputError, typed
 from hmrl_cli.reading import read_json
 from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.storage import files
@@ -72,6 +72,23 @@ def write(file: Path, document: Mapping[str, Any], note: Callable[[str], None]) 
                 file.replace(kept)
             note(f"{file}: had other settings or tasks; it is now {kept.name}")
     files.write_json(file, document)
+
+
+def check_not_later(file: Path, epoch: int, run: Path) -> None:
+    """Refuse to replace the evaluation of a later epoch, whose checkpoint is damaged.
+
+    Raises:
+        InputError: names the document and the remedy.
+    """
+    try:
+        there = read_json(file).get("epoch")
+    except InputError:  # none, or a damaged one
+        return
+    if isinstance(there, int) and there > epoch:
+        raise InputError(
+            f"{file}: is of epoch {there}, whose checkpoint is damaged or gone; the newest is {epoch}\n"
+            f"to restore it: hmrl resume {typed(run)}; to replace the evaluation: remove it"
+        )
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:

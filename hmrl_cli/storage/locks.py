@@ -38,7 +38,7 @@ class Lock:
         if not in_place:
             raise RunDirError(
                 f"{self._path}: was moved, removed or replaced while it was written to\n"
-                "nothing is written to what is there now; to go on: --resume, with --run-dir where it is"
+                "nothing is written to what is there now; to go on: hmrl resume, where it is now"
             )
 
     def close(self) -> None:

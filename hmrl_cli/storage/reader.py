@@ -123,9 +123,13 @@ def read_status(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged, or of another version.
     """
-    status = _read(path / "status.json", _Status)
-    if status.get("state") == "complete" and "epoch" not in status:
-        raise InputError(f"{path / 'status.json'}: holds no 'epoch'; it is damaged, or of another version")
+    file = path / "status.json"
+    try:
+        status = _read(file, _Status)
+        if status.get("state") == "complete" and "epoch" not in status:
+            raise InputError(f"{file}: holds no 'epoch'; it is damaged, or of another version")
+    except InputError as error:
+        raise InputError(f"{error}\nto write it anew: remove it, then: hmrl resume {typed(path)}") from None
     return status
 
 

@@ -282,8 +282,10 @@ def _ended(
         raise InputError(f"{setting}: {source} is a run of {theirs}; must be one of {command}")
     state = run.status.get("state", "not started")
     if state not in states:
-        remedy = (
-            "once its training has ended" if state == "running" else f"to finish it: hmrl resume {source}"
-        )
+        remedies = {
+            "running": "once its training has ended",
+            "diverged": "to train it again: another --seed, or a smaller learning rate",
+        }
+        remedy = remedies.get(state, f"to finish it: hmrl resume {source}")
         raise InputError(f"{setting}: {source} is {state}; must be {' or '.join(states)}\n{remedy}")
     return run

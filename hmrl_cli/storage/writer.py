@@ -64,6 +64,7 @@ class RunDir:
         self._board: Board | None = None
         self._board_works = True
         self._is_new = False
+        self._is_unread = False  # whether it is resumed, and its checkpoint is not loaded yet
         self.epoch = int(self.status.get("epoch", 0))
 
     @classmethod
@@ -140,6 +141,7 @@ class RunDir:
                 return cls._start(path, resolved, argv, lock, note, sources)  # killed before it had begun
             written = same_run(path, resolved.experiment, written)
             run = cls(path, resolved.experiment, written.config_hash, lock, note, sources)
+            run._is_unread = True
             run._compare_provenance(resolved, argv)
             run._folder.note_what_is_lacking()
         except BaseException:
@@ -194,6 +196,8 @@ class RunDir:
                     if self._could_not_begin(error):
                         self.check()
                         take_back(self.path)
+                    elif self._is_unread and isinstance(error, InputError):
+                        self.event(f"not resumed: {error}")  # and its state is what it was
                     else:
                         self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
                         self.event(f"stopped: {type(error).__name__}: {error}")
@@ -313,6 +317,7 @@ class RunDir:
                 if epoch > found.epoch:
                     self._set_aside(epoch)
         self._write_status("running")
+        self._is_unread = False
         return found
 
     def _set_aside(self, epoch: int) -> None:

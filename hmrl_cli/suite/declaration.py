@@ -192,10 +192,9 @@ def _check(suite: Declaration) -> None:
     for name, arm in suite.arms.items():
         if arm.skills is not None and arm.skills not in suite.skills:
             hint = did_you_mean(arm.skills, suite.skills)
-            libraries = ", ".join(suite.skills) or "none is declared, as [skills.NAME]"
-            raise wrong(
-                suite, f"arms.{name}.skills", f"found {shown(arm.skills)}{hint}; must be one of: {libraries}"
-            )
+            libraries = ", ".join(suite.skills)
+            right = f"must be one of: {libraries}" if libraries else "must be declared, as [skills.NAME]"
+            raise wrong(suite, f"arms.{name}.skills", f"found {shown(arm.skills)}{hint}; {right}")
 
 
 def _check_families(suite: Declaration) -> None:

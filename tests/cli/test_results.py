@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from hmrl_cli.errors import InputError
 from hmrl_cli.runner import unpack
 from hmrl_cli.storage import reader
 
@@ -41,6 +42,23 @@ def test_eval(hmrl, fakes, monkeypatch):
             "1 update x 50 episodes, 1 seed x 40 tasks, protocol refit, selectivity = 3, least_gain = none\n"
         )
         assert what in hmrl("eval", runs[0]).err
+
+
+def test_one_run_that_cannot_be_used_costs_no_other(hmrl, fakes, monkeypatch):
+    runs = [hmrl("meta-train", "room/tiny", "-q").out.strip() for _ in range(3)]
+    usual = fakes.evaluate
+
+    def evaluate(run, **kwargs):
+        if str(run.path) == runs[1]:
+            raise InputError(f"{run.path}: holds no intact checkpoint")
+        return usual(run, **kwargs)
+
+    monkeypatch.setattr(fakes, "evaluate", evaluate)
+    found = hmrl("eval", *runs)
+    assert (found.code, found.out.split()) == (65, [runs[0], runs[2]])
+    assert found.err.endswith(f"error: {runs[1]}: holds no intact checkpoint\n")
+    found = hmrl("eval", *runs, "--json")
+    assert found.code == 65 and [one["run"] for one in json.loads(found.out)] == [runs[0], runs[2]]
 
 
 def test_a_table_of_skills_sums_up_seeds_and_skills(hmrl, fakes):

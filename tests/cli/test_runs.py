@@ -79,6 +79,28 @@ def test_no_runs(hmrl):
     assert (wrong.code, wrong.error) == (65, ["error: nowhere: is no directory; must be a folder of runs"])
 
 
+def test_some_of_the_runs(hmrl, some):
+    def named(*options):
+        return {run["name"] for run in json.loads(hmrl("runs", *options, "--json").out)["runs"]}
+
+    assert named("--state", "unreadable") == {"maml-0"}
+    assert named("--state", "unreadable", "--state", "complete", "--only", "maml*") == {"maml-0", "maml-3"}
+    assert named("--only", "room/*") == {"maml-3", "skills-of-a-long-name"}  # by the preset
+    assert hmrl("runs", "--only", "nothing").out == "no such runs in runs\n"
+    wrong = hmrl("runs", "--state", "done")
+    assert wrong.code == 2 and "--state: found 'done'\nmust be one of: running, interrupted" in wrong.err
+
+
+def test_a_folder_that_was_removed_holds_no_runs(hmrl, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    wrong = hmrl("runs")
+    told = "error: the current folder was removed; change to one that exists"
+    assert (wrong.code, wrong.error) == (73, [told])
+    monkeypatch.chdir(tmp_path)
+
+
 def test_ages_have_a_unit():
     seconds = (0.4, 59, 60, 3599, 3600, 86_399, 86_400, 1e7)
     told = ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "115 d"]

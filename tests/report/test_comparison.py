@@ -62,10 +62,16 @@ def test_reports_compare_what_met_the_same_tasks_and_stand_alone(runs, tmp_path)
     )
     newest = runs / "maml" / "checkpoints" / "4"
     newest.rename(tmp_path / "4")
-    with pytest.raises(InputError, match="is of epoch 4, and not of the newest checkpoint, 2") as caught:
+    lost = (
+        r"checkpoint 4, of which test-sparse\.json is, is damaged or gone\nto restore it: hmrl resume .*maml$"
+    )
+    with pytest.raises(InputError, match=lost):
         compare([runs / "maml"])
-    assert str(caught.value).endswith(" --reward sparse")
     (tmp_path / "4").rename(newest)
+    other.write_text(json.dumps(evaluated | {"epoch": 2}))
+    with pytest.raises(InputError, match="is of epoch 2, and not of the newest checkpoint, 4") as caught:
+        compare([runs / "maml", runs / "maesn"])
+    assert str(caught.value).endswith(" --reward sparse")
     other.write_text(json.dumps(evaluated | {"tasks_sha256": "0"}))
     with pytest.raises(InputError, match=r"test-sparse: its tasks are not those of .*maml"):
         compare([runs / "maml", runs / "maesn"])
@@ -128,6 +134,35 @@ def test_seeds_of_which_some_were_not_evaluated_are_not_paired(tmp_path):
                 (runs[-1] / "eval" / "test-sparse.json").unlink()
     (found,) = compare(runs, "algorithm.discount")["differences"]
     assert found["pairing"] == "by task"
+
+
+def test_all_runs_without_an_evaluation_are_named_at_once(tmp_path):
+    paths = [run(tmp_path, name, document()) for name in "abc"]
+    for path in paths[1:]:
+        (path / "eval" / "test-sparse.json").unlink()
+    with pytest.raises(
+        InputError, match=r"b: holds no evaluation; first: hmrl eval \S*b \S*c\nnor do 1 more: .*c$"
+    ):
+        compare(paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("hidden-dense", "--split hidden --reward dense$"),
+        ("tasks-far-sparse", "--tasks FILE --reward sparse$"),
+        ("test-sparse-explore", "--split test --reward sparse --protocol explore$"),
+        ("test-sparse-episodes=9", "remove it, and give its hmrl eval"),
+    ],
+)
+def test_the_command_that_mends_a_damaged_evaluation_is_told(tmp_path, name, command):
+    path = run(tmp_path, "a", document())
+    way = name.partition("-sparse-")[2]
+    (path / "eval" / f"{name}.json").write_text("{")
+    with pytest.raises(
+        InputError, match=f"{name}.json: is damaged: Invalid JSON.*\nto write it anew: .*{command}"
+    ):
+        compare([path], protocol=way or None)
 
 
 @pytest.mark.slow

@@ -1,11 +1,16 @@
+import builtins
+import contextlib
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
+from hmrl_cli import __main__
 from hmrl_cli.errors import Interrupted
 from hmrl_cli.runner import signals
 
@@ -21,6 +26,45 @@ def test_signals_only_set_a_flag():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_ctrl_c_while_memory_is_freed_is_not_lost():
+    """Python ignores what is raised in a callback of its collector, of which jax has one."""
+
+    def _xla_gc_callback(phase, details):
+        if phase == "start":
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    signals.interrupt_surely()
+    try:
+        gc.callbacks.append(_xla_gc_callback)
+        with contextlib.suppress(ValueError):
+            gc.collect()
+            gc.callbacks.remove(_xla_gc_callback)
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(20)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as after nohup
+        signals.interrupt_surely()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_ctrl_c_while_the_command_is_imported_is_one_line(monkeypatch, capsys):
+    usual = builtins.__import__
+
+    def interrupted(name, *rest):
+        if name == "hmrl_cli.cli.main":
+            raise KeyboardInterrupt
+        return usual(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        __main__.main()
+    assert capsys.readouterr() == ("", "error: interrupted\n")
 
 
 def test_work_that_is_not_stopped_is_done():

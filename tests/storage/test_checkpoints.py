@@ -75,6 +75,20 @@ def test_damage_falls_back(tmp_path, damage):
         assert "damaged" in message(caught)
 
 
+def test_a_run_that_cannot_be_resumed_keeps_its_state(resolved, tmp_path):
+    path = tmp_path / "run"
+    with RunDir.create(path, resolved) as run:
+        run.record(1, {"loss": 1.0})
+        run.save(1, TREE)
+        run.complete({"loss": 1.0})
+    before = (path / "status.json").read_text()
+    (path / "checkpoints" / "1" / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"), RunDir.resume(path, resolved) as run:
+        run.load(TREE)
+    assert (path / "status.json").read_text() == before
+    assert "not resumed: " in (path / "events.log").read_text()
+
+
 def test_a_damaged_checkpoint_is_set_aside(resolved, tmp_path):
     path = tmp_path / "r"
     with RunDir.create(path, resolved) as run:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hmrl_cli.errors import InputError
 from hmrl_cli.storage import evaluations
 from tests.evaluation.documents import document
 
@@ -41,6 +42,19 @@ def test_a_document_older_than_a_setting_has_what_the_setting_was_worth_then(tmp
         settings = {**document()["adaptation"], "relabel.turned": turned}
         evaluations.write(file, document(adaptation=settings), notes.append)
         assert len(notes) == kept
+
+
+def test_no_earlier_epoch_replaces_a_later_one(tmp_path):
+    file = tmp_path / "eval" / "test-sparse.json"
+    evaluations.check_not_later(file, 1, tmp_path)
+    evaluations.write(file, document(epoch=4), print)
+    evaluations.check_not_later(file, 4, tmp_path)
+    with pytest.raises(
+        InputError, match=r"is of epoch 4, whose checkpoint is damaged or gone; the newest is 2"
+    ):
+        evaluations.check_not_later(file, 2, tmp_path)
+    file.write_text("{")
+    evaluations.check_not_later(file, 2, tmp_path)
 
 
 def test_equal_settings_replace_equal_ones_and_no_others(tmp_path):

@@ -52,7 +52,7 @@ def test_a_run_that_went_away_is_written_to_no_more(resolved, tmp_path, away):
             with pytest.raises(RunDirError, match="was moved, removed or replaced"):
                 write()
         trained(run, 2)
-    assert "--resume" in message(caught)
+    assert "hmrl resume" in message(caught)
     assert contents(path) == before
     if away is moved:
         RunDir.resume(tmp_path / "elsewhere", resolved).close()

@@ -42,7 +42,7 @@ def test_ranges_may_be_nested_and_lists(read):
         (ONE + "on.point.sets = {}", "arms.maesn.on.point.sets: unknown key"),
         (ONE + "on.sparse_point.set = {}", "arms.maesn.on: found 'sparse_point'"),
         (ONE + "families = ['poin']", "arms.maesn.families: found 'poin'; did you mean 'point'?"),
-        (ONE + "skills = 'diayn'", "arms.maesn.skills: found 'diayn'; must be one of: none is declared"),
+        (ONE + "skills = 'diayn'", "arms.maesn.skills: found 'diayn'; must be declared, as [skills.NAME]"),
         (ONE + "[arms.'a/b']\npreset = 'x'", "arms: found 'a/b'"),
         (ONE + "[eval]\nsplit = ['test', 'hiden']", "eval.split.1: found 'hiden'"),
         (ONE + "[eval]\nreward = 'both'", "eval.reward.0: found 'both'"),

@@ -29,6 +29,8 @@ def key(arm: str, stops: int) -> str:
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather_suite(HERE, folder, ("success", "reached"))
+    # the study turned has the training of the skills
+    arrays = {name: x for name, x in arrays.items() if "/success" in name or "/reached" in name}
     summary["success"], summary["differences"] = {}, {}
     for stops in STOPS:
         # [seed, task, episode]

@@ -42,7 +42,8 @@ LONG = {
 }
 PUBLISHED = {"wheeled": 0.38, "ant_goal": 0.37, "pusher": 0.88}  # of MAESN, read off figures of 1802.07245
 PICTURED = "ant_goal/maesn"
-INTERNAL = ("/metrics/loss", "/metrics/divergence", "/metrics/improvement")  # curves left out, for their size
+# curves left out, for their size
+INTERNAL = tuple(f"/metrics/{x}" for x in ("loss", "divergence", "improvement", "cg_residual", "env_steps"))
 
 
 def line(label: str, key: str, arrays: results.Arrays, episodes: int = 1) -> figures.Line:

@@ -20,13 +20,13 @@ from hmrl_cli.lazy import np
 HERE = Path(__file__).parent
 ARMS = {"both": "HMRL: both priors", "broad": "skills, no meta-training"}
 SPLITS = {"test": ("test",), "hidden": ("hidden",), "mix": ("test", "hidden")}
-WORLDS = {  # episodes between two updates, numbers of places
-    "sparse_point/half": ("sparse point", 4, (1, 2, 3)),
-    "wheeled/half": ("wheeled", 4, (1, 2, 3)),
-    "ant_goal/half": ("ant", 4, (1, 2)),
-    "ant_goal/disc": ("ant, disc of 3 m", 1, (1, 2)),
+WORLDS = {  # numbers of places
+    "sparse_point/half": ("sparse point", (1, 2, 3)),
+    "wheeled/half": ("wheeled", (1, 2, 3)),
+    "ant_goal/half": ("ant", (1, 2)),
 }
-AFTER = {4: (8, 16), 1: (2, 5)}  # episodes after which a table tells success
+EPISODES = 4  # of a batch
+AFTER = (8, 16)  # episodes after which a table tells success
 
 
 def success(arrays: results.Arrays, world: str, split: str, way: str) -> Any:
@@ -43,14 +43,14 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     arrays = {name: x for name, x in arrays.items() if "-sparse-" not in name or "/success" in name}
     summary["evaluations"] = {}
     summary["success"], summary["differences"] = {}, {}
-    for world, (_, episodes, numbers) in WORLDS.items():
+    for world, (_, numbers) in WORLDS.items():
         for split in SPLITS:
             ways = [(arm, stops) for arm in ARMS for stops in numbers]
             curves = {way: success(arrays, world, split, f"{way[0]}_{way[1]}") for way in ways}
             if any(curve is None for curve in curves.values()):
                 continue
             for (arm, stops), curve in curves.items():
-                row = {f"after {n}": interval(curve[..., n // episodes]) for n in AFTER[episodes]}
+                row = {f"after {n}": interval(curve[..., n // EPISODES]) for n in AFTER}
                 row |= {"mean": interval(mean_success(curve))}
                 summary["success"][f"{world}, {split}: {arm}, {stops}"] = rounded(row)
             summary["differences"] |= _differences(f"{world}, {split}", curves)
@@ -90,7 +90,7 @@ def _differences(where: str, curves: dict[tuple[str, int], Any]) -> dict[str, di
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     """Success against episodes, one curve an arm and number of places."""
     panels = []
-    for world, (title, episodes, _) in WORLDS.items():
+    for world, (title, _) in WORLDS.items():
         for split in ("test", "hidden"):
             lines = []
             for arm, label in ARMS.items():
@@ -98,7 +98,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
                     curve = arrays.get(f"{world}/{split}-sparse-{arm}_{stops}/success_curve")
                     if curve is not None:
                         places = "1 place" if stops == 1 else f"{stops} places"
-                        along = episodes * np.arange(curve.shape[1])
+                        along = EPISODES * np.arange(curve.shape[1])
                         lines.append(figures.Line(f"{label}, {places}", along, *curve))
             if lines:
                 panels.append(figures.Panel(f"{title}, {split}", lines))
