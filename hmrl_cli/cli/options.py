@@ -131,19 +131,23 @@ Evaluable = Annotated[
     typer.Argument(
         metavar="RUN_DIR|pretrained:NAME...",
         help="Run directories, or see: hmrl list pretrained.",
+        readable=False,  # which is an error of reading
         autocompletion=completion.runs_and_pretrained,
     ),
 ]
 
 
 RunDir = Annotated[
-    Path, typer.Argument(metavar="RUN_DIR", help="Run directory.", autocompletion=completion.runs)
+    Path,
+    typer.Argument(metavar="RUN_DIR", help="Run directory.", readable=False, autocompletion=completion.runs),
 ]
 
 
 RunDirs = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN_DIR...", help="Run directories.", autocompletion=completion.runs),
+    typer.Argument(
+        metavar="RUN_DIR...", help="Run directories.", readable=False, autocompletion=completion.runs
+    ),
 ]
 
 
