@@ -30,6 +30,23 @@ def interrupt_surely() -> None:
         signal.signal(signal.SIGINT, _interrupt)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Answer a Ctrl-C only at the end: a library in C++ that is being loaded would abort the process."""
+    before, received = signal.getsignal(signal.SIGINT), []
+    answers = before in (signal.default_int_handler, _interrupt)
+    if not answers or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: received.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if received:
+        raise KeyboardInterrupt
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_name == _COLLECTING:

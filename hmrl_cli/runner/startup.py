@@ -22,6 +22,7 @@ from typing import Any
 from hmrl_cli import lazy
 from hmrl_cli.compute import devices
 from hmrl_cli.errors import ConfigError, one_line, shown
+from hmrl_cli.runner import signals
 
 MAX_CACHE_BYTES = 2 * 2**30
 MIN_COMPILE_SECONDS = "0.5"
@@ -49,7 +50,8 @@ def start(join: Callable[[], None] | None = None) -> str:
     problem = prepare()
     _check_cpu_devices(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
     try:
-        lazy.pin()
+        with signals.held():
+            lazy.pin()
         name = "jax_default_matmul_precision"
         if getattr(lazy.jax.config, name, None) is None:  # jax was imported before the variable was set
             lazy.jax.config.update(name, MATMUL_PRECISION)

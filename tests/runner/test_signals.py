@@ -53,6 +53,21 @@ def test_a_ctrl_c_while_memory_is_freed_is_not_lost():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_ctrl_c_while_a_library_is_loaded_waits_for_it():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = []
+    try:
+        with pytest.raises(KeyboardInterrupt), signals.held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("loaded")
+        assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with signals.stop_signals() as stop, signals.held():  # a training has an answer of its own
+            signal.raise_signal(signal.SIGINT)
+            assert stop() == signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_ctrl_c_while_the_command_is_imported_is_one_line(monkeypatch, capsys):
     usual = builtins.__import__
 
