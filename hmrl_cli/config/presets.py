@@ -145,6 +145,11 @@ def replaced(preset: str) -> dict[str, str]:
     return {str(learner): str(other) for learner, other in dict(found).items()}
 
 
+def is_meant_for(preset: str, command: str) -> bool:
+    """Whether a preset has a table of its own for a command."""
+    return command in read(path_of(preset), f"preset {preset}")
+
+
 def parse(data: bytes, source: str) -> dict[str, Any]:
     """The tables that the bytes of a TOML file hold; messages call the file `source`.
 
@@ -196,12 +201,13 @@ class _Stack(NamedTuple):
             raise ConfigError(f"extends: {shown(preset)} stands on more than {reading.MAX_DEPTH} presets")
         tables, origin = read(path, preset), f"preset {preset}"
         extends, over = tables.pop("extends", None), _table(tables, "over", origin)
-        for learner in over:
+        for learner, other in over.items():
             if not plugins.is_file(learner) and learner not in plugins.names("algorithms"):
                 known = plugins.suggestion(learner, plugins.names("algorithms"))
                 raise ConfigError(
                     f"over: found {shown(learner)}{known} (from {origin}); must be an algorithm"
                 )
+            _place_of("over", other, path, origin)
         for_command = {name: _table(tables, name, origin) for name in COMMANDS}[self.command]
         skills = skills or skills_of(for_command) or skills_of(tables)
         if over and (other := over.get(self.learned_by(skills))) is not None:
@@ -216,13 +222,17 @@ class _Stack(NamedTuple):
         self, key: str, preset: Any, path: Path, origin: str, above: tuple[Path, ...], skills: str
     ) -> list[Layer]:
         """The layers of the preset that another one names."""
-        if not isinstance(preset, str):
-            raise ConfigError(f"{key}: found {shown(preset)} (from {origin}); must be a preset name")
-        try:
-            found = path_of(preset, path.parent)
-        except ConfigError as error:
-            raise ConfigError(f"{key} (from {origin}): {error}") from None
-        return self.of(preset, found, above, skills)
+        return self.of(preset, _place_of(key, preset, path, origin), above, skills)
+
+
+def _place_of(key: str, preset: Any, path: Path, origin: str) -> Path:
+    """The file of the preset that one in the file `path` names; raises ConfigError without it."""
+    if not isinstance(preset, str):
+        raise ConfigError(f"{key}: found {shown(preset)} (from {origin}); must be a preset name")
+    try:
+        return path_of(preset, path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{key} (from {origin}): {error}") from None
 
 
 def _table(tables: dict[str, Any], name: str, origin: str) -> dict[str, Any]:

@@ -243,13 +243,15 @@ def serving(preset: str) -> list[Resolved]:
     """A preset resolved for every command that can use it, as it is.
 
     Raises:
-        ConfigError: no command can use it; the message is that of the last command.
+        ConfigError: no command can use it, or one cannot that it has a table for.
     """
     found, problem = [], None
     for command in COMMANDS:
         try:
             found.append(resolve(command, preset, complete=False))
         except ConfigError as error:
+            if presets.is_meant_for(preset, command):
+                raise
             problem = error
     if not found and problem:
         raise problem

@@ -127,6 +127,17 @@ def test_another_preset_takes_its_place_over_the_skills_of_an_algorithm(add_pres
         ConfigError, match=r"over: found 'explroe'.*did you mean 'explore'.*must be an algorithm"
     ):
         found("bad")
+    add_preset("bad", 'extends = "room/lifted"\n[over]\nexplore = "room/widw"\n')
+    with pytest.raises(ConfigError, match=r"over \(from preset bad\): preset: found 'room/widw'"):
+        found("bad")  # though these skills are none of it
+
+
+def test_a_table_for_a_command_that_cannot_use_it_is_an_error(add_preset):
+    """Of the other one, too, which comes later."""
+    add_preset("room/both", 'extends = "room/lifted"\n[pretrain-skills.algorithm]\nnam = "dig"\n')
+    config.resolve("meta-train", "room/both", complete=False)
+    with pytest.raises(ConfigError, match=r"algorithm\.nam"):
+        config.serving("room/both")
 
 
 @pytest.mark.parametrize(
