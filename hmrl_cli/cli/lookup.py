@@ -61,8 +61,9 @@ def list_(
 
     `hmrl list presets FAMILY` lists the presets of a family.
 
-    `hmrl list families NAME --json`, with --split or --tasks if need be, describes a family by rolling
-    it out: sizes, and the returns of doing nothing and of a scripted controller.
+    `hmrl list families NAME --json` rolls a family out, on the tasks of --split or --tasks. So does the
+    name of a preset, whose settings the family then has. It tells sizes, and the returns of doing nothing
+    and of a scripted controller.
     """
     if kind is not None and kind not in catalogue.LISTINGS:
         raise ConfigError(
@@ -203,6 +204,7 @@ def show(
 
 def _show_preset(preset: str, as_json: bool, skills: str | None = None) -> None:
     if skills is None:
+        config.check_tables(preset)
         served = config.serving(preset)
     else:
         served = [upstream.resolve("meta-train", preset, [], {"hierarchy.skills": skills})[0]]

@@ -131,7 +131,7 @@ Evaluable = Annotated[
     typer.Argument(
         metavar="RUN_DIR|pretrained:NAME...",
         help="Run directories, or see: hmrl list pretrained.",
-        readable=False,  # which is an error of reading
+        readable=False,  # whether it can be read shows when it is read
         autocompletion=completion.runs_and_pretrained,
     ),
 ]
@@ -140,6 +140,17 @@ Evaluable = Annotated[
 RunDir = Annotated[
     Path,
     typer.Argument(metavar="RUN_DIR", help="Run directory.", readable=False, autocompletion=completion.runs),
+]
+
+
+SkillRunDir = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN_DIR",
+        help="Directory of a skill run.",
+        readable=False,
+        autocompletion=completion.runs,
+    ),
 ]
 
 

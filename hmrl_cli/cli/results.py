@@ -22,6 +22,7 @@ from hmrl_cli.cli.options import (
     Protocol,
     RewardName,
     RunDir,
+    SkillRunDir,
     SplitName,
     TasksFile,
     check_known,
@@ -37,15 +38,12 @@ from hmrl_cli.cli.output import (
 )
 from hmrl_cli.cli.session import alone, begin, running
 from hmrl_cli.config import plugins, presets
-from hmrl_cli.errors import (
-    ConfigError,
-    InputError,
-    shown,
-)
+from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, RunDirError, shown
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
 from hmrl_cli.storage import exports, outputs, pretrained, reader
 
+OF_ONE_RUN = (ConfigError, Diverged, InputError, RunDirError)  # errors that concern no other run
 WHERE = ("direction", "place")  # numbers of skills that have no mean
 COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of an evaluation that are sizes
 
@@ -93,10 +91,7 @@ def export(
 
 
 def imitate(
-    run_dir: Annotated[
-        Path,
-        typer.Argument(metavar="RUN_DIR", help="Directory of a skill run.", autocompletion=completion.runs),
-    ],
+    run_dir: SkillRunDir,
     trajectory: Annotated[
         Path, typer.Argument(metavar="FILE.npz", help="obs [T + 1, size]: observations from a reset on.")
     ],
@@ -148,16 +143,16 @@ def evaluate(
     """Measure the adaptation to held-out tasks.
 
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
-    Of several runs, one that cannot be used is left out, and is an error at the end.
+    Of several runs, one whose state cannot be used is left out, and is an error at the end.
     What is pretrained is unpacked into a run directory first, as runs/pretrained-FAMILY-NAME.
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
-    results, failed = [], []
+    results, failed = [], list[HmrlError]()
     command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
     session = begin(coordinator, processes, process_id)
-    goes_on = InputError if len(run_dirs) > 1 and session.joining is None else ()
+    goes_on = OF_ONE_RUN if len(run_dirs) > 1 and session.joining is None else ()
     with running(session, command) as shows:
         from hmrl_cli.runner import evaluate, unpack
 
@@ -178,7 +173,7 @@ def evaluate(
                 )
                 results.append(result)
             except goes_on as error:
-                failed.append(str(error))
+                failed.append(error)
     if as_json:
         print_json(results[0] if len(runs) == 1 else results)
     for result in () if as_json else results:
@@ -186,8 +181,10 @@ def evaluate(
         write_table(*_result_table(result), stream=sys.stderr)
         print_caption(_lines_text(result), sys.stderr)
         print_line(result["run"])
+    for other in failed[1:]:
+        print_caption(f"error: {other}", sys.stderr)
     if failed:
-        raise InputError("\n".join(failed))
+        raise failed[0]
 
 
 def _checked_runs(

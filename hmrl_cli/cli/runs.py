@@ -43,7 +43,8 @@ def runs(
     for one in state or ():
         check_known("--state", one, STATES, f"one of: {', '.join(STATES)}")
     place = folder or RUNS
-    Path.cwd()  # an error where the current folder was removed
+    if not place.is_absolute():
+        Path.cwd()  # an error where the current folder was removed
     # the default folder comes with the first run
     found = listing.runs(place, now) if folder or place.is_dir() else []
     found = [run for run in found if not state or run["state"] in state]

@@ -147,7 +147,7 @@ def replaced(preset: str) -> dict[str, str]:
 
 def is_meant_for(preset: str, command: str) -> bool:
     """Whether a preset has a table of its own for a command."""
-    return command in read(path_of(preset), f"preset {preset}")
+    return command in read(path_of(preset), preset)
 
 
 def parse(data: bytes, source: str) -> dict[str, Any]:

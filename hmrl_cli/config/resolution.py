@@ -243,19 +243,24 @@ def serving(preset: str) -> list[Resolved]:
     """A preset resolved for every command that can use it, as it is.
 
     Raises:
-        ConfigError: no command can use it, or one cannot that it has a table for.
+        ConfigError: no command can use it; the message is that of the last command.
     """
     found, problem = [], None
     for command in COMMANDS:
         try:
             found.append(resolve(command, preset, complete=False))
         except ConfigError as error:
-            if presets.is_meant_for(preset, command):
-                raise
             problem = error
     if not found and problem:
         raise problem
     return found
+
+
+def check_tables(preset: str) -> None:
+    """Check a preset for every command that it has a table of its own for; raises ConfigError."""
+    for command in COMMANDS:
+        if presets.is_meant_for(preset, command):
+            resolve(command, preset, complete=False)
 
 
 def family_of(name: str) -> Strict:

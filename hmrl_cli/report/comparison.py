@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -20,7 +19,7 @@ from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
 from hmrl_cli.report.differences import difference, over_families, row
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
-from hmrl_cli.storage.evaluations import way_of
+from hmrl_cli.storage.evaluations import files_of, way_of
 
 CLOSE = 1e-3  # how far reference lines may differ
 NAMED = 5  # runs in a message
@@ -39,7 +38,7 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
     """
     found = []
     newest = _newest(path)
-    there = documents_of(path)
+    there = files_of(path)
     ways = {way_of(file) for file in there}
     wanted = protocol or _usual(ways)
     named = wanted in ways
@@ -67,18 +66,11 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
     return sorted(found, key=lambda one: (one["split"] != "test", one["reward"] != "sparse"))
 
 
-def documents_of(path: Path) -> list[Path]:
-    """The files of a run's evaluations; raises OSError where its folder of them is closed to this user."""
-    folder = path / "eval"
-    names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    return [folder / name for name in names if name.endswith(".json")]
-
-
 def _command_of(path: Path, file: Path) -> str:
     """The command that writes an evaluation anew, as far as its name tells."""
     told = re.fullmatch(r"(.+?)-(sparse|dense)(?:-(.+))?", file.stem)
     if told is None or (told[3] and told[3] not in protocols.files()):
-        return f"remove it, and give its hmrl eval {typed(path)} again"
+        return "remove it, and repeat the hmrl eval that wrote it"
     tasks = "--tasks FILE" if told[1].startswith("tasks-") else f"--split {told[1]}"
     way = f" --protocol {told[3]}" if told[3] else ""
     return f"hmrl eval {typed(path)} {tasks} --reward {told[2]}{way}"
@@ -115,10 +107,11 @@ def _options(asked: Mapping[str, Any]) -> str:
 
 def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
     """The error for runs without an evaluation by a protocol, with the names of those that the first has."""
-    path = paths[0]
-    if (path / "skills.json").is_file():
-        return InputError(f"{path}: is a run of skills, which do not adapt; must be one of meta-train")
-    ways = {way_of(file) for file in documents_of(path)}
+    of_skills = [path for path in paths if (path / "skills.json").is_file()]
+    if of_skills:
+        told = "is a run of skills, which do not adapt; must be one of meta-train"
+        return InputError(f"{of_skills[0]}: {told}")
+    ways = {way_of(file) for file in files_of(paths[0])}
     others = sorted(ways - {""})
     what = " by its own settings" if others else ""
     first = f"; first: hmrl eval {' '.join(map(typed, paths))}"
@@ -130,9 +123,9 @@ def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
     has += ["by its own settings: without --protocol"] if "" in ways else []
     told = f"\nit has, {'; '.join(has)}" if has else ""
     if len(paths) > 1:
-        named = ", ".join(map(str, paths[1 : 1 + NAMED])) + (", ..." if len(paths) > 1 + NAMED else "")
-        told += f"\nnor do {len(paths) - 1} more: {named}"
-    return InputError(f"{path}: holds no evaluation{what}{first}{told}")
+        named = ", ".join(map(str, paths[1 : 1 + NAMED]))
+        told = f"\nalso without one: {named}{', ...' if len(paths) > 1 + NAMED else ''}"
+    return InputError(f"{paths[0]}: holds no evaluation{what}{first}{told}")
 
 
 def read_arms(

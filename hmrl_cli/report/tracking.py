@@ -16,6 +16,7 @@ from hmrl_cli import config, reading
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.evaluation import document as documents
 from hmrl_cli.storage import reader
+from hmrl_cli.storage.evaluations import files_of
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.trackers import Tracked
 
@@ -34,8 +35,7 @@ def seeds_of(run: reader.Info) -> list[Tracked]:
     training, group = run.experiment.training, run.path.resolve().name
     settings = {**config.flat(run.experiment), **dict(_provenance(run.provenance))}
     lines = read_metrics(run.path) if (run.path / "metrics.jsonl").exists() else []
-    files = sorted((run.path / "eval").glob("*.json"))
-    evaluated = {file.stem: documents.read(file) for file in files}
+    evaluated = {file.stem: documents.read(file) for file in files_of(run.path)}
     numbers = _of_skills(run.path / "skills.json")
     tracked = []
     for row in range(training.num_seeds):

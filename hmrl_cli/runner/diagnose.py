@@ -87,9 +87,12 @@ def diagnose(
 
     Raises:
         Diverged: a number is not finite; nothing was written.
+        InputError: there is a diagnosis of a later epoch, whose checkpoint is damaged.
         Interrupted: `stop` returned a signal; nothing was written.
     """
     parts, epoch = trained.parts, trained.epoch
+    stem = evaluations.with_changes("skills", changed_evaluation(trained.experiment, settings))
+    evaluations.check_not_later(path / f"{stem}.json", epoch, path)
     numbers, paths, recorded = unless_stopped(lambda: _run(trained, settings), stop, epoch)
     numbers = _without_blind_goals(numbers, note)
     check_finite(**numbers)
@@ -102,7 +105,6 @@ def diagnose(
         **found,
     }
     check()
-    stem = evaluations.with_changes("skills", changed_evaluation(trained.experiment, settings))
     files.write_json(path / f"{stem}.json", document)
     first = jax.tree.map(lambda x: x[0], recorded)
     title, labels = f"{path.resolve().name}: skills", _skill_labels(document)

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TypeVar
@@ -43,14 +44,19 @@ def held() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if received:
-        raise KeyboardInterrupt
+        if received:
+            raise KeyboardInterrupt
+
+
+def _interrupt_soon() -> None:
+    time.sleep(LOOK_EVERY)
+    _thread.interrupt_main()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_name == _COLLECTING:
-            threading.Timer(LOOK_EVERY, _thread.interrupt_main).start()
+            _thread.start_new_thread(_interrupt_soon, ())
             return
         frame = frame.f_back
     raise KeyboardInterrupt

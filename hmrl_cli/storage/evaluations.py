@@ -43,6 +43,13 @@ def with_changes(name: str, changed: Mapping[str, Any]) -> str:
     return told if told == name or len(os.fsencode(told)) <= MAX_STEM else f"{name}-{_digest(changed)}"
 
 
+def files_of(run: Path) -> list[Path]:
+    """The documents of a run; raises OSError where its folder of them is closed to this user."""
+    folder = run / "eval"
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in names if name.endswith(".json")]
+
+
 def way_of(file: Path) -> str:
     """What the name of a document says after split and reward; "": the run's own way and budget."""
     told = re.fullmatch(r".*-(?:sparse|dense)(?:-(.+?))?", file.stem)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import HmrlError, InputError, one_line
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import evaluations, reader
 
 # what a run directory holds; two of them make one, also where its config.toml is gone
 MARKS = {
@@ -106,7 +106,7 @@ def _read(run: reader.Info, now: datetime.datetime) -> dict[str, Any]:
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
         "skills": hierarchy.skills if hierarchy else None,
         "init_from": training.init_from,
-        "evaluated": sorted(file.stem for file in (run.path / "eval").glob("*.json")),
+        "evaluated": [file.stem for file in evaluations.files_of(run.path)],
     }
 
 

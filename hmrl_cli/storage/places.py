@@ -59,7 +59,7 @@ class Taken(RunDirError):
 
     def __init__(self, path: Path) -> None:
         """At this path."""
-        is_run = (path / "config.toml").is_file() or not path.is_dir()
+        is_run = (path / "config.toml").is_file()
         going_on = f"to continue it: --resume, or hmrl resume {typed(path)}; " if is_run else ""
         super().__init__(
             f"{path}: exists, and a run is never overwritten\n{going_on}to start another: --name NAME"

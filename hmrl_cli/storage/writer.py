@@ -196,7 +196,7 @@ class RunDir:
                     if self._could_not_begin(error):
                         self.check()
                         take_back(self.path)
-                    elif self._is_unread and isinstance(error, InputError):
+                    elif self._is_unread:
                         self.event(f"not resumed: {error}")  # and its state is what it was
                     else:
                         self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")

@@ -141,7 +141,7 @@ def test_all_runs_without_an_evaluation_are_named_at_once(tmp_path):
     for path in paths[1:]:
         (path / "eval" / "test-sparse.json").unlink()
     with pytest.raises(
-        InputError, match=r"b: holds no evaluation; first: hmrl eval \S*b \S*c\nnor do 1 more: .*c$"
+        InputError, match=r"b: holds no evaluation; first: hmrl eval \S*b \S*c\nalso without one: .*c$"
     ):
         compare(paths)
 
@@ -152,7 +152,7 @@ def test_all_runs_without_an_evaluation_are_named_at_once(tmp_path):
         ("hidden-dense", "--split hidden --reward dense$"),
         ("tasks-far-sparse", "--tasks FILE --reward sparse$"),
         ("test-sparse-explore", "--split test --reward sparse --protocol explore$"),
-        ("test-sparse-episodes=9", "remove it, and give its hmrl eval"),
+        ("test-sparse-episodes=9", "remove it, and repeat the hmrl eval that wrote it"),
     ],
 )
 def test_the_command_that_mends_a_damaged_evaluation_is_told(tmp_path, name, command):

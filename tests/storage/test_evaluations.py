@@ -1,6 +1,8 @@
 """Names of evaluation documents, of which none replaces one of other settings."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -55,6 +57,20 @@ def test_no_earlier_epoch_replaces_a_later_one(tmp_path):
         evaluations.check_not_later(file, 2, tmp_path)
     file.write_text("{")
     evaluations.check_not_later(file, 2, tmp_path)
+
+
+def test_a_folder_of_documents_that_is_closed_to_the_user_is_no_empty_one(tmp_path, monkeypatch):
+    assert evaluations.files_of(tmp_path) == []
+    evaluations.write(tmp_path / "eval" / "test-sparse.json", document(), print)
+    (tmp_path / "eval" / "notes.txt").touch()
+    assert [file.name for file in evaluations.files_of(tmp_path)] == ["test-sparse.json"]
+    monkeypatch.setattr(os, "listdir", denied)
+    with pytest.raises(PermissionError):
+        evaluations.files_of(tmp_path)
+
+
+def denied(path):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 def test_equal_settings_replace_equal_ones_and_no_others(tmp_path):

@@ -30,7 +30,7 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather_suite(HERE, folder, ("success", "reached"))
     # the study turned has the training of the skills
-    arrays = {name: x for name, x in arrays.items() if "/success" in name or "/reached" in name}
+    arrays = {name: x for name, x in arrays.items() if "-sparse-" in name and "/return" not in name}
     summary["success"], summary["differences"] = {}, {}
     for stops in STOPS:
         # [seed, task, episode]
@@ -40,10 +40,18 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
             row = {"third": interval(curve[..., 2]), "sixth": interval(curve[..., 5])}
             row |= {"mean": interval(mean_success(curve)), "met by the third": interval(met[..., 2])}
             summary["success"][f"{arm}, {stops}"] = rounded(row)
-        pair = found["both"][..., 2], found["broad"][..., 2]
-        lead = paired_difference(*pair, seeds_paired=True)
-        summary["differences"][f"both - broad, {stops}, third"] = rounded({"mean": list(lead.values())})
+        summary["differences"][f"both - broad, {stops}"] = rounded(
+            {
+                "third": _lead(*(curve[..., 2] for curve in found.values())),
+                "mean": _lead(*map(mean_success, found.values())),
+            }
+        )
     return summary, arrays
+
+
+def _lead(ours: Any, theirs: Any) -> list[float]:
+    """Mean difference of values [seed, task], and its interval."""
+    return list(paired_difference(ours, theirs, seeds_paired=True).values())
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:

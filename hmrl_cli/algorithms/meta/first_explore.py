@@ -144,9 +144,8 @@ class FirstExplore(NamedTuple):
         """Explore for K episodes, in N independent trials.
 
         Entry k of the curve is the mean over the trials' exploiting episodes after k exploring ones.  The
-        exploring episodes themselves are not in it.  Those of a recorded family are the K exploring ones, and
-        the exploiting one after them.  The returned carry is that of the first trial after K exploring
-        episodes.
+        exploring episodes themselves are not in it.  Recorded episodes are the K exploring ones and the last
+        exploiting one.  The returned carry is that of the first trial after K exploring episodes.
         """
         params = self.params(state)
         run = partial(self.trial, num_episodes=budget.adapt_steps, deterministic=budget.deterministic)

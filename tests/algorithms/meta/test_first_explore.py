@@ -106,6 +106,8 @@ def test_the_episodes_shown_are_those_that_explore_and_the_last_one():
     returned = curve.episodes.frames.reward.sum(axis=-1).mean(axis=-1)
     np.testing.assert_allclose(returned[-1], curve.returned[-1], rtol=1e-5)
     assert abs(returned[0] - curve.returned[0]) > 1e-3
+    at_once = jax.jit(lambda key: learner.adapt(key, state, jnp.zeros(2), Evaluation(adapt_steps=0))[1])
+    assert (at_once(jax.random.key(1)).episodes.counted == 1).all()
 
 
 @pytest.mark.slow
