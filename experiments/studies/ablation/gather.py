@@ -20,6 +20,7 @@ EPISODES = 100
 # Arm: run, protocol.  Where two protocols are named, the one with the larger area on training goals counts.
 ARMS = {
     "HMRL": ("mean", "both"),
+    "HMRL, unturned": ("mean", "unturned"),
     "HMRL, sampled": ("sampled", "both"),
     "skills, no meta-training": ("mean", "none"),
     "skills, no meta-training, sampled": ("sampled", "none"),
@@ -50,6 +51,10 @@ PICTURED = (
 )
 IN_TABLES = ("half_cheetah_vel",)  # worlds without a panel: hardly any arm finds anything there
 SPLITS = ("test", "hidden")
+BY_SPLIT = (
+    "skills, no meta-training",
+    "HMRL, unturned",
+)  # arms that HMRL is compared with on each split, too
 AFTER = (20, 100)  # episodes
 SOON = 40  # episodes
 WORLDS = {
@@ -118,9 +123,9 @@ def interval(values: Any) -> list[float]:
     return [round(float(found[name]), 3) for name in ("mean", "low", "high")]
 
 
-def difference(one: Any, other: Any, *, same_skills: bool) -> list[float]:
-    """Mean and interval of the difference of values [seed, task] on the same tasks."""
-    found = paired_difference(one, other, seeds_paired=same_skills)
+def lead(hmrl: Any, other: Any, *, same_skills: bool) -> list[float]:
+    """How far a curve [seed, task, step] is ahead of another one over `SOON` episodes: mean and interval."""
+    found = paired_difference(area(hmrl, SOON), area(other, SOON), seeds_paired=same_skills)
     return [round(float(found[name]), 3) for name in ("mean", "low", "high")]
 
 
@@ -150,11 +155,13 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
                 }
             summary["success"][f"{world}: {arm}"] = row
             if arm != "HMRL":
-                pair = mixed(found["HMRL"]), mixed(of_splits)
+                pairs = {world: (mixed(found["HMRL"]), mixed(of_splits))}
+                if arm in BY_SPLIT:
+                    pairs |= {f"{world}, {one}": (found["HMRL"][one], of_splits[one]) for one in SPLITS}
                 same = ARMS[arm][0] in OVER_SKILLS
-                summary["differences"][f"{world}: HMRL - {arm}"] = difference(
-                    *(area(curve, SOON) for curve in pair), same_skills=same
-                )
+                summary["differences"] |= {
+                    f"{where}: HMRL - {arm}": lead(*pair, same_skills=same) for where, pair in pairs.items()
+                }
     return summary, arrays
 
 
