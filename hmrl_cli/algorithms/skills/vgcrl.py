@@ -8,9 +8,10 @@ tails, log q(z|s) = -(n + 1) log(1 + |z - m(s)|_2 / sigma) - constant.  Then a d
 little, far from the place.  If q is learned, m is a multilayer perceptron that is fitted to the skills that
 led to s.
 
-The reward of a step is the increase of log q.  The reward log q itself would have the same optimum:
-discounted sums of the two differ by a factor 1 - gamma, a constant, the end of the episode and a small term
-for each new skill.  But log q of far places would dominate the critic's loss.  An early end has a penalty.
+The reward of a step is the increase of log q.  The reward log q itself has the same optimum: discounted sums
+of the two differ by a factor 1 - gamma, a constant, the end of the episode and a small term for each new
+skill.  But log q of far places dominates the critic's loss.  Where the feature swings in every stride, as a
+speed does, the increase is mostly noise, and log q itself is better.  An early end has a penalty.
 Episodes redraw their skill at random steps, so that skills work from any state.  The policy sees z - m(s),
 the displacement to its place, instead of z.
 
@@ -82,6 +83,10 @@ class Config(_on_policy.Config, _off_policy.Config):
     tails: Literal["light", "heavy"] = Field(
         "light",
         description="whether q(z|s) falls exponentially with the distance from its mode, or as a power",
+    )
+    reward: Literal["increase", "density"] = Field(
+        "increase",
+        description="whether a step earns the increase of log q, or log q itself",
     )
     redraw: float = Field(
         0.01, ge=0, lt=1, description="probability before each step that the skill is drawn anew"
@@ -157,7 +162,8 @@ class Vgcrl(NamedTuple):
         skills = self._of_steps(skills, valid)
         params = self.freeze(state)
         before, after = (self._density(params, path[:, part], skills) for part in (slice(-1), slice(1, None)))
-        return (after - before)[..., None], jnp.ones((len(path), 1))
+        reward = self._reward(before, after, self.config.ppo.discount)
+        return reward[..., None], jnp.ones((len(path), 1))
 
     def learn(
         self, key: Key, state: State, skills: Array, path: Array, valid: Array
@@ -196,7 +202,8 @@ class Vgcrl(NamedTuple):
         """The rewards of replayed steps [B]; a fixed q learns nothing."""
         params = self.freeze(state.goal)
         before, after = (self._density(params, obs, batch.skill) for obs in (batch.obs, batch.next_obs))
-        return state, Reward(after - before - self.config.fall_price * (1.0 - batch.discount)), {}
+        reward = self._reward(before, after, self.config.sac.discount)
+        return state, Reward(reward - self.config.fall_price * (1.0 - batch.discount)), {}
 
     def _metrics(self, state: State, skills: Array, obs: Array, valid: Array) -> Metrics:
         """Of observations [N, T, obs_size] after the steps of skills [N, T, size].
@@ -204,7 +211,7 @@ class Vgcrl(NamedTuple):
         An end in the last step is not seen, and may count as an arrival.
         """
         params = self.freeze(state)
-        bound = self._density(params, obs, skills) + sum(math.log(2 * half) for half in self.half)
+        bound = self._density(params, obs, skills) + self._log_box
         near = jnp.linalg.norm(skills - self.locate(params, obs), axis=-1) * state.reach < self.config.spread
         return {
             "mutual_information": lower_bound(bound, 0.0, valid),
@@ -239,6 +246,20 @@ class Vgcrl(NamedTuple):
     def _net_mode(self, params: Params, observed: moments.Moments, seen: Array) -> Array:
         assert self.net is not None
         return jnp.tanh(self.net.apply(params, moments.normalize(observed, seen)))
+
+    def _reward(self, before: Array, after: Array, discount: float) -> Array:
+        """The reward of steps, given log q(z|s) before and after them [...].
+
+        log q itself comes less log p(z), and times 1 - gamma.  So returns are of the same size in both forms.
+        """
+        if self.config.reward == "increase":
+            return after - before
+        return (1.0 - discount) * (after + self._log_box)
+
+    @property
+    def _log_box(self) -> float:
+        """-log p(z), the log of the volume of the box of skills."""
+        return sum(math.log(2 * half) for half in self.half)
 
     def _density(self, params: Params, obs: Array, skills: Array) -> Array:
         """log q(z|s) [...] of skills [..., size] at observations [..., obs_size]."""

@@ -251,6 +251,21 @@ def test_a_place_folds_into_a_policy_of_the_whole_observation():
     assert learner_of(q="learned").fold is None
 
 
+def test_both_rewards_have_the_same_optimum():
+    """Discounted sums of both differ by the ends of the path alone."""
+    gamma, path = PPO.discount, walks(range(4))
+    valid, skills = jnp.ones((4, 10)), jnp.broadcast_to(jnp.array([0.6, -0.3]), (4, 10, 2))
+    sums = {}
+    for reward in ("increase", "density"):
+        bound, state = goal(reward=reward)
+        earned = bound.reward(jax.random.key(1), state, skills, path, valid)[0][..., 0]
+        sums[reward] = (gamma ** jnp.arange(10) * earned).sum(axis=1)
+    params = bound.freeze(state)
+    gain = bound._density(params, path, skills[:, :1]) + 2 * jnp.log(2.0)  # log q / p, in a box of side 2
+    expected = sums["density"] - gain[:, 0] + gamma**10 * gain[:, -1]
+    np.testing.assert_allclose(sums["increase"], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_settings_of_the_other_q_are_unused():
     of_replay = {*OF_SAC, "hindsight"}
     assert {*vgcrl.Config().unused()} == {"hidden", "learning_rate", *of_replay}  # only the policy is learned
