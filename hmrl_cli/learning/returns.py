@@ -144,7 +144,8 @@ def differ(returned: Array, valid: Array) -> Array:
     count = jnp.maximum(valid.sum(axis=0), 1.0)
     deviation = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
     spread = jnp.sqrt(masked_mean(deviation**2, valid))
-    return spread > ROUNDING * masked_mean(jnp.abs(returned), valid)
+    # what is not finite differs, and shows
+    return ~(spread <= ROUNDING * masked_mean(jnp.abs(returned), valid))
 
 
 def whiten(x: Array, valid: Array, noise: Array | float = 0.0) -> Array:

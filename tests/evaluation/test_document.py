@@ -99,5 +99,5 @@ def test_what_is_no_file_is_refused(make, tmp_path):
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "x.json").write_bytes(b'{"schema": 1, "run": "\xff"}')
-    with pytest.raises(InputError, match=r"x.json: is no evaluation of this version"):
+    with pytest.raises(InputError, match=r"x\.json: is damaged: Invalid JSON"):
         documents.read(tmp_path / "x.json")

@@ -97,6 +97,15 @@ def test_the_baseline_of_a_constant_observation_is_finite():
     np.testing.assert_allclose(values, 1.0, rtol=1e-4)
 
 
+def test_returns_differ_by_more_than_rounding_or_where_they_are_not_finite():
+    valid = jnp.ones((3, 4)).at[2, 2:].set(0.0)
+    equal = jnp.full((3, 4), -50.0).at[2, 2:].set(9.0)  # which does not count
+    assert not returns.differ(equal, valid)
+    assert returns.differ(equal.at[0, 1].add(1.0), valid)
+    assert returns.differ(equal.at[0, 1].set(jnp.nan), valid)
+    assert returns.differ(equal[:1], valid[:1]) and not returns.differ(0 * equal[:1], valid[:1])
+
+
 def test_whiten_counts_valid_steps_only():
     x = jnp.array([1.0, 3.0, 100.0])
     np.testing.assert_allclose(whiten(x, jnp.array([1.0, 1.0, 0.0])), [-1.0, 1.0, 0.0], rtol=1e-5)
