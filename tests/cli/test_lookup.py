@@ -33,6 +33,9 @@ def test_list(hmrl):
     assert json.loads(hmrl("list", "bonuses", "rnd", "--json").out)["name"] == "rnd"
     described = json.loads(hmrl("list", "families", "point", "--split", "hidden", "--json").out)
     assert described["split"] == "hidden"
+    # the name of a preset has settings of its own, which only a rollout tells
+    assert "\nfamily  room/tiny\n" in hmrl("list", "families", "room/tiny").out
+    assert hmrl("list", "families", "rom/tiny").code == 2
     line = hmrl("list", "families", "point", "--split", "test").out.splitlines()[-1]
     assert line.split() == ["dense", "flat", "-1"]  # without a controller there is no feasible line
     assert "maml" in hmrl("list", "presets", "room/tiny").out
