@@ -162,6 +162,17 @@ RunDirs = Annotated[
 ]
 
 
+SetEvaluation = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="K=V",
+        help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
+        autocompletion=completion.assignments,
+    ),
+]
+
+
 TasksFile = Annotated[
     Path | None, typer.Option("--tasks", metavar="FILE.npz", help="These tasks instead of those of a split.")
 ]

@@ -22,6 +22,7 @@ from hmrl_cli.cli.options import (
     Protocol,
     RewardName,
     RunDir,
+    SetEvaluation,
     SkillRunDir,
     SplitName,
     TasksFile,
@@ -41,22 +42,12 @@ from hmrl_cli.config import plugins, presets
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, RunDirError, shown
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
+from hmrl_cli.runner.progress import Progress
 from hmrl_cli.storage import exports, outputs, pretrained, reader
 
 OF_ONE_RUN = (ConfigError, Diverged, InputError, RunDirError)  # errors that concern no other run
 WHERE = ("direction", "place")  # numbers of skills that have no mean
 COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of an evaluation that are sizes
-
-
-SetEvaluation = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="K=V",
-        help="Another evaluation.*, as in evaluation.rule=refit; repeatable.",
-        autocompletion=completion.assignments,
-    ),
-]
 
 
 def export(
@@ -149,31 +140,24 @@ def evaluate(
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
-    results, failed = [], list[HmrlError]()
     command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
     session = begin(coordinator, processes, process_id)
-    goes_on = OF_ONE_RUN if len(run_dirs) > 1 and session.joining is None else ()
+    goes_on = len(run_dirs) > 1 and session.joining is None
     with running(session, command) as shows:
-        from hmrl_cli.runner import evaluate, unpack
+        from hmrl_cli.runner import unpack
 
         runs = [run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)]
-        for number, run in enumerate(runs, start=1):
-            if len(runs) > 1:
-                shows.say(f"run {number} of {len(runs)}: {run.path}")
-            try:
-                result = evaluate.evaluate(
-                    run,
-                    split=(split or SplitName.test).value,
-                    tasks_file=tasks,
-                    reward=reward.value,
-                    **given,
-                    protocol=protocol,
-                    sets=set_ or (),
-                    progress=shows,
-                )
-                results.append(result)
-            except goes_on as error:
-                failed.append(error)
+        results, failed = _evaluated(
+            runs,
+            shows,
+            goes_on,
+            split=(split or SplitName.test).value,
+            tasks_file=tasks,
+            reward=reward.value,
+            **given,
+            protocol=protocol,
+            sets=set_ or (),
+        )
     if as_json:
         print_json(results[0] if len(runs) == 1 else results)
     for result in () if as_json else results:
@@ -185,6 +169,25 @@ def evaluate(
         print_caption(f"error: {other}", sys.stderr)
     if failed:
         raise failed[0]
+
+
+def _evaluated(
+    runs: Sequence[reader.Info], shows: Progress, goes_on: bool, **settings: Any
+) -> tuple[list[dict[str, Any]], list[HmrlError]]:
+    """The documents of runs, and the errors of those that are left out; if not `goes_on`, none is."""
+    from hmrl_cli.runner import evaluate
+
+    results, failed = [], list[HmrlError]()
+    for number, run in enumerate(runs, start=1):
+        if len(runs) > 1:
+            shows.say(f"run {number} of {len(runs)}: {run.path}")
+        try:
+            results.append(evaluate.evaluate(run, progress=shows, **settings))
+        except OF_ONE_RUN as error:
+            if not goes_on:
+                raise
+            failed.append(error)
+    return results, failed
 
 
 def _checked_runs(

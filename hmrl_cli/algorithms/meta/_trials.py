@@ -199,11 +199,11 @@ def curve(trials: Trial) -> Adaptation:
         trials.steps.reward.sum(axis=-1).mean(axis=0),
         trials.final.success.astype(jnp.float32).mean(axis=0),
         trials.final.reached.astype(jnp.float32).mean(axis=0),
-        recorded(trials.final, 1.0),
+        recorded_episodes(trials.final, 1.0),
     )
 
 
-def recorded(final: EnvState, counted: float) -> Episodes | None:
+def recorded_episodes(final: EnvState, counted: float) -> Episodes | None:
     """The episodes [E, N] of a recorded family that end in these states, leaves [N, E, ...]."""
     frames = jax.tree.map(lambda x: x.swapaxes(0, 1), frames_of(final))
     reached = final.reached.T.astype(jnp.float32)

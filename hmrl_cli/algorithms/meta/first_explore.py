@@ -154,8 +154,8 @@ class FirstExplore(NamedTuple):
         carry = jax.tree.map(lambda x: x[0, -1], exploited.before)
         episodes = jax.tree.map(
             lambda found, last: jnp.concatenate([found, last[-1:]]),
-            _trials.recorded(explored.final, 0.0),
-            _trials.recorded(exploited.final, 1.0),
+            _trials.recorded_episodes(explored.final, 0.0),
+            _trials.recorded_episodes(exploited.final, 1.0),
         )
         curve = _trials.curve(exploited)._replace(episodes=episodes)
         return AdaptState({**params, "exploits": jnp.bool_(True)}, carry), curve
