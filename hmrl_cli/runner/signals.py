@@ -48,15 +48,15 @@ def held() -> Iterator[None]:
             raise KeyboardInterrupt
 
 
-def _interrupt_soon() -> None:
+def _interrupt_soon(thread: int) -> None:
     time.sleep(LOOK_EVERY)
-    _thread.interrupt_main()
+    signal.pthread_kill(thread, signal.SIGINT)  # a real signal, which ends a wait, too
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_name == _COLLECTING:
-            _thread.start_new_thread(_interrupt_soon, ())
+            _thread.start_new_thread(_interrupt_soon, (threading.get_ident(),))
             return
         frame = frame.f_back
     raise KeyboardInterrupt
