@@ -6,8 +6,9 @@ Both bonuses of a step are added to its reward (eq. 5), and fall linearly to 0:
   and beliefs that were never met.
 * the error of the decoders for the step, given the belief after it.  It leads where the belief is wrong.
 
-Each bonus is divided by its running root mean square, so that its weight has one meaning for all families.
-The authors divide by the standard deviation of its discounted return.  Nothing else differs from VariBAD.
+Each bonus is divided by its running root mean square, so that its weight does not depend on its unit.  In the
+first update novelty is not scaled yet.  The rewards that bonuses are added to keep their scale.  The authors
+divide a bonus by the standard deviation of its discounted return.  Nothing else differs from VariBAD.
 """
 
 from __future__ import annotations

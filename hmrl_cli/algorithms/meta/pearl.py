@@ -11,7 +11,8 @@ Five choices extend the paper or differ from it:
   `evaluation.episodes=1`, each sees all that came before it, as in the paper.
 * N(0, I) is itself a factor of q(z|c), so an empty context gives the prior.
 * A context of more than `context_size` transitions counts as much as one of `context_size`.  Each factor is
-  raised to the power context_size / transitions, as if a random subset of the context were used.
+  raised to the power context_size / transitions, as if a random subset were used.  In tests the paper uses
+  all of it.
 * With `context_reward = "success"` the encoder sees whether the goal is met, in place of the reward.  Then
   the critics can learn from the dense reward and the context still looks as it does at test time, under the
   sparse reward.

@@ -65,7 +65,7 @@ class Steps(NamedTuple):
     moves: Array  # [R, d]  phi(s') - phi(s)
     skill: Array  # [R, d]  encoded
     valid: Array  # [R]
-    others: Array  # [M, d]  encoded skills of other episodes
+    others: Array  # [M, d]  encoded skills that those are compared with
 
     @property
     def gain(self) -> Array:
