@@ -1,18 +1,16 @@
-"""Commands on trained runs: export, imitate, eval and render."""
+"""Commands on trained runs: export, imitate and eval."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hmrl_cli import config, inputs
-from hmrl_cli.cli import completion
 from hmrl_cli.cli.options import (
     Coordinator,
     Evaluable,
@@ -26,7 +24,6 @@ from hmrl_cli.cli.options import (
     SkillRunDir,
     SplitName,
     TasksFile,
-    check_known,
     check_tasks_file,
 )
 from hmrl_cli.cli.output import (
@@ -38,12 +35,11 @@ from hmrl_cli.cli.output import (
     write_table,
 )
 from hmrl_cli.cli.session import alone, begin, running
-from hmrl_cli.config import plugins, presets
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, RunDirError, shown
 from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import differences
 from hmrl_cli.runner.progress import Progress
-from hmrl_cli.storage import exports, outputs, pretrained, reader
+from hmrl_cli.storage import exports, pretrained, reader
 
 OF_ONE_RUN = (ConfigError, Diverged, InputError, RunDirError)  # errors that concern no other run
 WHERE = ("direction", "place")  # numbers of skills that have no mean
@@ -275,75 +271,3 @@ def _lines_text(result: Mapping[str, Any]) -> str:
             nonzero = ", ".join(f"{name} {as_cell(rate)}" for name, rate in rates.items() if rate)
             texts.append(f"{line} {as_cell(result[line])}{f' ({nonzero})' if nonzero else ''}")
     return ", ".join(texts)
-
-
-def render(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_DIR|FAMILY",
-            help="A run directory, or a family, its file or a preset of one.",
-            autocompletion=completion.runs_and_families,
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            metavar="FILE.html",
-            help="The page.",
-            show_default="render.html in the run, else FAMILY.html",
-        ),
-    ] = None,
-    split: Annotated[SplitName, typer.Option(help="Tasks of this split.")] = SplitName.test,
-    reward: Annotated[RewardName, typer.Option(help="Which reward is earned.")] = RewardName.sparse,
-    num_tasks: Annotated[int, typer.Option(min=1, max=100, help="How many tasks.")] = 3,
-    protocol: Protocol = None,
-    set_: SetEvaluation = None,
-    coordinator: Coordinator = None,
-    processes: Processes = None,
-    process_id: ProcessId = None,
-    as_json: Json = False,
-) -> None:
-    """Write one HTML page that plays episodes.
-
-    It shows all of them at once, as ghosts, too. Of a skill run, every skill; of a meta-run, the episodes
-    of an adaptation, as eval measures it; of a family, the scripted controller that knows the
-    goal. The page is self-contained; stdout is its path.
-    """
-    run = reader.read(Path(what)) if Path(what).is_dir() else None
-    if run is None and plugins.is_file(what):
-        config.family_of(what)  # refuses a broken file before jax is imported
-    elif run is None:
-        known = {*plugins.names("families"), *presets.files()}
-        check_known("RUN_DIR|FAMILY", what, known, "a run directory, a family or a preset (see: hmrl list)")
-    if protocol and (run is None or run.experiment.algorithm.command == "pretrain-skills"):
-        raise ConfigError(f"--protocol: found {shown(protocol)} for what does not adapt; must be left out")
-    if set_ and run is None:
-        raise ConfigError(
-            f"--set: found {shown(set_[0])} for a family, which does not adapt; must be left out"
-        )
-    if run and (protocol or set_):
-        config.with_evaluation(run.experiment, set_ or (), protocol=protocol)
-    if out is not None and out.suffix != ".html":
-        raise ConfigError(f"-o: found {shown(out.name)}; must end in .html")
-    place = out or (run.path / "render.html" if run else outputs.page_of(what))
-    outputs.check_page(place, "render")
-    command = ("render", what, place, split, reward, num_tasks, protocol, set_)
-    with alone(begin(coordinator, processes, process_id), command) as shows:
-        from hmrl_cli.runner import render as renders
-
-        settings: dict[str, Any] = {
-            "split": split.value,
-            "reward": reward.value,
-            "num_tasks": num_tasks,
-            "out": out,
-            "progress": shows,
-        }
-        adapts = partial(renders.render_run, run, protocol=protocol, sets=set_ or ()) if run else None
-        write = adapts or partial(renders.render_family, what)
-        path = str(write(**settings))
-    if as_json:
-        print_json({"render": path})
-    else:
-        print_line(path)
