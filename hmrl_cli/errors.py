@@ -195,6 +195,11 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def joined(error: HmrlError) -> str:
+    """The lines of a message as one."""
+    return "; ".join(map(one_line, str(error).splitlines()))
+
+
 _UNPRINTABLE = {code: "�" for code in (*range(32), *range(127, 160), *range(0xD800, 0xE000))}
 
 
@@ -204,3 +209,8 @@ _UNPRINTABLE |= {code: "�" for code in (0x200E, 0x200F, 0x2028, 0x2029, *range
 def printable(text: str) -> str:
     """`text` with control characters replaced, which a terminal would obey instead of show."""
     return text.translate(_UNPRINTABLE)
+
+
+def printable_lines(text: str) -> str:
+    """As `printable`, of a text whose ends of lines are meant."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -57,8 +57,8 @@ def _print_header(lines: Sequence[str], stream: TextIO) -> None:
 
 def print_caption(text: str, stream: TextIO) -> None:
     """Print a text above a table, wrapped to the width of the terminal."""
-    if text:
-        _print_lines(tables.wrapped(errors.printable(text), width_of(stream)), stream)
+    for line in text.split("\n") if text else ():
+        _print_lines(tables.wrapped(errors.printable(line), width_of(stream)), stream)
 
 
 def _print_lines(lines: Sequence[str], stream: TextIO) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.cells import cell_len
 
 from hmrl_cli.cli import live
-from hmrl_cli.errors import printable
+from hmrl_cli.errors import printable, printable_lines
 from hmrl_cli.runner.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Quiet(Silent):
 
 
 def _write_line(stream: TextIO, text: str) -> None:
-    stream.write(printable(text) + "\n")
+    stream.write(printable_lines(text) + "\n")
     stream.flush()
 
 
@@ -184,7 +184,7 @@ class Live(_Display):
     def say(self, text: str) -> None:
         """Print a line above the live one.  A terminal that is gone is no error."""
         with contextlib.suppress(OSError, ValueError):
-            self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable_lines(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a line above the live one."""

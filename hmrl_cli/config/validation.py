@@ -15,6 +15,7 @@ from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict,
 
 Section = TypeVar("Section", bound=Strict)
 NONE = "none"  # as a setting may be given where None is one of its values
+OF_PRESETS = (*COMMANDS, "extends")  # what a preset may hold beside sections
 OPTIONAL = [name for name, field in Experiment.model_fields.items() if not field.is_required()]
 
 
@@ -39,7 +40,10 @@ def from_tree(tables: Any, source: str, records: recorded.Records | None = None)
         table = tables.get(section)
         if isinstance(table, dict) and isinstance(table.get("name"), str):
             models[section] = recorded.model(section, table, (records or {}).get(section, {}))
-    return validate("", source, tables, origins, models=models, written=True)
+    try:
+        return validate("", source, tables, origins, models=models, written=True)
+    except ConfigError as error:
+        raise ConfigError(str(error) if source in str(error) else f"{source}: {error}") from None
 
 
 def validate(
@@ -102,7 +106,10 @@ def _completed(model: type[Strict], table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unknown_table(name: str, value: Any, known: Collection[str], origins: Mapping[str, str]) -> str:
     """The message for what is no section: a mistyped section, or a setting without one."""
-    hint = _hint(name, value, (*Experiment.model_fields, *COMMANDS, "extends"), known)
+    if name in OF_PRESETS:
+        hint = "; it stands in presets alone"
+    else:
+        hint = _hint(name, value, (*Experiment.model_fields, *OF_PRESETS), known)
     return unknown(name, hint, _origin(origins, name), Experiment.model_fields)
 
 
@@ -218,9 +225,12 @@ def described(
     origins: Mapping[str, str],
     known: Collection[str] = (),
 ) -> list[str]:
-    """A message for each wrong value, also where pydantic reports every type that the value could have."""
+    """A message for each wrong value, also where pydantic reports every type that the value could have.
+
+    What is missing comes last, for a misspelt key may stand for it.
+    """
     of_values: dict[tuple[int | str, ...], list[Any]] = {}
-    for detail in error.errors():
+    for detail in sorted(error.errors(), key=lambda one: one["type"] == "missing"):
         of_values.setdefault(_value_at(model, detail["loc"]), []).append(detail)
     return [_describe(section, model, *found, origins, known) for found in of_values.items()]
 

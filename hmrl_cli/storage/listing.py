@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.errors import HmrlError, InputError, one_line
+from hmrl_cli.errors import HmrlError, InputError, joined, one_line
 from hmrl_cli.storage import evaluations, reader
 
 # what a run directory holds; two of them make one, also where its config.toml is gone
@@ -86,7 +86,7 @@ def _described(path: Path, problem: str, now: datetime.datetime) -> dict[str, An
         if not problem:
             row |= _read(reader.read(path, code=False), now)
     except (HmrlError, OSError) as error:
-        row["problem"] = one_line(error)
+        row["problem"] = joined(error) if isinstance(error, HmrlError) else one_line(error)
     return row
 
 

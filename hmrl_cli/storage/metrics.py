@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli import reading
-from hmrl_cli.errors import InputError, shown
+from hmrl_cli.errors import InputError, shown, typed
 from hmrl_cli.lazy import np
 from hmrl_cli.storage import files
 
@@ -123,8 +123,8 @@ def size_until(path: Path, epoch: int) -> int:
                     last, size = found, size + len(line)
     if last != epoch:  # nothing is cut then: what comes after a damaged line may be all there is
         raise InputError(
-            f"{path}: ends at epoch {last}, or the next line is damaged\n"
-            f"must reach epoch {epoch}, as the checkpoint does"
+            f"{path}: ends at epoch {last}, or the next line is damaged; must reach {epoch}, as the checkpoint\n"
+            f"to go on from an earlier one: rm -r {typed(path.parent / 'checkpoints' / str(epoch))}"
         )
     return size
 

@@ -86,10 +86,13 @@ def read(path: Path, *, code: bool = True) -> Info:
         code: whether to run the code of plugins that are files, which a command needs that acts.
 
     Raises:
-        InputError: the path is no run directory, or one of the files is not valid in this version.
+        InputError: the path is no run directory, one of the files is not valid in this version, or the
+            configuration is not the one that the run was created with.
     """
     provenance = read_provenance(path)
     written = read_written(path, provenance.get("plugins") if code else None)
+    if provenance.get("config_hash", written.config_hash) != written.config_hash:
+        raise InputError(f"{path / 'config.toml'}: was edited; must be as the run was created with it")
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
         status = read_status(path)  # it may have ended between the two looks

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from hmrl_cli import config, reading
 from hmrl_cli.config import plugins, recorded
-from hmrl_cli.errors import InputError, RunDirError, one_line
+from hmrl_cli.errors import InputError, RunDirError, joined
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader
 from hmrl_cli.suite.cells import Cell
@@ -65,7 +65,7 @@ def _of_run(cell: Cell, libraries: Sequence[Experiment], folder: Path) -> tuple[
         different = _difference(cell.experiment, run.experiment, run.provenance, folder)
         different = different or _of_other_skills(run, libraries, folder)
     except InputError as error:
-        return State("other", one_line(error)), None
+        return State("partly", joined(error)), None  # its command tells it again, and others run
     if different:
         return State("other", different), None
     if run.last_epoch is not None:
@@ -126,5 +126,5 @@ def _of_evaluation(file: Path, epoch: int | None) -> State:
     try:
         document = reading.read_json(file)
     except InputError as error:
-        return State("missing", one_line(error))
+        return State("missing", joined(error))
     return State("done") if document.get("epoch") == epoch else State("missing", "of an earlier epoch")

@@ -83,11 +83,13 @@ def test_the_youngest_comes_first_by_its_provenance(resolved, tmp_path):
 
 def test_what_cannot_be_read_is_a_row_that_says_why(resolved, tmp_path):
     folder = tmp_path / "runs"
-    for name in ("status", "plugin", "config", "pipe", "lost", "results"):
+    for name in ("status", "plugin", "edited", "config", "pipe", "lost", "results"):
         RunDir.create(folder / name, resolved).close()
     (folder / "status" / "status.json").write_text("{")
     text = (folder / "plugin" / "config.toml").read_text()
     (folder / "plugin" / "config.toml").write_text(text.replace('name = "maml"', 'name = "gone"'))
+    (folder / "plugin" / "provenance.json").unlink()
+    (folder / "edited" / "config.toml").write_text(text.replace("seed = 0", "seed = 1"))
     (folder / "config" / "config.toml").write_bytes(b"\xff\x00")
     (folder / "pipe" / "status.json").unlink()
     os.mkfifo(folder / "pipe" / "status.json")
@@ -102,6 +104,7 @@ def test_what_cannot_be_read_is_a_row_that_says_why(resolved, tmp_path):
     for name, problem in {
         "status": "status.json: is no valid JSON",
         "plugin": "algorithm.name: found 'gone'",
+        "edited": "config.toml: was edited; must be as",
         "config": "config.toml",
         "pipe": "status.json: cannot be read: is a pipe",
         "lost": "lost: holds no config.toml",

@@ -41,9 +41,15 @@ def test_a_run_of_before_there_was_a_setting_is_read_and_resumed(resolved, tmp_p
     RunDir.create(path, resolved).close()
     text = (path / "config.toml").read_text()
     (path / "config.toml").write_text("".join(x for x in text.splitlines(True) if "latent_std" not in x))
+    with pytest.raises(InputError, match="config.toml: was edited"):
+        reader.read(path)
+    provenance = json.loads((path / "provenance.json").read_text())
+    provenance["config_hash"] = reader.read_written(path).config_hash
+    (path / "provenance.json").write_text(json.dumps(provenance))
     with RunDir.resume(path, resolved) as run:
         trained(run, 2)
     assert reader.read_checkpoint(reader.read(path), TREE).epoch == 2
+    (path / "provenance.json").unlink()
     (path / "config.toml").write_text(text.replace("seed = 0", "seed = 1"))
     with pytest.raises(InputError, match="another configuration"):
         reader.read_checkpoint(reader.read(path), TREE)
