@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli.cli import completion, tables
-from hmrl_cli.cli.options import Evaluated, Json, RunDirs
+from hmrl_cli.cli.options import Evaluated, Json, RunDirs, check_different
 from hmrl_cli.cli.output import (
     as_cell,
     print_caption,
@@ -111,17 +110,11 @@ def _read(run_dirs: Sequence[Path]) -> list[reader.Info]:
     """The runs in some directories.
 
     Raises:
-        ConfigError: a run is there twice, whose seeds would count twice.
+        ConfigError: a run is there twice.
         InputError: a directory is no run.
     """
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
-    first: dict[str, Path] = {}
-    for path in run_dirs:
-        place = os.path.realpath(path)
-        if before := first.get(place):
-            other = "" if str(before) == str(path) else f", also as {before}"
-            raise ConfigError(f"RUN_DIR: found {path} twice{other}; must be different runs")
-        first[place] = path
+    check_different(run_dirs)  # the seeds of one that is there twice would count twice
     return runs
 
 

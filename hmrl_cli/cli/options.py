@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ from hmrl_cli.errors import (
     shown,
 )
 from hmrl_cli.storage.places import near
+
+OF_RUN = "as in the run"  # a default
 
 
 class SplitName(enum.StrEnum):
@@ -206,7 +209,8 @@ Protocol = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="A named way to adapt (see: hmrl list protocols); as in the run.",
+        help="A named way to adapt (see: hmrl list protocols).",
+        show_default=OF_RUN,
         autocompletion=completion.protocol_names,
     ),
 ]
@@ -217,7 +221,8 @@ Evaluated = Annotated[
     typer.Option(
         "--protocol",
         metavar="NAME",
-        help="Evaluations by this protocol, or of this name; as in the run.",
+        help="Evaluations by this protocol, or of this name.",
+        show_default="that of the run",
         autocompletion=completion.protocol_names,
     ),
 ]
@@ -233,6 +238,21 @@ def check_known(argument: str, found: str, known: Collection[str], wanted: str) 
         run = near(Path(found)) if argument.startswith("RUN_DIR") else ""
         hint = plugins.suggestion(found, known) or run
         raise ConfigError(f"{argument}: found {shown(found)}{hint}\nmust be {wanted}")
+
+
+def check_different(paths: Sequence[Path]) -> None:
+    """Refuse a run that is given twice.
+
+    Raises:
+        ConfigError: names it, and its other name.
+    """
+    first: dict[str, Path] = {}
+    for path in paths:
+        place = os.path.realpath(path)
+        if before := first.get(place):
+            other = "" if str(before) == str(path) else f", also as {before}"
+            raise ConfigError(f"RUN_DIR: found {path} twice{other}; must be different runs")
+        first[place] = path
 
 
 def check_tasks_file(path: Path | None, **of_split: Any) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from hmrl_cli import config, inputs
 from hmrl_cli.cli.options import (
+    OF_RUN,
     Coordinator,
     Evaluable,
     Json,
@@ -24,6 +25,7 @@ from hmrl_cli.cli.options import (
     SkillRunDir,
     SplitName,
     TasksFile,
+    check_different,
     check_tasks_file,
 )
 from hmrl_cli.cli.output import (
@@ -116,11 +118,15 @@ def evaluate(
     tasks: TasksFile = None,
     reward: Annotated[RewardName, typer.Option(help="Adapt to this reward.")] = RewardName.sparse,
     protocol: Protocol = None,
-    adapt_steps: Annotated[int | None, typer.Option(min=0, help="Inner updates; as in the run.")] = None,
-    episodes: Annotated[
-        int | None, typer.Option(min=1, help="Episodes per inner update; as in the run.")
+    adapt_steps: Annotated[
+        int | None, typer.Option(min=0, help="Inner updates.", show_default=OF_RUN)
     ] = None,
-    num_tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the split; as in the run.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Episodes per inner update.", show_default=OF_RUN)
+    ] = None,
+    num_tasks: Annotated[
+        int | None, typer.Option(min=1, help="Tasks of the split.", show_default=OF_RUN)
+    ] = None,
     set_: SetEvaluation = None,
     coordinator: Coordinator = None,
     processes: Processes = None,
@@ -130,21 +136,24 @@ def evaluate(
     """Measure the adaptation to held-out tasks.
 
     The table goes to stderr and the run directory to stdout; with --json, several runs give a list.
-    Of several runs, one whose state cannot be used is left out, and is an error at the end.
+    Of several runs, one whose files cannot be used is left out, and is an error at the end.
     What is pretrained is unpacked into a run directory first, as runs/pretrained-FAMILY-NAME.
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
+    check_different(run_dirs)
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
     command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
     session = begin(coordinator, processes, process_id)
     goes_on = len(run_dirs) > 1 and session.joining is None
+    broken = [run for run in checked if isinstance(run, InputError)]
+    if broken and not goes_on:
+        raise broken[0]
     with running(session, command) as shows:
         from hmrl_cli.runner import unpack
 
-        runs = [run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)]
         results, failed = _evaluated(
-            runs,
+            {path: run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)},
             shows,
             goes_on,
             split=(split or SplitName.test).value,
@@ -155,7 +164,7 @@ def evaluate(
             sets=set_ or (),
         )
     if as_json:
-        print_json(results[0] if len(runs) == 1 else results)
+        print_json(results[0] if len(run_dirs) == 1 else results)
     for result in () if as_json else results:
         print_caption(_what(result), sys.stderr)
         write_table(*_result_table(result), stream=sys.stderr)
@@ -168,15 +177,18 @@ def evaluate(
 
 
 def _evaluated(
-    runs: Sequence[reader.Info], shows: Progress, goes_on: bool, **settings: Any
+    runs: Mapping[Path, reader.Info | InputError], shows: Progress, goes_on: bool, **settings: Any
 ) -> tuple[list[dict[str, Any]], list[HmrlError]]:
     """The documents of runs, and the errors of those that are left out; if not `goes_on`, none is."""
     from hmrl_cli.runner import evaluate
 
     results, failed = [], list[HmrlError]()
-    for number, run in enumerate(runs, start=1):
+    for number, (path, run) in enumerate(runs.items(), start=1):
         if len(runs) > 1:
-            shows.say(f"run {number} of {len(runs)}: {run.path}")
+            shows.say(f"run {number} of {len(runs)}: {path}")
+        if isinstance(run, InputError):
+            failed.append(run)
+            continue
         try:
             results.append(evaluate.evaluate(run, progress=shows, **settings))
         except OF_ONE_RUN as error:
@@ -188,13 +200,22 @@ def _evaluated(
 
 def _checked_runs(
     run_dirs: Sequence[Path], sets: Sequence[str], given: Mapping[str, Any], protocol: str | None
-) -> list[reader.Info | None]:
-    """The runs, each with a check of the settings of its evaluation; None for what is pretrained."""
+) -> list[reader.Info | InputError | None]:
+    """The runs, each with a check of the settings of its evaluation; None for what is pretrained.
+
+    For a run whose files cannot be used there is the error.
+    """
     wanted = {name: value for name, value in given.items() if value is not None}
-    runs: list[reader.Info | None] = []
+    runs: list[reader.Info | InputError | None] = []
     for run_directory in run_dirs:
         file = pretrained.path_of(run_directory, "RUN_DIR")
-        run = None if pretrained.is_name(run_directory) else reader.read(file)
+        try:
+            run = None if pretrained.is_name(run_directory) else reader.read(file)
+        except InputError as error:
+            if not (file / "config.toml").exists():  # a mistyped path, which is told before anything is done
+                raise
+            runs.append(error)
+            continue
         if wanted or sets or protocol:
             experiment = (run or exports.read_card(file)).experiment
             config.with_evaluation(experiment, sets, wanted, protocol, named=config.flag_of)

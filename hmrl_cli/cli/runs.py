@@ -26,18 +26,26 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def runs(
-    folder: Annotated[Path | None, typer.Argument(help="Where to look.", show_default="runs")] = None,
-    state: Annotated[list[str] | None, typer.Option(help="Only runs in this state; repeatable.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="Where to look.", show_default="runs")
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATE", help=f"Only runs that are {', '.join(STATES)}; repeatable."),
+    ] = None,
     only: Annotated[
-        str | None,
-        typer.Option(metavar="PATTERN", help="Only runs whose name or preset it matches, such as 'ant*'."),
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Only runs whose name or preset it matches, such as 'ant*'; repeatable."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """List all runs in a folder, the youngest first.
 
     A run is "running" while a process trains it, and "killed" where that
-    process is gone. The age counts from the creation of the run.
+    process is gone. The age counts from the creation of the run. An
+    evaluation is "old" where the run has a newer checkpoint.
     """
     now = datetime.datetime.now(datetime.UTC)
     for one in state or ():
@@ -48,7 +56,7 @@ def runs(
     # the default folder comes with the first run
     found = listing.runs(place, now) if folder or place.is_dir() else []
     found = [run for run in found if not state or run["state"] in state]
-    found = [run for run in found if only is None or _matches(run, only)]
+    found = [run for run in found if not only or any(_matches(run, pattern) for pattern in only)]
     if as_json:
         print_json({"folder": str(place), "runs": found})
     elif not found:
@@ -77,18 +85,27 @@ def _row(run: dict[str, Any]) -> dict[str, str]:
         "family": run["family"],
         "algorithm": run["algorithm"],
         "epoch": "" if run["epoch"] is None else f"{run['epoch']}/{run['epochs']}",
-        "evaluated": _evaluated(run["evaluated"]),
+        "evaluated": _evaluated(run["evaluated"], run["outdated"]),
     }
 
 
-def _evaluated(names: Sequence[str]) -> str:
-    """How often a run was evaluated on each kind of goals, such as "hidden 3, test".
+def _evaluated(names: Sequence[str], outdated: Sequence[str]) -> str:
+    """How often a run was evaluated on each kind of goals, such as "hidden 3, test, test 2 old".
 
     The names of the documents tell all settings, and would fill the screen.
     """
-    told = (re.fullmatch(r"(.*)-(?:sparse|dense)(?:-.*)?", name) for name in names)
-    counts = Counter(one[1] if one else name for one, name in zip(told, names, strict=True))
-    return ", ".join(f"{split} {times}" if times > 1 else split for split, times in counts.items())
+    counts = Counter(_split_of(name) + " old" * (name in outdated) for name in names)
+    return ", ".join(_counted(kind, times) for kind, times in sorted(counts.items()))
+
+
+def _split_of(name: str) -> str:
+    told = re.fullmatch(r"(.*)-(?:sparse|dense)(?:-.*)?", name)
+    return told[1] if told else name
+
+
+def _counted(kind: str, times: int) -> str:
+    split, old, _ = kind.partition(" old")
+    return f"{split} {times}{old}" if times > 1 else kind
 
 
 def age(seconds: float) -> str:

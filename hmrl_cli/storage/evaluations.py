@@ -18,10 +18,11 @@ from typing import Any
 
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.errors import InputError, typed
-from hmrl_cli.reading import read_json
+from hmrl_cli.reading import read_bytes, read_json
 from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.storage import files
 
+BEGINNING = 4096  # bytes, in which a document tells its epoch
 MAX_STEM = 100  # bytes of a name that says its settings
 
 
@@ -48,6 +49,14 @@ def files_of(run: Path) -> list[Path]:
     folder = run / "eval"
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return [folder / name for name in names if name.endswith(".json")]
+
+
+def epoch_of(file: Path, unknown: int) -> int:
+    """The epoch that a document is of, by its first bytes; `unknown` where they do not tell."""
+    with contextlib.suppress(InputError):
+        told = re.search(rb'^ "epoch": (\d+),$', read_bytes(file, BEGINNING), re.MULTILINE)
+        return int(told[1]) if told else unknown
+    return unknown
 
 
 def way_of(file: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import HmrlError, InputError, joined, one_line
-from hmrl_cli.storage import evaluations, reader
+from hmrl_cli.storage import checkpoints, evaluations, reader
 
 # what a run directory holds; two of them make one, also where its config.toml is gone
 MARKS = {
@@ -33,7 +33,8 @@ def runs(folder: Path, now: datetime.datetime) -> list[dict[str, Any]]:
     Returns:
         for each run a JSON document of the keys "name" (its path in the folder), "run" (its path), "state",
         "age" (in seconds, since it was created), "epoch", "epochs", "command", "preset", "family",
-        "algorithm", "seeds", "skills", "init_from", "evaluated" (names of documents in eval/) and "problem".
+        "algorithm", "seeds", "skills", "init_from", "evaluated" (names of documents in eval/), "outdated"
+        (those of an earlier epoch than the newest checkpoint) and "problem".
         A run that cannot be read is "unreadable" and has a problem; its other values are None or empty.
 
     Raises:
@@ -80,7 +81,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _described(path: Path, problem: str, now: datetime.datetime) -> dict[str, Any]:
     """The document of one run, without its name."""
     row: dict[str, Any] = {"name": "", "run": str(path), "state": "unreadable", "age": 0.0}
-    row |= {**NOTHING, "seeds": [], "evaluated": [], "problem": problem or None}
+    row |= {**NOTHING, "seeds": [], "evaluated": [], "outdated": [], "problem": problem or None}
     try:
         row["age"] = _seconds_since(path.stat().st_mtime, now)
         if not problem:
@@ -94,6 +95,8 @@ def _read(run: reader.Info, now: datetime.datetime) -> dict[str, Any]:
     """What the files of a run say."""
     experiment, status = run.experiment, run.status
     training, hierarchy = experiment.training, experiment.hierarchy
+    documents = evaluations.files_of(run.path)
+    newest = next(iter(checkpoints.epochs(run.path / "checkpoints")), 0)
     return {
         "state": status.get("state") or "unknown",
         "age": _age(run, now),
@@ -106,7 +109,8 @@ def _read(run: reader.Info, now: datetime.datetime) -> dict[str, Any]:
         "seeds": list(range(training.seed, training.seed + training.num_seeds)),
         "skills": hierarchy.skills if hierarchy else None,
         "init_from": training.init_from,
-        "evaluated": [file.stem for file in evaluations.files_of(run.path)],
+        "evaluated": [file.stem for file in documents],
+        "outdated": [file.stem for file in documents if evaluations.epoch_of(file, newest) < newest],
     }
 
 

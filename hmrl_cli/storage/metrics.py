@@ -123,7 +123,7 @@ def size_until(path: Path, epoch: int) -> int:
                     last, size = found, size + len(line)
     if last != epoch:  # nothing is cut then: what comes after a damaged line may be all there is
         raise InputError(
-            f"{path}: ends at epoch {last}, or the next line is damaged; must reach {epoch}, as the checkpoint\n"
+            f"{path}: ends at epoch {last}, or the next line is damaged; the checkpoint is of {epoch}\n"
             f"to go on from an earlier one: rm -r {typed(path.parent / 'checkpoints' / str(epoch))}"
         )
     return size

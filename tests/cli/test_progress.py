@@ -104,6 +104,12 @@ def test_no_line_of_a_terminal_is_wider_than_it(monkeypatch, columns):
     assert ("mutual_information 1.25" in last) == (columns >= 80) and " left" not in last
 
 
+def test_a_note_keeps_its_lines():
+    stream = io.StringIO()
+    progress.Lines(stream).note("one\ntwo\x1b[31m")
+    assert stream.getvalue() == "one\ntwo\N{REPLACEMENT CHARACTER}[31m\n"
+
+
 def test_a_closed_stderr_stops_nothing():
     stream = io.StringIO()
     lines = progress.Lines(stream)

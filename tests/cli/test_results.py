@@ -57,6 +57,15 @@ def test_one_run_that_cannot_be_used_costs_no_other(hmrl, fakes, monkeypatch):
     found = hmrl("eval", *runs)
     assert (found.code, found.out.split()) == (65, [runs[0], runs[2]])
     assert found.err.endswith(f"error: {runs[1]}: holds no intact checkpoint\n")
+    twice = hmrl("eval", runs[0], runs[2], runs[0])
+    assert (twice.code, twice.out) == (2, "") and f"found {runs[0]} twice" in twice.err
+    Path(runs[1], "status.json").write_text("{")
+    damaged = hmrl("eval", *runs)
+    assert (damaged.code, damaged.out.split()) == (65, [runs[0], runs[2]])
+    assert f"error: {runs[1]}/status.json: is no valid JSON" in damaged.err.splitlines()[-2]
+    assert damaged.err.splitlines()[-1].startswith("to write it anew: ")
+    mistyped = hmrl("eval", *runs, "runs/none")
+    assert (mistyped.code, mistyped.out) == (65, "") and "runs/none: does not exist" in mistyped.err
     found = hmrl("eval", *runs, "--json")
     assert found.code == 65 and [one["run"] for one in json.loads(found.out)] == [runs[0], runs[2]]
 

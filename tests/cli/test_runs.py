@@ -16,7 +16,8 @@ def some(hmrl):
     hmrl("pretrain-skills", "room/tiny", "-q", "--name", "skills-of-a-long-name")
     Path("runs/maml-3/eval").mkdir()
     for name in ("test-sparse-explore", "test-sparse", "hidden-sparse-explore", "train-dense-own"):
-        Path(f"runs/maml-3/eval/{name}.json").touch()
+        document = {"epoch": 1 if name.startswith("hidden") else 2, "steps": []}
+        Path(f"runs/maml-3/eval/{name}.json").write_text(json.dumps(document, indent=1))
     Path("runs/maml-0/status.json").write_text("[")
 
 
@@ -37,7 +38,7 @@ def test_a_table_of_runs(hmrl, some):
     rows = {line.split()[0]: line for line in lines[1:]}
     assert rows["maml-3"].split("  ")[0] == "maml-3" and " complete " in rows["maml-3"]
     assert all(cell in rows["maml-3"] for cell in ("meta-train", "3-4", "point", "maml", "2/2"))
-    assert rows["maml-3"].endswith("hidden, test 2, train")  # the whole names are in --json
+    assert rows["maml-3"].endswith("hidden old, test 2, train")  # the whole names are in --json
     assert "unreadable" in rows["maml-0"] and "pretrain-skills" in rows["skills-of-a-long-name"]
     assert lines[-1].startswith("maml-0: runs/maml-0/status.json: ")
     document = json.loads(hmrl("runs", "--json").out)
@@ -86,6 +87,7 @@ def test_some_of_the_runs(hmrl, some):
     assert named("--state", "unreadable") == {"maml-0"}
     assert named("--state", "unreadable", "--state", "complete", "--only", "maml*") == {"maml-0", "maml-3"}
     assert named("--only", "room/*") == {"maml-3", "skills-of-a-long-name"}  # by the preset
+    assert named("--only", "maml-0", "--only", "maml-3") == {"maml-0", "maml-3"}
     assert hmrl("runs", "--only", "nothing").out == "no such runs in runs\n"
     wrong = hmrl("runs", "--state", "done")
     assert wrong.code == 2 and "--state: found 'done'\nmust be one of: running, interrupted" in wrong.err

@@ -1,5 +1,7 @@
 """Values of a configuration: checked, and refused with what would be right."""
 
+import re
+
 import pytest
 
 from hmrl_cli import config
@@ -73,6 +75,11 @@ def test_numbers_that_single_precision_does_not_have_are_refused(setting):
             "training.epochs = 99999999999",
             "training.epochs: found 99999999999 (from --set); must be less than",
         ),
+        (
+            "extends = x",
+            "extends: unknown key; it stands in presets alone (from --set)\nmust be one of: family",
+        ),
+        ("meta-train.training.epochs=3", "meta-train: unknown key; it stands in presets alone"),
         ("training = 3", "training: found 3 (from --set); must be a table"),
         ("algorithm = 3", "algorithm: found 3 (from --set); must be a table"),
         ("algorithm.name=lern", "algorithm.name: found 'lern' (from --set); did you mean 'learn'?"),
@@ -113,6 +120,19 @@ def test_a_setting_that_came_later_has_the_value_an_old_run_had(tmp_path):
     assert now.algorithm.step_hold == 2 and config.load(path) == now
     path.write_text(config.to_toml(now).replace("step_hold = 2\n", ""))
     assert config.load(path).algorithm.step_hold == 1
+
+
+def test_what_is_wrong_in_the_file_of_a_run_is_told_with_its_name(tmp_path):
+    """A misspelt key before the setting that is missing because of it."""
+    path = tmp_path / "config.toml"
+    text = config.to_toml(config.resolve("meta-train", "point/smoke").experiment)
+    for key, told in {
+        "evry": f"training.evry: unknown key (from {path})",
+        "#": f"{path}: training.checkpoint_every: missing",
+    }.items():
+        path.write_text(text.replace("checkpoint_every =", f"{key} ="))
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            config.load(path)
 
 
 @pytest.mark.parametrize("quoted", ["none", '"none"'])

@@ -31,8 +31,8 @@ def test_states_and_what_a_run_is(preset, resolved, tmp_path):
         trained(run, 4)
         run.complete({})
     (folder / "whole" / "eval").mkdir()
-    for name in ("test-sparse.json", "hidden-dense.json", "notes.txt"):
-        (folder / "whole" / "eval" / name).touch()
+    for name, epoch in {"test-sparse.json": 4, "hidden-dense.json": 2, "notes.txt": 1}.items():
+        (folder / "whole" / "eval" / name).write_text(json.dumps({"epoch": epoch, "steps": []}, indent=1))
     for name, error in (("stopped", RuntimeError), ("a/b/apart", lambda: Diverged("w", 2))):
         with pytest.raises((RuntimeError, Diverged)), RunDir.create(folder / name, resolved) as run:
             trained(run, 1)
@@ -55,6 +55,7 @@ def test_states_and_what_a_run_is(preset, resolved, tmp_path):
         4,
         4,
     )
+    assert whole["outdated"] == ["hidden-dense"]
     assert (whole["command"], whole["family"], whole["algorithm"]) == ("meta-train", "point", "maml")
     assert whole["run"] == str(folder / "whole") and whole["problem"] is None
     assert (found["dead"]["seeds"], found["dead"]["command"]) == ([3, 4], "pretrain-skills")

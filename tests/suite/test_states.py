@@ -57,6 +57,16 @@ def test_a_run_in_parts(status, problem, pair, tmp_path):
     assert found[evaluation.name].state == "missing"
 
 
+def test_a_damaged_run_does_not_stop_the_others(pair, tmp_path):
+    run, _ = pair
+    finish(run, tmp_path)
+    (tmp_path / run.result).write_text("{")
+    found = states(pair, tmp_path)
+    check_places(found, tmp_path)
+    assert found[run.name].state == "partly" and "\n" not in found[run.name].problem
+    assert "is no valid JSON" in found[run.name].problem and "; to write it anew: " in found[run.name].problem
+
+
 def test_a_run_of_other_settings_is_not_taken_for_the_cell(pair, read, tmp_path):
     finish(pair[0], tmp_path)
     (tmp_path / pair[0].run / "config.toml").rename(tmp_path / "kept")
