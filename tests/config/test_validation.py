@@ -126,11 +126,12 @@ def test_what_is_wrong_in_the_file_of_a_run_is_told_with_its_name(tmp_path):
     """A misspelt key before the setting that is missing because of it."""
     path = tmp_path / "config.toml"
     text = config.to_toml(config.resolve("meta-train", "point/smoke").experiment)
+    above, training = text.split("[training]")
     for key, told in {
-        "evry": f"training.evry: unknown key (from {path})",
-        "#": f"{path}: training.checkpoint_every: missing",
+        "epocs": f"training.epocs: unknown key; did you mean 'epochs'? (from {path})",
+        "#": f"{path}: training.epochs: missing",
     }.items():
-        path.write_text(text.replace("checkpoint_every =", f"{key} ="))
+        path.write_text(above + "[training]" + training.replace("epochs =", f"{key} =", 1))
         with pytest.raises(ConfigError, match=re.escape(told)):
             config.load(path)
 
