@@ -156,7 +156,8 @@ def table(
         print_caption(f"{suite.name}: {measure}, with 95 % intervals", sys.stdout)
         print_rows(rows, ("arm", *suite.families, "mean"), ("split", "reward"), "--csv")
     if left := [name for name, state in found.items() if state.state != "done"]:
-        _note(f"{len(left)} of {len(cells)} cells are not done; see: hmrl suite plan {file}")
+        place = f" --out {shlex.quote(str(out))}" if out else ""
+        _note(f"{len(left)} of {len(cells)} cells are not done; see: hmrl suite plan {file}{place}")
     if page is not None:
         startup.prepare()
         from hmrl_cli.report import page as pages

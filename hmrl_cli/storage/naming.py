@@ -94,6 +94,7 @@ def check_run(resolved: config.Resolved, path: Path | None, resume: bool, source
     check_existing(path)
     if (path / "config.toml").is_file():
         _check_same(resolved, path, sources)
+        reader.read_status(path)  # refuses a damaged one
     if not os.access(path, os.W_OK):
         raise RunDirError(f"{path / 'lock'}: cannot be created: {path} cannot be written to")
 

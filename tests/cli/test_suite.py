@@ -69,6 +69,8 @@ def test_a_suite_is_run_and_its_results_are_one_table(suite, tmp_path, capfd, mo
     code, out, err = call(capfd, "table", "tiny.toml", "--csv")
     assert out.splitlines()[0].startswith("arm,family,split,reward,seeds") and len(out.splitlines()) == 4
     assert err == "1 of 10 cells are not done; see: hmrl suite plan tiny.toml\n"
+    _, _, err = call(capfd, "table", "tiny.toml", "--out", "runs/tiny")
+    assert err.endswith("see: hmrl suite plan tiny.toml --out runs/tiny\n")
     code, out, _ = call(capfd, "table", "tiny.toml", "--latex", "--measure", "return")
     assert r"\begin{tabular}" in out and "arm & point & sparse" in out and "% tiny: return" in out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hmrl_cli import config
-from hmrl_cli.errors import ConfigError, RunDirError
+from hmrl_cli.errors import ConfigError, InputError, RunDirError
 from hmrl_cli.storage import upstream
 from hmrl_cli.storage.naming import NAME, auto_name, check_run, named, open_run
 from hmrl_cli.storage.writer import RunDir
@@ -79,6 +79,11 @@ def test_a_check_refuses_what_a_run_would_and_writes_nothing(resolved, preset, t
     for checks in (lambda: check_run(other, path, True, sources), lambda: open_run(other, path, True)):
         with pytest.raises(ConfigError, match=r"training.epochs: found 5, where the run has 4\nto resume"):
             checks()
+    status = (path / "status.json").read_bytes()
+    (path / "status.json").write_text("{")
+    with pytest.raises(InputError, match="no valid JSON"):
+        check_run(resolved, path, True, sources)
+    (path / "status.json").write_bytes(status)
     (path / "config.toml").rename(path / "gone.toml")
     with pytest.raises(RunDirError, match=r"holds no config.toml"):
         check_run(resolved, path, True, sources)
