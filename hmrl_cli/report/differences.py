@@ -16,6 +16,7 @@ from hmrl_cli.evaluation.statistics import (
 )
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, protocol_of
+from hmrl_cli.report.formats import UNSHOWN
 from hmrl_cli.schema import Evaluation
 
 LINES = ("flat", "flat_success", "flat_reached", "feasible")
@@ -81,7 +82,8 @@ def row(arm: Arm, document: Mapping[str, Any]) -> dict[str, Any]:
     """One evaluation of an arm as a row: its protocol, and each measure after the last update.
 
     `mean_success` is over the whole adaptation.
-    Numbers are rounded, and texts where they have an interval.  `numbers` has them with all digits.
+    Numbers are rounded, and texts where they have an interval.  `numbers` has them with all digits, and
+    `paths` the run directories.
     `unfinished` tells how long a run was trained that is not at its end.
     """
     numbers, epochs = _numbers(document), arm.settings["training.epochs"]
@@ -99,6 +101,7 @@ def row(arm: Arm, document: Mapping[str, Any]) -> dict[str, Any]:
         **{key: numbers[key] and shown(numbers[key], MIDDLE[key]) for key in MIDDLE},
         "unfinished": f"epoch {document['epoch']} of {epochs}" if document["epoch"] < epochs else None,
         "adaptation": _adaptation(document),
+        "paths": [str(path) for path in arm.paths],
         "numbers": numbers,
     }
 
@@ -183,7 +186,7 @@ def aggregate_cells(aggregate: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_nothing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows without empty columns, and without success rates of doing nothing that are all 0."""
-    columns = dict.fromkeys(key for row in rows for key in row if key != "numbers")
+    columns = dict.fromkeys(key for row in rows for key in row if key not in UNSHOWN)
     rates = ("flat_success", "flat_reached")
     kept = [
         key

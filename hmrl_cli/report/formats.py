@@ -10,6 +10,7 @@ from typing import Any
 
 from hmrl_cli.errors import printable
 
+UNSHOWN = ("numbers", "paths")  # keys of a row that are no columns of a table
 ESCAPED = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -40,7 +41,7 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, text in row.items():
         value = numbers.get(key, text)
-        if key == "numbers":
+        if key in UNSHOWN:
             continue
         if isinstance(value, Mapping):
             middle = next(value[name] for name in value if name not in ("low", "high"))

@@ -50,7 +50,7 @@ def test_seeds_of_separate_runs_are_one_row(tmp_path):
     assert list(rows) == ["maesn", "maml"] and [row["seeds"] for row in rows.values()] == [2, 3]
     whole = run(tmp_path, "whole", document(scores, num_seeds=3), sets=("training.num_seeds=3",))
     (expected,) = compare([whole])["rows"]
-    assert rows["maml"] == expected | {"run": "maml"}
+    assert rows["maml"] == expected | {"run": "maml", "paths": [str(path) for path in maml]}
     (difference,) = compare(mixed, "algorithm.name")["differences"]
     assert (difference["run"], difference["minus"], difference["pairing"]) == ("maesn", "maml", "by task")
     assert [row["run"] for row in compare(mixed)["rows"]][:2] == ["seed1/maesn", "seed0/maml"]

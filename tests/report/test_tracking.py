@@ -28,7 +28,9 @@ def trained(tmp_path):
         "versions": {"jax": "1"},
         "git": None,
     }
-    (path / "provenance.json").write_text(json.dumps({**kept, "config_hash": "0", "origins": {"a": "b"}}))
+    (path / "provenance.json").write_text(
+        json.dumps({**kept, "config_hash": reader.read_written(path).config_hash, "origins": {"a": "b"}})
+    )
     return path
 
 
