@@ -92,7 +92,7 @@ def read(path: Path, *, code: bool = True) -> Info:
     provenance = read_provenance(path)
     written = read_written(path, provenance.get("plugins") if code else None)
     if provenance.get("config_hash", written.config_hash) != written.config_hash:
-        raise InputError(f"{path / 'config.toml'}: was edited; must be as the run was created with it")
+        raise InputError(f"{path / 'config.toml'}: was edited; must be as it was when the run began")
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
         status = read_status(path)  # it may have ended between the two looks

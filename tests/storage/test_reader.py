@@ -41,7 +41,7 @@ def test_a_run_of_before_there_was_a_setting_is_read_and_resumed(resolved, tmp_p
     RunDir.create(path, resolved).close()
     text = (path / "config.toml").read_text()
     (path / "config.toml").write_text("".join(x for x in text.splitlines(True) if "latent_std" not in x))
-    with pytest.raises(InputError, match="was edited; must be as the run was created"):
+    with pytest.raises(InputError, match="was edited; must be as it was when the run began"):
         reader.read(path)
     provenance = json.loads((path / "provenance.json").read_text())
     provenance["config_hash"] = reader.read_written(path).config_hash
