@@ -37,6 +37,15 @@ def test_a_long_name_has_a_hash_and_room():
     )
 
 
+def test_the_epoch_of_a_document_is_in_its_first_bytes(tmp_path):
+    file = tmp_path / "eval" / "test-sparse.json"
+    changed = {f"relabel.setting_{number}": number / 7 for number in range(40)}
+    evaluations.write(file, document(epoch=12, protocol={"name": None, "changed": changed}), print)
+    assert evaluations.epoch_of(file, 99) == 12
+    file.write_text("{}")
+    assert [evaluations.epoch_of(one, 99) for one in (file, tmp_path / "none")] == [99, 99]
+
+
 def test_a_document_older_than_a_setting_has_what_the_setting_was_worth_then(tmp_path):
     file, notes = tmp_path / "eval" / "test-sparse.json", []
     evaluations.write(file, document(), notes.append)  # it names no `relabel.turned`
