@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -76,16 +76,11 @@ def render(
     with alone(begin(coordinator, processes, process_id), command) as shows:
         from hmrl_cli.runner import render as renders
 
-        settings: dict[str, Any] = {
-            "split": split.value,
-            "reward": reward.value,
-            "num_tasks": num_tasks,
-            "out": out,
-            "progress": shows,
-        }
-        adapts = partial(renders.render_run, run, protocol=protocol, sets=set_ or ()) if run else None
-        write = adapts or partial(renders.render_family, what)
-        path = str(write(**settings))
+        of_run = partial(renders.render_run, run, protocol=protocol, sets=set_ or ()) if run else None
+        write = of_run or partial(renders.render_family, what)
+        path = str(
+            write(split=split.value, reward=reward.value, num_tasks=num_tasks, out=out, progress=shows)
+        )
     if as_json:
         print_json({"render": path})
     else:
