@@ -264,6 +264,21 @@ def test_every_number_of_an_evaluation_is_kept(shared):
     assert row["protocol"] == 0 and protocols[0]["updates"] == 1 and protocols[0]["rule"] == "gradient"
 
 
+def test_a_study_grows_arm_by_arm(shared, tmp_path, capsys):
+    """An arm that the folder has not stays, unless the suite declares it otherwise now."""
+    results, study = shared("results"), EXPERIMENTS / "studies" / "rl2_and_pearl"
+    summary, arrays = results.gather_suite(study, tmp_path / "empty")
+    before, kept = results.read(study)
+    assert summary["evaluations"] == before["evaluations"] and summary["runs"] == before["runs"]
+    assert {*arrays} == {*kept} and all(np.array_equal(arrays[name], kept[name]) for name in kept)
+    (other := tmp_path / study.name).mkdir()
+    arm, *others = before["runs"]
+    text = kept[f"{arm}/config"].item().replace(b'name = "sparse_point"', b'name = "point"')
+    results.write(other, before, kept | {f"{arm}/config": np.bytes_(text)})
+    assert [*results.gather_suite(other, tmp_path / "empty")[0]["runs"]] == others
+    assert capsys.readouterr().err == f"{arm}: left out, for it was trained with another family.name\n"
+
+
 def test_paths_are_read_back_from_a_picture(shared, tmp_path):
     walks = np.cumsum(np.random.default_rng(0).normal(size=(2, 3, 1, 101, 2)), axis=3)
     (tmp_path / "skills.svg").write_text(paths_svg(walks, "skills"))

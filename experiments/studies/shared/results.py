@@ -15,17 +15,19 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.lazy import np
-from hmrl_cli.schema import Evaluation
+from hmrl_cli.schema import Evaluation, Experiment
 from hmrl_cli.suite import cells, declaration, states
 
 MEASURES = ("return", "success", "reached", "fraction")
 SUITES = Path(__file__).parents[2] / "suites"
+TRAINED = ("family.", "algorithm.", "bonus.", "training.epochs", "training.updates", "training.action_repeat")
 FIGURES, SUMMARY, FIGURE = 3, 30_000, 80_000  # how many, and bytes
 
 Arrays = dict[str, Any]
@@ -104,11 +106,9 @@ def evaluation_row(
     protocol |= {name: x for name, x in told.items() if x not in (0, 1, None)}
     if settings["rule"] == "relabel":  # shares of the prior say who searches, whatever their defaults
         protocol |= {name: settings.get(f"relabel.{name}") for name in ("broad", "turned")}
-    if protocol not in protocols:
-        protocols.append(protocol)
     curves = {measure: curve(document, measure) for measure in measures}
     last = {measure: values[:, -1] for measure, values in curves.items() if values is not None}
-    return {"protocol": protocols.index(protocol)} | last
+    return {"protocol": _numbered(protocols, _short(protocol))} | last
 
 
 def run_row(run: Path, machines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -121,14 +121,12 @@ def run_row(run: Path, machines: list[dict[str, Any]]) -> dict[str, Any]:
     machine = told["versions"] | {
         key: " ".join(value) if isinstance(value, list) else value for key, value in hardware.items()
     }
-    if machine not in machines:
-        machines.append(machine)
     row = {
         "command": _command(told["argv"]),
         "seeds": told["seeds"],
         "env_steps": last["env_steps"],
         "git": _commit(told["git"]),
-        "machine": machines.index(machine),
+        "machine": _numbered(machines, machine),
         "config": told["config_hash"][:8],
     }
     skills = told.get("skills")
@@ -151,13 +149,15 @@ def gather_suite(
 ) -> tuple[dict[str, Any], Arrays]:
     """Summary, of the measures named, and arrays of the cells that are done in the folder of a study's suite.
 
-    The seeds of an arm must be those of one run.
+    The seeds of an arm must be those of one run.  Arms that the folder has not run stay as the study has
+    them, if the suite still declares them so: a study grows arm by arm.
     """
-    of_runs, of_evaluations = {}, {}
+    of_runs, of_evaluations, declared = {}, {}, {}
     planned = cells.cells(declaration.read(SUITES / f"{study.name}.toml"))
     found = states.states(planned, folder)
     for cell in planned:
         arm = f"{cell.family}/{'skills/' if cell.kind == 'skills' else ''}{cell.arm}"
+        declared[arm] = cell.experiment
         if found[cell.name].state != "done":
             continue
         if cell.kind == "eval":
@@ -166,14 +166,57 @@ def gather_suite(
             of_evaluations[f"{arm}/{document['split']}-{document['reward']}-{way}"] = document
         else:
             assert of_runs.setdefault(arm, folder / cell.run) == folder / cell.run, arm
-    return _gathered(of_runs, of_evaluations, measures)
+    missing = {arm: experiment for arm, experiment in declared.items() if arm not in of_runs}
+    summary, arrays = _kept(study, missing)
+    return _gathered(summary, arrays, of_runs, of_evaluations, measures)
+
+
+def _kept(study: Path, declared: Mapping[str, Experiment]) -> tuple[dict[str, Any], Arrays]:
+    """The rows and arrays of a study's data that are of these arms, trained with these settings."""
+    summary: dict[str, Any] = {"machines": [], "runs": {}, "protocols": [], "evaluations": {}}
+    before, arrays = read(study) if (study / "summary.json").exists() else ({}, {})
+    runs, evaluations = before.get("runs", {}), before.get("evaluations", {})
+    kept: Arrays = {}
+    for arm in (arm for arm in declared if arm in runs):
+        config = arrays.get(f"{arm}/config")  # some studies leave those of libraries out
+        if config is not None and (different := _changed(declared[arm], config.item().decode())):
+            print(f"{arm}: left out, for it was trained with another {different}", file=sys.stderr)
+            continue
+        kept |= {name: values for name, values in arrays.items() if name.startswith(f"{arm}/")}
+        summary["runs"][arm] = _renumbered(runs[arm], "machine", before, summary)
+        rows = evaluations.get(arm, {}).items()
+        found = {way: _renumbered(row, "protocol", before, summary) for way, row in rows}
+        summary["evaluations"] |= {arm: found} if found else {}
+    return summary, kept
+
+
+def _renumbered(row: Document, kind: str, before: Document, now: Document) -> Document:
+    """A row with its number in the table of `now` for that in the table of `before`."""
+    return row | {kind: _numbered(now[f"{kind}s"], before[f"{kind}s"][str(row[kind])])}
+
+
+def _numbered(table: list[Document], row: Document) -> int:
+    """The number of a row in a table, which it extends."""
+    if row not in table:
+        table.append(row)
+    return table.index(row)
+
+
+def _changed(experiment: Experiment, config: str) -> str | None:
+    """The first setting of training in which a run's configuration, TOML, differs; None where none does."""
+    wanted, there = dict(leaves(experiment.model_dump(mode="json"))), dict(leaves(tomllib.loads(config)))
+    shared = (key for key in wanted if key in there and key.startswith(TRAINED))
+    return next((key for key in shared if wanted[key] != there[key]), None)
 
 
 def _gathered(
-    of_runs: Mapping[str, Path], of_evaluations: Mapping[str, Document], measures: Sequence[str]
+    summary: dict[str, Any],
+    arrays: Arrays,
+    of_runs: Mapping[str, Path],
+    of_evaluations: Mapping[str, Document],
+    measures: Sequence[str],
 ) -> tuple[dict[str, Any], Arrays]:
-    arrays: Arrays = {}
-    summary: dict[str, Any] = {"machines": [], "runs": {}, "protocols": [], "evaluations": {}}
+    """Extend summary and arrays."""
     for arm, run in of_runs.items():
         arrays |= run_arrays(arm, run) | skill_arrays(arm, run)
         summary["runs"][arm] = run_row(run, summary["machines"])
