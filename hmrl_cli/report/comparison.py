@@ -122,7 +122,7 @@ def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
     has = [f"with --protocol: {', '.join(others)}"] if others else []
     has += ["by its own settings: without --protocol"] if "" in ways else []
     told = f"\nit has, {'; '.join(has)}" if has else ""
-    if len(paths) > 1:
+    if len(paths) > 1 and first:  # after a name that is not known, those that are tell more
         named = ", ".join(map(str, paths[1 : 1 + NAMED]))
         told = f"\nalso without one: {named}{', ...' if len(paths) > 1 + NAMED else ''}"
     return InputError(f"{paths[0]}: holds no evaluation{what}{first}{told}")
