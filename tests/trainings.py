@@ -7,6 +7,7 @@ import pytest
 from hmrl_cli import config
 from hmrl_cli.config import plugins
 from hmrl_cli.lazy import jax
+from hmrl_cli.runner import programs
 from hmrl_cli.runner import train as training
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import checkpoints, reader
@@ -81,16 +82,15 @@ _compile_epoch = training._compile_epoch
 PROGRAMS = {}  # of an epoch, by all that they depend on
 
 
-def _compiled_once(experiment, parts, keys, state, skills):
+def _compiled_once(experiment, skills_from, parts, keys, state, skills):
     """One program for all runs of an experiment, as long as state and skills are of the same types."""
     leaves, tree = jax.tree.flatten((state, skills))
     make_family = plugins.load("families", experiment.family.name).make  # which a test may replace
-    # the seed is in the keys, and the epochs are the host's
-    of_the_host = {"seed", "epochs", "checkpoint_every", "init_from", "continues"}
-    settings = experiment.model_dump_json(exclude={"training": of_the_host})
-    known_by = (settings, make_family, tree, *map(jax.typeof, leaves))
+    both = (one for one in (experiment, skills_from) if one)
+    settings = [one.model_dump_json(exclude=programs.OF_THE_HOST) for one in both]
+    known_by = (*settings, make_family, tree, *map(jax.typeof, leaves))
     if known_by not in PROGRAMS:
-        PROGRAMS[known_by] = _compile_epoch(experiment, parts, keys, state, skills)
+        PROGRAMS[known_by] = _compile_epoch(experiment, skills_from, parts, keys, state, skills)
     return PROGRAMS[known_by]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hmrl_cli.compute import processes
@@ -20,11 +21,10 @@ from hmrl_cli.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hmrl_cli.types import Array, Key, Params, State, Task
 
 Numbers = dict[str, Any]  # arrays [] by the names of settings, nested as they are
+Compile = Callable[[Any, tuple[Any, ...]], Any]  # of a jitted program and its arguments, for the latter
 Settings = TypeVar("Settings", bound=Strict)
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
@@ -33,7 +33,12 @@ LEAST_GAIN = 0.2  # share of the difference from flat to feasible; larger than d
 TASKS_AT_ONCE = 64  # tasks in parallel on each device; bounds memory
 
 
-def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
+def traced(program: Any, arguments: tuple[Any, ...]) -> Any:
+    """A jitted program as it is."""
+    return program
+
+
+def reference_lines(family: TaskFamily, tasks: Array, compiled: Compile = traced) -> dict[str, Any]:
     """Returns of doing nothing ("flat") and of a scripted controller that sees the task ("feasible").
 
     Doing nothing is an action of zeros, or action 0 if actions are discrete.  Returns are undiscounted means
@@ -42,6 +47,7 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
     Args:
         family: a family without temporal abstraction.
         tasks: [num_tasks, task_size].
+        compiled: compiles a jitted program for its arguments.
 
     Returns:
         "flat" and "feasible", the mean returns; the same names with `_success` and `_reached`, the rates;
@@ -71,7 +77,8 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
         over_efforts = jax.vmap(over_tasks, in_axes=(None, None, 0))
         return jax.tree.map(lambda x: x.mean(axis=2), over_efforts(keys, tasks, efforts))
 
-    rolled_out = dict(zip(("", "_success", "_reached"), map(np.asarray, run(tasks)), strict=True))
+    results = compiled(run, (tasks,))(tasks)
+    rolled_out = dict(zip(("", "_success", "_reached"), map(np.asarray, results), strict=True))
     lines: dict[str, Any] = {"per_task": {}}
     for row, name in enumerate(("flat", "feasible")):
         exists = row < len(efforts)
@@ -82,7 +89,7 @@ def reference_lines(family: TaskFamily, tasks: Array) -> dict[str, Any]:
     return lines
 
 
-def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
+def calibrated(budget: Evaluation, family: TaskFamily, compiled: Compile = traced) -> Evaluation:
     """The budget with a `least_gain`, if its rule needs one and it has none.
 
     The gain is `LEAST_GAIN` of the mean difference from flat to feasible return, over training tasks.  It has
@@ -92,10 +99,11 @@ def calibrated(budget: Evaluation, family: TaskFamily) -> Evaluation:
     Args:
         budget: settings of the adaptation.
         family: a family without temporal abstraction, with the reward of the adaptation.
+        compiled: see `reference_lines`.
     """
     if budget.rule == "gradient" or budget.least_gain is not None or family.controller is None:
         return budget
-    lines = reference_lines(family, sample_tasks(family, "train", CALIBRATION_TASKS))
+    lines = reference_lines(family, sample_tasks(family, "train", CALIBRATION_TASKS), compiled)
     gain = LEAST_GAIN * (lines["feasible"] - lines["flat"])
     if gain <= 0:
         return budget
@@ -109,6 +117,7 @@ def adaptation_curves(
     skills: Params,
     tasks: Array,
     budget: Evaluation,
+    compiled: Compile = traced,
 ) -> Adaptation:
     """Adapt every seed's meta-parameters to every task, on the devices of all processes.
 
@@ -119,12 +128,13 @@ def adaptation_curves(
         skills: parameters of the skills, leaves [S, ...], or None.
         tasks: [num_tasks, task_size].
         budget: number of updates and episodes, and settings of the updates.
+        compiled: see `reference_lines`.
 
     Returns:
         numpy arrays [seed, task, adapt_steps + 1], on every process.
     """
-    run = adaptation_program(make_learner, budget)
     given = processes.placed((key, state, skills, tasks, numbers_of(budget)), everywhere())
+    run = compiled(adaptation_program(make_learner, budget), given)
     curves: Adaptation = processes.gathered(run(*given))
     return curves
 

@@ -16,6 +16,7 @@ from hmrl_cli.evaluation.skills import skill_diagnostics
 from hmrl_cli.lazy import jax, np
 from hmrl_cli.report.figures import paths_svg
 from hmrl_cli.report.viewer import episodes
+from hmrl_cli.runner import programs
 from hmrl_cli.runner.assembly import seed_keys
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, open_trained
@@ -131,7 +132,11 @@ def _run(trained: Trained, settings: Evaluation) -> Any:
         return numbers, paths, frames
 
     keys = seed_keys(trained.experiment).evaluate
-    found = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
+    arguments = (keys, trained.state, trained.skills)
+    told = {"deterministic": settings.deterministic, "diagnosis": settings.diagnosis.model_dump()}
+    experiments = (trained.experiment, trained.skills_from)
+    run = programs.compiled(jax.jit(jax.vmap(one_seed)), arguments, experiments, name="skills", **told)
+    found = run(*arguments)
     return jax.tree.map(np.asarray, found)
 
 

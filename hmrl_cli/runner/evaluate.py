@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from hmrl_cli.environment.features import is_upright
 from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.evaluation import adaptation, exploration
 from hmrl_cli.evaluation.tasks import tasks_digest
+from hmrl_cli.runner import programs
 from hmrl_cli.runner.assembly import Parts, assemble, check_located, make_family, seed_keys
 from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.tasks import split_name, tasks_of
@@ -92,7 +94,7 @@ def evaluate(
         how = "has diverged" if run.status.get("state") == "diverged" else "is not trained to its end"
         progress.note(f"{run.path}: {how}: epoch {trained.epoch} of {epochs}")
     check_located(budget, trained.parts)
-    budget = adaptation.calibrated(budget, trained.parts.family)
+    budget = adaptation.calibrated(budget, trained.parts.family, _compiled(trained, reward))
     at_once = min(len(tasks), adaptation.TASKS_AT_ONCE)
     with telling_limits(lambda: f"evaluation.episodes below {budget.episodes}, or below {at_once} tasks"):
         numbers = _adapt(trained, reward, tasks, budget, progress)
@@ -126,12 +128,12 @@ def _adapt(
     for text in filter(None, (parts.note(trained.state, budget), of_reward)):
         progress.note(text)
     progress.phase("reference lines")
-    lines = adaptation.reference_lines(trained.parts.family, tasks)
+    lines = adaptation.reference_lines(trained.parts.family, tasks, _compiled(trained, reward))
     progress.phase("evaluating")
     keys = seed_keys(trained.experiment).evaluate
-    curves = adaptation.adaptation_curves(
-        keys, parts.make_learner, trained.state, trained.skills, tasks, budget
-    )
+    learned = (parts.make_learner, trained.state, trained.skills)
+    compiled = _compiled(trained, reward, budget)
+    curves = adaptation.adaptation_curves(keys, *learned, tasks, budget, compiled)
     references = [values for values in lines["per_task"].values() if values is not None]
     check_finite(returns=curves.returned, reference_lines=references)
     explored = None
@@ -141,6 +143,16 @@ def _adapt(
         places, reached = curves.episodes.frames, curves.episodes.reached
         explored = exploration.visits(places, reached, goals, is_upright(family))
     return adaptation.curve_document(curves, lines) | {"explored": explored}
+
+
+def _compiled(trained: Trained, reward: Reward, budget: Evaluation | None = None) -> adaptation.Compile:
+    """What compiles the reference lines, or the adaptation by a budget, whose numbers are arguments."""
+    told: dict[str, Any] = {"name": "adaptation" if budget else "reference lines", "reward": reward}
+    if budget:
+        settings = leaves(budget.model_dump(exclude={"diagnosis", "num_tasks", "split_seed"}))
+        told["budget"] = {key: bool(x) if isinstance(x, float) else x for key, x in settings}
+    experiments = (trained.experiment, trained.skills_from)
+    return functools.partial(programs.compiled, experiments=experiments, **told)
 
 
 def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluation:

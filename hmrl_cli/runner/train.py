@@ -13,7 +13,7 @@ from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
 from hmrl_cli.errors import ConfigError, Diverged, Interrupted, telling_limits
 from hmrl_cli.lazy import jax, jnp, np
-from hmrl_cli.runner import estimate, initial
+from hmrl_cli.runner import estimate, initial, programs
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.progress import by_importance
@@ -227,7 +227,9 @@ def train(
     progress.phase("loading")
     start, state, skills = _begin(run, resume, parts)
     progress.phase("compiling")
-    epoch = unless_stopped(lambda: _compile_epoch(experiment, parts, keys, state, skills), stop, run.epoch)
+    epoch = unless_stopped(
+        lambda: _compile_epoch(experiment, skills_from, parts, keys, state, skills), stop, run.epoch
+    )
     if start > run.epoch and run.sources.parent:
         run.adopt(initial.metrics_of(run.sources.parent))
     progress.phase("training")
@@ -328,7 +330,12 @@ class _Recorder:
 
 
 def _compile_epoch(
-    experiment: Experiment, parts: Parts, keys: epochs.Streams, state: State, skills: Params
+    experiment: Experiment,
+    skills_from: Experiment | None,
+    parts: Parts,
+    keys: epochs.Streams,
+    state: State,
+    skills: Params,
 ) -> Any:
     def step(key: Any, state: State, skills: Params) -> Any:
         return parts.make_learner(skills).step(key, state)
@@ -336,4 +343,5 @@ def _compile_epoch(
     training = experiment.training
     epoch = epochs.make_epoch(step, training.updates_per_epoch, training.num_seeds)
     train_keys = processes.placed(keys.train, epochs.sharding_of(training.num_seeds))
-    return epoch.lower(train_keys, state, skills).compile()
+    arguments = (train_keys, state, skills)
+    return programs.compiled(epoch, arguments, (experiment, skills_from), name="epoch")
