@@ -3,8 +3,8 @@
 jax's own cache spares compiling alone, and tracing is most of what is left of a start.  Here a program is
 known by all that tracing depends on: the code of hmrl, versions, numerics, devices, settings and arguments.
 
-A program is machine code, so it is kept in the private cache of `startup` only.  Plugins from elsewhere may
-import what is not known here, so their programs are left to jax's cache.
+A program is machine code, and a file of it is as trusted as that: it lies in the private cache of `startup`
+only.  Plugins from elsewhere may import what is not known here, so jax's cache keeps their programs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import hmrl_cli
 from hmrl_cli.config import recorded
 from hmrl_cli.lazy import jax
 from hmrl_cli.runner import startup
@@ -106,7 +105,7 @@ def _described(array: Any) -> list[str]:
 @functools.cache
 def _code() -> str:
     """Hash of the package's sources."""
-    root = Path(hmrl_cli.__file__).parent
+    root = Path(__file__).parent.parent
     sources = sorted(file for file in root.rglob("*") if file.suffix in SOURCES)
     found = [(file.relative_to(root).as_posix(), files.file_sha256(file)) for file in sources]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
