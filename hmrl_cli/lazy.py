@@ -13,9 +13,11 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+STARTED = time.time()  # about when the process began to import the package, s
 KEYS = "threefry2x32"  # the random generator of every key
 PINNED: dict[str, Any] = {
     "jax_default_prng_impl": KEYS,

@@ -87,7 +87,7 @@ def _compiled_once(experiment, skills_from, parts, keys, state, skills):
     leaves, tree = jax.tree.flatten((state, skills))
     make_family = plugins.load("families", experiment.family.name).make  # which a test may replace
     both = (one for one in (experiment, skills_from) if one)
-    settings = [one.model_dump_json(exclude=programs.OF_THE_HOST) for one in both]
+    settings = [one.model_dump_json(exclude=programs.NOT_TRACED) for one in both]
     known_by = (*settings, make_family, tree, *map(jax.typeof, leaves))
     if known_by not in PROGRAMS:
         PROGRAMS[known_by] = _compile_epoch(experiment, skills_from, parts, keys, state, skills)

@@ -66,7 +66,7 @@ def _cell(value: Any) -> str:
 
 def _sizes(cache: Path) -> list[int]:
     sizes = []
-    for file in cache.rglob("*-cache"):
+    for file in (*cache.rglob("*-cache"), *cache.rglob("*.program")):
         with contextlib.suppress(FileNotFoundError):  # another process prunes
             sizes.append(file.stat().st_size)
     return sizes

@@ -107,11 +107,14 @@ def progress_on_stderr(quiet: bool, verbose: bool) -> Iterator[Progress]:
 
 
 def prepare(shows: Progress, join: Callable[[], None] | None = None) -> None:
-    """Start jax, and note a problem with its cache; `join` as in `startup.start`.
+    """Start jax, keep its programs, and note a problem with its cache; `join` as in `startup.start`.
 
     Raises:
         ConfigError: jax cannot start.
     """
+    from hmrl_cli.runner import programs
+
     warning = startup.start(join)
+    programs.keep()
     if warning:
         shows.note(warning)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, State, Task
 
 Numbers = dict[str, Any]  # arrays [] by the names of settings, nested as they are
-Compile = Callable[[Any, tuple[Any, ...]], Any]  # of a jitted program and its arguments, for the latter
+Compile = Callable[[Any, tuple[Any, ...]], Any]  # jitted program, arguments -> what to call with them
 Settings = TypeVar("Settings", bound=Strict)
 
 REFERENCE_EPISODES = 4  # per task; resets are noisy
@@ -33,12 +33,12 @@ LEAST_GAIN = 0.2  # share of the difference from flat to feasible; larger than d
 TASKS_AT_ONCE = 64  # tasks in parallel on each device; bounds memory
 
 
-def traced(program: Any, arguments: tuple[Any, ...]) -> Any:
-    """A jitted program as it is."""
+def as_jitted(program: Any, arguments: tuple[Any, ...]) -> Any:
+    """A jitted program, which compiles when it is called."""
     return program
 
 
-def reference_lines(family: TaskFamily, tasks: Array, compiled: Compile = traced) -> dict[str, Any]:
+def reference_lines(family: TaskFamily, tasks: Array, compiled: Compile = as_jitted) -> dict[str, Any]:
     """Returns of doing nothing ("flat") and of a scripted controller that sees the task ("feasible").
 
     Doing nothing is an action of zeros, or action 0 if actions are discrete.  Returns are undiscounted means
@@ -89,7 +89,7 @@ def reference_lines(family: TaskFamily, tasks: Array, compiled: Compile = traced
     return lines
 
 
-def calibrated(budget: Evaluation, family: TaskFamily, compiled: Compile = traced) -> Evaluation:
+def calibrated(budget: Evaluation, family: TaskFamily, compiled: Compile = as_jitted) -> Evaluation:
     """The budget with a `least_gain`, if its rule needs one and it has none.
 
     The gain is `LEAST_GAIN` of the mean difference from flat to feasible return, over training tasks.  It has
@@ -117,7 +117,7 @@ def adaptation_curves(
     skills: Params,
     tasks: Array,
     budget: Evaluation,
-    compiled: Compile = traced,
+    compiled: Compile = as_jitted,
 ) -> Adaptation:
     """Adapt every seed's meta-parameters to every task, on the devices of all processes.
 

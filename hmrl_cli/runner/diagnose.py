@@ -133,9 +133,14 @@ def _run(trained: Trained, settings: Evaluation) -> Any:
 
     keys = seed_keys(trained.experiment).evaluate
     arguments = (keys, trained.state, trained.skills)
-    told = {"deterministic": settings.deterministic, "diagnosis": settings.diagnosis.model_dump()}
-    experiments = (trained.experiment, trained.skills_from)
-    run = programs.compiled(jax.jit(jax.vmap(one_seed)), arguments, experiments, name="skills", **told)
+    run = programs.compiled(
+        jax.jit(jax.vmap(one_seed)),
+        arguments,
+        (trained.experiment, trained.skills_from),
+        name="skills",
+        deterministic=settings.deterministic,
+        diagnosis=settings.diagnosis.model_dump(),
+    )
     found = run(*arguments)
     return jax.tree.map(np.asarray, found)
 

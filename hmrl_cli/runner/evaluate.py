@@ -147,12 +147,15 @@ def _adapt(
 
 def _compiled(trained: Trained, reward: Reward, budget: Evaluation | None = None) -> adaptation.Compile:
     """What compiles the reference lines, or the adaptation by a budget, whose numbers are arguments."""
-    told: dict[str, Any] = {"name": "adaptation" if budget else "reference lines", "reward": reward}
-    if budget:
-        settings = leaves(budget.model_dump(exclude={"diagnosis", "num_tasks", "split_seed"}))
-        told["budget"] = {key: bool(x) if isinstance(x, float) else x for key, x in settings}
+    kept = functools.partial(programs.compiled, reward=reward)
+    if budget is None:
+        return functools.partial(
+            kept, name="reference lines", experiments=(trained.experiment,), sections=("family",)
+        )
+    settings = leaves(budget.model_dump(exclude={"diagnosis", "num_tasks", "split_seed"}))
+    fixed = {key: bool(x) if isinstance(x, float) else x for key, x in settings}
     experiments = (trained.experiment, trained.skills_from)
-    return functools.partial(programs.compiled, experiments=experiments, **told)
+    return functools.partial(kept, name="adaptation", experiments=experiments, budget=fixed)
 
 
 def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluation:

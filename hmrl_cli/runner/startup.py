@@ -110,9 +110,9 @@ def prepare() -> str:
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     # where HOME cannot be written to, it makes do with a temporary folder, and says so
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return ""
     folder = cache_folder()
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder)) != str(folder):
+        return ""
     try:
         folder.parent.parent.mkdir(parents=True, exist_ok=True)
         for private in (folder.parent, folder):
@@ -123,6 +123,7 @@ def prepare() -> str:
     except OSError as error:
         problem = f"{folder}: {error.strerror}"
     if problem:
+        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # of a parent process
         return f"compiling without a cache: {problem}"
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", MIN_COMPILE_SECONDS)

@@ -27,7 +27,11 @@ from hmrl_cli.suite import cells, declaration, states
 
 MEASURES = ("return", "success", "reached", "fraction")
 SUITES = Path(__file__).parents[2] / "suites"
-TRAINED = ("family.", "algorithm.", "bonus.", "training.epochs", "training.updates", "training.action_repeat")
+OF_PARTS = ("bonus.name", "hierarchy.use")  # settings that are missing where the part is
+TRAINED = (
+    *("family.", "algorithm.", "bonus.", "hierarchy.use", "hierarchy.steps", "hierarchy.stochastic"),
+    *(f"training.{name}" for name in ("epochs", "updates", "action_repeat", "num_seeds", "seed")),
+)
 FIGURES, SUMMARY, FIGURE = 3, 30_000, 80_000  # how many, and bytes
 
 Arrays = dict[str, Any]
@@ -205,8 +209,9 @@ def _numbered(table: list[Document], row: Document) -> int:
 def _changed(experiment: Experiment, config: str) -> str | None:
     """The first setting of training in which a run's configuration, TOML, differs; None where none does."""
     wanted, there = dict(leaves(experiment.model_dump(mode="json"))), dict(leaves(tomllib.loads(config)))
-    shared = (key for key in wanted if key in there and key.startswith(TRAINED))
-    return next((key for key in shared if wanted[key] != there[key]), None)
+    shared = [key for key in wanted if key in there and key.startswith(TRAINED)]
+    compared = (*OF_PARTS, *shared)  # other settings may be younger than the run
+    return next((key for key in compared if wanted.get(key) != there.get(key)), None)
 
 
 def _gathered(
