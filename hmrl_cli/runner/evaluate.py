@@ -94,7 +94,7 @@ def evaluate(
         how = "has diverged" if run.status.get("state") == "diverged" else "is not trained to its end"
         progress.note(f"{run.path}: {how}: epoch {trained.epoch} of {epochs}")
     check_located(budget, trained.parts)
-    budget = adaptation.calibrated(budget, trained.parts.family, _compiled(trained, reward))
+    budget = adaptation.calibrated(budget, trained.parts.family, compiled_for(trained, reward))
     at_once = min(len(tasks), adaptation.TASKS_AT_ONCE)
     with telling_limits(lambda: f"evaluation.episodes below {budget.episodes}, or below {at_once} tasks"):
         numbers = _adapt(trained, reward, tasks, budget, progress)
@@ -128,11 +128,11 @@ def _adapt(
     for text in filter(None, (parts.note(trained.state, budget), of_reward)):
         progress.note(text)
     progress.phase("reference lines")
-    lines = adaptation.reference_lines(trained.parts.family, tasks, _compiled(trained, reward))
+    lines = adaptation.reference_lines(trained.parts.family, tasks, compiled_for(trained, reward))
     progress.phase("evaluating")
     keys = seed_keys(trained.experiment).evaluate
     learned = (parts.make_learner, trained.state, trained.skills)
-    compiled = _compiled(trained, reward, budget)
+    compiled = compiled_for(trained, reward, budget)
     curves = adaptation.adaptation_curves(keys, *learned, tasks, budget, compiled)
     references = [values for values in lines["per_task"].values() if values is not None]
     check_finite(returns=curves.returned, reference_lines=references)
@@ -145,7 +145,7 @@ def _adapt(
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 
-def _compiled(trained: Trained, reward: Reward, budget: Evaluation | None = None) -> adaptation.Compile:
+def compiled_for(trained: Trained, reward: Reward, budget: Evaluation | None = None) -> adaptation.Compile:
     """What compiles the reference lines, or the adaptation by a budget, whose numbers are arguments."""
     kept = functools.partial(programs.compiled, reward=reward)
     if budget is None:

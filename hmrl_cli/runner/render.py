@@ -17,6 +17,7 @@ from hmrl_cli.lazy import jax, jnp, np, root_key
 from hmrl_cli.report.viewer.episodes import Film, page
 from hmrl_cli.runner import assembly
 from hmrl_cli.runner.diagnose import SKILL_EPISODES, place_labels
+from hmrl_cli.runner.evaluate import compiled_for
 from hmrl_cli.runner.trained import open_trained
 from hmrl_cli.storage import files, outputs
 from hmrl_cli.storage.reader import Info
@@ -161,7 +162,7 @@ def _record_adaptation(
     key: Key, trained: Trained, reward: Reward, tasks: Array, budget: Evaluation, progress: Progress
 ) -> tuple[Episodes, Episodes]:
     """The episodes of an adaptation that a page plays, and all, leaves [task, batch, episode, ...]."""
-    budget = adaptation.calibrated(budget, trained.parts.family)
+    budget = adaptation.calibrated(budget, trained.parts.family, compiled_for(trained, reward))
     parts = assembly.assemble(trained.experiment, trained.skills_from, reward, recorded)
     batches = budget.adapt_steps + 1
     shown = max(1, min(budget.episodes, MAX_EPISODES // (len(tasks) * batches)))
