@@ -91,7 +91,7 @@ def _no_device(error: Exception) -> ConfigError:
 def prepare() -> str:
     """Quieten libraries and turn the compilation cache of jax on.
 
-    A variable that the user has set keeps its value.
+    A variable that the user has set keeps its value, but for this cache where it is not private.
 
     Returns:
         why there is no cache; "" where there is one.

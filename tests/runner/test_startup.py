@@ -38,6 +38,9 @@ def test_a_cache_that_others_can_write_is_not_used(environment, tmp_path):
     folder.chmod(0o777)
     assert "can be written by others" in startup.prepare()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    environment.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))  # as of a parent process
+    assert "can be written by others" in startup.prepare()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
     environment.setenv("HMRL_CACHE_DIR", "/proc/none")
     assert "compiling without a cache" in startup.prepare()
 
