@@ -15,7 +15,7 @@ from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
 ARMS = {"rl2": "RL^2", "pearl": "PEARL", "maml": "MAML"}
-FAMILIES = {"half_cheetah_vel": "half-cheetah, speed", "half_cheetah_dir": "half-cheetah, direction"}
+FAMILIES = {"half_cheetah_vel": "speed", "half_cheetah_dir": "direction"}
 MEASURES = ("return", "fraction")
 BEFORE_AND_AFTER = {"before": ("return_first", "return_before"), "after": ("return_last", "return_after")}
 
@@ -38,8 +38,7 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     """Returns on training tasks before and after adaptation, against steps of a seed."""
-    panels = []
-    for family, title in FAMILIES.items():
+    for family, goal in FAMILIES.items():
         lines = []
         for (arm, label), (when, names) in itertools.product(ARMS.items(), BEFORE_AND_AFTER.items()):
             for values in (arrays.get(f"{family}/{arm}/metrics/{name}") for name in names):
@@ -47,8 +46,8 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
                     steps = arrays[f"{family}/{arm}/metrics/env_steps"] / 1e6
                     band = values.min(axis=1), values.max(axis=1)
                     lines.append(figures.Line(f"{label}, {when}", steps, np.mean(values, axis=1), *band))
-        panels += [figures.Panel(title, lines)] if lines else []
-    figures.curves(study / "training.svg", panels, "million steps of a seed", "return", columns=2)
+        panel = figures.Panel(f"half-cheetah, {goal}", lines)
+        figures.curves(study / f"{goal}.svg", [panel], "million steps of a seed", "return")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ TRAINED = (
     *("family.", "algorithm.", "bonus.", "hierarchy.use", "hierarchy.steps", "hierarchy.stochastic"),
     *(f"training.{name}" for name in ("epochs", "updates", "action_repeat", "num_seeds", "seed")),
 )
+METRIC = re.compile("/metrics/(?!env_steps)")
+BITS = 12  # of metrics, which show how trainings went: one part in 4,000
 FIGURES, SUMMARY, FIGURE = 3, 30_000, 80_000  # how many, and bytes
 
 Arrays = dict[str, Any]
@@ -89,9 +91,17 @@ def skill_arrays(arm: str, run: Path) -> Arrays:
 
 
 def as_kept(arrays: Arrays) -> Arrays:
-    """Numbers as float32; what is no number, such as the text of a configuration, as it is."""
+    """Numbers as float32, metrics of trainings rounded; a text, such as a configuration, as it is."""
     kept = {name: np.asarray(values) for name, values in arrays.items()}
-    return {name: x if x.dtype.kind == "S" else x.astype(np.float32) for name, x in kept.items()}
+    numbers = {name: x.astype(np.float32) for name, x in kept.items() if x.dtype.kind != "S"}
+    rounded = {name: _rounded(x) for name, x in numbers.items() if METRIC.search(name)}
+    return kept | numbers | rounded
+
+
+def _rounded(values: Any) -> Any:
+    """Numbers with `BITS` binary digits, which compress to half of their size."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa * 2**BITS) / 2**BITS, exponent)
 
 
 def evaluation_row(
