@@ -81,7 +81,8 @@ def test_steps_at_test_time_may_follow_another_schedule(algorithm, schedule):
 
     def adapted(agent, **settings):
         budget = Evaluation(adapt_steps=2, episodes=4, **settings)
-        return jax.jit(partial(agent.adapt, budget=budget))(jax.random.key(5), state, jnp.array([0.0, 1.0]))
+        run = jax.jit(partial(adaptation.adapt, agent, budget=budget))
+        return run(jax.random.key(5), state, jnp.array([0.0, 1.0]))
 
     trained, tested = adapted(agent), adapted(agent, **schedule)
     np.testing.assert_array_equal(trained[1].returned[:2], tested[1].returned[:2])
