@@ -99,7 +99,7 @@ def as_kept(arrays: Arrays) -> Arrays:
 
 
 def _rounded(values: Any) -> Any:
-    """Numbers with `BITS` binary digits, which compress to half of their size."""
+    """Numbers with `BITS` binary digits, which compress better."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.round(mantissa * 2**BITS) / 2**BITS, exponent)
 
