@@ -17,6 +17,7 @@ from hmrl_cli.evaluation.statistics import (
     percentile_interval,
     streams_of,
     trials_over_families,
+    unrounded,
     wilson_interval,
 )
 from hmrl_cli.lazy import np
@@ -100,7 +101,8 @@ def difference_over_families(pairs: Sequence[tuple[Any, Any]], paired: Sequence[
         paired: see `probability_of_improvement`.
     """
     found = _over_pairs(pairs, paired, np.subtract, DRAWS)
-    return at_extremes(found, *(_rate([pair[side] for pair in pairs]) for side in (0, 1)))
+    found = at_extremes(found, *(_rate([pair[side] for pair in pairs]) for side in (0, 1)))
+    return unrounded(found, 1.0)
 
 
 def _rate(of_families: Sequence[Any]) -> tuple[float, float]:

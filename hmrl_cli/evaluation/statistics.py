@@ -8,6 +8,7 @@ from typing import Any
 from hmrl_cli.lazy import np
 
 DRAWS = 10_000  # bootstrap draws of a mean, which are cheap
+ROUNDING = 2.0**-22  # two roundings of a float32, as scores are, relative to the largest score
 
 
 def interquartile_mean(scores: Any, axes: tuple[int, ...] | None = None) -> Any:
@@ -125,6 +126,15 @@ def percentile_interval(values: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def unrounded(found: dict[str, float], *scores: Any) -> dict[str, float]:
+    """Numbers of a difference of scores, with 0 for what is within `ROUNDING` of it.
+
+    Equal arms differ by rounding alone, and the sign of that would decide what a comparison says of them.
+    """
+    noise = ROUNDING * max(float(np.abs(one).max()) for one in scores)
+    return {name: 0.0 if abs(value) <= noise else value for name, value in found.items()}
+
+
 def _drawn_fractions(gained: Any, gaps: Any, streams: tuple[int, int] = (0, 1)) -> tuple[Any, Any] | None:
     """Mean fraction [step] of gains [seed, task, step], and by how much draws [step, draw] differ from it.
 
@@ -192,7 +202,7 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
     seeds = bootstrap_weights(len(ours), DRAWS, stream=0)
     others = seeds if seeds_paired else bootstrap_weights(len(theirs), DRAWS, stream=2)
     low, high = percentile_interval(drawn_means(ours, seeds, tasks) - drawn_means(theirs, others, tasks))
-    return {"mean": float(ours.mean() - theirs.mean()), "low": low, "high": high}
+    return unrounded({"mean": float(ours.mean() - theirs.mean()), "low": low, "high": high}, ours, theirs)
 
 
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
@@ -208,7 +218,7 @@ def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dic
         ahead = [(float(np.mean(x)), ours.size) for x in (ours > theirs, theirs > ours)]
         if max(share for share, _ in ahead) <= wilson_interval(0.0, ours.size)[1]:
             found = at_extremes(found, *ahead)
-    return found
+    return unrounded(found, 1.0)
 
 
 def at_extremes(

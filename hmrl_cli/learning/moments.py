@@ -56,7 +56,7 @@ def absorb(
         moments: before.
         x: [..., size].
         valid: [...] 1 where the vector counts.
-        over_devices: mean over the devices among which the vectors are split; by default there is one device.
+        over_devices: sum over the devices among which the vectors are split; by default there is one device.
         until: the moments stay once they have absorbed so many vectors; None: they never do.
     """
     weight = valid[..., None]

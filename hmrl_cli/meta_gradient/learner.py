@@ -95,10 +95,6 @@ class MetaGradient(NamedTuple):
         )
         outer, settings = self._outer_step
         new, optimizer, info = outer.step(meta, optimizer, problem, settings)
-        if self.config.normalize_observations:
-            steps = batch.phases.transitions
-            observed = moments.absorb(new.policy["observed"], steps.obs, steps.valid, mean)
-            new = new._replace(policy=new.policy | {"observed": observed})
         metrics = {
             "return_before": batch.phases.returned[:, 0].mean(),
             "return_after": batch.phases.returned[:, -1].mean(),
@@ -106,7 +102,19 @@ class MetaGradient(NamedTuple):
             "reached_after": batch.phases.reached[:, -1].mean(),
             **info._asdict(),
         }
-        return new, optimizer, mean(metrics)
+        metrics = mean(metrics)
+        if self.config.normalize_observations:
+            steps, shares = batch.phases.transitions, self.config.tasks_per_update // len(keys)
+            # after the metrics, since one mean must follow the other
+            obs, metrics = jax.lax.optimization_barrier((steps.obs, metrics))
+            observed = moments.absorb(
+                new.policy["observed"],
+                obs,
+                steps.valid,
+                over_devices=lambda tree: jax.tree.map(lambda x: shares * x, mean(tree)),
+            )
+            new = new._replace(policy=new.policy | {"observed": observed})
+        return new, optimizer, metrics
 
     @property
     def _at_once(self) -> int:

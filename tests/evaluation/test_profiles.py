@@ -53,6 +53,8 @@ def test_a_difference_over_one_family_is_the_paired_difference():
         assert one == pytest.approx(paired_rate_difference(x, y, seeds_paired=paired), abs=0.02)
     zero = difference_over_families([(0 * x, 0 * y)], [False])
     assert zero["low"] == -zero["high"] < 0
+    thirds = np.tile(np.float32([1 / 3, 2 / 3]), (3, 20)).astype(float)  # as many as ones and zeros, rounded
+    assert difference_over_families([(thirds, np.tile([1.0, 0.0], (3, 20)))], [False])["mean"] == 0
 
 
 def test_fractions_leave_out_tasks_whose_gap_is_small():

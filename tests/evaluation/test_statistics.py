@@ -171,6 +171,17 @@ def test_two_arms_that_agree_on_every_task_are_not_equal_for_certain():
     assert found == paired_difference(half, 1 - half, seeds_paired=True)
 
 
+def test_rounding_decides_no_order():
+    """Two successes of three and one of three are as many as three and none, but not as float32."""
+    ours = np.tile(np.float32([1 / 3, 2 / 3]), (3, 20)).astype(float)
+    theirs = np.tile([1.0, 0.0], (3, 20))
+    assert ours.mean() != theirs.mean()
+    for scale in (1e-6, 1.0, 1e6):
+        assert paired_difference(scale * ours, scale * theirs, seeds_paired=False)["mean"] == 0
+    assert paired_rate_difference(ours, theirs, seeds_paired=True)["mean"] == 0
+    assert paired_difference(ours, ours + 1e-5, seeds_paired=True)["mean"] == pytest.approx(-1e-5)
+
+
 def test_means_over_families_count_every_family_alike():
     """However many seeds and tasks it has; with closed forms."""
     few, many = np.full((1, 2), 1.0), np.full((3, 40), 0.0)

@@ -289,7 +289,7 @@ def test_devices_that_share_the_tasks_take_the_step_of_one(algorithm, outer, nor
     assert len(shared[1]["loss"].devices()) == 2 and len(alone[1]["loss"].devices()) == 1
     moved = jax.tree.map(lambda new, old: jnp.abs(new - old).max(), alone[0].meta, state.meta)
     assert max(jax.tree.leaves(moved)) > 1e-3
-    if normalize:  # each device counts what it has seen
-        for policy in (shared[0].meta.policy, alone[0].meta.policy):
-            policy["observed"] = policy["observed"]._replace(seen=None)
+    if normalize:  # what the devices have seen together
+        seen = [state[0].meta.policy["observed"].seen for state in (shared, alone)]
+        np.testing.assert_array_equal(*seen)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), shared, alone)
