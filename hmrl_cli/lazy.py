@@ -5,7 +5,7 @@ configuration never touch an array, so they start without importing jax.  A plug
 and its code in one file.
 
 The import pins the settings of jax that change computed numbers.  Neither an environment variable nor a
-configuration file can change these settings.
+configuration file can change these settings, but for the precision of products of matrices.
 """
 
 from __future__ import annotations
@@ -38,11 +38,17 @@ PINNED: dict[str, Any] = {
     "jax_no_tracing": False,
     "jax_no_execution": False,
 }
+# A user may choose this one.  By default GPUs multiply with ten bits of mantissa, too few for baselines and
+# curvature.
+MATMUL = "jax_default_matmul_precision"
 
 
 def pin() -> None:
-    """Set jax's settings to `PINNED` in the whole process."""
+    """Set jax's settings to `PINNED` in the whole process, and products to full precision by default."""
     from jax import config
+
+    if getattr(config, MATMUL, "") is None:
+        config.update(MATMUL, "highest")
 
     for name, value in PINNED.items():
         if getattr(config, name, value) != value:  # another version of jax may lack the setting
@@ -85,4 +91,4 @@ def root_key(seed: Any) -> Any:
     return jax.random.key(seed, impl=KEYS)
 
 
-__all__ = ["KEYS", "jax", "jnp", "nn", "np", "optax", "pin", "root_key"]
+__all__ = ["KEYS", "MATMUL", "jax", "jnp", "nn", "np", "optax", "pin", "root_key"]

@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 import hmrl_cli
-from hmrl_cli import config
+from hmrl_cli import config, lazy
 
 NUMERICAL = {"jax", "jaxlib", "numpy", "flax", "optax", "brax", "orbax", "matplotlib", "mujoco"}
 
@@ -54,3 +55,14 @@ def test_no_module_imports_jax():
     )
     done = leaves_out(imports)
     assert done.returncode == 0, done.stderr
+
+
+def test_products_have_full_precision_unless_the_user_chose():
+    kept = getattr(jax.config, lazy.MATMUL)
+    try:
+        for chosen, expected in ((None, "highest"), ("bfloat16", "bfloat16")):
+            jax.config.update(lazy.MATMUL, chosen)
+            lazy.pin()
+            assert getattr(jax.config, lazy.MATMUL) == expected
+    finally:
+        jax.config.update(lazy.MATMUL, kept)

@@ -1,7 +1,9 @@
 """Random network distillation: the error in predicting a random network (Burda et al. 2018, 1810.12894).
 
-Observations are normalised by running moments.  There are three differences from the paper:
+Observations are normalised by running moments.  The differences from the paper:
 
+* Normalised observations are clipped at 10 standard deviations, in the paper at 5.
+* The random network has random biases (see `learning.novelty`).
 * The error is divided by its running root mean square.  The paper divides by the standard deviation of the
   intrinsic returns.
 * One critic with one discount estimates the sum of reward and bonus.  The paper has two (sec. 2.3).

@@ -4,7 +4,7 @@ Each of five blocks starts in its own lane along x, 0.2 m wide.  The goal lies f
 of the block that matters.  For the hidden split the goal lies in another lane.  The ranges of x are close,
 so in 7 % of the train and test tasks the block starts inside the disc of success.
 
-Forces, block drag and positions are MAESN's.  There are three differences:
+Forces, block drag and positions are MAESN's.  The differences:
 
 * A block starts at least 1 cm from the border of its lane, so neighbours start apart.
 * The default gripper and blocks are heavier than MAESN's.  The preset pusher@maesn has MAESN's numbers.

@@ -1,6 +1,6 @@
 """A learning rate that adapts to the KL divergence of each update.
 
-RL frameworks with thousands of parallel environments use this rule, with the same factor and limits.
+The rule, its factor and its limits are those of rsl_rl (Rudin et al. 2022, 2109.11978).
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def stands_out(buffer: EpisodeBuffer, first: int, least_gain: float) -> Array:
     ordered = jnp.sort(jnp.where(counted, best, jnp.inf))
     base = ordered[jnp.int32(BASE_QUANTILE * jnp.maximum(counted.sum() - 1, 0))]
     gain = jnp.max(jnp.where(buffer.filled > 0, buffer.max_reward, -jnp.inf)) - base
-    return gain >= least_gain / buffer.valid.shape[1]
+    return gain > least_gain / buffer.valid.shape[1]
 
 
 def refit(

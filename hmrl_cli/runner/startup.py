@@ -29,8 +29,6 @@ MIN_COMPILE_SECONDS = "0.5"
 MAX_CPU_DEVICES = 8  # what is not spread runs on each of them
 DEVICE_VARIABLES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_DEFAULT_DEVICE")
 MOST_CPU_DEVICES = 256  # that a user may ask for; each has threads of its own
-# GPUs would otherwise multiply with ten bits of mantissa, too few for baselines and curvature.
-MATMUL_PRECISION = "highest"
 _CACHE_WARNING = re.compile("Error (reading|writing) persistent compilation cache entry")
 PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds"
 
@@ -52,9 +50,6 @@ def start(join: Callable[[], None] | None = None) -> str:
     try:
         with signals.held():
             lazy.pin()
-        name = "jax_default_matmul_precision"
-        if getattr(lazy.jax.config, name, None) is None:  # jax was imported before the variable was set
-            lazy.jax.config.update(name, MATMUL_PRECISION)
     except ValueError as error:  # of a JAX_* variable, which it names
         raise ConfigError(f"jax cannot start: {one_line(error)}\nmust be unset, or what jax takes") from None
     if join is not None:
@@ -97,7 +92,6 @@ def prepare() -> str:
         why there is no cache; "" where there is one.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", MATMUL_PRECISION)
     # Episodes that are spread over devices use every core; see devices.side_by_side.
     if not os.environ.get("JAX_NUM_CPU_DEVICES"):
         os.environ["JAX_NUM_CPU_DEVICES"] = str(min(_cores(), MAX_CPU_DEVICES))

@@ -15,7 +15,7 @@ from typing import Any
 from hmrl_cli import config
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
-from hmrl_cli.lazy import PINNED, jax
+from hmrl_cli.lazy import MATMUL, PINNED, jax
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import upstream
 from hmrl_cli.version import __version__
@@ -120,7 +120,7 @@ def machine() -> dict[str, Any]:
 
 def numerics() -> dict[str, Any]:
     """Settings of jax, and environment variables, that a result can depend on."""
-    of_jax = {name: getattr(jax.config, name, None) for name in (*PINNED, "jax_default_matmul_precision")}
+    of_jax = {name: getattr(jax.config, name, None) for name in (*PINNED, MATMUL)}
     pinned = {name.upper() for name in PINNED}
     set_here = sorted(
         name

@@ -18,7 +18,7 @@ def test_skills_that_live_longer_prove_nothing():
 
 
 def test_the_bound_of_samples_is_the_mutual_information_under_the_true_posterior():
-    """A binary symmetric channel has I = log 2 - H(error), which is also its capacity; any other q has less."""
+    """A binary symmetric channel has I = log 2 - H(error), its capacity; any other q has less."""
     error = 0.1
     channel = jnp.array([[1 - error, error], [error, 1 - error]])
     skill_key, state_key = jax.random.split(jax.random.key(0))

@@ -5,7 +5,7 @@ the order of the context does not matter.  The critics' loss and KL(q(z|c) || N(
 The policy's loss does not.  On a new task the learner explores by posterior sampling.  Every episode acts on
 one z, which comes from the prior at first and then from the posterior given the episodes of earlier updates.
 
-Five choices extend the paper or differ from it:
+The choices here that extend the paper or differ from it:
 
 * The episodes of one update share a posterior, for they run side by side.  With one episode in an update, as
   `evaluation.episodes=1`, each sees all that came before it, as in the paper.

@@ -2,8 +2,8 @@
 
 A model q(s'|s,z) of the skills' dynamics is learned.  The reward is log q(s'|s,z) - log mean_i q(s'|s,z_i),
 with z_i from p(z).  Its expectation approximates I(S';Z|s) if p(z|s) = p(z).  The model predicts the change
-of one feature, divided by its standard deviation, with a normal distribution of unit variance.  Its input is
-that feature alone, as in the authors' code.  Velocities in the input would predict the next position without
+of one feature, normalised by running moments, with a normal distribution of unit variance.  Its input is that
+feature alone, as in the authors' code.  Velocities in the input would predict the next position without
 the skill, so the reward would be 0.  The policy learns by PPO, where the paper uses soft actor-critic.
 """
 
