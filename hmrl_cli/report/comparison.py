@@ -87,7 +87,8 @@ def _stands_for(document: Mapping[str, Any], wanted: str) -> bool:
     """Whether a run's own way and budget are those that a name such as "adapt_steps=25-episodes=4" tells."""
     has = {"adapt_steps": document["steps"][-1], "episodes": document["episodes"]} | document["adaptation"]
     has = {key: value if isinstance(value, str) else json.dumps(value) for key, value in has.items()}
-    return all(has.get(key) == value for key, _, value in (x.partition("=") for x in wanted.split("-") if x))
+    told = re.split(r"-(?=[a-z])", wanted)  # not within a number, as 1e-05
+    return all(has.get(key) == value for key, _, value in (x.partition("=") for x in told if x))
 
 
 def _newest(path: Path) -> tuple[int, str] | None:

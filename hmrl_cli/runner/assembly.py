@@ -12,7 +12,7 @@ from hmrl_cli.environment.composition import bonus, lift, repeat, same_action, s
 from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.lazy import jax
 from hmrl_cli.schema import Evaluation, Experiment, Relabel
-from hmrl_cli.types import Learner, SkillLearner, TaskFamily
+from hmrl_cli.types import Learner, MetaLearner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Params, Reward, State
@@ -26,6 +26,7 @@ class Parts(NamedTuple):
     # skills -> (key, obs, decision) -> the action of one environment step
     act_within: Callable[[Params], Callable[[Key, Array, Array], Array]]
     make_learner: Callable[[Params], Any]  # skills -> a MetaLearner or SkillLearner
+    learner: Any  # the same without skills, for what does not depend on their parameters
     skill_learner: SkillLearner | None  # that trained the skills, None without a hierarchy
     steps_per_update: int  # environment steps of one update of one seed
     steps_per_decision: int  # environment steps of one decision
@@ -33,16 +34,16 @@ class Parts(NamedTuple):
     @property
     def learns_skills(self) -> bool:
         """Whether the algorithm learns skills, and not tasks."""
-        return isinstance(self.make_learner(None), SkillLearner)
+        return isinstance(self.learner, SkillLearner)
 
     def note(self, state: State, budget: Evaluation) -> str:
         """What the learner has to say on a trained state, leaves [S, ...], and a budget; "" for nothing."""
-        note = getattr(self.make_learner(None), "note", None)
+        note = self.learner.note if isinstance(self.learner, MetaLearner) else None
         return note(state, budget) if note else ""
 
     def note_on_reward(self, trained: Reward, now: Reward) -> str:
         """What to say where a learner reads rewards, and meets others than in training; "" for nothing."""
-        if trained == now or not getattr(self.make_learner(None), "reads_reward", False):
+        if trained == now or not isinstance(self.learner, MetaLearner) or not self.learner.reads_reward:
             return ""
         return f"this learner tells tasks apart by {trained} rewards, and now meets {now} ones (--reward)"
 
@@ -126,13 +127,14 @@ def assemble(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     steps = learner.steps_per_update * steps_per_decision
-    if skill_learner and not acts and (getattr(learner, "start", None) is None or skill_learner.fold is None):
+    starts = isinstance(learner, MetaLearner) and learner.start is not None
+    if skill_learner and not acts and not (starts and skill_learner.fold):
         raise ConfigError(
             f"hierarchy.use: found 'start' for {experiment.algorithm.name} and skills of "
             f"{skills_from.algorithm.name if skills_from else ''}; must be ppo and skills learned by PPO, "
             "by vgcrl with a fixed q"
         )
-    parts = Parts(family, act_on, act_within, make_learner, skill_learner, steps, steps_per_decision)
+    parts = Parts(family, act_on, act_within, make_learner, learner, skill_learner, steps, steps_per_decision)
     check_located(experiment.evaluation, parts)
     if experiment.algorithm.searches:
         _check_stops("algorithm.relabel", experiment.algorithm.relabel, parts)

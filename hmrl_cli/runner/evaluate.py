@@ -187,14 +187,14 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
         "num_seeds": experiment.training.num_seeds,
         "episodes": budget.episodes,
         "env_steps": _experience(trained.parts, budget),
-        "learns_from": trained.parts.make_learner(None).learns_from,
+        "learns_from": trained.parts.learner.learns_from,
         "adaptation": dict(leaves(budget.model_dump(exclude={*COUNTED, "diagnosis"}))),
     }
 
 
 def _experience(parts: Parts, budget: Evaluation) -> list[int]:
     """Environment steps of one task that an adaptation has learned from after 0 ... K updates, [K + 1]."""
-    learns_from, first = parts.make_learner(None).learns_from, 0
+    learns_from, first = parts.learner.learns_from, 0
     if learns_from == "none" and budget.tune_after is not None:
         learns_from, first = "all", budget.tune_after
     episodes = {"all": budget.episodes, "one": 1, "none": 0}[learns_from]

@@ -59,7 +59,7 @@ def load_skills(path: Path, seed: int = 0) -> SkillLibrary:
     path = pretrained.path_of(path)
     card = exports.read_card(path, "skills")
     params = row(path, card.experiment, read(path, card), seed)
-    return assemble(card.experiment).make_learner(None).skills(params)
+    return assemble(card.experiment).learner.skills(params)
 
 
 def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
@@ -134,7 +134,7 @@ def _freezing(experiment: Experiment, parts: Parts, adapts: bool = True) -> Call
     With `adapts`, a policy comes with what its adaptation to outside episodes needs, if it has one.
     """
     if parts.learns_skills:
-        return lambda state, skills: parts.make_learner(None).freeze(state)
+        return lambda state, skills: parts.learner.freeze(state)
 
     def one_seed(key: Key, state: State, skills: Params) -> Any:
         task = parts.family.sample(key, "train")  # unused, because no update is made

@@ -40,7 +40,7 @@ def imitate(run: Info, file: Path, progress: Progress) -> dict[str, Any]:
     """
     progress.phase("loading")
     trained = open_trained(run, "sparse", progress)
-    learner = trained.parts.make_learner(None)
+    learner = trained.parts.learner
     if not isinstance(learner, SkillLearner):
         raise InputError(f"{run.path}: is a run of meta-train; must be one of pretrain-skills to imitate")
     family = trained.parts.act_on(None)

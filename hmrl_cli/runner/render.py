@@ -144,7 +144,7 @@ def render_run(
 def _record_skills(key: Key, trained: Trained, task: Task, deterministic: bool) -> tuple[Frames, list[str]]:
     """One episode of every skill, leaves [num_skills, ...]; and labels, of places with their arrivals."""
     parts = trained.parts
-    learner, family = parts.make_learner(None), parts.act_on(None)
+    learner, family = parts.learner, parts.act_on(None)
     library = learner.skills(learner.freeze(jax.tree.map(lambda x: x[0], trained.state)))
     finds = library.locate is not None
     run = functools.partial(

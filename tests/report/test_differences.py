@@ -77,6 +77,11 @@ def test_a_way_by_its_settings_is_the_runs_own_where_it_has_these(tmp_path):
     as_asked.write_text(json.dumps(document(steps=[0, 2])))
     rows = compare([own, asked], protocol="adapt_steps=2-episodes=5")["rows"]
     assert [row["updates"] for row in rows] == [2, 2]
+    fine = {"adaptation": {"rule": "gradient", "imitation.learning_rate": 1e-5}}
+    paths = [run(tmp_path, name, document(**fine)) for name in ("fine", "coarse")]
+    way = "imitation.learning_rate=1e-05-rule=gradient"
+    (paths[1] / "eval" / f"test-sparse-{way}.json").write_text(json.dumps(document(**fine)))
+    assert len(compare(paths, protocol=way)["rows"]) == 2  # the number has a hyphen of its own
     only = r"own: holds no evaluation by 'adapt_steps=3'\nit has, by its own settings: without --protocol$"
     with pytest.raises(InputError, match=only):
         compare([own], protocol="adapt_steps=3")
