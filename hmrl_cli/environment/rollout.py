@@ -10,7 +10,7 @@ from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.types import Adaptation, EnvState, TaskFamily, Transition
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Key, Task
+    from hmrl_cli.types import Array, Key, Split, Task
 
 
 class RepeatedAction(NamedTuple):
@@ -69,6 +69,11 @@ def keys_of(key: Key) -> tuple[Key, Key]:
     return reset_key, policy_key
 
 
+def draw_tasks(key: Key, family: TaskFamily, count: int, split: Split = "train") -> Array:
+    """Tasks of a split [count, task_size]."""
+    return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, count))
+
+
 def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> EnvState:
     """One step of the family; after an early end the state stays the same and the reward is 0."""
     new = family.step(state, action, task)
@@ -77,6 +82,15 @@ def advance(family: TaskFamily, state: EnvState, action: Array, task: Task) -> E
         return new
     ended = state._replace(reward=jnp.zeros_like(state.reward))
     return jax.tree.map(lambda old, new: jnp.where(state.done, old, new), ended, new)
+
+
+def taken(
+    family: TaskFamily, state: EnvState, task: Task, action: Array, log_prob: Array
+) -> tuple[EnvState, Transition]:
+    """The state after an action of the policy, and the transition."""
+    new = advance(family, state, action, task)
+    discount, valid = 1.0 - new.done, 1.0 - state.done
+    return new, Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
 
 
 def unroll(
@@ -105,7 +119,7 @@ def unroll(
     def one_step(state: EnvState, now: tuple[Array, Any]) -> tuple[EnvState, Transition]:
         t, command = now
         given = () if commands is None else (command,)
-        return _taken(family, state, task, *decide(policy_key, policy, t, state.obs, repeated, *given))
+        return taken(family, state, task, *decide(policy_key, policy, t, state.obs, repeated, *given))
 
     steps = (jnp.arange(family.horizon), commands)
     final, transitions = jax.lax.scan(one_step, family.reset(reset_key, task), steps)
@@ -138,21 +152,12 @@ def unroll_sensing(
     def one_step(now: tuple[EnvState, Any], t: Array) -> tuple[tuple[EnvState, Any], Transition]:
         state, seen = now
         action, log_prob, seen = act(seen, t, state.obs)
-        new, transition = _taken(family, state, task, action, log_prob)
+        new, transition = taken(family, state, task, action, log_prob)
         return (new, sense(seen, new.reward, new.done)), transition
 
     start = (family.reset(key, task), seen)
     (final, seen), transitions = jax.lax.scan(one_step, start, jnp.arange(family.horizon))
     return seen, transitions, final
-
-
-def _taken(
-    family: TaskFamily, state: EnvState, task: Task, action: Array, log_prob: Array
-) -> tuple[EnvState, Transition]:
-    """The state after an action, and the transition."""
-    new = advance(family, state, action, task)
-    discount, valid = 1.0 - new.done, 1.0 - state.done
-    return new, Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
 
 
 def episode_means(reward: Array, final: EnvState) -> Adaptation:

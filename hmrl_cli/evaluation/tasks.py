@@ -6,19 +6,17 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING
 
+from hmrl_cli.environment.rollout import draw_tasks
 from hmrl_cli.lazy import jax, np, root_key
-from hmrl_cli.types import (
-    TaskFamily,
-)
 
 if TYPE_CHECKING:
-    from hmrl_cli.types import Array, Split
+    from hmrl_cli.types import Array, Split, TaskFamily
 
 
 def sample_tasks(family: TaskFamily, split: Split, num_tasks: int, seed: int = 0) -> Array:
     """Tasks of a split [num_tasks, task_size]; equal for every run with the same `seed`."""
     key = jax.random.fold_in(root_key(seed), zlib.crc32(split.encode()))
-    return jax.vmap(lambda k: family.sample(k, split))(jax.random.split(key, num_tasks))
+    return draw_tasks(key, family, num_tasks, split)
 
 
 def tasks_digest(tasks: Array) -> str:

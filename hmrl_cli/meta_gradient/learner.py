@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.compute.devices import in_shares
+from hmrl_cli.environment.rollout import draw_tasks
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks
 from hmrl_cli.learning.distributions import Gaussian, Policy, prior_divergence
@@ -63,7 +64,7 @@ class MetaGradient(NamedTuple):
         policy_key, latent_key, task_key = jax.random.split(key, 3)
         num_tasks, latents, tasks = self.config.num_train_tasks, None, None
         if num_tasks:
-            tasks = jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(task_key, num_tasks))
+            tasks = draw_tasks(task_key, self.family, num_tasks)
         if self.latent_size:
             mean = jax.random.normal(latent_key, (num_tasks, self.latent_size))
             latents = Gaussian(mean, jnp.zeros_like(mean))
@@ -186,7 +187,7 @@ class MetaGradient(NamedTuple):
     def _draw_tasks(self, key: Key, table: Array | None) -> tuple[Array | None, Array]:
         count = self.config.tasks_per_update
         if table is None:
-            return None, jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(key, count))
+            return None, draw_tasks(key, self.family, count)
         rows = jax.random.choice(key, self.config.num_train_tasks, (count,), replace=False)
         return rows, table[rows]
 

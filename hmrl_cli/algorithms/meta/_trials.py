@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.environment.frames import Episodes, episodes_of, frames_of
-from hmrl_cli.environment.rollout import Held, advance, keys_of
+from hmrl_cli.environment.rollout import Held, draw_tasks, keys_of, taken
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks, ppo, returns
 from hmrl_cli.learning.distributions import take
@@ -85,7 +85,7 @@ class Remembering(NamedTuple):
         self, task_key: Key, trial_key: Key, params: Params, count: int, num_episodes: int
     ) -> Trial:
         """One trial of each of `count` new training tasks, leaves [count, E, ...]."""
-        tasks = jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(task_key, count))
+        tasks = draw_tasks(task_key, self.family, count)
         run = partial(self.trial, num_episodes=num_episodes)
         return jax.vmap(run, in_axes=(0, None, 0))(jax.random.split(trial_key, count), params, tasks)
 
@@ -157,12 +157,10 @@ class Remembering(NamedTuple):
         """One step of an episode; after an early end the carry stays unchanged."""
         seen, hidden, pi = self.forward(params, carry, state.obs, first)
         action, log_prob = act(pi, key)
-        new = advance(self.family, state, action, task)
-        discount, valid = 1.0 - new.done, 1.0 - state.done
+        new, transition = taken(self.family, state, task, action, log_prob)
         after = self._after(hidden, action)._replace(reward=new.reward, ended=jnp.float32(new.done))
         carry = jax.tree.map(lambda old, new: jnp.where(state.done, old, new), carry, after)
-        taken = Transition(state.obs, action, log_prob, new.reward, discount, valid, new.obs)
-        return (new, carry), (seen, taken)
+        return (new, carry), (seen, transition)
 
 
 def input_size(family: TaskFamily) -> int:

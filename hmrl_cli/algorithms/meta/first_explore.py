@@ -29,7 +29,7 @@ from pydantic import Field
 
 from hmrl_cli.algorithms.meta import _trials
 from hmrl_cli.algorithms.meta._trials import Carry, Remembering, Trial
-from hmrl_cli.environment.rollout import Held
+from hmrl_cli.environment.rollout import Held, draw_tasks
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks, ppo
 from hmrl_cli.learning.moments import Moments
@@ -91,7 +91,7 @@ class FirstExplore(NamedTuple):
         """Run one trial of each of the update's new tasks, then both policies learn on-policy."""
         task_key, trial_key, explore_key, exploit_key = jax.random.split(key, 4)
         count = self.config.trials_per_update
-        tasks = jax.vmap(lambda k: self.family.sample(k, "train"))(jax.random.split(task_key, count))
+        tasks = draw_tasks(task_key, self.family, count)
         run = partial(self.trial, num_episodes=self.config.episodes_per_trial)
         keys = jax.random.split(trial_key, count)
         explored, exploited = jax.vmap(run, in_axes=(0, None, 0))(keys, self.params(state), tasks)

@@ -32,7 +32,7 @@ from pydantic import Field
 
 from hmrl_cli.algorithms.meta import _context
 from hmrl_cli.algorithms.meta._context import Evidence, Inference, Kept, Stored
-from hmrl_cli.environment.rollout import Held, episode_means, unroll
+from hmrl_cli.environment.rollout import Held, draw_tasks, episode_means, unroll
 from hmrl_cli.lazy import jax, jnp, optax
 from hmrl_cli.learning import distributions, moments, networks, replay, sac
 from hmrl_cli.learning.distributions import Gaussian
@@ -153,10 +153,9 @@ class Pearl(NamedTuple):
             return jax.tree.map(lambda x: jnp.repeat(x[None], self.config.num_train_tasks, axis=0), empty)
 
         encoder = self.inference.encoder.init(encoder_key)
-        task_keys = jax.random.split(task_key, self.config.num_train_tasks)
         return State(
             Learned(self.agent.init(agent_key), encoder, self._optimizer().init(encoder)),
-            jax.vmap(lambda k: self.family.sample(k, "train"))(task_keys),
+            draw_tasks(task_key, self.family, self.config.num_train_tasks),
             replay=buffers(self.config.buffer_capacity),
             recent=buffers(self.config.recent_meetings * steps_per_task(self.config, self.family)),
             observed=moments.initial(self.family.obs_size),

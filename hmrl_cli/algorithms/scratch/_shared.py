@@ -42,11 +42,6 @@ class Config(AlgorithmConfig):
         return self
 
 
-def draw_tasks(key: Key, family: TaskFamily, num_tasks: int) -> Array:
-    """Training tasks [num_tasks, task_size]."""
-    return jax.vmap(lambda k: family.sample(k, "train"))(jax.random.split(key, num_tasks))
-
-
 def episodes(key: Key, act: Act, family: TaskFamily, tasks: Array, count: int) -> tuple[Transition, EnvState]:
     """Run `count` episodes, with the tasks in turn.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.algorithms.scratch import _shared
-from hmrl_cli.environment.rollout import episode_means
+from hmrl_cli.environment.rollout import draw_tasks, episode_means
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, ppo
 from hmrl_cli.learning.distributions import take
@@ -57,7 +57,7 @@ class FromScratch(NamedTuple):
         return State(
             self.agent.init(agent_key),
             moments.initial(self.family.obs_size),
-            _shared.draw_tasks(task_key, self.family, self.config.num_tasks),
+            draw_tasks(task_key, self.family, self.config.num_tasks),
             _shared.init_bonus(bonus_key, self.family),
         )
 

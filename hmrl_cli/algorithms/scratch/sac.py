@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.algorithms.scratch import _shared
-from hmrl_cli.environment.rollout import episode_means
+from hmrl_cli.environment.rollout import draw_tasks, episode_means
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay, sac
 from hmrl_cli.learning.sac import Config as SACConfig
@@ -66,7 +66,7 @@ class FromScratch(NamedTuple):
         return State(
             self.agent.init(agent_key),
             replay.init(example, self.config.buffer_capacity),
-            _shared.draw_tasks(task_key, self.family, self.config.num_tasks),
+            draw_tasks(task_key, self.family, self.config.num_tasks),
             _shared.init_bonus(bonus_key, self.family),
         )
 
