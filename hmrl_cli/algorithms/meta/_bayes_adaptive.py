@@ -168,5 +168,5 @@ def make(config: Config, family: TaskFamily, bonus: Bonus = NO_BONUS) -> MetaLea
         learns_from="one",
         reads_reward=True,
         online=learner.acting.online,
-        keep=lambda state: learner.params(state),
+        keep=learner.params,
     )

@@ -9,7 +9,6 @@ ahead (also Wang et al. 2016, 1611.05763).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
@@ -17,7 +16,7 @@ import pydantic
 from pydantic import Field
 
 from hmrl_cli.algorithms.meta import _trials
-from hmrl_cli.algorithms.meta._trials import Carry, Remembering, Trial
+from hmrl_cli.algorithms.meta._trials import Carry, Remembering
 from hmrl_cli.lazy import jax
 from hmrl_cli.learning import hypernetwork, moments, networks, ppo
 from hmrl_cli.learning.moments import Moments
@@ -84,9 +83,8 @@ class RL2(NamedTuple):
             self.config.trials_per_update,
             self.config.episodes_per_trial,
         )
-        agent, learned = self.agent.learn(
-            learn_key, state.agent, self.with_advantages(state.agent.critic, trials)
-        )
+        sequences = _trials.sequences(self.agent, state.agent.critic, trials)
+        agent, learned = self.agent.learn(learn_key, state.agent, sequences)
         observed = _trials.observe(state.observed, trials.steps)
         return State(agent, observed), _trials.progress(trials) | learned
 
@@ -95,28 +93,12 @@ class RL2(NamedTuple):
         """The policy in trials."""
         return Remembering(self.family, self.policy.hidden_size, self._forward)
 
-    def trial(
-        self, key: Key, params: Params, task: Task, num_episodes: int, deterministic: bool = False
-    ) -> Trial:
-        """Run the episodes of a trial; see `Remembering.trial`."""
-        return self.acting.trial(key, params, task, num_episodes, deterministic)
-
-    def with_advantages(self, critic: Params, trials: Trial) -> ppo.Sample:
-        """Trials as sequences for PPO, leaves [N, E * T, ...]; the critic also sees the time."""
-        return _trials.sequences(self.agent, critic, trials)
-
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
         """Adapt through the hidden state; see `Remembering.adapt`."""
         return self.acting.adapt(key, self.params(state), task, budget)
 
-    def behaviour(
-        self, key: Key, adapted: AdaptState, deterministic: bool = False
-    ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """The adapted policy of one episode; see `Remembering.behaviour`."""
-        return self.acting.behaviour(key, adapted, deterministic)
-
     def params(self, state: State) -> Params:
-        """The parameters that `trial` takes."""
+        """The parameters that acting takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
 
     def _forward(self, params: Params, carry: Carry, obs: Array, first: Array) -> tuple[Array, Array, Policy]:
@@ -144,7 +126,7 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         learner.step,
         steps,
         learner.adapt,
-        learner.behaviour,
+        learner.acting.behaviour,
         learns_from="one",
         reads_reward=True,
         online=learner.acting.online,

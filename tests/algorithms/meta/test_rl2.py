@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hmrl_cli import config
-from hmrl_cli.algorithms.meta import rl2
+from hmrl_cli.algorithms.meta import _trials, rl2
 from hmrl_cli.compute.epochs import make_epoch
 from hmrl_cli.environment import composition
 from hmrl_cli.errors import ConfigError
@@ -69,7 +69,7 @@ def met(learner, key, num_episodes=3):
     def run(key):
         state = learner.init(jax.random.key(0))
         tasks = jax.vmap(lambda k: learner.family.sample(k, "train"))(jax.random.split(jax.random.key(1), 8))
-        trial = jax.vmap(partial(learner.trial, num_episodes=num_episodes), in_axes=(0, None, 0))
+        trial = jax.vmap(partial(learner.acting.trial, num_episodes=num_episodes), in_axes=(0, None, 0))
         return state, trial(jax.random.split(key, 8), learner.params(state), tasks)
 
     return run(key)
@@ -134,7 +134,7 @@ def test_the_training_pass_says_what_was_said_while_acting(settings, family):
     learner = rl2.learner_of(settings, family())
     alike = settings is SMALL and family is drifting
     state, trials = drifted()[1:] if alike else met(learner, jax.random.key(2))
-    sample = jax.jit(learner.with_advantages)(state.agent.critic, trials)
+    sample = jax.jit(partial(_trials.sequences, learner.agent))(state.agent.critic, trials)
     assert 0 < 1 - sample.valid.mean() < 0.9  # some episodes end early
     again = jax.jit(lambda params, x: learner.agent.policy.apply(params, x.obs).log_prob(x.action))(
         state.agent.policy, sample
@@ -182,7 +182,7 @@ def test_steps_after_an_early_end_change_nothing():
 
     @jax.jit
     def learn(trials):
-        sample = learner.with_advantages(state.agent.critic, trials)
+        sample = _trials.sequences(learner.agent, state.agent.critic, trials)
         return learner.agent.learn(jax.random.key(3), state.agent, sample)[0]
 
     for one, other in zip(*map(jax.tree.leaves, (learn(trials), learn(wild))), strict=True):
@@ -193,7 +193,7 @@ def test_trials_that_return_alike_say_nothing():
     """Whatever the critic says of them."""
     learner = rl2.learner_of(SMALL, toys.corridor(horizon=2))  # which pays nothing
     state, trials = met(learner, jax.random.key(2), num_episodes=2)
-    judge = jax.jit(learner.with_advantages)
+    judge = jax.jit(partial(_trials.sequences, learner.agent))
     paying = trials.steps._replace(reward=trials.steps.reward + 3.3)
     for same in (trials, trials._replace(steps=paying)):
         assert (judge(state.agent.critic, same).advantage == 0).all()
@@ -214,9 +214,9 @@ def test_what_is_handed_on_acts_as_the_last_episode_began():
     def first_of_four():
         return jax.random.split(jax.random.key(5), 4)[0]
 
-    trial = jax.jit(learner.trial, static_argnums=3)(first_of_four(), adapted.params, task, 3)
+    trial = jax.jit(learner.acting.trial, static_argnums=3)(first_of_four(), adapted.params, task, 3)
     _, act_key = jax.random.split(jax.random.fold_in(first_of_four(), 2))
-    behave = learner.behaviour(jax.random.key(6), adapted)
+    behave = learner.acting.behaviour(jax.random.key(6), adapted)
     action, log_prob = behave(jax.random.fold_in(act_key, 0), trial.steps.obs[2, 0])
     np.testing.assert_allclose(action, trial.steps.action[2, 0], rtol=1e-5)
     np.testing.assert_allclose(log_prob, trial.steps.log_prob[2, 0], rtol=1e-5)
