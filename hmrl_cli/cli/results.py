@@ -38,14 +38,13 @@ from hmrl_cli.cli.output import (
 )
 from hmrl_cli.cli.session import alone, begin, running
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, RunDirError, shown
-from hmrl_cli.evaluation.document import MIDDLE
+from hmrl_cli.evaluation.document import MIDDLE, SIZES
 from hmrl_cli.report import differences
 from hmrl_cli.runner.progress import Progress
 from hmrl_cli.storage import exports, pretrained, reader
 
 OF_ONE_RUN = (ConfigError, Diverged, InputError, RunDirError)  # errors that concern no other run
 WHERE = ("direction", "place")  # numbers of skills that have no mean
-COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of an evaluation that are sizes
 
 
 def export(
@@ -232,7 +231,7 @@ def _what(result: Mapping[str, Any]) -> str:
     updates, episodes, seeds, tasks = (f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items())
     protocol = result["protocol"]
     way = [f"protocol {protocol['name']}"] if protocol["name"] else []
-    changed = {key: x for key, x in protocol["changed"].items() if key not in COUNTED}
+    changed = {key: x for key, x in protocol["changed"].items() if key not in SIZES}
     way += [f"{key} = {as_cell(x) or 'none'}" for key, x in changed.items()]
     return ", ".join(
         [

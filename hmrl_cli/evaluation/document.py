@@ -13,6 +13,7 @@ from hmrl_cli.reading import read_bytes
 
 MEASURES = ("return", "success", "reached")
 MIDDLE = {"return": "iqm", "success": "mean", "reached": "mean", "fraction": "mean", "mean_success": "mean"}
+SIZES = ("num_tasks", "adapt_steps", "episodes")  # settings of which a document has its own fields
 LARGEST = 3e38  # returns are sums of single precision
 
 Number = Annotated[float, pydantic.Field(ge=-LARGEST, le=LARGEST)]

@@ -64,10 +64,13 @@ def explored(documents: Mapping[str, Mapping[str, Any]]) -> Any:
 def _reach(found: Mapping[str, Any]) -> float:
     """How far goals and most visits are from the origin."""
     cells = np.array(cells_of(found), float).reshape(-1, 3)
-    far = np.repeat(np.abs(cells[:, :2]).max(axis=1) + 1, cells[:, 2].astype(int)) * found["cell"]
+    far = (np.abs(cells[:, :2]).max(axis=1) + 1) * found["cell"]
+    order = np.argsort(far)
+    visits = np.cumsum(cells[order, 2])
+    most = far[order[np.searchsorted(visits, 0.99 * visits[-1])]] if len(far) else 0.0
     goals = np.array([goal for of_task in found["goals"] for goal in of_task]).reshape(-1, 3)
     of_goals = (np.abs(goals[:, :2]).max(axis=1) + goals[:, 2]).max(initial=0.0)
-    return 1.05 * max(of_goals, float(np.quantile(far, 0.99)) if len(far) else 0.0, found["cell"])
+    return 1.05 * max(of_goals, float(most), found["cell"])
 
 
 def _draw_visits(axis: Any, found: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from hmrl_cli.config.plugin_files import label
 from hmrl_cli.environment.features import is_upright
 from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.evaluation import adaptation, exploration
+from hmrl_cli.evaluation.document import SIZES
 from hmrl_cli.evaluation.tasks import tasks_digest
 from hmrl_cli.runner import programs
 from hmrl_cli.runner.assembly import Parts, assemble, check_located, make_family, seed_keys
@@ -28,8 +29,6 @@ from hmrl_cli.storage.locks import locked
 if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Array, Reward, Split
-
-COUNTED = ("num_tasks", "adapt_steps", "episodes")  # settings of which the document has its own fields
 
 
 def evaluate(
@@ -188,7 +187,7 @@ def _protocol(trained: Trained, budget: Evaluation) -> dict[str, Any]:
         "episodes": budget.episodes,
         "env_steps": _experience(trained.parts, budget),
         "learns_from": trained.parts.learner.learns_from,
-        "adaptation": dict(leaves(budget.model_dump(exclude={*COUNTED, "diagnosis"}))),
+        "adaptation": dict(leaves(budget.model_dump(exclude={*SIZES, "diagnosis"}))),
     }
 
 

@@ -24,6 +24,8 @@ def test_what_was_recorded_is_drawn_and_the_rest_is_named():
     assert "<!-- y in m -->" in drawn
     beside = svg(maps.explored, {"beside": document(explored=EXPLORED | {"upward": True})})
     assert "<!-- z in m -->" in beside
+    most = document(explored=EXPLORED | {"counts": [f"0 0 {10**15 - 1}"]})  # that a document may tell
+    assert svg(maps.explored, {"most": most}).count("<image ") == 1
     assert svg(maps.explored, {"still": document(explored=EXPLORED | {"counts": []})}).count("<image ") == 0
 
 
