@@ -53,7 +53,7 @@ def decide(
     return action, log_prob
 
 
-def acting(policy: Callable[[Any, Any], Callable[..., tuple[Array, Array]]]) -> Callable[..., Any]:
+def online_act(policy: Callable[[Any, Any], Callable[..., tuple[Array, Array]]]) -> Callable[..., Any]:
     """The `act` of an `Online` whose episodes act by `policy(plan, held.given)`, as `unroll` does."""
 
     def act(plan: Any, held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:

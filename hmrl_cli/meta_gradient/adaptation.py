@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hmrl_cli.environment.rollout import Held, acting
+from hmrl_cli.environment.rollout import Held, online_act
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay
 from hmrl_cli.meta_gradient import inner_loop, test_time
@@ -109,7 +109,7 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
         episodes, start = experience(held, steps), learner.start(meta, budget)
         return meta, test_time.updated(key, now, count, episodes, start, inner_update, learner.policy, budget)
 
-    return Online(budget.episodes, begin, choose, acting(policy), absorb)
+    return Online(budget.episodes, begin, choose, online_act(policy), absorb)
 
 
 def _tested(learner: MetaGradient, budget: Evaluation) -> MetaGradient:

@@ -95,7 +95,7 @@ class Search(NamedTuple):
         watches = jax.tree.map(lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), watch)
         return Held(keys, Given(policy_keys, watches), repeated)
 
-    def acting(self, behaviour: Behaviour | None, key: Key, held: Held) -> Act:
+    def act_of(self, behaviour: Behaviour | None, key: Key, held: Held) -> Act:
         """How an episode acts: what it has met, step t [], obs -> action, log pi, what it has met."""
         repeated, bound = held.repeated, bound_of(self.family)
         assert repeated is not None
@@ -112,7 +112,7 @@ class Search(NamedTuple):
 
     def act(self, behaviour: Behaviour | None, held: Held, t: Array, obs: Array) -> tuple[Array, Array, Held]:
         """The action of step t [] for an observation, its log pi, and the episode so far."""
-        action, log_prob, watch = self.acting(behaviour, keys_of(held.key)[1], held)(held.given.watch, t, obs)
+        action, log_prob, watch = self.act_of(behaviour, keys_of(held.key)[1], held)(held.given.watch, t, obs)
         return action, log_prob, _watching(held, watch)
 
     def sense(self, held: Held, reward: Array, done: Array) -> Held:
@@ -185,7 +185,7 @@ def adapt(
 
     def episode(held: Held) -> tuple[Held, Transition, EnvState]:
         reset_key, policy_key = keys_of(held.key)
-        act, watch = search.acting(behaviour, policy_key, held), held.given.watch
+        act, watch = search.act_of(behaviour, policy_key, held), held.given.watch
         watch, steps, final = unroll_sensing(reset_key, act, turning_back.sense, watch, family, task)
         return _watching(held, watch), steps, final
 

@@ -61,7 +61,7 @@ class State(NamedTuple):
     bonus: Any
 
 
-class Bonus(NamedTuple):
+class TrialBonus(NamedTuple):
     """A reward of exploration, which training adds to that of the family."""
 
     init: Callable[[Key], Any]
@@ -70,7 +70,7 @@ class Bonus(NamedTuple):
     of_trials: Callable[[Key, Any, Params, Moments, Gaussian, Experience], tuple[Array | float, Any, Metrics]]
 
 
-NO_BONUS = Bonus(lambda key: (), lambda key, state, *rest: (0.0, state, {}))
+NO_BONUS = TrialBonus(lambda key: (), lambda key, state, *rest: (0.0, state, {}))
 
 
 class Learner(NamedTuple):
@@ -80,7 +80,7 @@ class Learner(NamedTuple):
     family: TaskFamily
     belief: Belief
     agent: ppo.PPO
-    bonus: Bonus
+    bonus: TrialBonus
 
     def init(self, key: Key) -> State:
         """Fresh networks and no trials."""
@@ -142,7 +142,7 @@ class Learner(NamedTuple):
         return Seen(inputs, belief, policy), hidden, self.agent.policy.apply(params["policy"], policy)
 
 
-def make(config: Config, family: TaskFamily, bonus: Bonus = NO_BONUS) -> MetaLearner:
+def make(config: Config, family: TaskFamily, bonus: TrialBonus = NO_BONUS) -> MetaLearner:
     """The learner on a family, plain or lifted.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from hmrl_cli.environment.rollout import Held, acting
+from hmrl_cli.environment.rollout import Held, online_act
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import moments, networks
 from hmrl_cli.learning.distributions import Categorical, Gaussian, SquashedGaussian, take
@@ -92,7 +92,7 @@ class Inference(NamedTuple):
         """q(z|c) [L] given the evidence."""
         return posterior(known, self.context_size)
 
-    def acting(
+    def policy_of(
         self, kept: Kept, z: Array, deterministic: bool
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """Return (key, obs) -> action, log pi(action | obs, z); `deterministic`: the most likely action."""
@@ -186,6 +186,6 @@ def online(inference: Inference, context_reward: str, budget: Evaluation) -> Onl
         budget.episodes,
         begin,
         chosen,
-        acting(lambda plan, z: inference.acting(plan.kept, z, budget.deterministic)),
+        online_act(lambda plan, z: inference.policy_of(plan.kept, z, budget.deterministic)),
         absorbed,
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import Field
 
 from hmrl_cli.algorithms.meta import _bayes_adaptive, _belief
-from hmrl_cli.algorithms.meta._bayes_adaptive import Bonus
+from hmrl_cli.algorithms.meta._bayes_adaptive import TrialBonus
 from hmrl_cli.algorithms.meta._belief import Belief, Experience
 from hmrl_cli.environment.features import feature_size
 from hmrl_cli.lazy import jax, jnp
@@ -113,4 +113,4 @@ def exploration(config: Config, family: TaskFamily) -> Exploration:
 def make(config: Config, family: TaskFamily) -> MetaLearner:
     """HyperX on a family, plain or lifted; ValueError if the family lacks the feature to observe."""
     explore = exploration(config, family)
-    return _bayes_adaptive.make(config, family, Bonus(explore.init, explore.of_trials))
+    return _bayes_adaptive.make(config, family, TrialBonus(explore.init, explore.of_trials))

@@ -206,7 +206,7 @@ class Pearl(NamedTuple):
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
         """The policy of one episode, given a z drawn with the key."""
-        return self.inference.acting(adapted.params, adapted.latent.sample(key), deterministic)
+        return self.inference.policy_of(adapted.params, adapted.latent.sample(key), deterministic)
 
     def critic_loss(
         self, key: Key, trained: tuple[Params, Params], state: State, context: Stored, replayed: Stored
@@ -289,7 +289,7 @@ class Pearl(NamedTuple):
         inference = self.inference
 
         def episode(held: Held) -> tuple[Transition, EnvState]:
-            return unroll(held.key, inference.acting(kept, held.given, deterministic), self.family, task)
+            return unroll(held.key, inference.policy_of(kept, held.given, deterministic), self.family, task)
 
         def phase(carry: tuple[Evidence, Gaussian], count: Array) -> Any:
             known, latent = carry[0], inference.posterior(carry[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pydantic
 from pydantic import Field
 
-from hmrl_cli.environment.rollout import Held, acting, episode_means, unroll
+from hmrl_cli.environment.rollout import Held, episode_means, online_act, unroll
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning.returns import masked_mean
 from hmrl_cli.schema import AlgorithmConfig
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, State, Task
 
     Act = Callable[[Key, Array], tuple[Array, Array]]
-    Acting = Callable[[Any, bool], Act]  # parameters, deterministic -> act
+    PolicyOf = Callable[[Any, bool], Act]  # parameters, deterministic -> act
     Step = Callable[[Key, State], tuple[State, Metrics]]  # one update
 
 
@@ -74,7 +74,7 @@ def learn_bonus(key: Key, family: TaskFamily, state: State, steps: Transition) -
     return (state, {}) if family.bonus is None else family.bonus.learn(key, state, steps)
 
 
-def online(budget: Evaluation, acts: Acting) -> Online:
+def online(budget: Evaluation, policy_of: PolicyOf) -> Online:
     """The measurements of `without_adaptation`'s `adapt`, for episodes from outside the simulator.
 
     Raises:
@@ -93,13 +93,13 @@ def online(budget: Evaluation, acts: Acting) -> Online:
         budget.episodes,
         lambda key, kept, obs: (key, kept),
         choose,
-        acting(lambda plan, _: acts(plan, budget.deterministic)),
+        online_act(lambda plan, _: policy_of(plan, budget.deterministic)),
         lambda key, plan, count, held, steps: plan,
     )
 
 
 def without_adaptation(
-    acting: Acting,
+    policy_of: PolicyOf,
     params: Callable[[State], Any],
     family: TaskFamily,
     goes_on: Callable[[int], Step] | None = None,
@@ -110,7 +110,7 @@ def without_adaptation(
     learner goes on learning from the episodes after the first n measurements, on the new task.
 
     Args:
-        acting: parameters, deterministic -> (key, obs) -> action, log pi(action).
+        policy_of: parameters, deterministic -> (key, obs) -> action, log pi(action).
         params: state -> parameters of the policy.
         family: provides the episodes.
         goes_on: number of episodes -> update of a state by as many episodes of its tasks.
@@ -125,7 +125,7 @@ def without_adaptation(
 
         def measure(_: None, count: Array) -> tuple[None, Adaptation]:
             step_key = jax.random.fold_in(key, count)
-            act = acting(policy, budget.deterministic)
+            act = policy_of(policy, budget.deterministic)
             steps, final = episodes(step_key, act, family, task[None], budget.episodes)
             return None, episode_means(steps.reward, final)
 
@@ -147,6 +147,6 @@ def without_adaptation(
         return AdaptState(params(trained), None), curve
 
     def behaviour(key: Key, adapted: AdaptState, deterministic: bool = False) -> Act:
-        return acting(adapted.params, deterministic)
+        return policy_of(adapted.params, deterministic)
 
     return adapt, behaviour

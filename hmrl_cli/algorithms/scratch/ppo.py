@@ -64,7 +64,7 @@ class FromScratch(NamedTuple):
     def step(self, key: Key, state: State) -> tuple[State, Metrics]:
         """Run the episodes of one update, then learn from them on-policy."""
         episode_key, learn_key, bonus_key = jax.random.split(key, 3)
-        act = self.acting(self.params(state))
+        act = self.policy_of(self.params(state))
         steps, final = _shared.episodes(
             episode_key, act, self.family, state.tasks, self.config.episodes_per_update
         )
@@ -115,10 +115,10 @@ class FromScratch(NamedTuple):
         )
 
     def params(self, state: State) -> Any:
-        """The parameters that `acting` takes."""
+        """The parameters that `policy_of` takes."""
         return {"policy": state.agent.policy, "observed": state.observed}
 
-    def acting(self, params: Any, deterministic: bool = False) -> _shared.Act:
+    def policy_of(self, params: Any, deterministic: bool = False) -> _shared.Act:
         """Return (key, obs) -> action, log pi(action | obs); the most likely action with `deterministic`."""
 
         def act(key: Key, obs: Array) -> tuple[Array, Array]:
@@ -157,7 +157,7 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         one_task = config.model_copy(update={"num_tasks": 1, "episodes_per_update": episodes})
         return learner._replace(config=one_task).step
 
-    adapt, behaviour = _shared.without_adaptation(learner.acting, learner.params, family, goes_on)
+    adapt, behaviour = _shared.without_adaptation(learner.policy_of, learner.params, family, goes_on)
     return MetaLearner(
         learner.init,
         learner.step,
@@ -166,6 +166,6 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         behaviour,
         learner.start,
         learns_from="none",
-        online=partial(_shared.online, acts=learner.acting),
+        online=partial(_shared.online, policy_of=learner.policy_of),
         keep=learner.params,
     )

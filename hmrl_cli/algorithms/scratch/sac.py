@@ -75,7 +75,7 @@ class FromScratch(NamedTuple):
         episode_key, learn_key, bonus_key = jax.random.split(key, 3)
         steps, final = _shared.episodes(
             episode_key,
-            self.acting(state.agent.policy),
+            self.policy_of(state.agent.policy),
             self.family,
             state.tasks,
             self.config.episodes_per_update,
@@ -104,7 +104,7 @@ class FromScratch(NamedTuple):
         metrics |= bonus_metrics | bonus_learned | jax.tree.map(jnp.mean, learned)
         return State(agent, buffer, state.tasks, bonus), metrics
 
-    def acting(self, policy: Any, deterministic: bool = False) -> _shared.Act:
+    def policy_of(self, policy: Any, deterministic: bool = False) -> _shared.Act:
         """Return (key, obs) -> action, 0; the most likely action with `deterministic`.
 
         An off-policy learner needs no log-probability, so 0 takes its place.
@@ -130,7 +130,7 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
     def params(state: State) -> Any:
         return state.agent.policy
 
-    adapt, behaviour = _shared.without_adaptation(learner.acting, params, family)
+    adapt, behaviour = _shared.without_adaptation(learner.policy_of, params, family)
     return MetaLearner(
         learner.init,
         learner.step,
@@ -138,6 +138,6 @@ def make(config: Config, family: TaskFamily) -> MetaLearner:
         adapt,
         behaviour,
         learns_from="none",
-        online=partial(_shared.online, acts=learner.acting),
+        online=partial(_shared.online, policy_of=learner.policy_of),
         keep=params,
     )

@@ -145,8 +145,8 @@ class OnPolicy(NamedTuple):
         count = self.config.episodes_per_update
         skills = self._draw(draw_key, state.objective, count)
         if self.objective.redraw:
-            space, steps = self.objective.space, self.family.horizon
-            skills = redrawn(draw_key, space, skills, steps, self.objective.redraw)
+            space, horizon = self.objective.space, self.family.horizon
+            skills = redrawn(draw_key, space, skills, horizon, self.objective.redraw)
         keys = jax.random.split(episode_key, count)
         steps = side_by_side(self._episode, self.freeze(state), keys, skills)
         path = jnp.concatenate([steps.obs[:, :1], steps.next_obs], axis=1)

@@ -176,7 +176,7 @@ def test_networks_see_observations_normalised_by_all_that_were_collected():
     normalised, expected = inner.inference.latents(kept, context, valid), bare.latents(kept, seen, valid)
     np.testing.assert_allclose(normalised.mean, expected.mean, rtol=1e-5, atol=1e-6)
     acts = [
-        f.acting(kept, jnp.ones(2), True)(jax.random.key(2), x.obs[0])[0]
+        f.policy_of(kept, jnp.ones(2), True)(jax.random.key(2), x.obs[0])[0]
         for f, x in ((inner.inference, context), (bare, seen), (bare, context))
     ]
     np.testing.assert_allclose(acts[0], acts[1], rtol=1e-5, atol=1e-6)
