@@ -144,7 +144,8 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
         found = curves(arrays, world)
         for arm, of_splits in found.items():
             _, way = chosen(arrays, world, arm) or ("", "")
-            summary["ways"].setdefault(arm, {})[world] = way
+            if len(ARMS[arm]) > 2:  # where training goals have chosen
+                summary["ways"].setdefault(arm, {})[world] = way
             row = {split: interval(area(curve)) for split, curve in of_splits.items()}
             row["mix"] = interval(area(mixed(of_splits)))
             if arm in PICTURED:
