@@ -10,9 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shared import figures, results
+from shared import figures, intervals, results
 
-from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -50,10 +49,8 @@ PICTURED = (
     "PEARL",
 )
 SPLITS = ("test", "hidden")
-BY_SPLIT = (
-    "skills, no meta-training",
-    "HMRL, unturned",
-)  # arms that HMRL is compared with on each split, too
+# arms that HMRL is compared with on each split, too
+BY_SPLIT = ("skills, no meta-training", "HMRL, unturned", "RL^2")
 AFTER = (20, 100)  # episodes
 SOON = 40  # episodes
 WORLDS = {
@@ -116,20 +113,24 @@ def curves(arrays: results.Arrays, world: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def interval(values: Any) -> list[float]:
+def interval(values: Any, groups: int = 1) -> list[float]:
     """Mean and its interval over seeds and tasks [seed, task]."""
-    found = paired_difference(values, np.zeros_like(values), seeds_paired=True)
-    return [round(float(found[name]), 3) for name in ("mean", "low", "high")]
+    return rounded(intervals.interval(values, groups=groups))
 
 
-def lead(hmrl: Any, other: Any, *, same_skills: bool) -> list[float]:
+def lead(hmrl: Any, other: Any, *, groups: int, same_skills: bool) -> list[float]:
     """How far a curve [seed, task, step] is ahead of another one over `SOON` episodes: mean and interval."""
-    found = paired_difference(area(hmrl, SOON), area(other, SOON), seeds_paired=same_skills)
-    return [round(float(found[name]), 3) for name in ("mean", "low", "high")]
+    pair = area(hmrl, SOON), area(other, SOON)
+    return rounded(intervals.difference(*pair, groups=groups, same_skills=same_skills))
+
+
+def rounded(numbers: list[float]) -> list[float]:
+    """To three decimals."""
+    return [round(x, 3) for x in numbers]
 
 
 def mixed(of_splits: dict[str, Any]) -> Any:
-    """Values [seed, task] of both splits beside each other."""
+    """Values [seed, task] of both splits beside each other: two groups of tasks."""
     return np.concatenate([of_splits[split] for split in SPLITS], axis=1)
 
 
@@ -139,15 +140,20 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     del summary["evaluations"], summary["protocols"]  # every number is in the arrays
     kept = ("success", "config")  # the rest is too large
     arrays = {name: x for name, x in arrays.items() if name.endswith(kept) or "/skills/" in name}
-    summary["ways"], summary["success"], summary["differences"] = {}, {}, {}
+    summary["ways"], summary["success"], summary["differences"], summary["latent"] = {}, {}, {}, {}
     for world in WORLDS:
         found = curves(arrays, world)
+        if "MAESN, latent 0" in found:
+            pair = (area(found[arm]["test"]) for arm in ("MAESN", "MAESN, latent 0"))
+            summary["latent"][f"{world}, test: MAESN - MAESN, latent 0"] = rounded(
+                intervals.difference(*pair)
+            )
         for arm, of_splits in found.items():
             _, way = chosen(arrays, world, arm) or ("", "")
             if len(ARMS[arm]) > 2:  # where training goals have chosen
                 summary["ways"].setdefault(arm, {})[world] = way
             row = {split: interval(area(curve)) for split, curve in of_splits.items()}
-            row["mix"] = interval(area(mixed(of_splits)))
+            row["mix"] = interval(area(mixed(of_splits)), len(SPLITS))
             if arm in PICTURED:
                 row |= {
                     f"{split} after": [round(float(at(curve, n).mean()), 3) for n in AFTER]
@@ -155,12 +161,13 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
                 }
             summary["success"][f"{world}: {arm}"] = row
             if arm != "HMRL":
-                pairs = {world: (mixed(found["HMRL"]), mixed(of_splits))}
+                pairs = {world: (mixed(found["HMRL"]), mixed(of_splits), len(SPLITS))}
                 if arm in BY_SPLIT:
-                    pairs |= {f"{world}, {one}": (found["HMRL"][one], of_splits[one]) for one in SPLITS}
+                    pairs |= {f"{world}, {one}": (found["HMRL"][one], of_splits[one], 1) for one in SPLITS}
                 same = ARMS[arm][0] in OVER_SKILLS
                 summary["differences"] |= {
-                    f"{where}: HMRL - {arm}": lead(*pair, same_skills=same) for where, pair in pairs.items()
+                    f"{where}: HMRL - {arm}": lead(ours, theirs, groups=groups, same_skills=same)
+                    for where, (ours, theirs, groups) in pairs.items()
                 }
     return summary, arrays
 
@@ -174,7 +181,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
         for arm in PICTURED:
             if arm in found:
                 curve = mixed(found[arm])
-                points = [interval(curve[..., step]) for step in range(curve.shape[-1])]
+                points = [interval(curve[..., step], len(SPLITS)) for step in range(curve.shape[-1])]
                 lines.append(figures.Line(arm, grid(curve), *np.array(points).T))
         if lines:
             panels.append(figures.Panel(title, lines))

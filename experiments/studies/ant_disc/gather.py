@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from places.gather import interval, mean_success, rounded
+from places.gather import mean_success, rounded
 from shared import figures, results
+from shared.intervals import difference, interval
 
-from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -42,16 +42,11 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
             summary["success"][f"{arm}, {stops}"] = rounded(row)
         summary["differences"][f"both - broad, {stops}"] = rounded(
             {
-                "third": _lead(*(curve[..., 2] for curve in found.values())),
-                "mean": _lead(*map(mean_success, found.values())),
+                "third": difference(*(curve[..., 2] for curve in found.values())),
+                "mean": difference(*map(mean_success, found.values())),
             }
         )
     return summary, arrays
-
-
-def _lead(ours: Any, theirs: Any) -> list[float]:
-    """Mean difference of values [seed, task], and its interval."""
-    return list(paired_difference(ours, theirs, seeds_paired=True).values())
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from shared import figures, results
+from shared.intervals import difference, interval
 
-from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -31,6 +31,7 @@ WIDENING = {
     for share, arm in ((1 / 8, "eighth"), (1 / 2, "half"))
 }
 SPLITS = {"test": "test goals", "hidden": "hidden goals", "mix": "half and half"}
+GROUPS = {"test": 1, "hidden": 1, "mix": 2}  # of tasks
 EPISODES = 4  # of a batch
 SOON = 40  # episodes
 # MAESN on the half ring, without skills and over places, adapted by relabelling: way, episodes of a batch.
@@ -58,12 +59,6 @@ def rounded(row: dict[str, list[float]]) -> dict[str, list[float]]:
     return {name: [round(value, 3) for value in values] for name, values in row.items()}
 
 
-def interval(values: Any) -> list[float]:
-    """Mean and its interval over seeds and tasks [seed, task]."""
-    found = paired_difference(values, np.zeros_like(values), seeds_paired=True)
-    return [found["mean"], found["low"], found["high"]]
-
-
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     """Summary and arrays."""
     summary, arrays = results.gather_suite(HERE, folder, ("success", "fraction"))
@@ -76,13 +71,14 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
         for split in ("test", "hidden", "mix"):
             curves = {arm: success(arrays, world, arm, split).astype(float) for arm in ARMS}
             for arm, curve in curves.items():
-                after = {f"after {n}": interval(curve[..., n // EPISODES]) for n in (8, 16, SOON)}
-                row = after | {"area 40": interval(area(curve, SOON))}
+                found = {f"after {n}": curve[..., n // EPISODES] for n in (8, 16, SOON)}
+                found |= {"area 40": area(curve, SOON)}
+                row = {name: interval(values, groups=GROUPS[split]) for name, values in found.items()}
                 summary["success"][f"{world}, {split}: {arm}"] = rounded(row)
             for other in ("learned", "broad"):
                 pair = (area(curves[arm], SOON) for arm in ("both", other))
-                found = {"area 40": list(paired_difference(*pair, seeds_paired=True).values())}
-                summary["differences"][f"{world}, {split}: both - {other}"] = rounded(found)
+                lead = {"area 40": difference(*pair, groups=GROUPS[split])}
+                summary["differences"][f"{world}, {split}: both - {other}"] = rounded(lead)
     summary["MAESN"] = maesn(arrays)
     summary["mean gap to the better arm: test to learned, hidden to broad"] = gaps(summary["success"], worlds)
     return summary, arrays
@@ -135,7 +131,10 @@ def _over(arrays: results.Arrays, split: str, worlds: dict[float, tuple[str, ...
             [area(success(arrays, world, arm, split).astype(float), SOON) for world in several]
             for several in worlds.values()
         ]
-        rows = [interval(np.concatenate(values, axis=1)) for values in of_worlds]
+        rows = [
+            interval(np.concatenate(values, axis=1), groups=GROUPS[split] * len(values))
+            for values in of_worlds
+        ]
         lines.append(figures.Line(label, list(worlds), *np.array(rows).T))
     return figures.Panel(SPLITS[split], lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shared import arms, figures, results
+from shared import arms, figures, intervals, results
 
 HERE = Path(__file__).parent
 ARMS = (
@@ -30,7 +30,18 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     summary, arrays = results.gather_suite(HERE, folder)
     measures = ["return_after", "success_after", "latent_kl"]
     summary["training"] = arms.training_rows(arrays, list(summary["runs"]), measures)
+    last = {arm: refitted(arrays, arm) for arm in ARMS}
+    summary["fraction by refit"] = {
+        f"{arm} - {ARMS[0]}": intervals.difference(last[arm], last[ARMS[0]]) for arm in ARMS[1:]
+    }
     return summary, arrays
+
+
+def refitted(arrays: results.Arrays, arm: str) -> Any:
+    """Returns by refit after the last update [seed, task], as fractions of the mean way."""
+    key = f"pusher/{arm}/test-sparse-refit"
+    flat, feasible = (arrays[f"{key}/{line}"].astype(float) for line in ("flat", "feasible"))
+    return (arrays[f"{key}/return"][..., -1].astype(float) - flat) / (feasible - flat).mean()
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:

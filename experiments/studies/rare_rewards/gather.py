@@ -12,10 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from places.gather import ARMS, SPLITS, area, interval, rounded, success
+from places.gather import ARMS, GROUPS, SPLITS, area, rounded, success
 from shared import figures, results
-
-from hmrl_cli.evaluation.statistics import paired_difference
+from shared.intervals import difference, interval
 
 HERE = Path(__file__).parent
 WORLDS = {
@@ -40,13 +39,13 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
         for split in SPLITS:
             curves = {arm: success(arrays, run, arm, split).astype(float) for arm in ARMS}
             for arm, curve in curves.items():
-                mean = interval(area(curve, BUDGETS[-1]))
+                mean = interval(area(curve, BUDGETS[-1]), groups=GROUPS[split])
                 summary["success"][f"{run}, {split}: {arm}"] = rounded({f"mean of {BUDGETS[-1]}": mean})
             for other in ("learned", "broad"):
                 found = {}
                 for n in BUDGETS if split == "mix" else BUDGETS[:1]:
                     pair = (area(curves[arm], n) for arm in ("both", other))
-                    found[f"mean of {n}"] = list(paired_difference(*pair, seeds_paired=True).values())
+                    found[f"mean of {n}"] = difference(*pair, groups=GROUPS[split])
                 summary["differences"][f"{run}, {split}: both - {other}"] = rounded(found)
     summary["growth"] = growth(arrays)
     return summary, arrays
@@ -63,7 +62,7 @@ def growth(arrays: results.Arrays) -> dict[str, Any]:
                 curves = (success(arrays, run, arm, "mix").astype(float) for arm in ("both", "broad"))
                 both, broad = (area(curve, BUDGETS[0]) for curve in curves)
                 gains.append(both - broad)
-            more = list(paired_difference(*gains, seeds_paired=True).values())
+            more = difference(*gains, groups=GROUPS["mix"])
             found[f"{smaller} over {larger}"] = rounded({f"mean of {BUDGETS[0]}": more})
     return found
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from shared import figures, results
+from shared.intervals import difference, interval
 
-from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -26,18 +26,14 @@ PICTURED = {
     ("sparse_point/entropy_0.001", "noise_3"): "noise 3",
 }
 EPISODES = 4  # of a batch
+SPLITS = ("test", "hidden")
 SAME_SKILLS = ("sparse_point/entropy_0.001", "sparse_point/sampled")  # as those of the default
 
 
 def curve(arrays: results.Arrays, arm: str, way: str) -> Any:
     """Success [seed, task, batch] on the tasks of both splits."""
-    splits = (arrays[f"{arm}/{split}-sparse-{way}/success"] for split in ("test", "hidden"))
+    splits = (arrays[f"{arm}/{split}-sparse-{way}/success"] for split in SPLITS)
     return np.concatenate(list(splits), axis=1).astype(float)
-
-
-def interval(values: Any) -> list[float]:
-    """Mean and its interval over seeds and tasks [seed, task]."""
-    return list(paired_difference(values, np.zeros_like(values), seeds_paired=True).values())
 
 
 def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
@@ -50,10 +46,10 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     for arm, rows in summary["evaluations"].items():
         for way in (name.removeprefix("test-sparse-") for name in rows if name.startswith("test-")):
             values = curve(arrays, arm, way).mean(axis=-1)
-            summary["success"][f"{arm}, {way}"] = interval(values)
+            summary["success"][f"{arm}, {way}"] = interval(values, groups=len(SPLITS))
             if (arm, way) != BASE:
-                less = paired_difference(values, default, seeds_paired=arm in SAME_SKILLS)
-                summary["differences"][f"{arm}, {way} - default"] = list(less.values())
+                less = difference(values, default, groups=len(SPLITS), same_skills=arm in SAME_SKILLS)
+                summary["differences"][f"{arm}, {way} - default"] = less
     return summary, arrays
 
 
@@ -62,7 +58,7 @@ def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
     lines = []
     for (arm, way), label in PICTURED.items():
         of_arm = curve(arrays, arm, way)
-        points = [interval(of_arm[..., batch]) for batch in range(of_arm.shape[-1])]
+        points = [interval(of_arm[..., batch], groups=len(SPLITS)) for batch in range(of_arm.shape[-1])]
         lines.append(figures.Line(label, EPISODES * np.arange(len(points)), *np.array(points).T))
     figures.curves(study / "success.svg", [figures.Panel("sparse_point", lines)], "episodes", "success")
 

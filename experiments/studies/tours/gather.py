@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from places.gather import interval, mean_success, rounded
+from places.gather import mean_success, rounded
 from shared import figures, results
+from shared.intervals import difference, interval
 
-from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -49,11 +49,13 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
             curves = {way: success(arrays, world, split, f"{way[0]}_{way[1]}") for way in ways}
             if any(curve is None for curve in curves.values()):
                 continue
+            groups = len(SPLITS[split])
             for (arm, stops), curve in curves.items():
-                row = {f"after {n}": interval(curve[..., n // EPISODES]) for n in AFTER}
-                row |= {"mean": interval(mean_success(curve))}
+                found = {f"after {n}": curve[..., n // EPISODES] for n in AFTER}
+                found |= {"mean": mean_success(curve)}
+                row = {name: interval(values, groups=groups) for name, values in found.items()}
                 summary["success"][f"{world}, {split}: {arm}, {stops}"] = rounded(row)
-            summary["differences"] |= _differences(f"{world}, {split}", curves)
+            summary["differences"] |= _differences(f"{world}, {split}", curves, groups)
     summary["gaps of HMRL with two places"] = {
         "hidden, to skills alone": _gap(arrays, "hidden", "broad_2"),
         "test, to the learned prior alone": _gap(arrays, "test", "learned_2"),
@@ -74,16 +76,16 @@ def _gap(arrays: results.Arrays, split: str, way: str) -> list[float]:
     ]
 
 
-def _differences(where: str, curves: dict[tuple[str, int], Any]) -> dict[str, dict[str, list[float]]]:
+def _differences(
+    where: str, curves: dict[tuple[str, int], Any], groups: int
+) -> dict[str, dict[str, list[float]]]:
     """Of mean success: more places minus one, and both priors minus the broad one."""
     pairs = {f"{arm}, {n} - 1": ((arm, n), (arm, 1)) for arm, n in curves if n > 1}
     pairs |= {f"both - broad, {n}": (("both", n), ("broad", n)) for arm, n in curves if arm == "both"}
     found = {}
     for name, (ours, theirs) in pairs.items():
         means = (mean_success(curves[one]) for one in (ours, theirs))
-        found[f"{where}: {name}"] = rounded(
-            {"mean": list(paired_difference(*means, seeds_paired=True).values())}
-        )
+        found[f"{where}: {name}"] = rounded({"mean": difference(*means, groups=groups)})
     return found
 
 

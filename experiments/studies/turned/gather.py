@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from places.gather import interval, mean_success, rounded
+from places.gather import mean_success, rounded
 from shared import figures, results
+from shared.intervals import difference, interval
 from tours.gather import SPLITS, success
 
-from hmrl_cli.evaluation.statistics import paired_difference
 from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
@@ -50,18 +50,19 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
             of_arms = {arm: means(success(arrays, f"{world}/hmrl", split, arm)) for arm in ARMS}
             for arm, found in of_arms.items():
                 where = f"{world}, {split}"
+                groups = len(SPLITS[split])
                 summary["success"][f"{where}: {arm}"] = rounded(
-                    {name: interval(values) for name, values in found.items()}
+                    {name: interval(values, groups=groups) for name, values in found.items()}
                 )
                 if arm != "both":
-                    summary["differences"][f"{where}: both - {arm}"] = _lead(of_arms["both"], found)
+                    lead = _lead(of_arms["both"], found, groups)
+                    summary["differences"][f"{where}: both - {arm}"] = lead
     return summary, arrays
 
 
-def _lead(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, list[float]]:
+def _lead(ours: dict[str, Any], theirs: dict[str, Any], groups: int) -> dict[str, list[float]]:
     """How far HMRL is ahead of another way to search over the same skills."""
-    pairs = {name: paired_difference(ours[name], theirs[name], seeds_paired=True) for name in ours}
-    return rounded({name: list(found.values()) for name, found in pairs.items()})
+    return rounded({name: difference(ours[name], theirs[name], groups=groups) for name in ours})
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
