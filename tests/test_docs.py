@@ -161,7 +161,7 @@ def check_settings(arguments: list[str]) -> None:
 def test_the_command_lines_are_found():
     found = [arguments for page in PAGES for arguments in command_lines(page)]
     assert {arguments[0] for arguments in found if arguments} >= {*COMMAND.commands}
-    assert ["pretrain-skills", "wheeled/diayn"] in found  # Z=$(hmrl ... -q)
+    assert ["pretrain-skills", "wheeled/vgcrl"] in found  # Z=$(hmrl ... -q)
     assert ["guide", "runs"] in found
 
 

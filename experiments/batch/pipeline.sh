@@ -4,7 +4,7 @@
 # stopped it after a checkpoint.  Runs go to FOLDER/seed<SEED>; OPTIONs are those of `hmrl meta-train`.
 #
 #   sh experiments/batch/pipeline.sh FOLDER SEED SKILL_PRESET META_PRESET [OPTION...]
-#   sh experiments/batch/pipeline.sh runs/ant 0 ant_goal/diayn_places ant_goal/explore --set hierarchy.steps_per_skill=5
+#   sh experiments/batch/pipeline.sh runs/ant 0 ant_goal/vgcrl ant_goal/hmrl
 set -eu
 out=$1/seed$2
 seed=$2

@@ -132,7 +132,7 @@ Skills = Annotated[
 Evaluable = Annotated[
     list[Path],
     typer.Argument(
-        metavar="RUN_DIR|pretrained:NAME...",
+        metavar="RUN_DIR|pretrained:NAME",
         help="Run directories, or see: hmrl list pretrained.",
         readable=False,  # whether it can be read shows when it is read
         autocompletion=completion.runs_and_pretrained,
@@ -160,7 +160,7 @@ SkillRunDir = Annotated[
 RunDirs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="RUN_DIR...", help="Run directories.", readable=False, autocompletion=completion.runs
+        metavar="RUN_DIR", help="Run directories.", readable=False, autocompletion=completion.runs
     ),
 ]
 
@@ -182,7 +182,7 @@ TasksFile = Annotated[
 
 
 class _Flags:
-    """In the help, a flag has no type beside it."""
+    """In the help, a flag has no type beside it, and an argument the type that its name tells."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters of a command."""
@@ -190,6 +190,8 @@ class _Flags:
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
+            if param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: ""
         return params
 
 

@@ -124,10 +124,10 @@ def _without_skills(
 
 
 def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:
-    """Commands that learn skills for an experiment, places first: they serve every learner."""
+    """Commands that learn skills for an experiment: its own preset, or places, which serve every learner."""
     family, known = experiment.family, presets.files()
     near = [name for name in known if name.startswith(f"{plugin_files.label(family.name)}/")]
-    for name in sorted([preset, *near], key=lambda name: not name.endswith("/vgcrl")):
+    for name in [preset, *sorted(near, key=lambda name: not name.endswith("/vgcrl"))]:
         try:
             theirs = resolve("pretrain-skills", name).experiment.family
         except ConfigError:

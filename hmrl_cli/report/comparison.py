@@ -213,7 +213,7 @@ def compared(
     """What `compare` returns, of runs that were read.
 
     Arms `of_suite` may spend other numbers of episodes in all.  Those whose settings of the family differ may
-    have other tasks, and only arms whose settings are equal are compared.
+    have other tasks, and only arms of equal settings are compared, however they were rewarded in training.
     """
     if lacking := [arm.paths[0] for arm in found if not arm.documents]:
         raise none_there(lacking, protocol)
@@ -232,11 +232,13 @@ def compared(
 
 
 def _of_equal_families(members: Sequence[Arm]) -> list[list[Arm]]:
-    """The arms of a family, together where all settings of the family are equal."""
+    """The arms of a family, together where all its settings but the reward of training are equal."""
     found: dict[tuple[Any, ...], list[Arm]] = {}
     for arm in members:
         settings = tuple(
-            (key, str(x)) for key, x in sorted(arm.settings.items()) if key.startswith("family.")
+            (key, str(x))
+            for key, x in sorted(arm.settings.items())
+            if key.startswith("family.") and key != "family.reward"
         )
         found.setdefault(settings, []).append(arm)
     return list(found.values())

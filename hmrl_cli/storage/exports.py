@@ -70,7 +70,7 @@ def card_path(path: Path) -> Path:
         ConfigError: the name of the file does not end in .safetensors.
     """
     if not is_export(path):
-        raise ConfigError(f"{path}: must end in {SUFFIX}")
+        raise ConfigError(f"{path}: must end in {SUFFIX}; hmrl export RUN_DIR -o FILE{SUFFIX} writes one")
     return path.with_suffix(".json")
 
 
