@@ -111,10 +111,14 @@ def test_ways_and_points_have_rows_of_their_own(read, tmp_path):
 
 
 def test_arms_on_other_tasks_are_compared_with_their_likes(read, tmp_path):
-    """Where settings of the family differ, tasks may; where they are equal, other tasks are a fault."""
+    """Where settings of the family differ, tasks may; where they are equal, other tasks are a fault.
+
+    The reward of training does not count: an evaluation names its own.
+    """
     text = ONE
     for name, horizon in (("again", 20), ("short", 10), ("short_again", 10)):
         text += f'[arms.{name}]\npreset = "point/smoke"\nset.family.horizon = {horizon}\n'
+    text += 'set.family.reward = "sparse"\n'
     found = cells(read(text))
 
     def finished_with(tasks):
