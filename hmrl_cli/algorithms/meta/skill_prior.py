@@ -181,7 +181,11 @@ class SkillPrior(NamedTuple):
 
 
 def least_gain(gain: Array) -> Array:
-    """What counts as found, by the gains [B] of training tasks that were solved; 0 without any: []."""
+    """What counts as found, by the gains [B] of training tasks that were solved; 0 without any: [].
+
+    With 0 the best decision counts as a find, though actions alone may have made it better.  So in the first
+    update half of the episodes exploit it.  If it is a reward, they tell how far that reaches.
+    """
     solved = jnp.nanquantile(jnp.where(gain > 0, gain, jnp.nan), SOLVED)
     return jnp.where(jnp.isfinite(solved), SHARE * solved, 0.0)
 
