@@ -182,7 +182,7 @@ TasksFile = Annotated[
 
 
 class _Flags:
-    """In the help, a flag has no type beside it, and an argument the type that its name tells."""
+    """In the help, a flag has no type beside it, and an argument shows its name alone."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters of a command."""
@@ -192,6 +192,8 @@ class _Flags:
                 param.metavar = ""
             if param.param_type_name == "argument":
                 param.display_type_rich = lambda ctx: ""
+                if param.nargs != 1 and not hasattr(param, "_usage_display_name"):  # of an older typer
+                    param.metavar = f"{param.metavar.rstrip('.')}..."
         return params
 
 

@@ -26,8 +26,8 @@ def of(models: Mapping[str, type[Strict]]) -> dict[str, FieldInfo]:
 def suggestion(path: str, siblings: Collection[str], known: Collection[str]) -> str:
     """`; did you mean 'x'?` for an unknown path; "" where nothing is close.
 
-    The same name in another table comes first, then a close name beside it, then a close name anywhere.  Of
-    other sections, tables within them do not count.
+    The same name in another table comes first, then a close name beside it, then a close name anywhere.
+    Tables within other sections count last.
 
     Args:
         path: the dotted path that is unknown.
@@ -35,11 +35,10 @@ def suggestion(path: str, siblings: Collection[str], known: Collection[str]) -> 
         known: dotted paths of all settings.
     """
     section, last = path.partition(".")[0], path.rpartition(".")[2]
-    same = _ending_in(path, known) or _ending_in(last, known)
+    near = [one for one in known if "." not in path or one.startswith(f"{section}.") or one.count(".") == 1]
+    same = next(filter(None, (_ending_in(x, of) for x in (path, last) for of in (near, known))), [])
     beside = did_you_mean(last, siblings)
     if same or beside:
-        if section in {one.partition(".")[0] for one in known}:
-            same = [one for one in same if one.startswith(f"{section}.") or one.count(".") == 1]
         return did_you_mean_one_of(same) or beside
     names = {one.rpartition(".")[2] for one in known}
     return did_you_mean_one_of(_ending_in(closest(last, names), known))

@@ -43,10 +43,16 @@ def normalize(moments: Moments, x: Array, floor: float = FLOOR) -> Array:
     return jnp.clip((x - mean) / std, -LIMIT, LIMIT)
 
 
+def sums(x: Array, valid: Array) -> tuple[Array, Array]:
+    """Number [] and sum [size] of the vectors x [..., size] with valid [...] = 1."""
+    return valid.sum(), jnp.sum(valid[..., None] * x, axis=tuple(range(valid.ndim)))
+
+
 def absorb(
     moments: Moments,
     x: Array,
     valid: Array,
+    of_all: tuple[Array, Array] | None = None,
     over_devices: Callable[[Any], Any] = lambda tree: tree,
     until: int | None = None,
 ) -> Moments:
@@ -56,14 +62,13 @@ def absorb(
         moments: before.
         x: [..., size].
         valid: [...] 1 where the vector counts.
-        over_devices: sum over the devices among which the vectors are split; by default there is one device.
+        of_all: `sums` of the vectors of all devices, where they are split; None: there is one device.
+        over_devices: sum over these devices.
         until: the moments stay once they have absorbed so many vectors; None: they never do.
     """
-    weight = valid[..., None]
-    axes = tuple(range(valid.ndim))
-    count, summed = over_devices((valid.sum(), jnp.sum(weight * x, axis=axes)))
+    count, summed = sums(x, valid) if of_all is None else of_all
     mean = summed / jnp.maximum(count, 1.0)
-    deviations = over_devices(jnp.sum(weight * (x - mean) ** 2, axis=axes))
+    deviations = over_devices(sums((x - mean) ** 2, valid)[1])
     variance = deviations / jnp.maximum(count, 1.0)
     total = moments.seen + count
     share = count / total

@@ -23,7 +23,7 @@ from hmrl_cli.types import AdaptState, TaskFamily
 
 if TYPE_CHECKING:
     from hmrl_cli.schema import Evaluation
-    from hmrl_cli.types import Array, Key, Metrics, Params, Task
+    from hmrl_cli.types import Array, Key, Metrics, Params, Task, Transition
 
 
 class Meta(NamedTuple):
@@ -103,19 +103,30 @@ class MetaGradient(NamedTuple):
             "reached_after": batch.phases.reached[:, -1].mean(),
             **info._asdict(),
         }
-        metrics = mean(metrics)
         if self.config.normalize_observations:
-            steps, shares = batch.phases.transitions, self.config.tasks_per_update // len(keys)
-            # after the metrics, since one mean must follow the other
-            obs, metrics = jax.lax.optimization_barrier((steps.obs, metrics))
-            observed = moments.absorb(
-                new.policy["observed"],
-                obs,
-                steps.valid,
-                over_devices=lambda tree: jax.tree.map(lambda x: shares * x, mean(tree)),
-            )
-            new = new._replace(policy=new.policy | {"observed": observed})
+            new, metrics = self._observed(mean, len(keys), new, batch.phases.transitions, metrics)
+        else:
+            metrics = mean(metrics)
         return new, optimizer, metrics
+
+    def _observed(
+        self, mean: Callable[[Any], Any], share: int, meta: Meta, steps: Transition, metrics: Metrics
+    ) -> tuple[Meta, Metrics]:
+        """Normalise by the observations of all devices, too; each has a share of the tasks.
+
+        Also returns the means of the metrics, in one mean with the first sums: it follows that of the outer
+        step, on which the metrics depend.
+        """
+        devices = self.config.tasks_per_update // share
+
+        def total(tree: Any) -> Any:
+            return jax.tree.map(lambda x: devices * x, tree)
+
+        metrics, found = mean((metrics, moments.sums(steps.obs, steps.valid)))
+        observed = moments.absorb(
+            meta.policy["observed"], steps.obs, steps.valid, total(found), lambda x: total(mean(x))
+        )
+        return meta._replace(policy=meta.policy | {"observed": observed}), metrics
 
     @property
     def _at_once(self) -> int:

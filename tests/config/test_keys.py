@@ -19,7 +19,9 @@ def test_the_same_name_elsewhere_comes_before_a_close_one():
     assert keys.suggestion("a.size", ["sizes"], paths) == (
         "; did you mean 'family.size', 'c.size' or 'a.b.size'?"
     )
-    assert keys.suggestion("a.rate", [], ["a.b", "c.tuning.rate"]) == ""  # of another part
+    rates = ["b.inner.rate", "b.rate", "a.inner.rate"]  # a table within another section counts last
+    assert keys.suggestion("a.rate", [], rates) == "; did you mean 'b.rate' or 'a.inner.rate'?"
+    assert keys.suggestion("a.rate", [], rates[:1]) == "; did you mean 'b.inner.rate'?"
     assert keys.suggestion("a.sise", ["sizes"], paths) == "; did you mean 'sizes'?"
     assert keys.suggestion("sise", [], paths[:1]) == "; did you mean 'family.size'?"
     assert keys.suggestion("q", [], paths) == ""

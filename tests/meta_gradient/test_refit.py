@@ -97,6 +97,12 @@ def test_nothing_moves_until_something_was_found(finds, found):
     assert np.abs(moved.latent.mean).max() > 0.05  # costs alone would have moved it
 
 
+def test_equal_returns_are_no_find():
+    """Nor where any gain is one."""
+    for returned, found in (([-200.0] * 8, False), ([-200.0] * 7 + [-199.0], True)):
+        assert bool(refit.stands_out(memory(returned), 8, 0.0)) == found
+
+
 def test_the_cost_of_repeated_actions_makes_no_find_of_the_others():
     own = jnp.array([1.0, 0.0, 0.0, 1.0, 0.0])
     seen = memory([-200.0, -240.0, -235.0, -203.0, -230.0])._replace(on_policy=own)
