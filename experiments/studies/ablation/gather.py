@@ -49,8 +49,18 @@ PICTURED = (
     "PEARL",
 )
 SPLITS = ("test", "hidden")
-# arms that HMRL is compared with on each split, too
-BY_SPLIT = ("skills, no meta-training", "HMRL, unturned", "RL^2")
+# arms that HMRL is compared with, and the splits on which it is, beside the mix
+COMPARED = {
+    "HMRL, unturned": SPLITS,
+    "HMRL, sampled": (),
+    "skills, no meta-training": SPLITS,
+    "learned prior alone": (),
+    "MAESN": (),
+    "MAML": (),
+    "RL^2": ("test",),
+    "PEARL": (),
+    "PPO with icm": (),
+}
 AFTER = (20, 100)  # episodes
 SOON = 40  # episodes
 WORLDS = {
@@ -160,10 +170,9 @@ def collect(folder: Path) -> tuple[dict[str, Any], results.Arrays]:
                     for split, curve in of_splits.items()
                 }
             summary["success"][f"{world}: {arm}"] = row
-            if arm != "HMRL":
+            if arm in COMPARED:
                 pairs = {world: (mixed(found["HMRL"]), mixed(of_splits), len(SPLITS))}
-                if arm in BY_SPLIT:
-                    pairs |= {f"{world}, {one}": (found["HMRL"][one], of_splits[one], 1) for one in SPLITS}
+                pairs |= {f"{world}, {one}": (found["HMRL"][one], of_splits[one], 1) for one in COMPARED[arm]}
                 same = ARMS[arm][0] in OVER_SKILLS
                 summary["differences"] |= {
                     f"{where}: HMRL - {arm}": lead(ours, theirs, groups=groups, same_skills=same)
