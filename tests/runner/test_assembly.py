@@ -69,7 +69,7 @@ def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     parts = assembly.assemble(start.experiment, skills.experiment)
     assert parts.steps_per_decision == 1 and parts.act_on(None).horizon == 6
     trained = open_trained(reader.read(runs / "diayn_ppo"), "sparse", Silent())
-    frozen = jax.tree.map(lambda x: x[0], trained.parts.make_learner(None).freeze(trained.state))
+    frozen = jax.tree.map(lambda x: x[0], trained.parts.learner.freeze(trained.state))
     state = jax.jit(lambda key: initial.begin(start.experiment, parts, key, frozen))(jax.random.key(0))
     library, obs = parts.skill_learner.skills(frozen), jnp.array([0.3, -0.2])
     act = parts.make_learner(frozen).behaviour

@@ -42,7 +42,7 @@ def test_skills_come_back_bit_for_bit(made):
     from hmrl_cli.runner.trained import open_trained
 
     trained = open_trained(reader.read(made / "skills"), "sparse", Silent())
-    learner = trained.parts.make_learner(None)
+    learner = trained.parts.learner
     for seed in (0, 1):
         library = hmrl_cli.load_skills(made / "skills.safetensors", seed)
         own = learner.freeze(jax.tree.map(lambda x, seed=seed: x[seed], trained.state))

@@ -136,7 +136,7 @@ def test_a_run_can_be_watched(runs, monkeypatch):
 def test_every_learner_keeps_the_episodes_of_a_recorded_family(name, tune_after):
     parts = assembly.assemble(resolve(name).experiment, over=recorded)
     budget = Evaluation(adapt_steps=2, episodes=4, tune_after=tune_after)
-    learner, task = parts.make_learner(None), jnp.zeros(parts.family.task_size)
+    learner, task = parts.learner, jnp.zeros(parts.family.task_size)
     keys = jax.random.split(jax.random.key(0))
     state = jax.eval_shape(learner.init, keys[0])
     _, curve = jax.eval_shape(lambda *given: learner.adapt(*given, budget), keys[1], state, task)
@@ -178,7 +178,7 @@ def test_skills_that_are_places_show_their_place_and_how_many_arrive():
     library = library_of_places(PLACES.at[1].set(jnp.array([0.0, -1.75])))
     family = seen(toys.walker(5))
     learner = SimpleNamespace(freeze=lambda state: state, skills=lambda params: library)
-    parts = SimpleNamespace(make_learner=lambda skills: learner, act_on=lambda skills: family)
+    parts = SimpleNamespace(learner=learner, act_on=lambda skills: family)
     experiment = SimpleNamespace(evaluation=Evaluation())
     trained = SimpleNamespace(parts=parts, state={}, experiment=experiment)
     film, labels = render._record_skills(jax.random.key(0), trained, TASK, False)

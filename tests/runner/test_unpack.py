@@ -49,7 +49,7 @@ def test_it_becomes_a_run_of_the_same_arrays_once(packed):
 def test_its_skills_are_those_of_the_run(packed):
     library = hmrl_cli.load_skills("pretrained:point/diayn", seed=1)
     row = jax.tree.map(lambda x: x[1], packed.state)
-    theirs = packed.parts.make_learner(None).freeze(row)
+    theirs = packed.parts.learner.freeze(row)
     jax.tree.map(np.testing.assert_array_equal, library.params, theirs)
     with pytest.raises(InputError, match="found a 'skills' export; must be 'policy'"):
         hmrl_cli.load_policy("pretrained:point/diayn")
