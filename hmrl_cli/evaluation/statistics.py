@@ -187,7 +187,7 @@ def fraction_summary(returned: Any, flat: Any, feasible: Any) -> dict[str, Any] 
     }
 
 
-def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
+def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool, groups: int = 1) -> dict[str, float]:
     """Mean of ours minus theirs on the same tasks, with its 95 % interval: "mean", "low", "high".
 
     A bootstrap draw takes the same tasks of both.
@@ -196,9 +196,14 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str
         ours: scores [seed, task].
         theirs: scores [seed, task] on the same tasks.
         seeds_paired: whether row i of both uses the same skills.  Then a draw takes the same rows of both.
+        groups: of tasks, equally large and one after another, as of two splits.  A draw takes tasks anew
+            within each.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    tasks = bootstrap_weights(ours.shape[1], DRAWS, stream=1)
+    size, rest = divmod(ours.shape[1], groups)
+    assert not rest, f"{ours.shape[1]} tasks are not {groups} groups of equal size"
+    drawn = [bootstrap_weights(size, DRAWS, stream=1 + 10 * group) for group in range(groups)]
+    tasks = np.concatenate(drawn, axis=1) / groups
     seeds = bootstrap_weights(len(ours), DRAWS, stream=0)
     others = seeds if seeds_paired else bootstrap_weights(len(theirs), DRAWS, stream=2)
     low, high = percentile_interval(drawn_means(ours, seeds, tasks) - drawn_means(theirs, others, tasks))

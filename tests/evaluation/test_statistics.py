@@ -130,6 +130,15 @@ def test_differences_are_of_tasks_that_both_met():
     assert bootstrap_interval(ours, np.mean)[1] - bootstrap_interval(ours, np.mean)[0] > 4  # of either alone
 
 
+def test_a_draw_takes_tasks_anew_within_each_group():
+    """Of an arm that solves all of one split and none of the other, half of the mix is certain."""
+    ours, theirs = np.repeat([[1.0, 0.0]], 20, axis=1), np.zeros((1, 40))
+    found = paired_difference(ours, theirs, seeds_paired=True, groups=2)
+    np.testing.assert_allclose([*found.values()], 0.5)
+    pooled = paired_difference(ours, theirs, seeds_paired=True)
+    assert pooled["low"] < 0.4 and pooled["high"] > 0.6
+
+
 def test_seeds_are_paired_where_they_stand_on_the_same_skills():
     """Libraries that differ a lot, and an arm that is better over each of them."""
     library = np.array([0.0, 5.0, 10.0])[:, None] + np.zeros((3, 20))

@@ -6,8 +6,7 @@ They may also predict the next observations.  The evidence lower bound (eq. 9) o
 
     E_{m ~ q(m|tau_:t)} [log p(tau_:H+ | m)] - KL(q(m|tau_:t) || q(m|tau_:t-1)).
 
-The prior of the first belief is N(0, I).  The choices here that differ from the
-paper, or fix what it leaves open:
+The prior of the first belief is N(0, I).  The choices here that differ from the paper, or fill its gaps:
 
 * Observations and rewards are normalised by running moments.  So a weight has one meaning in all units.
 * log p of a prediction is minus its squared error, as in the authors' code; of an observation, the mean one.
