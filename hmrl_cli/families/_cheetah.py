@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Q_SIZE = 9  # x, z, pitch, then thigh, shin and foot of the back leg and of the front leg
 # N m at an action of 1, as in brax's half-cheetah under spring and positional; mjx uses the model's gears.
 GEARS = (120, 90, 60, 120, 100, 100)
-SOLID = ("torso", "head", "bthigh", "bfoot", "fthigh", "ffoot")  # geoms that collide with the floor
+# Geoms that collide with the floor.  Shins cost time under spring.  Under mjx they do too, as in Gym.
+SOLID = ("torso", "head", "bthigh", "bfoot", "fthigh", "ffoot")
 LEGS = ("bshin", "bfoot", "fshin", "ffoot")  # geoms that collide with scenery of conaffinity OBSTACLE
 FLOOR, OBSTACLE = 1, 2  # MuJoCo's collision bits
 # Brax's own values 20000, 10000 and 0.8 are unstable at fewer than 16 substeps.  These softer joints are
@@ -119,7 +120,8 @@ def _xml(scenery: str, backend: str) -> str:
         number.set("data", SPRINGS.get(number.get("name", ""), number.get("data", "")))
     for geom in root.findall(".//body/geom"):
         name = geom.get("name")
-        geom.set("contype", str(FLOOR * (name in SOLID) + OBSTACLE * (name in LEGS)))
+        on_floor = name in SOLID or backend == "mjx"
+        geom.set("contype", str(FLOOR * on_floor + OBSTACLE * (name in LEGS)))
     _physics.add_scenery(root, scenery)
     return ElementTree.tostring(root, encoding="unicode")
 

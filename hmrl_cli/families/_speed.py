@@ -8,7 +8,7 @@ which tells the direction; here the wrong side pays nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pydantic
 
@@ -25,12 +25,21 @@ if TYPE_CHECKING:
 KEPT = 1.0  # s for which success requires the wanted speed
 
 
+def max_speed(default: float) -> Any:
+    """Return the field of the greatest speed, m/s."""
+    text = "greatest speed of training and test tasks, m/s; hidden ones go 1 m/s beyond"
+    return pydantic.Field(default, gt=0, le=20, description=text)
+
+
 class SpeedConfig(Strict):
     """Settings of a family of speeds."""
 
-    of_tasks: ClassVar[frozenset[str]] = frozenset({"horizon", "reward", "control_cost", "tolerance"})
+    of_tasks: ClassVar[frozenset[str]] = frozenset(
+        {"horizon", "reward", "control_cost", "tolerance", "max_speed"}
+    )
     reward: Reward = pydantic.Field("dense", description="dense, or only near the wanted speed")
     horizon: int = pydantic.Field(200, gt=0, le=10_000, description="steps of an episode")
+    max_speed: float
     tolerance: float = pydantic.Field(
         0.5,
         gt=0,
@@ -53,9 +62,9 @@ class DirectionConfig(Strict):
     )
 
 
-def sample(key: Key, split: Split, fastest: float) -> Task:
-    """Draw a speed [1] from U(0, fastest), m/s; U(fastest, fastest + 1) for the hidden split."""
-    low, high = (fastest, fastest + 1.0) if split == "hidden" else (0.0, fastest)
+def sample(key: Key, split: Split, max_speed: float) -> Task:
+    """Draw a speed [1] from U(0, max_speed), m/s; U(max_speed, max_speed + 1) for the hidden split."""
+    low, high = (max_speed, max_speed + 1.0) if split == "hidden" else (0.0, max_speed)
     return uniform(key, split, (1,), low=low, high=high)
 
 

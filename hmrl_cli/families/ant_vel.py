@@ -14,7 +14,6 @@ from hmrl_cli.types import TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Task
 
-MAX_SPEED = 3.0  # m/s, of training; hidden speeds lie up to 1 m/s above
 ALIVE = 0.05  # MAML's reward for every step before a fall; the dense reward adds 1
 
 
@@ -22,6 +21,7 @@ class Config(_ant.AntConfig, _speed.SpeedConfig):
     """An ant that runs at a wanted speed."""
 
     name: Literal["ant_vel"] = pydantic.Field("ant_vel", description="MAML's ant of speeds")
+    max_speed: float = _speed.max_speed(3.0)
 
 
 def make(config: Config) -> TaskFamily:
@@ -31,9 +31,9 @@ def make(config: Config) -> TaskFamily:
     A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2, with a = clip(action).  Sparse
-    r = 0.05 + max(tolerance - |v - v*|, 0) - 0.005 sum a^2.  v* ~ U(0, 3), hidden U(3, 4).  A fall ends the
-    episode, unless `ends_when_fallen` is false.  Success: |v - v*| <= tolerance in every step of the last
-    second.
+    r = 0.05 + max(tolerance - |v - v*|, 0) - 0.005 sum a^2.  v* ~ U(0, max_speed), hidden
+    U(max_speed, max_speed + 1).  A fall ends the episode, unless `ends_when_fallen` is false.  Success:
+    |v - v*| <= tolerance in every step of the last second.
     """
     alive = ALIVE + (1.0 if config.reward == "dense" else 0.0)
 
@@ -43,7 +43,7 @@ def make(config: Config) -> TaskFamily:
         return StepResult(alive + reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
     spec = TaskSpec(
-        sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
+        sample=lambda key, split: _speed.sample(key, split, config.max_speed),
         task_size=1,
         score=score,
         controller=lambda state, task: _ant.run_at(state, task[0], config.gear),

@@ -14,8 +14,6 @@ from hmrl_cli.types import TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Task
 
-MAX_SPEED = 2.0  # m/s, of training; hidden speeds lie up to 1 m/s above
-
 
 class Config(_cheetah.CheetahConfig, _speed.SpeedConfig):
     """A half-cheetah that runs at a wanted speed."""
@@ -23,6 +21,7 @@ class Config(_cheetah.CheetahConfig, _speed.SpeedConfig):
     name: Literal["half_cheetah_vel"] = pydantic.Field(
         "half_cheetah_vel", description="MAML's half-cheetah of speeds"
     )
+    max_speed: float = _speed.max_speed(2.0)
 
 
 def make(config: Config) -> TaskFamily:
@@ -30,11 +29,12 @@ def make(config: Config) -> TaskFamily:
 
     q is x, z in m, pitch, then thigh, shin and foot of the back and the front leg in rad; qd its velocities.
     The motors turn these joints in that order; an action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m,
-    under mjx 120, 90, 60, 120, 60, 30.
+    under mjx 120, 90, 60, 120, 60, 30.  With mjx and 5 substeps the body is Gym's.
 
     v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, with a = clip(action).  Sparse
-    r = max(tolerance - |v - v*|, 0) - 0.05 sum a^2.  v* ~ U(0, 2), hidden U(2, 3).  No early end.  Success:
-    |v - v*| <= tolerance in every step of the last second.
+    r = max(tolerance - |v - v*|, 0) - 0.05 sum a^2.  v* ~ U(0, max_speed), hidden
+    U(max_speed, max_speed + 1).  No early end.  Success: |v - v*| <= tolerance in every step of the last
+    second.
     """
 
     def score(before: Array, obs: Array, action: Array, task: Task, kept: Any) -> StepResult:
@@ -43,7 +43,7 @@ def make(config: Config) -> TaskFamily:
         return StepResult(reward - config.control_cost * jnp.sum(jnp.square(action)), success, kept)
 
     spec = TaskSpec(
-        sample=lambda key, split: _speed.sample(key, split, MAX_SPEED),
+        sample=lambda key, split: _speed.sample(key, split, config.max_speed),
         task_size=1,
         score=score,
         controller=lambda state, task: _cheetah.keep_pace(state, task[0]),

@@ -278,3 +278,29 @@ def test_other_backends_stay_finite_and_near_the_floor(backend):
     obs, raw = map(np.asarray, jax.jit(jax.vmap(episode))(keys, jnp.arange(8) >= 4))
     assert np.isfinite(raw).all()
     assert (0.7 + obs[..., 1]).min() > -0.1 and (0.7 + obs[..., 1]).max() < 3.0
+
+
+@pytest.mark.slow
+def test_the_body_under_mjx_moves_as_gyms_under_mujoco():
+    """From states of a random walk, one control step of both, under equal torques."""
+    mujoco, envs = pytest.importorskip("mujoco"), pytest.importorskip("gymnasium.envs")
+    model = mujoco.MjModel.from_xml_path(f"{envs.__path__[0]}/mujoco/assets/half_cheetah.xml")
+    data = mujoco.MjData(model)
+    rng = np.random.default_rng(0)
+    q, qd, actions, after = [], [], rng.uniform(-1.0, 1.0, (200, 6)), []
+    for action in actions:
+        q.append(data.qpos.copy())
+        qd.append(data.qvel.copy())
+        data.ctrl[:] = action
+        for _ in range(5):
+            mujoco.mj_step(model, data)
+        after.append(np.concatenate([data.qpos, data.qvel]))
+
+    physics = _physics.load(_cheetah._xml("", "mjx"), backend="mjx", dt=0.05, substeps=5)
+    step = jax.jit(jax.vmap(lambda q, qd, a: physics.step(physics.init(q, qd), lambda _: a)))
+    ours = step(*(jnp.array(x, jnp.float32) for x in (q, qd, actions)))
+    error = np.abs(np.concatenate([ours.q, ours.qd], axis=1) - np.array(after)).max(
+        axis=1
+    )  # m, m/s, rad, rad/s
+    assert np.median(error) < 1e-3
+    assert np.quantile(error, 0.9) < 0.05
