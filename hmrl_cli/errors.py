@@ -61,18 +61,19 @@ class Interrupted(HmrlError):
 
     exit_code = 75
 
-    def __init__(self, epoch: int, signal_number: int) -> None:
+    def __init__(self, epoch: int, signal_number: int, run: Path | None = None) -> None:
         """Build the message.
 
         Args:
             epoch: of the checkpoint; 0 before the first epoch.
             signal_number: of the signal; SIGINT (Ctrl-C) changes the exit code to 130.
+            run: the run directory, which the message names; None: not known yet.
         """
+        self.epoch, self.signal_number = epoch, signal_number
         name = signal.Signals(signal_number).name
+        remedy = f"hmrl resume {typed(run)}" if run else "the same command with --resume, or hmrl resume RUN"
         kept = f"; the checkpoint of epoch {epoch} is safe" if epoch else " before the first epoch"
-        super().__init__(
-            f"interrupted by {name}{kept}\nto continue: the same command with --resume, or hmrl resume RUN"
-        )
+        super().__init__(f"interrupted by {name}{kept}\nto continue: {remedy}")
         if signal_number == signal.SIGINT:
             self.exit_code = 130
 
@@ -140,7 +141,7 @@ def causes(error: BaseException | None, seen: set[int] | None = None) -> Iterato
 
 @contextlib.contextmanager
 def telling_limits(less: Callable[[], str] = lambda: "fewer seeds, episodes or tasks") -> Iterator[None]:
-    """Turn an exhausted resource into a `MachineLimit`, whose message ends in what needs `less`."""
+    """Turn an exhausted resource into a `MachineLimit`, which names the settings to lower, `less()`."""
     try:
         yield
     except HmrlError:
@@ -150,6 +151,15 @@ def telling_limits(less: Callable[[], str] = lambda: "fewer seeds, episodes or t
         if not reached:
             raise
         raise MachineLimit(f"{reached}\nto need less: {less()}") from error
+
+
+@contextlib.contextmanager
+def telling_run(run: Path) -> Iterator[None]:
+    """Name the run in the message of an `Interrupted`."""
+    try:
+        yield
+    except Interrupted as ended:
+        raise Interrupted(ended.epoch, ended.signal_number, run) from None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

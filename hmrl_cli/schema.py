@@ -62,7 +62,7 @@ class AlgorithmConfig(Strict):
 
 
 class Hierarchy(Strict):
-    """The learner acts through frozen skills."""
+    """The skills that a learner acts through, or starts from."""
 
     at_start: ClassVar[frozenset[str]] = frozenset({"use"})
     skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
@@ -102,6 +102,11 @@ class Training(Strict):
     continues: bool = pydantic.Field(
         default=False, description="whether epochs count on from those of `init_from`, as in one longer run"
     )
+
+    @property
+    def seeds(self) -> range:
+        """The seeds."""
+        return range(self.seed, self.seed + self.num_seeds)
 
     def unused(self) -> dict[str, str]:
         """Without another run there is nothing to continue."""
@@ -154,10 +159,7 @@ class Relabel(Strict):
         default=0.0, ge=0, le=100, description="scale of the Gumbel noise on the log probability of a place"
     )
     exploit: float = pydantic.Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="share of a batch that goes to the reward found, at least one episode",
+        default=0.5, gt=0, le=1, description="share of a batch that goes to the find, at least one episode"
     )
     imprecision: float = pydantic.Field(
         default=0.05, gt=0, le=10, description="least spread of the best guess, and of skills alike in value"
@@ -178,9 +180,7 @@ class Tuning(Strict):
         default=1e-3, gt=0, lt=1, description="learning rate of Adam at the start"
     )
     target_kl: float = pydantic.Field(
-        default=0.02,
-        gt=0,
-        description="nats of KL before the last step that the learning rate adapts to",
+        default=0.02, gt=0, description="target of KL before the last step, nats, by the learning rate"
     )
     epochs: int = pydantic.Field(
         default=10, gt=1, le=1000, description="gradient steps on each batch of episodes"

@@ -105,6 +105,7 @@ class TaskFamily(NamedTuple):
     controller: Callable[[EnvState, Task], Array] | None = None  # scripted; it sees the task
     is_task: Callable[[Task], Array] | None = None  # -> [] bool: whether finite numbers are a task
     bonus: Bonus | None = None  # exploration bonus, added to the reward
+    upright: bool = False  # whether "xy" is (x, z), as of a body that moves in the x-z plane
 
 
 class Transition(NamedTuple):

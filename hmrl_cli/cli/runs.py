@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
-import re
 import typing
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from hmrl_cli.cli.comparing import print_rows
 from hmrl_cli.cli.options import Json, check_known
 from hmrl_cli.cli.output import print_json, print_line
 from hmrl_cli.storage import listing, reader
+from hmrl_cli.storage.evaluations import parsed
 from hmrl_cli.storage.naming import RUNS
 
 ALWAYS = ("name", "state", "age", "epoch")
@@ -99,8 +99,8 @@ def _evaluated(names: Sequence[str], outdated: Sequence[str]) -> str:
 
 
 def _split_of(name: str) -> str:
-    told = re.fullmatch(r"(.*)-(?:sparse|dense)(?:-.*)?", name)
-    return told[1] if told else name
+    told = parsed(name)
+    return told[0] if told else name
 
 
 def _counted(kind: str, times: int) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ from hmrl_cli.cli.options import (
 )
 from hmrl_cli.cli.output import print_json, print_line, print_table
 from hmrl_cli.cli.session import Session, begin, running
-from hmrl_cli.errors import ConfigError, HmrlError, Interrupted, shown, typed
+from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.runner import signals
 from hmrl_cli.storage import upstream
-from hmrl_cli.storage.naming import check_place, check_run, named, of_this_process
+from hmrl_cli.storage.naming import check_place, check_run, named
 
 
 def pretrain_skills(
@@ -178,28 +178,12 @@ def _train(
             result = {"dry_run": True, "config": config.flat(resolved.experiment), **plan}
         else:
             argv = ["hmrl", *sys.argv[1:]]
-            with _telling_where(resolved, path, session):
-                result = train.run(
-                    resolved, path, resume, shows, argv=argv, stop=stop, sources=sources, written=written
-                )
+            result = train.run(
+                resolved, path, resume, shows, argv=argv, stop=stop, sources=sources, written=written
+            )
     if as_json:
         print_json(result)
     elif dry_run:
         print_table(("plan", "value"), dry_runs.rows(plan, resolved.experiment.training))
     else:
         print_line(result["run"])
-
-
-@contextlib.contextmanager
-def _telling_where(resolved: config.Resolved, path: Path | None, session: Session) -> Iterator[None]:
-    """End what is interrupted with the command that goes on, whichever had begun it."""
-    try:
-        yield
-    except Interrupted as ended:
-        place = (path or of_this_process(resolved)) if session.is_first else None
-        if place is None:
-            raise
-        first = str(ended).splitlines()[0]
-        told = HmrlError(f"{first}\nto continue: hmrl resume {typed(place)}")
-        told.exit_code = ended.exit_code
-        raise told from None

@@ -193,7 +193,7 @@ def _default(experiment: Experiment, path: str) -> Any:
 
 def check_together(experiment: Experiment) -> None:
     """What no single section can tell."""
-    last_seed = experiment.training.seed + experiment.training.num_seeds - 1
+    last_seed = experiment.training.seeds[-1]
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
     if acts_through_skills(experiment) and experiment.training.action_repeat != 1:

@@ -25,8 +25,3 @@ def feature_size(family: TaskFamily, setting: str, feature: str) -> int:
         known = ", ".join(sorted(family.features))
         raise ValueError(f"{setting}: {family.name} has no feature {feature!r}, only {known}")
     return jax.eval_shape(family.features[feature], jnp.zeros(family.obs_size)).shape[0]
-
-
-def is_upright(family: TaskFamily) -> bool:
-    """Whether the feature "xy" is (x, z), as of a body that moves in the x-z plane, and not a place."""
-    return "speed" in family.features

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hmrl_cli.environment.features import is_upright
 from hmrl_cli.evaluation.skills import distinct_cells, run_skills
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.schema import Diagnosis
@@ -91,7 +90,7 @@ def zero_shot(
 
 def _axes(family: TaskFamily) -> Array:
     """1 for each of the axes [2] of "xy" along which places count: of a body in the x-z plane, only x."""
-    return jnp.array([1.0, 0.0]) if is_upright(family) else jnp.ones(2)
+    return jnp.array([1.0, 0.0]) if family.upright else jnp.ones(2)
 
 
 def _ground(family: TaskFamily, obs: Array) -> Array:

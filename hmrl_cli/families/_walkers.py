@@ -114,6 +114,7 @@ def walker_family(name: str, horizon: int, walker: Walker, spec: TaskSpec) -> Ta
             physics.shapes, lambda state: physics.poses(state.body.physics), spec.goals, walker.dt, flat=False
         ),
         is_task=spec.is_task,
+        upright=walker.position == 2,
     )
 
 

@@ -19,7 +19,7 @@ from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
 from hmrl_cli.report.differences import difference, over_families, row
 from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, reader
-from hmrl_cli.storage.evaluations import files_of, way_of
+from hmrl_cli.storage.evaluations import files_of, parsed
 
 CLOSE = 1e-3  # how far reference lines may differ
 NAMED = 5  # runs in a message
@@ -39,10 +39,10 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
     found = []
     newest = _newest(path)
     there = files_of(path)
-    ways = {way_of(file) for file in there}
+    ways = {_way_of(file) for file in there}
     wanted = protocol or _usual(ways)
     named = wanted in ways
-    for file in (file for file in there if way_of(file) == (wanted if named else "")):
+    for file in (file for file in there if _way_of(file) == (wanted if named else "")):
         try:
             document = documents.read(file)
         except InputError as error:
@@ -68,12 +68,17 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
 
 def _command_of(path: Path, file: Path) -> str:
     """The command that writes an evaluation anew, as far as its name tells."""
-    told = re.fullmatch(r"(.+?)-(sparse|dense)(?:-(.+))?", file.stem)
-    if told is None or (told[3] and told[3] not in protocols.files()):
+    split, reward, way = parsed(file.stem) or ("", "", file.stem)
+    if not split or (way and way not in protocols.files()):
         return "remove it, and repeat the hmrl eval that wrote it"
-    tasks = "--tasks FILE" if told[1].startswith("tasks-") else f"--split {told[1]}"
-    way = f" --protocol {told[3]}" if told[3] else ""
-    return f"hmrl eval {typed(path)} {tasks} --reward {told[2]}{way}"
+    tasks = "--tasks FILE" if split.startswith("tasks-") else f"--split {split}"
+    return f"hmrl eval {typed(path)} {tasks} --reward {reward}" + (f" --protocol {way}" if way else "")
+
+
+def _way_of(file: Path) -> str:
+    """The way of a document; "": the run's own.  A file of any other name has that name."""
+    told = parsed(file.stem)
+    return told[2] if told else file.stem
 
 
 def _usual(ways: Set[str]) -> str:
@@ -112,7 +117,7 @@ def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
     if of_skills:
         told = "is a run of skills, which do not adapt; must be one of meta-train"
         return InputError(f"{of_skills[0]}: {told}")
-    ways = {way_of(file) for file in files_of(paths[0])}
+    ways = {_way_of(file) for file in files_of(paths[0])}
     others = sorted(ways - {""})
     what = " by its own settings" if others else ""
     first = f"; first: hmrl eval {' '.join(map(typed, paths))}"
@@ -163,7 +168,7 @@ def arm_of(run: reader.Info, evaluated: Sequence[dict[str, Any]]) -> Arm:
         del settings["hierarchy.skills"]  # another path for each seed
         settings |= {f"{arms.SKILLS}{name}": value for name, value in config.flat(skills).items()}
     training = run.experiment.training
-    seeds = tuple(range(training.seed, training.seed + training.num_seeds))
+    seeds = tuple(training.seeds)
     pairs = _skills_of(run, seeds, skills)
     return Arm("", (run.path,), settings, run.provenance, seeds, pairs, list(evaluated))
 

@@ -11,7 +11,7 @@ from hmrl_cli.report.elements import Drawing
 from hmrl_cli.report.formats import csv_text
 from hmrl_cli.storage import files, outputs
 
-CAPTIONS = "captions.txt"  # marks a folder that hmrl wrote
+CAPTIONS = "captions.txt"  # marks a folder that hmrl wrote, and names the files in it
 TITLE = "Figures and tables of hmrl report\n"
 
 
@@ -37,24 +37,30 @@ def _is_ours(path: Path) -> bool:
 
 
 def _remove_earlier(path: Path) -> None:
-    """Remove the figures and tables of an earlier page, which would pass for those of this one."""
+    """Remove the figures and tables of an earlier page, which would pass for those of this one.
+
+    The first line of each paragraph of the captions names files.  Other files of the folder stay.
+    """
+    text = (path / CAPTIONS).read_text(encoding="utf-8", errors="replace") if _is_ours(path) else ""
+    names = {name for part in text.split("\n\n")[1:] for name in part.partition("\n")[0].split(", ")}
     for file in path.iterdir():
-        if file.suffix in (".svg", ".pdf", ".csv") and file.is_file():
+        if file.name in names and file.is_file():
             file.unlink()
 
 
 def write(path: Path, drawings: Sequence[Drawing], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Write NAME.svg and NAME.pdf of every figure, NAME.csv of every table, and the captions.
+    """Write NAME.svg and NAME.pdf of every figure, NAME.csv of every table that has rows, and the captions.
 
     Raises:
         StorageError: the disk is full or broken.
     """
     _remove_earlier(path)
-    captions = "".join(f"\n{one.name}\n{one.label}.\n{one.caption}\n" for one in drawings)
-    files.write_text(path / CAPTIONS, TITLE + captions)  # first: it marks the folder
+    tables = {f"{name}.csv": rows for name, rows in tables.items() if rows}
+    captions = [f"{one.name}.svg, {one.name}.pdf\n{one.label}.\n{one.caption}\n" for one in drawings]
+    captions += [f"{name}\n" for name in tables]
+    files.write_text(path / CAPTIONS, "\n".join([TITLE, *captions]))  # first: it marks the folder
     for one in drawings:
         files.write_text(path / f"{one.name}.svg", one.svg)
         files.write_bytes(path / f"{one.name}.pdf", one.pdf())
     for name, rows in tables.items():
-        if rows:
-            files.write_text(path / f"{name}.csv", csv_text(rows))
+        files.write_text(path / name, csv_text(rows))

@@ -34,7 +34,7 @@ def _row(arm: Arm, info: Info) -> dict[str, Any]:
         "run": arm.name,
         "folder": info.path,
         "algorithm": info.experiment.algorithm.name,
-        "seeds": ", ".join(str(training.seed + i) for i in range(training.num_seeds)),
+        "seeds": ", ".join(map(str, training.seeds)),
         "created": str(kept.get("created") or "")[:16].replace("T", " "),
         "hmrl": versions.get("hmrl"),
         "commit": (kept.get("git") or "")[:HASH],

@@ -38,8 +38,7 @@ def seeds_of(run: reader.Info) -> list[Tracked]:
     evaluated = {file.stem: documents.read(file) for file in files_of(run.path)}
     numbers = _of_skills(run.path / "skills.json")
     tracked = []
-    for row in range(training.num_seeds):
-        seed = training.seed + row
+    for row, seed in enumerate(training.seeds):
         curves = {name: _curves(document, row) for name, document in evaluated.items()}
         tracked.append(
             Tracked(

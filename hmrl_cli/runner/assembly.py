@@ -164,7 +164,7 @@ def _check_stops(section: str, relabel: Relabel, parts: Parts) -> None:
 def seed_keys(experiment: Experiment) -> epochs.Streams:
     """The random streams of every seed of an experiment, leaves [S]."""
     training = experiment.training
-    return epochs.streams(range(training.seed, training.seed + training.num_seeds))
+    return epochs.streams(training.seeds)
 
 
 def state_shapes(experiment: Experiment, parts: Parts) -> Any:

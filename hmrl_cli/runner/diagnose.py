@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.config import changed_evaluation
-from hmrl_cli.environment.features import is_upright
 from hmrl_cli.errors import one_line
 from hmrl_cli.evaluation import exploration, goals
 from hmrl_cli.evaluation.skills import skill_diagnostics
@@ -57,7 +56,7 @@ def explore(run: Info, progress: Progress, draws: int = 8, episodes: int = 8) ->
     keys = seed_keys(trained.experiment).evaluate
     numbers, paths = jax.jit(jax.vmap(one_seed))(keys, trained.state, trained.skills)
     found = {name: np.asarray(value).tolist() for name, value in numbers.items()}
-    return found, paths_svg(np.asarray(paths), "draws", is_upright(trained.parts.family))
+    return found, paths_svg(np.asarray(paths), "draws", trained.parts.family.upright)
 
 
 def diagnose(
@@ -109,7 +108,7 @@ def diagnose(
     files.write_json(path / f"{stem}.json", document)
     first = jax.tree.map(lambda x: x[0], recorded)
     title, labels = f"{path.resolve().name}: skills", _skill_labels(document)
-    _draw(path / f"{stem}.svg", lambda: paths_svg(paths, "skills", is_upright(parts.family)), note)
+    _draw(path / f"{stem}.svg", lambda: paths_svg(paths, "skills", parts.family.upright), note)
     films = [episodes.Film(f"all {len(labels)} skills at once", "at once", range(len(labels)))]
     _draw(path / f"{stem}.html", lambda: episodes.page(title, parts.act_on(None), first, labels, films), note)
     return document

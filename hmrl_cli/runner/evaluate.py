@@ -12,7 +12,6 @@ from hmrl_cli.compute import devices, processes
 from hmrl_cli.compute.finite import check_finite
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.config.plugin_files import label
-from hmrl_cli.environment.features import is_upright
 from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.evaluation import adaptation, exploration
 from hmrl_cli.evaluation.document import SIZES
@@ -140,7 +139,7 @@ def _adapt(
         family = trained.parts.family
         goals = exploration.goals_of(family, tasks)
         places, reached = curves.episodes.frames, curves.episodes.reached
-        explored = exploration.visits(places, reached, goals, is_upright(family))
+        explored = exploration.visits(places, reached, goals, family.upright)
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hmrl_cli.compute import devices, epochs, processes
 from hmrl_cli.compute.finite import non_finite_leaves
 from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
-from hmrl_cli.errors import ConfigError, Diverged, Interrupted, telling_limits
+from hmrl_cli.errors import ConfigError, Diverged, Interrupted, telling_limits, telling_run
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import estimate, initial, programs
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
@@ -169,7 +170,8 @@ def run(
             progress.say("the run is complete already")
             summary = directory.status.get("summary", {})
         else:
-            with telling_limits(lambda: _less_memory(resolved.experiment, directory.sources)):
+            less = partial(_less_memory, resolved.experiment, directory.sources)
+            with telling_run(directory.path), telling_limits(less):
                 summary = train(resolved, directory, resume, progress, stop)
             directory.complete(summary)
     return {"run": str(directory.path), "state": "complete", "epoch": directory.epoch, **summary}

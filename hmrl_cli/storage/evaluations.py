@@ -59,10 +59,13 @@ def epoch_of(file: Path, unknown: int) -> int:
     return unknown
 
 
-def way_of(file: Path) -> str:
-    """What the name of a document says after split and reward; "": the run's own way and budget."""
-    told = re.fullmatch(r".*-(?:sparse|dense)(?:-(.+?))?", file.stem)
-    return file.stem if told is None else told[1] or ""
+def parsed(stem: str) -> tuple[str, str, str] | None:
+    """Split, reward and way of the name of a document, without its suffix; None for any other name.
+
+    The way "" is the run's own, with its own budget.
+    """
+    told = re.fullmatch(r"(.+)-(sparse|dense)(?:-(.+))?", stem)
+    return (told[1], told[2], told[3] or "") if told else None
 
 
 def write(file: Path, document: Mapping[str, Any], note: Callable[[str], None]) -> None:
@@ -80,13 +83,14 @@ def write(file: Path, document: Mapping[str, Any], note: Callable[[str], None]) 
     """
     with files.writing(file.parent) as folder:
         folder.mkdir(exist_ok=True)
+    settings, other = _digest(_settings(document)), None
     with contextlib.suppress(InputError, KeyError, TypeError, AttributeError):  # none, or a damaged one
         other = _digest(_settings(read_json(file)))
-        if other != _digest(_settings(document)):
-            kept = file.with_name(f"{file.stem}-{other}.json")
-            with files.writing(kept):
-                file.replace(kept)
-            note(f"{file}: had other settings or tasks; it is now {kept.name}")
+    if other not in (None, settings):
+        kept = file.with_name(f"{file.stem}-{other}.json")
+        with files.writing(kept):
+            file.replace(kept)
+        note(f"{file}: had other settings or tasks; it is now {kept.name}")
     files.write_json(file, document)
 
 

@@ -106,7 +106,7 @@ def _read(run: reader.Info, now: datetime.datetime) -> dict[str, Any]:
         "preset": run.provenance.get("preset"),
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,
-        "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "seeds": list(training.seeds),
         "skills": hierarchy.skills if hierarchy else None,
         "init_from": training.init_from,
         "evaluated": [file.stem for file in documents],

@@ -12,7 +12,6 @@ from pathlib import Path
 from hmrl_cli import config
 from hmrl_cli.errors import (
     ConfigError,
-    InputError,
     RunDirError,
     shown,
     typed,
@@ -117,16 +116,6 @@ def check_place(path: Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK):
         why = "cannot be written to" if there.is_dir() else "is no folder"
         raise RunDirError(f"{path}: cannot be created: {there} {why}")
-
-
-def of_this_process(resolved: config.Resolved) -> Path | None:
-    """The newest run of the name of a run without `--name` that this process wrote last."""
-    ours: dict[int, Path] = {}
-    for file in RUNS.glob(f"{auto_name(resolved)}*/status.json"):
-        with contextlib.suppress(InputError, OSError):  # of another run
-            if reader.read_status(file.parent).get("pid") == os.getpid():
-                ours[file.stat().st_mtime_ns] = file.parent
-    return ours[max(ours)] if ours else None
 
 
 def named(name: str) -> Path:

@@ -73,7 +73,7 @@ def collect(
         "preset": resolved.preset,
         "origins": dict(resolved.origins),
         "config_hash": config.config_hash(resolved.experiment),
-        "seeds": list(range(training.seed, training.seed + training.num_seeds)),
+        "seeds": list(training.seeds),
         "plugins": recorded.record(resolved.experiment),
         **surroundings(),
         "git": git_commit(),

@@ -82,11 +82,11 @@ def _imported(name: str) -> Any:
 def _to_wandb(wandb: Any, seed: Tracked) -> Outcome:
     """An offline run below wandb/, which `wandb sync` uploads under the identity of the seed."""
     root = Path(os.environ.get("WANDB_DIR") or ".") / "wandb"
-    for folder in root.glob(f"offline-run-*-{seed.id}"):
+    earlier = list(root.glob(f"offline-run-*-{seed.id}"))
+    for folder in earlier:
         mark = folder / MARK
         if mark.is_file() and mark.read_text() == seed.digest:
             return str(folder), False
-        shutil.rmtree(folder)  # of the same seed, not all or no longer what the run holds
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT") or PROJECT,
         mode="offline",
@@ -112,6 +112,9 @@ def _to_wandb(wandb: Any, seed: Tracked) -> Outcome:
     folder = Path(run.dir).parent
     run.finish(exit_code=0 if seed.state == "complete" else 1)
     (folder / MARK).write_text(seed.digest)
+    for before in earlier:  # of the same seed, not all or no longer what the run holds
+        if before.resolve() != folder.resolve():
+            shutil.rmtree(before)
     return os.path.relpath(folder), True
 
 
@@ -121,10 +124,10 @@ def _to_mlflow(mlflow: Any, seed: Tracked) -> Outcome:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT
     known = client.get_experiment_by_name(name)
     experiment = known.experiment_id if known else client.create_experiment(name)
-    for before in client.search_runs([experiment], f"tags.`hmrl.id` = '{seed.id}'"):
+    earlier = client.search_runs([experiment], f"tags.`hmrl.id` = '{seed.id}'")
+    for before in earlier:
         if before.data.tags.get("hmrl.digest") == seed.digest:
             return before.info.run_id, False
-        client.delete_run(before.info.run_id)
     tags = {"mlflow.runName": seed.name, "hmrl.id": seed.id, "hmrl.group": seed.group}
     run_id: str = client.create_run(experiment, tags=tags).info.run_id
     numbers = [(key, value, step) for key, value, step in _numbers(seed)]
@@ -134,7 +137,9 @@ def _to_mlflow(mlflow: Any, seed: Tracked) -> Outcome:
         for start in range(0, len(rows), AT_ONCE[kind]):
             client.log_batch(run_id, **{kind: rows[start : start + AT_ONCE[kind]]})
     client.set_terminated(run_id, STATUS.get(seed.state, "FAILED"))
-    client.set_tag(run_id, "hmrl.digest", seed.digest)  # last: without it, the run is written anew
+    client.set_tag(run_id, "hmrl.digest", seed.digest)  # without it, the run is written anew
+    for before in earlier:
+        client.delete_run(before.info.run_id)
     return run_id, True
 
 

@@ -145,7 +145,7 @@ def skills_of(path: Path, experiment: Experiment) -> Source | None:
 
 
 def _record_of_gone(path: Path, name: str, source: str | None) -> Mapping[str, Any] | None:
-    """What provenance.json says of a source that is gone and needed no more; None where it is neither."""
+    """What provenance.json says of a source that is gone; None for one that is there or still needed."""
     if not source or os.path.lexists(pretrained.place_of(source)):
         return None
     if not checkpoints.epochs(path / "checkpoints"):

@@ -24,8 +24,9 @@ def test_every_figure_is_svg_and_pdf_and_every_table_csv(tmp_path):
     assert (out / "curves.pdf").read_bytes().startswith(b"%PDF")
     assert (out / "results.csv").read_text() == "run,success\na,0.5\n"
     assert "A caption." in (out / "captions.txt").read_text()
+    (out / "mine.csv").write_text("of the user")
     folder.write(out, [], {"other": [{"run": "b"}]})  # of another page: nothing of the first stays
-    assert {file.name for file in out.iterdir()} == {"captions.txt", "other.csv"}
+    assert {file.name for file in out.iterdir()} == {"captions.txt", "other.csv", "mine.csv"}
 
 
 def test_a_folder_of_others_is_refused(tmp_path):

@@ -21,10 +21,10 @@ from tests.evaluation.documents import document
         ("tasks-a-dense-b", "own", {"deterministic": True}, "tasks-a-dense-b-sparse-own-deterministic=true"),
     ],
 )
-def test_a_name_says_what_differs(tmp_path, split, protocol, changed, name):
+def test_a_name_says_what_differs(split, protocol, changed, name):
     assert evaluations.stem(split, "sparse", protocol, changed) == name
-    told = name.partition("-sparse")[2].removeprefix("-")
-    assert evaluations.way_of(tmp_path / f"{name}.json") == told
+    way = name.partition("-sparse")[2].removeprefix("-")
+    assert evaluations.parsed(name) == (split, "sparse", way)
 
 
 def test_a_long_name_has_a_hash_and_room():

@@ -146,6 +146,10 @@ def test_what_was_cut_short_is_written_anew(mlflow, monkeypatch):
     trackers.write("mlflow", [SEED])
     (run,) = mlflow.runs.values()
     assert run.data.tags["hmrl.digest"] == SEED.digest and len(run.data.metrics) == 5
+    monkeypatch.setattr(Client, "set_terminated", lambda *given: 1 / 0)
+    with pytest.raises(StorageError):
+        trackers.write("mlflow", [GROWN])
+    assert run in mlflow.runs.values()  # until there is another one
 
 
 @pytest.mark.parametrize("name", trackers.TRACKERS)
