@@ -3,7 +3,7 @@
 An inverse model predicts the action from phi(s) and phi(s').  Only its loss trains the features phi, so phi
 may ignore what no action affects.  In the paper (eq. 7) the forward error trains phi too.  The bonus is the
 error 1/2 |phi'(phi(s), a) - phi(s')|^2 of the forward model.  The error is divided by its running root mean
-square, because the scale of phi is arbitrary.
+square, because the scale of phi is arbitrary.  In the first update it is not scaled yet.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Observations are normalised by running moments.  The differences from the paper:
 * The error is divided by its running root mean square.  The paper divides by the standard deviation of the
   intrinsic returns.
 * One critic with one discount estimates the sum of reward and bonus.  The paper has two (sec. 2.3).
+* The first update has no moments yet.  The paper first takes those of a random policy.
 * The bonus ends with the episode.  In the paper intrinsic returns continue across episodes.
 """
 

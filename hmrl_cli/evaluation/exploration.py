@@ -33,16 +33,20 @@ def traced(family: TaskFamily) -> TaskFamily:
     return recorded(family, place, max(1, family.horizon // VISITS), blank=jnp.nan)
 
 
-def visits(places: Any, reached: Any, goals: Any, upward: bool = False) -> dict[str, Any] | None:
+def visits(
+    places: Any, reached: Any, goals: Any, upward: bool = False, trials: bool = False
+) -> dict[str, Any] | None:
     """Where an adaptation explored: how often episodes were in which cell of a grid.
 
-    The batches of a task count up to the first one in which an episode meets the goal.
+    The batches of a task count up to the first one in which an episode meets the goal.  Episodes of trials
+    side by side count up to the one that meets the goal in their own trial.
 
     Args:
         places: [seed, task, K + 1, N, P, 2], as episodes of a `traced` family have them; NaN after an end.
         reached: [seed, task, K + 1, N], 1 for episodes that meet the goal, else 0.
         goals: [task, G, 3], x, y and radius of each goal.
         upward: whether the second number of a place is its height.
+        trials: whether episode n of every batch belongs to trial n, which knows nothing of the others.
 
     Returns:
         plain values: "cell", the side of a cell; "counts", of every cell a text of its x index, y index and
@@ -51,7 +55,9 @@ def visits(places: Any, reached: Any, goals: Any, upward: bool = False) -> dict[
     """
     if len(goals) > 1 and np.size(goals) and not np.ptp(goals, axis=0).any():
         return None
-    found = np.asarray(reached).max(axis=-1) > 0
+    found = np.asarray(reached) > 0
+    if not trials:
+        found = np.broadcast_to(found.any(axis=-1, keepdims=True), found.shape)
     before: Any = np.cumsum(found, axis=2) - found == 0
     xy = np.asarray(places, float)[before].reshape(-1, 2)
     xy = xy[np.isfinite(xy).all(axis=1)]

@@ -83,7 +83,7 @@ def skill_diagnostics(
     """Diagnostics of one seed's skills, for the M examples of the library.
 
     The discriminator q(z|x) sees x after every step.  By algorithm, x is the state, the last few states, the
-    first and the current state, or the last two states.
+    last two states, or the first state and that at the end of the episode.
 
     Returns:
         numbers, paths [M, N, T + 1, 2], and frames of each skill's first episode, leaves [M, T + 1, ...].

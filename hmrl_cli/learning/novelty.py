@@ -34,6 +34,9 @@ class DistillationConfig(FitConfig):
     """Settings of random network distillation."""
 
     output_size: int = Field(32, gt=0, le=65_536, description="size of the random network's output")
+    target_scale: float = Field(
+        1.0, gt=0, le=1000, description="factor of the random network's parameters; more is harder to predict"
+    )
 
 
 class State(NamedTuple):
@@ -56,7 +59,7 @@ class Rows(NamedTuple):
 class Distillation(NamedTuple):
     """The prediction of a random network, whose error is large for what is new."""
 
-    config: FitConfig
+    config: DistillationConfig
     network: networks.Network
     size: int  # of what it sees
 
@@ -65,12 +68,16 @@ class Distillation(NamedTuple):
         target_key, bias_key, predictor_key = jax.random.split(key, 3)
         predictor = self.network.init(predictor_key)
         return State(
-            _with_random_biases(bias_key, self.network.init(target_key)),
+            self._target(target_key, bias_key),
             predictor,
             optax.adam(self.config.learning_rate).init(predictor),
             moments.initial(self.size),
             moments.initial(1),
         )
+
+    def _target(self, key: Key, bias_key: Key) -> Params:
+        drawn = _with_random_biases(bias_key, self.network.init(key))
+        return jax.tree.map(lambda x: self.config.target_scale * x, drawn)
 
     def novelty(self, state: State, x: Array) -> Array:
         """The scaled error [...] at x [..., size]."""

@@ -118,7 +118,7 @@ def refit(
         start: parameters and latent distribution before any episode.
         buffer: all episodes so far.
         policy: pi(a | o, z).
-        budget: settings; without a `least_gain` the fit is always used.
+        budget: settings; a missing `least_gain` is 0.
     """
     if not budget.imitation_steps:
         buffer = buffer._replace(filled=buffer.filled * buffer.on_policy)
@@ -130,9 +130,7 @@ def refit(
     if budget.imitation_steps:
         params = imitate(key, params, buffer, weight, policy, budget)
     fitted = AdaptState(params, latent)
-    if budget.least_gain is None:
-        return fitted
-    moves = stands_out(buffer, budget.episodes, budget.least_gain)
+    moves = stands_out(buffer, budget.episodes, 0.0 if budget.least_gain is None else budget.least_gain)
     return jax.tree.map(lambda new, old: jnp.where(moves, new, old), fitted, start)
 
 

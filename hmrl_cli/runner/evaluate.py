@@ -139,7 +139,8 @@ def _adapt(
         family = trained.parts.family
         goals = exploration.goals_of(family, tasks)
         places, reached = curves.episodes.frames, curves.episodes.reached
-        explored = exploration.visits(places, reached, goals, family.upright)
+        trials = trained.parts.learner.learns_from == "one"
+        explored = exploration.visits(places, reached, goals, family.upright, trials)
     return adaptation.curve_document(curves, lines) | {"explored": explored}
 
 

@@ -55,3 +55,14 @@ def test_steps_after_an_end_teach_nothing():
     one, other = taught(steps), taught(wild)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_larger_target_is_harder_to_predict():
+    steps = leading_to(np.random.default_rng(0).normal(size=(8, 16, 2)))
+    left = []
+    for scale in (1.0, 10.0):
+        bonus = rnd.make(CONFIG.model_copy(update={"target_scale": scale}), toys.walker())
+        start = jax.jit(bonus.init)(jax.random.key(0))
+        _, metrics = learn(bonus, start, steps, 3)
+        left.append(metrics["predictor_loss"][-1] / metrics["predictor_loss"][0])
+    assert left[1] > 3 * left[0]

@@ -62,6 +62,21 @@ def test_visits_count_until_a_goal_is_first_met():
     assert exploration.together([found, found | {"cell": 1.0}]) is None
 
 
+def test_trials_side_by_side_end_alone():
+    """Two trials of three episodes: the first meets the goal at once, the second never."""
+    places = np.arange(6.0).reshape(3, 2, 1, 1) * np.ones((1, 1, 1, 1, 1, 2))
+    reached = np.array([[[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]]])
+    goals = np.zeros((1, 0, 3))
+    counted = [
+        sum(
+            count
+            for *_, count in exploration.cells_of(exploration.visits(places, reached, goals, trials=trials))
+        )
+        for trials in (False, True)
+    ]
+    assert counted == [2, 4]
+
+
 def test_without_goals_the_places_give_the_grid():
     lost = np.array([np.nan, np.nan])
     found = exploration.visits(

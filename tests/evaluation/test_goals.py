@@ -48,7 +48,7 @@ def test_cells_are_counted_by_hand():
 
 def test_a_body_in_a_vertical_plane_covers_a_line():
     """Its height does not count."""
-    planar = walker()._replace(features=walker().features | {"speed": lambda obs: obs[..., :1]})
+    planar = walker()._replace(upright=True)
     learner, settings = straight(), Diagnosis(random_skills=48)
     args = (jax.random.key(0), planar, learner, DIRECTIONS, TASK, settings, True)
     assert goals.coverage(*args)["state_coverage"] == 1 + 2 * 3

@@ -57,7 +57,7 @@ def test_the_posterior_is_the_prior_and_the_weighted_latents():
 
 def test_a_latent_is_not_fitted_to_episodes_that_repeated_an_action():
     latent = jnp.array([[1.0, 0.0], [0.0, 1.0], [2.0, -2.0]])
-    seen = memory([-9.0, -9.0, -1.0], latent=latent)
+    seen = memory([-9.0, -9.0, -1.0], latent=latent)._replace(max_reward=jnp.array([-3.0, -2.0, 0.0]))
 
     def fitted(own, steps=0):
         return refitted(seen._replace(on_policy=jnp.array(own)), steps).latent
@@ -101,6 +101,8 @@ def test_equal_returns_are_no_find():
     """Nor where any gain is one."""
     for returned, found in (([-200.0] * 8, False), ([-200.0] * 7 + [-199.0], True)):
         assert bool(refit.stands_out(memory(returned), 8, 0.0)) == found
+        seen = memory(returned, latent=np.arange(16.0, dtype=np.float32).reshape(8, 2))
+        assert bool((refitted(seen, 3).latent.mean != 0).any()) == found  # a missing `least_gain` is 0
 
 
 def test_the_cost_of_repeated_actions_makes_no_find_of_the_others():

@@ -16,6 +16,7 @@ episodes, and PPO maximises their expectation.  Other differences:
 - An exploring episode also counts for the excess of later ones, so the explorer maximises the exploiter's
   best return.  Its reward has no 1 besides the excess.
 - The first exploiting episode has no best to reach, and its return is its reward.
+- Episodes come from the present policies.  In the authors' code they come from a copy of earlier ones.
 - The memories are recurrent networks of one policy each, instead of a transformer that both share.
 """
 

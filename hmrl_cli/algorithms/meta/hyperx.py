@@ -8,7 +8,8 @@ Both bonuses of a step are added to its reward (eq. 5), and fall linearly to 0:
 
 Each bonus is divided by its running root mean square, so that its weight does not depend on its unit.  In the
 first update novelty is not scaled yet.  The rewards that bonuses are added to keep their scale.  The authors
-divide a bonus by the standard deviation of its discounted return.  Nothing else differs from VariBAD.
+divide a bonus by the standard deviation of its discounted return.  Their random network is large, and its
+predictor learns slowly, so that novelty lasts (`distillation`).  Nothing else differs from VariBAD.
 """
 
 from __future__ import annotations

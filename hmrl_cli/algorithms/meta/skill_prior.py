@@ -1,9 +1,10 @@
 """Skill prior: meta-learning where rewards are, in the space of skills (empirical Bayes; Robbins 1956).
 
 Training tasks are searched as a test task is.  Where the reward of a task was found, the skill that leads
-there goes into a bank.  The kernel density of the bank is the prior by which the next tasks are searched,
-beside a broad one (`search.belief`).  It is the relative of PEARL's posterior sampling (Rakelly et al. 2019)
-whose latent is a skill, and whose posterior follows from Bayes' rule over sampled places.
+there goes into a bank, if some episode met the task's goal.  The kernel density of the bank is the prior by
+which the next tasks are searched, beside a broad one (`search.belief`).  It is the relative of PEARL's
+posterior sampling (Rakelly et al. 2019) whose latent is a skill, and whose posterior follows from Bayes' rule
+over sampled places.
 """
 
 from __future__ import annotations

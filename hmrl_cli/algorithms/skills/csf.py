@@ -1,9 +1,9 @@
-"""CSF, contrastive successor features: METRA without a constraint (Zheng et al. 2025, 2412.08021).
+"""CSF, contrastive successor features: METRA by a contrast (Zheng et al. 2025, 2412.08021).
 
-phi maximises the contrastive objective E[dphi . z - xi log E_z'[exp(dphi . z')]].  Here dphi = phi(s') -
-phi(s), and z' are skills of the update's steps, or fresh ones.  The reward is dphi . z.  The critic learns
-successor features psi(s, z), or psi(s, a, z) with soft actor-critic as in the paper: the discounted sums of
-dphi.  The policy maximises psi . z.
+A contrastive term takes the place of METRA's constraint.  phi maximises the objective E[dphi . z - xi log
+E_z'[exp(dphi . z')]].  Here dphi = phi(s') - phi(s), and z' are skills of the update's steps, or fresh ones.
+The reward is dphi . z.  The critic learns successor features psi(s, z), or psi(s, a, z) with soft
+actor-critic as in the paper: the discounted sums of dphi.  The policy maximises psi . z.
 """
 
 from __future__ import annotations

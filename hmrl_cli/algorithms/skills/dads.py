@@ -147,7 +147,8 @@ class Dads(NamedTuple):
         """log q(s'|s,z) [...], up to a constant."""
         seen = moments.normalize(state.dynamics.observed, steps.seen)
         predicted = self.net.apply(params, jnp.concatenate([seen, steps.skill], axis=-1))
-        change = moments.normalize(state.changed, steps.change, CHANGE_FLOOR)
+        mean, std = moments.scale(state.changed, CHANGE_FLOOR)
+        change = (steps.change - mean) / std  # not clipped: the way to a goal keeps its direction
         return -0.5 * jnp.sum((change - predicted) ** 2, axis=-1)
 
 

@@ -9,11 +9,11 @@ little, far from the place.  If q is learned, m is a multilayer perceptron that 
 led to s.
 
 The reward of a step is the increase of log q.  The reward log q itself has the same optimum: discounted sums
-of the two differ by a factor 1 - gamma, a constant, the end of the episode and a small term for each new
-skill.  Log q of far places dominates the critic's loss, and places were learned faster by the increase.  In a
-trial, speeds, which swing in every stride, were learned faster by log q itself.  An early end has a penalty.
-Episodes redraw their skill at random steps, so that skills work from any state.  The policy sees z - m(s),
-the displacement to its place, instead of z.
+of the two differ by a factor 1 - gamma, a constant, the end of the episode and a term for each new skill,
+which is rare.  Log q of far places dominates the critic's loss, and places were learned faster by the
+increase.  In a trial, speeds, which swing in every stride, were learned faster by log q itself.  An early end
+has a penalty.  Episodes redraw their skill at random steps, so that skills work from any state.  The policy
+sees z - m(s), the displacement to its place, instead of z.
 
 The policy learns by PPO, or by soft actor-critic from replayed steps.  Then a share of the replayed steps is
 relabelled: its skill is a place that the episode met later (Andrychowicz et al. 2017, 1707.01495).
@@ -39,7 +39,7 @@ from hmrl_cli.learning.returns import masked_mean
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Metrics, Params, SkillLearner, TaskFamily
 
-UNIT = 5.0  # displacement that the policy sees as 1, in spreads of q
+UNIT = 5.0  # displacement that the policy sees as 1, or under PPO as `SKILL_SCALE`, in spreads of q
 REACH_RATE = 0.05  # step size of the log of an adaptive reach, in each update
 
 
@@ -96,12 +96,16 @@ class Config(_on_policy.Config, _off_policy.Config):
     observe: str = Field("body", description="feature that the policy sees beside the displacement")
 
     @model_validator(mode="after")
-    def _replay_has_a_fixed_q(self) -> Self:
+    def _fits_the_learner(self) -> Self:
         if self.learner == "sac" and self.q == "learned":
             raise ValueError("q: found 'learned' with learner 'sac'; must be 'fixed', or learner 'ppo'")
         if self.learner == "sac" and self.arrivals is not None:
             raise ValueError(
                 f"arrivals: found {self.arrivals} with learner 'sac'; must be left out, or learner 'ppo'"
+            )
+        if self.reward == "density" and getattr(self, self.learner).discount == 1:
+            raise ValueError(
+                f"{self.learner}.discount: found 1 with reward 'density', which would be 0; must be below 1"
             )
         return self
 

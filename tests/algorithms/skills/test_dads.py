@@ -87,3 +87,22 @@ def test_dads_learns_skills_that_pay_though_the_policy_sees_velocities():
     config = dads.Config(**(QUICK | {"observe": "body"}), skills="discrete", skill_size=4)
     _, metrics = train(dads.make(config, family), 20, num_seeds=2)
     assert (metrics["intrinsic_reward"] > 0.3).all(), metrics["intrinsic_reward"]
+
+
+def test_far_goals_name_the_skill_of_their_direction():
+    """Eight ideal skills, a step of 0.05 in each direction, and goals hundreds of steps away."""
+    goal, state = objective(dads, skills="discrete", skill_size=8, hidden=())
+    angle = jnp.arange(8) * jnp.pi / 4
+    way = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    kernel = jnp.concatenate([jnp.zeros((2, 2)), way / np.sqrt(0.5)])  # of normalised changes
+    params = jax.tree.map(jnp.zeros_like, state.dynamics.params)
+    params["layers_0"] |= {"kernel": kernel}
+    state = state._replace(
+        changed=moments.Moments(jnp.float32(1e6), jnp.zeros(2), jnp.full(2, 0.5 * 0.05**2)),
+        dynamics=state.dynamics._replace(params=params),
+    )
+    towards = jnp.array([0.1, 0.9, 1.9, 3.2, 4.1, 6.8])  # in units of the angle between two skills
+    goals = 8.0 * jnp.stack([jnp.cos(towards * jnp.pi / 4), jnp.sin(towards * jnp.pi / 4)], axis=-1)
+    path = jnp.stack([jnp.zeros_like(goals), goals], axis=1)
+    named = jax.jit(goal.log_q)(state, path)[:, 0].argmax(axis=-1)
+    assert named.tolist() == [0, 1, 2, 3, 4, 7]

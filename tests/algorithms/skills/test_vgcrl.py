@@ -190,6 +190,12 @@ def test_replay_needs_a_fixed_q():
             vgcrl.Config(learner="sac", **settings)
 
 
+@pytest.mark.parametrize("learner", ["ppo", "sac"])
+def test_a_density_that_would_pay_nothing_is_refused(learner):
+    with pytest.raises(ValueError, match=rf"{learner}.discount: found 1 with reward 'density'"):
+        vgcrl.Config(learner=learner, reward="density", **{learner: {"discount": 1.0}})
+
+
 @pytest.mark.slow
 def test_a_learned_q_learns_and_skills_arrive():
     learner = learner_of(q="learned", redraw=0.02)
