@@ -38,10 +38,10 @@ from hmrl_cli.cli.output import (
 )
 from hmrl_cli.cli.session import alone, begin, running
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, RunDirError, shown
-from hmrl_cli.evaluation.document import MIDDLE, SIZES
 from hmrl_cli.report import differences
 from hmrl_cli.runner.progress import Progress
 from hmrl_cli.storage import exports, pretrained, reader
+from hmrl_cli.storage.document import MIDDLE, SIZES
 
 OF_ONE_RUN = (ConfigError, Diverged, InputError, RunDirError)  # errors that concern no other run
 WHERE = ("direction", "place")  # numbers of skills that have no mean

@@ -28,6 +28,10 @@ from hmrl_cli.schema import COMMANDS, AlgorithmConfig, Strict
 SUFFIX = ".py"
 MAX_PATH = 5000  # characters of a message's path; file systems take 4096
 NEEDS = {"families": ("reward", "horizon"), "algorithms": (), "bonuses": ()}  # fields of a Config
+FLAGS = {
+    "inner_loop": ("inner_steps", "step_decay"),
+    "goes_on": ("ppo",),
+}  # of algorithms: fields
 
 
 class PluginFile(NamedTuple):
@@ -187,6 +191,10 @@ def why_no_plugin(kind: str, module: Any) -> str:
         kind_of = typing.get_origin(setting.annotation) or setting.annotation
         if kind_of in (list, dict, set):
             return f"has a Config whose field {path!r} can change; must be a tuple, or a table of its own"
+    for flag, fields in FLAGS.items():
+        lacking = [field for field in fields if field not in model.model_fields]
+        if lacking and getattr(model, flag, False):
+            return f"has Config.{flag} without the field {lacking[0]!r}"
     if issubclass(model, AlgorithmConfig) and (found := getattr(model, "command", None)) not in COMMANDS:
         return f"has Config.command {shown(found)}, which is none of {', '.join(COMMANDS)}"
     return "" if callable(getattr(module, "make", None)) else "has no function make"

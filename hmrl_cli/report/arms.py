@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from hmrl_cli.errors import ConfigError, InputError, did_you_mean, shown, typed
 from hmrl_cli.evaluation import exploration
 from hmrl_cli.evaluation.adaptation import curve_document
-from hmrl_cli.evaluation.document import MEASURES
 from hmrl_cli.lazy import np
+from hmrl_cli.storage.document import MEASURES
 from hmrl_cli.types import Adaptation
 
 SKILLS = "skills."  # begins the names of settings of the skills that a run acts through

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hmrl_cli.config.layers import leaves
-from hmrl_cli.evaluation.document import MEASURES, MIDDLE
 from hmrl_cli.evaluation.statistics import (
     fraction_over_families,
     fraction_summary,
@@ -18,6 +17,7 @@ from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, protocol_of
 from hmrl_cli.report.formats import UNSHOWN
 from hmrl_cli.schema import Evaluation
+from hmrl_cli.storage.document import MEASURES, MIDDLE
 
 LINES = ("flat", "flat_success", "flat_reached", "feasible")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hmrl_cli.evaluation.document import MEASURES, MIDDLE, episodes_so_far
 from hmrl_cli.evaluation.statistics import interquartile_mean
 from hmrl_cli.lazy import np
 from hmrl_cli.report import differences
@@ -23,6 +22,7 @@ from hmrl_cli.report.drawing import (
     svg,
     thin,
 )
+from hmrl_cli.storage.document import MEASURES, MIDDLE, episodes_so_far
 
 LABELS = {
     "return": "return, sum of rewards",

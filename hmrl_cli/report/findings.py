@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hmrl_cli.evaluation.document import MIDDLE, episodes_so_far
 from hmrl_cli.evaluation.profiles import difference_over_families
 from hmrl_cli.lazy import np
 from hmrl_cli.report.arms import Arm, by_family, document_of, protocol_of, protocols_of, ranked
 from hmrl_cli.report.comparison import is_paired
 from hmrl_cli.report.differences import difference, plain, shown
+from hmrl_cli.storage.document import MIDDLE, episodes_so_far
 
 
 def finding(arms: Sequence[Arm]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hmrl_cli import config, reading
 from hmrl_cli.config.layers import leaves
-from hmrl_cli.evaluation import document as documents
+from hmrl_cli.storage import document as documents
 from hmrl_cli.storage import reader
 from hmrl_cli.storage.evaluations import files_of
 from hmrl_cli.storage.metrics import read_metrics

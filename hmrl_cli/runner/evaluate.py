@@ -14,7 +14,6 @@ from hmrl_cli.config.layers import leaves
 from hmrl_cli.config.plugin_files import label
 from hmrl_cli.errors import ConfigError, telling_limits
 from hmrl_cli.evaluation import adaptation, exploration
-from hmrl_cli.evaluation.document import SIZES
 from hmrl_cli.evaluation.tasks import tasks_digest
 from hmrl_cli.runner import programs
 from hmrl_cli.runner.assembly import Parts, assemble, check_located, make_family, seed_keys
@@ -23,6 +22,7 @@ from hmrl_cli.runner.tasks import split_name, tasks_of
 from hmrl_cli.runner.trained import Trained, open_trained
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import evaluations, files, provenance, reader
+from hmrl_cli.storage.document import SIZES
 from hmrl_cli.storage.locks import locked
 
 if TYPE_CHECKING:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import InputError
-from hmrl_cli.evaluation import document
-from hmrl_cli.evaluation.document import MIDDLE
 from hmrl_cli.report import arms, comparison, differences
 from hmrl_cli.report.arms import Arm
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import document, reader
+from hmrl_cli.storage.document import MIDDLE
 from hmrl_cli.suite.cells import Cell
 from hmrl_cli.suite.states import State
 

@@ -9,7 +9,7 @@ import pytest
 from hmrl_cli.cli import main
 from hmrl_cli.runner import startup
 from hmrl_cli.suite import cells, declaration
-from tests.evaluation.documents import document
+from tests.storage.documents import document
 from tests.suite.stand_in import TINY, finish, logged, stand_in
 
 

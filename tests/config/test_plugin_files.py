@@ -160,6 +160,17 @@ def test_an_algorithm_must_say_which_command_trains_it(tmp_path):
         plugin_files.from_path("algorithms", "./learn.py", file)
 
 
+@pytest.mark.parametrize(("flag", "field"), [("inner_loop", "inner_steps"), ("goes_on", "ppo")])
+def test_what_an_algorithm_claims_needs_its_settings(tmp_path, flag, field):
+    file = tmp_path / "learn.py"
+    file.write_text(
+        "from hmrl_cli.schema import AlgorithmConfig\nclass Config(AlgorithmConfig):\n"
+        f"    name: str = 'learn'\n    command = 'meta-train'\n    {flag} = True"
+    )
+    with pytest.raises(ConfigError, match=rf"has Config\.{flag} without the field '{field}'"):
+        plugin_files.from_path("algorithms", "./learn.py", file)
+
+
 def test_algorithms_and_bonuses_may_be_files_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "learn.py").write_text("from hmrl_cli.algorithms.scratch.ppo import Config, make")

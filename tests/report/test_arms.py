@@ -8,7 +8,7 @@ import pytest
 from hmrl_cli.errors import ConfigError, InputError
 from hmrl_cli.report.arms import Arm, by_family, names, pooled
 from hmrl_cli.report.comparison import compare, read_arms
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 
 @pytest.mark.parametrize(

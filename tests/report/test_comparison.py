@@ -13,7 +13,7 @@ from hmrl_cli.report.comparison import compare
 from hmrl_cli.runner import evaluate
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.storage import reader
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 pytestmark = pytest.mark.xdist_group("experiment")  # one process, which trains `runs` once
 

@@ -10,7 +10,7 @@ from hmrl_cli.report import differences
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
 from hmrl_cli.report.differences import shown
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 
 def test_runs_without_a_feasible_line_are_compared(tmp_path):

@@ -14,7 +14,7 @@ from hmrl_cli.errors import ConfigError
 from hmrl_cli.report.arms import Arm
 from hmrl_cli.report.drawing import PALETTE, own_style, svg
 from hmrl_cli.report.figures import _thinned, curves_svg, paths, paths_svg, training
-from tests.evaluation.documents import document
+from tests.storage.documents import document
 
 PATHS = np.cumsum(np.random.default_rng(0).normal(size=(1, 3, 2, 5, 2)), axis=3)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from hmrl_cli.report.comparison import compared, read_arms
 from hmrl_cli.report.findings import finding, mean_finding
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 
 def test_the_best_run_is_told_with_its_difference_from_the_next(tmp_path):

@@ -6,7 +6,7 @@ from hmrl_cli.errors import ConfigError
 from hmrl_cli.report import folder
 from hmrl_cli.report.drawing import grid
 from hmrl_cli.report.elements import drawn
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 
 def test_every_figure_is_svg_and_pdf_and_every_table_csv(tmp_path):

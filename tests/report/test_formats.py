@@ -5,7 +5,7 @@ import io
 
 from hmrl_cli.report.comparison import compare
 from hmrl_cli.report.formats import csv_text, latex
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 
 def test_csv_has_a_column_for_each_number(tmp_path):

@@ -4,8 +4,8 @@ import pytest
 
 from hmrl_cli.report import maps
 from hmrl_cli.report.drawing import svg
-from tests.evaluation.documents import document
 from tests.report.test_figures import arm
+from tests.storage.documents import document
 
 EXPLORED = {"cell": 0.5, "counts": ["-1 0 3", "2 1 1"], "goals": [[[1.0, 0.0, 0.2]], [[0.0, 1.0, 0.2]]] * 2}
 

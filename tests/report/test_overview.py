@@ -4,7 +4,7 @@ from hmrl_cli.report import overview
 from hmrl_cli.report.arms import by_family
 from hmrl_cli.report.comparison import compared, read_arms
 from hmrl_cli.report.drawing import svg
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 
 def test_a_row_for_each_arm_and_a_panel_for_each_family(tmp_path):

@@ -13,9 +13,9 @@ from hmrl_cli.report import page as pages
 from hmrl_cli.report import viewer
 from hmrl_cli.report.comparison import compare, read_arms
 from hmrl_cli.report.formats import csv_text
-from tests.evaluation.documents import document, run
 from tests.report.test_skills import of_skills
 from tests.report.test_viewer import browse
+from tests.storage.documents import document, run
 
 WIDTHS = (390, 1280, 1920)  # px
 EXCESS = """addEventListener("load", () => {

@@ -6,7 +6,7 @@ from hmrl_cli.report.arms import by_family
 from hmrl_cli.report.comparison import read_arms
 from hmrl_cli.report.drawing import svg
 from hmrl_cli.report.profiles import compared, improvement_rows, profile_rows, profiles
-from tests.evaluation.documents import FEASIBLE, FLAT, document, run
+from tests.storage.documents import FEASIBLE, FLAT, document, run
 
 
 def arms_of(folder, rates, families=("one", "two"), **changes):

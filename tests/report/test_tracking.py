@@ -9,7 +9,7 @@ import pytest
 from hmrl_cli.errors import InputError
 from hmrl_cli.report.tracking import seeds_of
 from hmrl_cli.storage import reader
-from tests.evaluation.documents import document, run
+from tests.storage.documents import document, run
 
 LINES = [{"epoch": epoch, "env_steps": 10 * epoch, "loss": [epoch + 0.5, epoch + 0.25]} for epoch in (1, 2)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from hmrl_cli.errors import InputError
 from hmrl_cli.storage import evaluations
-from tests.evaluation.documents import document
+from tests.storage.documents import document
 
 
 @pytest.mark.parametrize(

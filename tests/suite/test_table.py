@@ -8,7 +8,7 @@ from hmrl_cli.report.comparison import compare
 from hmrl_cli.suite import table
 from hmrl_cli.suite.cells import cells
 from hmrl_cli.suite.states import states
-from tests.evaluation.documents import document
+from tests.storage.documents import document
 from tests.suite.stand_in import TINY, finish
 from tests.suite.test_declaration import ONE
 

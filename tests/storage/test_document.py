@@ -5,10 +5,10 @@ import os
 import pytest
 
 from hmrl_cli.errors import InputError
-from hmrl_cli.evaluation import document as documents
 from hmrl_cli.report import page as pages
 from hmrl_cli.report.comparison import compare
-from tests.evaluation.documents import document, run
+from hmrl_cli.storage import document as documents
+from tests.storage.documents import document, run
 
 RAW = {  # what json.dumps does not write
     "deep": "[" * 50_000 + "]" * 50_000,
