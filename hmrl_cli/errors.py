@@ -222,5 +222,5 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """As `printable`, of a text whose ends of lines are meant."""
+    """Like `printable`, but keeps the ends of lines."""
     return "\n".join(map(printable, text.split("\n")))

@@ -189,9 +189,8 @@ class Online(NamedTuple):
     episodes: int  # N, of one batch; an update follows every batch but the last
     # key, what `keep` returned, first observation [obs_size] -> the key of the functions below, and a plan
     begin: Callable[[Key, Any, Array], tuple[Key, Any]]
-    choose: Callable[
-        [Key, Any, Array], Any
-    ]  # key, plan, number of a batch [] -> its episodes, leaves [N, ...]
+    # key, plan, number of a batch [] -> its episodes, leaves [N, ...]
+    choose: Callable[[Key, Any, Array], Any]
     # plan, episode, number of a step [], observation -> action, log pi(action), the episode so far
     act: Callable[[Any, Any, Array, Array], tuple[Array, Array, Any]]
     # key, plan, number of a batch [], its episodes, their steps, leaves [N, T, ...] -> plan

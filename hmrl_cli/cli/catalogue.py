@@ -67,7 +67,7 @@ def _pretrained() -> list[dict[str, str]]:
 
 
 def first_sentence(preset: Path) -> str:
-    """Of the comment that a preset, or a protocol, begins with."""
+    """First sentence of the comment at the top of a preset or a protocol."""
     lines = preset.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     comment = one_line(" ".join(line.removeprefix("#") for line in lines[:end]))

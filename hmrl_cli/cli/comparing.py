@@ -102,7 +102,7 @@ def _left_out(result: Mapping[str, Any]) -> str:
 
 
 def _what(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """By which rows of several families are averaged."""
+    """Key of the rows of several families that one mean takes together."""
     return row["run"], row["split"], row["reward"]
 
 

@@ -71,7 +71,7 @@ def joined(words: Sequence[str], current: int) -> tuple[list[str], str]:
 
 
 def code_of(end: BaseException) -> int:
-    """The exit code that a shell wants which asked: fish takes 1 for files.  In other cases it is 0."""
+    """Exit code of a completion request.  fish completes file names on 1."""
     return int(end.code or 0) if isinstance(end, SystemExit) and VARIABLE in os.environ else 0
 
 

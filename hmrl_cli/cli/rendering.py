@@ -59,9 +59,9 @@ def render(
 ) -> None:
     """Write one HTML page that plays episodes.
 
-    It shows all of them at once, as ghosts, too. Of a skill run, every skill; of a meta-run, the episodes
-    of an adaptation, as eval measures it; of a family, the scripted controller that knows the
-    goal. The page is self-contained; stdout is its path.
+    Episodes play one at a time, or all at once as ghosts. A skill run shows every skill. A meta-run
+    shows the episodes of an adaptation, as eval measures it. A family shows the scripted controller
+    that knows the goal. The page is self-contained; stdout is its path.
     """
     run = reader.read(Path(what)) if Path(what).is_dir() else None
     if run is None:

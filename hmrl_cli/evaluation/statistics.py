@@ -213,8 +213,8 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool, groups: int
 def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dict[str, float]:
     """The paired difference of rates [seed, task], as `paired_difference` returns it.
 
-    The interval is as wide as `at_extremes` says: of the rates, and, where hardly any pair differs, of the
-    shares of pairs in which one or the other is ahead.  Two arms that do the same may still differ elsewhere.
+    The interval is at least as wide as `at_extremes` says of the rates.  Where hardly any pair differs, the
+    shares of pairs in which one or the other is ahead count as well.  Two arms that do the same may still differ elsewhere.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     found = paired_difference(ours, theirs, seeds_paired=seeds_paired)
@@ -231,8 +231,8 @@ def at_extremes(
 ) -> dict[str, float]:
     """The difference of two rates with an interval that is wide enough where both are near 0 or 1.
 
-    A bootstrap is too narrow there.  If each rate is within Wilson's interval of 0 or of 1, the interval
-    covers that of two rates that are not paired, by Wilson's intervals of both (Newcombe 1998, method 10).
+    A bootstrap is too narrow there.  If Wilson's interval of each rate holds 0 or 1, the result is at least
+    as wide as the interval of unpaired rates (Newcombe 1998, method 10).
 
     Args:
         found: "mean", "low" and "high" of a bootstrap.
@@ -295,5 +295,5 @@ def fraction_over_families(families: Sequence[tuple[Any, Any, Any]]) -> dict[str
 
 
 def streams_of(family: int) -> tuple[int, int]:
-    """Of the seeds and of the tasks of a family, which no other family shares."""
+    """Numbers of the random streams that draw seeds and tasks of a family; no two families share one."""
     return 10 + 2 * family, 11 + 2 * family

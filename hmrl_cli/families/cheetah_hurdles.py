@@ -43,8 +43,8 @@ def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] motors, task [1] m to the first hurdle.
 
     q is x, z in m, pitch, then thigh, shin and foot of the back and the front leg in rad; qd its velocities.
-    The motors turn these joints in that order; an action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m,
-    under mjx 120, 90, 60, 120, 60, 30.
+    The motors turn these joints in that order.  An action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m.
+    Under mjx it is 120, 90, 60, 120, 60, 30 N m.
 
     Sparse r = 1 at a step that passes a hurdle, else 0.  Dense r = 1 at such a step, else (x' - x) / 3 m,
     which adds up to 1 between two hurdles.  Both have `control_cost` sum a^2 subtracted, with a =

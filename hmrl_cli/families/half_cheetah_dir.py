@@ -31,8 +31,8 @@ def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] direction d.
 
     q is x, z in m, pitch, then thigh, shin and foot of the back and the front leg in rad; qd its velocities.
-    The motors turn these joints in that order; an action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m,
-    under mjx 120, 90, 60, 120, 60, 30.
+    The motors turn these joints in that order.  An action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m.
+    Under mjx it is 120, 90, 60, 120, 60, 30 N m.
 
     d is -1 or 1.  Dense r = d (x' - x) / dt - 0.05 sum a^2, with a = clip(action).  In the sparse r the speed
     counts only from d x' >= `sparse_distance` on.  No early end.  Success: d x' >= `sparse_distance`.

@@ -28,8 +28,8 @@ def make(config: Config) -> TaskFamily:
     """Build the family: obs [18] = q [9], qd [9], action [6] of brax's half-cheetah, task [1] speed v*, m/s.
 
     q is x, z in m, pitch, then thigh, shin and foot of the back and the front leg in rad; qd its velocities.
-    The motors turn these joints in that order; an action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m,
-    under mjx 120, 90, 60, 120, 60, 30.  With mjx and 5 substeps the body is Gym's.
+    The motors turn these joints in that order.  An action of 1 is a torque of 120, 90, 60, 120, 100, 100 N m.
+    Under mjx it is 120, 90, 60, 120, 60, 30 N m.  With mjx and 5 substeps the body is Gym's.
 
     v = (x' - x) / dt.  Dense r = -|v - v*| - 0.05 sum a^2, with a = clip(action).  Sparse
     r = max(tolerance - |v - v*|, 0) - 0.05 sum a^2.  v* ~ U(0, max_speed), hidden

@@ -89,7 +89,7 @@ def load_policy(path: Path, seed: int = 0) -> Callable[[Key], Callable[[Key, Arr
 
 
 def read(path: Path, card: exports.Card) -> Any:
-    """What acts of an export, as a tree, leaves [S, ...].
+    """The parameters of an export that acting needs, as a tree, leaves [S, ...].
 
     Args:
         path: the file of the arrays.

@@ -86,7 +86,8 @@ def _no_device(error: Exception) -> ConfigError:
 def prepare() -> str:
     """Quieten libraries and turn the compilation cache of jax on.
 
-    A variable that the user has set keeps its value, but for this cache where it is not private.
+    A variable that the user has set keeps its value.  One exception: the folder of the cache, if others can
+    write to it, is not used.
 
     Returns:
         why there is no cache; "" where there is one.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def settled(
     resolved: Resolved, path: Path | None, sources: upstream.Sources, note: Callable[[str], None]
 ) -> Resolved:
-    """The experiment with a number in place of `algorithm.tasks_at_once` "auto": of all processes the least.
+    """Replace "auto" in `algorithm.tasks_at_once` by the least number that fits on any process.
 
     A run that is there keeps its number, on any machine.  One of an earlier version may hold "auto", which
     runs all tasks at one time; it keeps that.

@@ -2,8 +2,8 @@
 
 Training tasks are searched as a test task is.  Where the reward of a task was found, the skill that leads
 there goes into a bank, if some episode met the task's goal.  The kernel density of the bank is the prior by
-which the next tasks are searched, beside a broad one (`search.belief`).  It is the relative of PEARL's
-posterior sampling (Rakelly et al. 2019) whose latent is a skill, and whose posterior follows from Bayes' rule
+which the next tasks are searched, beside a broad one (`search.belief`).  It is a relative of PEARL's
+posterior sampling (Rakelly et al. 2019).  Its latent is a skill, and its posterior follows from Bayes' rule
 over sampled places.
 """
 

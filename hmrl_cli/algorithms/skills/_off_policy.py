@@ -4,8 +4,8 @@ Each algorithm is one file that defines an `Objective`: the intrinsic reward and
 replay, policy and critics are the same for all algorithms.  The reward of a replayed transition is computed
 at the gradient step, by what the objective has learned until then.
 
-Skills that are places can be learned in hindsight: a replayed step may count as one of a skill whose place
-the episode met later (Andrychowicz et al. 2017, 1707.01495).
+Skills that are places can be learned in hindsight (Andrychowicz et al. 2017, 1707.01495).  A replayed step
+may count as one of a skill whose place the episode met later.
 """
 
 from __future__ import annotations

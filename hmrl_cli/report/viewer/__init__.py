@@ -1,8 +1,7 @@
 """Recorded episodes as one HTML page: a 3-D player, or a 2-D one for points in the plane.
 
-The page holds everything it needs and its content security policy forbids everything else, so it opens
-from a disk, an attachment or an archive, and neither it nor what a user typed into a label reaches the
-network.
+The page holds everything it needs, and its content security policy forbids everything else.  So it opens from
+a disk, an attachment or an archive.  Neither the page nor a label that a user typed reaches the network.
 """
 
 from __future__ import annotations
