@@ -214,7 +214,8 @@ def paired_rate_difference(ours: Any, theirs: Any, *, seeds_paired: bool) -> dic
     """The paired difference of rates [seed, task], as `paired_difference` returns it.
 
     The interval is at least as wide as `at_extremes` says of the rates.  Where hardly any pair differs, the
-    shares of pairs in which one or the other is ahead count as well.  Two arms that do the same may still differ elsewhere.
+    shares of pairs in which one or the other is ahead count as well.  Two arms that do the same may still
+    differ elsewhere.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     found = paired_difference(ours, theirs, seeds_paired=seeds_paired)

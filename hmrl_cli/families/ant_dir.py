@@ -37,7 +37,7 @@ class Config(_ant.AntConfig, _speed.DirectionConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [1] angle of direction d, rad.
 
-    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad.  qd is its velocity.
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd: velocities.
     A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     Dense r = d . (p' - p) / dt + 0.05 - 0.005 sum a^2, with the torso at p and a = clip(action).  In the

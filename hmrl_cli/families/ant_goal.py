@@ -28,7 +28,7 @@ class Config(_ant.AntConfig, _ring.RingConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [2] goal, m.
 
-    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad.  qd is its velocity.
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd: velocities.
     A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     Dense r = 4.05 - |c - g|_1 - 0.005 sum a^2, with the torso at c and a = clip(action).  Outside the disc

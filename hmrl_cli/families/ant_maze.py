@@ -72,7 +72,7 @@ class Config(_ant.AntConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [2] goal x, y in m.
 
-    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad.  qd is its velocity.
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd: velocities.
     A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     Sparse r = 1 inside the disc of `sparse_radius` around the goal g, else 0.  Dense r = 1 inside the disc,

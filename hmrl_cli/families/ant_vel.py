@@ -27,7 +27,7 @@ class Config(_ant.AntConfig, _speed.SpeedConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [1] speed v* along x, m/s.
 
-    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad.  qd is its velocity.
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd: velocities.
     A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     v = (x' - x) / dt.  Dense r = 1.05 - |v - v*| - 0.005 sum a^2, with a = clip(action).  Sparse

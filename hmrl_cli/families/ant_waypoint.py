@@ -35,7 +35,7 @@ class Config(_ant.AntConfig):
 def make(config: Config) -> TaskFamily:
     """Build the family: obs [29] = q [15], qd [14], action [8] of motors, task [10] five waypoints x, y in m.
 
-    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad.  qd is its velocity.
+    q is x, y, z in m, the quaternion w, x, y, z, then hip and ankle of legs 1 .. 4 in rad; qd: velocities.
     A motor gives `gear` N m at an action of 1: hip and ankle of leg 4, then of legs 1, 2, 3.
 
     Sparse r = 1 for a visit of the next waypoint, else 0, so an episode earns at most 5.  Dense r = 1 for a

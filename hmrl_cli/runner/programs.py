@@ -4,7 +4,8 @@ jax's own cache spares compiling alone, and tracing is most of what is left of a
 known by all that tracing depends on: the code of hmrl, versions, numerics, devices, settings and arguments.
 
 Where that is not certain, a program is left to jax's cache.  Plugins from elsewhere may import anything.  In
-Python sessions functions may be replaced.  Sources may have changed since the process began.  A program is machine code, so only the private cache of `startup` holds any.
+Python sessions functions may be replaced.  Sources may have changed since the process began.  A program is
+machine code, so only the private cache of `startup` holds any.
 """
 
 from __future__ import annotations
