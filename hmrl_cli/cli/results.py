@@ -40,7 +40,7 @@ from hmrl_cli.cli.session import alone, begin, running
 from hmrl_cli.errors import ConfigError, Diverged, HmrlError, InputError, RunDirError, shown
 from hmrl_cli.report import differences
 from hmrl_cli.runner.progress import Progress
-from hmrl_cli.storage import exports, pretrained, reader
+from hmrl_cli.storage import exports, layout, pretrained, reader
 from hmrl_cli.storage.document import MIDDLE, SIZES
 
 OF_ONE_RUN = (ConfigError, Diverged, InputError, RunDirError)  # errors that concern no other run
@@ -211,7 +211,7 @@ def _checked_runs(
         try:
             run = None if pretrained.is_name(run_directory) else reader.read(file)
         except InputError as error:
-            if not (file / "config.toml").exists():  # a mistyped path, which is told before anything is done
+            if not (file / layout.CONFIG).exists():  # a mistyped path, which is told before anything is done
                 raise
             runs.append(error)
             continue

@@ -17,7 +17,7 @@ from hmrl_cli.report import arms
 from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
 from hmrl_cli.report.differences import difference, over_families, row
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, reader
+from hmrl_cli.storage import checkpoints, layout, reader
 from hmrl_cli.storage import document as documents
 from hmrl_cli.storage.evaluations import files_of, parsed
 
@@ -161,7 +161,7 @@ def read_arms(
 
 def arm_of(run: reader.Info, evaluated: Sequence[dict[str, Any]]) -> Arm:
     """The arm of one run with these evaluations, not yet named."""
-    is_told = (run.path / "skills.toml").is_file()  # runs of early versions have none
+    is_told = (run.path / layout.SKILLS).is_file()  # runs of early versions have none
     skills = reader.read_skills(run) if is_told else None
     settings = config.flat(run.experiment)
     if skills is not None:

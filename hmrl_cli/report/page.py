@@ -38,7 +38,7 @@ from hmrl_cli.report.elements import (
 from hmrl_cli.report.figures import curves, curves_svg, training
 from hmrl_cli.report.formats import csv_text
 from hmrl_cli.report.style import STYLE
-from hmrl_cli.storage import files, reader
+from hmrl_cli.storage import files, layout, reader
 from hmrl_cli.storage.metrics import read_metrics
 
 # columns, from the left
@@ -153,7 +153,7 @@ def _page(top: str, parts: Sequence[str]) -> str:
 
 def _metrics(arm: Arm) -> list[dict[str, Any]]:
     """The metrics of the training of all seeds; none of a run of which only results were kept."""
-    found = [read_metrics(path) for path in arm.paths if (path / "metrics.jsonl").is_file()]
+    found = [read_metrics(path) for path in arm.paths if (path / layout.METRICS).is_file()]
     if len(found) < 2:
         return found[0] if found else []
     return [

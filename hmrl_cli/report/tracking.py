@@ -15,7 +15,7 @@ from typing import Any
 from hmrl_cli import config, reading
 from hmrl_cli.config.layers import leaves
 from hmrl_cli.storage import document as documents
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import layout, reader
 from hmrl_cli.storage.evaluations import files_of
 from hmrl_cli.storage.metrics import read_metrics
 from hmrl_cli.storage.trackers import Tracked
@@ -34,7 +34,7 @@ def seeds_of(run: reader.Info) -> list[Tracked]:
     """
     training, group = run.experiment.training, run.path.resolve().name
     settings = {**config.flat(run.experiment), **dict(_provenance(run.provenance))}
-    lines = read_metrics(run.path) if (run.path / "metrics.jsonl").exists() else []
+    lines = read_metrics(run.path) if (run.path / layout.METRICS).exists() else []
     evaluated = {file.stem: documents.read(file) for file in files_of(run.path)}
     numbers = _of_skills(run.path / "skills.json")
     tracked = []

@@ -21,7 +21,7 @@ from hmrl_cli.runner.progress import by_importance
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, reader, upstream
+from hmrl_cli.storage import checkpoints, layout, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.follower import Follower
 from hmrl_cli.storage.metrics import read_metrics
@@ -57,7 +57,7 @@ def settled(
         return experiment.model_copy(update={"algorithm": algorithm})
 
     kept = 0  # or 2 more than the number of the run, which process 0 alone reads; 1 for "auto"
-    if processes.is_first() and path is not None and (path / "config.toml").is_file():
+    if processes.is_first() and path is not None and layout.is_run(path):
         before: Any = reader.read_written(path).experiment.algorithm
         number = getattr(before, "tasks_at_once", 0)
         kept = 1 if number == "auto" else 2 + number

@@ -11,7 +11,17 @@ from hmrl_cli.compute import processes
 from hmrl_cli.errors import InputError, RunDirError
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import assemble
-from hmrl_cli.storage import checkpoints, exports, files, naming, pretrained, provenance, reader, upstream
+from hmrl_cli.storage import (
+    checkpoints,
+    exports,
+    files,
+    layout,
+    naming,
+    pretrained,
+    provenance,
+    reader,
+    upstream,
+)
 
 
 def opened(source: str | Path) -> reader.Info:
@@ -58,17 +68,18 @@ def _unpack(file: Path, card: exports.Card, record: dict[str, object], path: Pat
     resolved = config.Resolved(experiment, origins, source, experiment.algorithm.command)
     tree = export.read_whole(file, card, assemble(experiment, card.skills_from))
     described = provenance.collect(resolved, (), upstream.open_sources(experiment))
-    status = {"schema": 1, "state": "complete", "epoch": card.epoch, "epochs": experiment.training.epochs}
+    ends = {"state": "complete", "epoch": card.epoch, "epochs": experiment.training.epochs, "summary": {}}
+    status = {"schema": layout.SCHEMA, **ends, "updated": provenance.now()}
     with files.creating(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".pretrained-") as folder:
             made = Path(folder) / path.name
             made.mkdir()
-            checkpoints.save(made / "checkpoints", card.epoch, tree, config.config_hash(experiment))
-            files.write_json(made / "provenance.json", {**described, "pretrained": record})
+            checkpoints.save(made / layout.CHECKPOINTS, card.epoch, tree, config.config_hash(experiment))
+            files.write_json(made / layout.PROVENANCE, {**described, "pretrained": record})
             if card.skills_from is not None:
-                files.write_text(made / "skills.toml", config.to_toml(card.skills_from))
-            files.write_json(made / "status.json", {**status, "updated": provenance.now(), "summary": {}})
-            files.write_text(made / "config.toml", config.to_toml(experiment))
+                files.write_text(made / layout.SKILLS, config.to_toml(card.skills_from))
+            files.write_json(made / layout.STATUS, status)
+            files.write_text(made / layout.CONFIG, config.to_toml(experiment))
             if not os.path.lexists(path):  # another process may have unpacked it meanwhile
                 made.rename(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import StorageError
-from hmrl_cli.storage import files, provenance
+from hmrl_cli.storage import files, layout, provenance
 from hmrl_cli.storage.locks import Lock
 
 
@@ -66,7 +66,7 @@ class Folder:
     def event(self, text: str) -> None:
         """Append a line with the time to events.log; raises as `writing`."""
         line = f"{provenance.now()} {' '.join(text.split())}\n".encode(errors="replace")
-        with self.writing("events.log") as path, path.open("ab", buffering=0) as file:
+        with self.writing(layout.EVENTS) as path, path.open("ab", buffering=0) as file:
             files.write_all(file.fileno(), line)
 
     def note(self, text: str) -> None:

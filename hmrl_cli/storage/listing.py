@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.errors import HmrlError, InputError, joined, one_line
-from hmrl_cli.storage import checkpoints, evaluations, reader
+from hmrl_cli.storage import checkpoints, evaluations, layout, reader
 
-# what a run directory holds; two of them make one, also where its config.toml is gone
-MARKS = {
-    *("config.toml", "lock", "status.json", "provenance.json", "skills.toml"),
-    *("metrics.jsonl", "events.log", "checkpoints", "eval"),
-}
 NOTHING = dict.fromkeys(
     ("epoch", "epochs", "command", "preset", "family", "algorithm", "skills", "init_from")
 )
@@ -63,8 +58,8 @@ def found(folder: Path) -> Iterator[tuple[Path, str]]:
         except OSError as error:
             yield path, f"{path}: cannot be listed: {error.strerror}"
             continue
-        is_run = len(MARKS & inside.keys()) > 1
-        if is_run or "config.toml" in inside:
+        is_run = layout.seems_run(inside)
+        if is_run or layout.CONFIG in inside:
             yield path, ""
         if not is_run:
             waiting += [path / name for name in inside if inside[name] and not name.startswith(".")]
@@ -120,7 +115,7 @@ def _age(run: reader.Info, now: datetime.datetime) -> float:
         created = datetime.datetime.fromisoformat(run.provenance["created"])
         return _seconds_since(created.timestamp(), now)
     except (KeyError, TypeError, ValueError, OverflowError):
-        return _seconds_since((run.path / "config.toml").stat().st_mtime, now)
+        return _seconds_since((run.path / layout.CONFIG).stat().st_mtime, now)
 
 
 def _seconds_since(then: float, now: datetime.datetime) -> float:

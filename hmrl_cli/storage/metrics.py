@@ -12,7 +12,7 @@ from typing import Any
 from hmrl_cli import reading
 from hmrl_cli.errors import InputError, shown, typed
 from hmrl_cli.lazy import np
-from hmrl_cli.storage import files
+from hmrl_cli.storage import files, layout
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     found = []
     shapes: dict[str, tuple[int, ...]] = {}
     try:
-        with reading.open_file(path / "metrics.jsonl") as file:
+        with reading.open_file(path / layout.METRICS) as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
                     source = f"{path / 'metrics.jsonl'}: line {number}"

@@ -17,7 +17,7 @@ from hmrl_cli.errors import (
     typed,
 )
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, provenance, reader, upstream
+from hmrl_cli.storage import checkpoints, layout, provenance, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.places import RUNS, Taken, check_existing, check_new
 from hmrl_cli.storage.resuming import same_run
@@ -91,7 +91,7 @@ def check_run(resolved: config.Resolved, path: Path | None, resume: bool, source
         check_place(path)
         return
     check_existing(path)
-    if (path / "config.toml").is_file():
+    if layout.is_run(path):
         _check_same(resolved, path, sources)
         reader.read_status(path)  # refuses a damaged one
     if not os.access(path, os.W_OK):
@@ -142,7 +142,7 @@ def auto_name(resolved: config.Resolved) -> str:
     base = resolved.preset
     if base.endswith(".toml"):
         path = Path(base).absolute()
-        base = re.sub(r"-seed\d+(-\d+)?$", "", path.parent.name) if path.name == "config.toml" else path.stem
+        base = re.sub(r"-seed\d+(-\d+)?$", "", path.parent.name) if path.name == layout.CONFIG else path.stem
     base = re.sub(r"[^A-Za-z0-9._-]", "-", base.replace("/", "-")).lstrip("._-")[:80] or "run"
     return f"{base}-seed{resolved.experiment.training.seed}"
 

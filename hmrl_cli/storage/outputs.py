@@ -8,13 +8,9 @@ from pathlib import Path
 from hmrl_cli import reading
 from hmrl_cli.config.plugin_files import label
 from hmrl_cli.errors import ConfigError, InputError, StorageError
+from hmrl_cli.storage import layout
 from hmrl_cli.storage.files import writing
 
-RUN_FILES = (
-    "config.toml",
-    "lock",
-    "status.json",
-)  # a run has two of them; a folder of archived results has one
 # marks near the beginning of the HTML pages and of the SVGs that this package writes
 OUR_PAGES = (b"<title>hmrl report</title>", b'<canvas id="view" role="img" aria-label="The episode">')
 OUR_PICTURE = b'<g id="figure_1">'
@@ -25,7 +21,7 @@ def run_around(folder: Path) -> Path | None:
     """The run directory that a folder is, or lies in; None outside of runs."""
     place = Path(os.path.realpath(folder))
     for candidate in (place, *place.parents):
-        if sum((candidate / name).is_file() for name in RUN_FILES) > 1:
+        if layout.seems_run(name for name in layout.MARKS if (candidate / name).is_file()):
             return candidate
     return None
 

@@ -8,11 +8,9 @@ import shutil
 from pathlib import Path
 
 from hmrl_cli.errors import InputError, RunDirError, closest, typed
-from hmrl_cli.storage import outputs
+from hmrl_cli.storage import layout, outputs
 
 RUNS = Path("runs")
-_FILES = ("config.toml", "provenance.json", "skills.toml", "metrics.jsonl", "status.json", "events.log")
-_BEFORE_CONFIG = {"lock", "provenance.json", "skills.toml", "status.json", "events.log", "checkpoints"}
 
 
 def near(path: Path) -> str:
@@ -20,7 +18,7 @@ def near(path: Path) -> str:
     named: dict[str, Path] = {}
     with contextlib.suppress(OSError, ValueError):  # a name that no file can have
         for folder in (path.parent, RUNS):
-            named |= {file.parent.name: file.parent for file in sorted(folder.glob("*/config.toml"))}
+            named |= {file.parent.name: file.parent for file in sorted(folder.glob(f"*/{layout.CONFIG}"))}
     close = closest(path.name, named)
     return f"; did you mean {str(named[close])!r}?" if close else ""
 
@@ -47,9 +45,9 @@ def check_existing(path: Path) -> None:
     """
     if not path.is_dir():
         raise RunDirError(f"{path}: is not a run directory; to start a run: leave out --resume")
-    if not (path / "config.toml").is_file() and _holds_more_than_a_beginning(path):
+    if not layout.is_run(path) and _holds_more_than_a_beginning(path):
         raise RunDirError(f"{path}: holds no config.toml; must be a run directory, or a new name")
-    for name in _FILES:
+    for name in layout.FILES:
         if os.path.lexists(path / name) and not (path / name).is_file():
             raise InputError(f"{path / name}: is no regular file; must be that of a run")
 
@@ -59,7 +57,7 @@ class Taken(RunDirError):
 
     def __init__(self, path: Path) -> None:
         """At this path."""
-        is_run = (path / "config.toml").is_file()
+        is_run = layout.is_run(path)
         going_on = f"to continue it: --resume, or hmrl resume {typed(path)}; " if is_run else ""
         super().__init__(
             f"{path}: exists, and a run is never overwritten\n{going_on}to start another: --name NAME"
@@ -70,7 +68,7 @@ def take_back(path: Path) -> None:
     """Remove the directory of a run that could not begin, unless it holds a checkpoint or foreign files."""
     with contextlib.suppress(OSError):
         names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
-        if names <= {*_BEFORE_CONFIG, "config.toml"} and not any((path / "checkpoints").glob("*")):
+        if names <= {*layout.BEFORE_CONFIG, layout.CONFIG} and not any((path / layout.CHECKPOINTS).glob("*")):
             shutil.rmtree(path)
 
 
@@ -83,10 +81,9 @@ def give_up(path: Path, error: BaseException) -> None:
 def _holds_more_than_a_beginning(path: Path) -> bool:
     """Whether a directory holds more than a run does that was killed before it had a config.toml."""
     names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
-    return bool(names - _BEFORE_CONFIG)
+    return bool(names - layout.BEFORE_CONFIG)
 
 
 def half_written(path: Path) -> list[Path]:
     """Temporary files that a killed process left of the files that `files.write_bytes` replaces."""
-    names = ("config.toml", "provenance.json", "status.json", "skills.toml")
-    return [left for name in names for left in path.glob(f".{name}.*.tmp")]
+    return [left for name in layout.REPLACED for left in path.glob(f".{name}.*.tmp")]

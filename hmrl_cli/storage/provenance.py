@@ -17,7 +17,7 @@ from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
 from hmrl_cli.lazy import MATMUL, PINNED, jax
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import upstream
+from hmrl_cli.storage import layout, upstream
 from hmrl_cli.version import __version__
 
 # Variables of the environment that numerical libraries look at, and those of them that move no number or
@@ -66,7 +66,7 @@ def collect(
     training = resolved.experiment.training
     sources = sources or upstream.open_sources(resolved.experiment)
     return {
-        "schema": 1,
+        "schema": layout.SCHEMA,
         "created": now(),
         "argv": list(argv),
         "command": resolved.command,

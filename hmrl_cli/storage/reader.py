@@ -13,12 +13,9 @@ from hmrl_cli import config, reading
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import ConfigError, InputError, typed
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints
+from hmrl_cli.storage import checkpoints, layout
 from hmrl_cli.storage.locks import is_locked
 from hmrl_cli.storage.places import near
-
-SCHEMA = 1
-
 
 State = Literal["running", "interrupted", "diverged", "complete", "killed"]
 
@@ -115,9 +112,9 @@ def read_written(path: Path, plugins: recorded.Records | None = None) -> config.
         raise InputError(
             f"{path}: does not exist{near(path) or '; must be a run directory'} (see: hmrl runs)"
         )
-    if not (path / "config.toml").is_file():
+    if not layout.is_run(path):
         raise InputError(f"{path}: holds no config.toml; must be a run directory (see: hmrl runs)")
-    return read_config(path / "config.toml", plugins)
+    return read_config(path / layout.CONFIG, plugins)
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def read_status(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged, or of another version.
     """
-    file = path / "status.json"
+    file = path / layout.STATUS
     try:
         status = _read(file, _Status)
         if status.get("state") == "complete" and "epoch" not in status:
@@ -142,14 +139,14 @@ def read_provenance(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged, or of another version.
     """
-    return _read(path / "provenance.json", _Provenance)
+    return _read(path / layout.PROVENANCE, _Provenance)
 
 
 def _read(file: Path, form: type[reading.Form]) -> dict[str, Any]:
     if not os.path.lexists(file):  # of a run of which only results were kept
         return {}
     found = reading.read_json(file)
-    reading.check(found, form, SCHEMA, str(file))
+    reading.check(found, form, layout.SCHEMA, str(file))
     return found
 
 
@@ -168,7 +165,7 @@ def recorded_skills(path: Path, provenance: Mapping[str, Any]) -> Experiment:
     Raises:
         InputError: it cannot be read, or is not of the skills that the run began with.
     """
-    file, kept = path / "skills.toml", provenance.get("skills") or {}
+    file, kept = path / layout.SKILLS, provenance.get("skills") or {}
     found = read_config(file, kept.get("plugins"))
     expected = kept.get("config_hash")  # older runs have none
     if expected and found.config_hash != expected:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hmrl_cli import config
 from hmrl_cli.errors import ConfigError
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import provenance, reader
+from hmrl_cli.storage import layout, provenance, reader
 
 
 def same_run(path: Path, experiment: Experiment, written: config.Written | None = None) -> config.Written:
@@ -23,7 +23,7 @@ def same_run(path: Path, experiment: Experiment, written: config.Written | None 
         InputError: a file cannot be used, or a plugin's file has changed.
     """
     provenance.check_plugins(reader.read_provenance(path), experiment)
-    written = written or reader.read_config(path / "config.toml")
+    written = written or reader.read_config(path / layout.CONFIG)
     if different := config.difference(experiment, written.experiment):
         raise ConfigError(f"{different}\nto resume: the same settings; to start another run: --name NAME")
     return written

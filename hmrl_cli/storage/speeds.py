@@ -13,7 +13,7 @@ from hmrl_cli import config, reading
 from hmrl_cli.config import presets
 from hmrl_cli.errors import HmrlError
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import listing
+from hmrl_cli.storage import layout, listing
 
 SPEED = re.compile(rb" epoch \d+: checkpoint, (\d+) steps/s$", re.MULTILINE)
 MOST_RUNS = 200  # that are looked at, the youngest first
@@ -46,10 +46,10 @@ def measured(
     best: tuple[tuple[bool, bool], Speed] | None = None
     for run in _youngest(folder, path):
         with contextlib.suppress(HmrlError, OSError, KeyError, TypeError, AttributeError):
-            likeness, seeds = _likeness(presets.read(run / "config.toml", str(run)), experiment)
+            likeness, seeds = _likeness(presets.read(run / layout.CONFIG, str(run)), experiment)
             if likeness is None or (best and likeness <= best[0]) or not _is_here(run, machine):
                 continue
-            if speeds := [int(speed) for speed in SPEED.findall(_tail(run / "events.log"))]:
+            if speeds := [int(speed) for speed in SPEED.findall(_tail(run / layout.EVENTS))]:
                 best = likeness, Speed(statistics.median(speeds), run, seeds, likeness[0])
                 if all(likeness):
                     break
@@ -65,7 +65,7 @@ def _youngest(folder: Path, path: Path | None) -> Iterator[Path]:
     times = {}
     for run in runs:
         with contextlib.suppress(OSError):
-            times[run] = (run / "events.log").stat().st_mtime
+            times[run] = (run / layout.EVENTS).stat().st_mtime
     yield from sorted(times, key=lambda run: -times[run])[:MOST_RUNS]
 
 
@@ -95,7 +95,7 @@ def _without_paths(table: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _is_here(run: Path, machine: Mapping[str, Any]) -> bool:
     """Whether a run was trained on these devices."""
-    theirs = reading.read_json(run / "provenance.json")["machine"]
+    theirs = reading.read_json(run / layout.PROVENANCE)["machine"]
     return all(theirs[key] == machine[key] for key in ("devices", "affinity"))
 
 

@@ -12,7 +12,7 @@ from hmrl_cli import config
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown, typed
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, exports, places, pretrained, reader
+from hmrl_cli.storage import checkpoints, exports, layout, places, pretrained, reader
 
 # settings in which a run and the one that it continues may differ, for they decide no number
 OF_THE_RUN = ("epochs", "checkpoint_every", "init_from", "continues")
@@ -76,7 +76,7 @@ def of_run(path: Path) -> tuple[config.Resolved, Sources, config.Written]:
         ConfigError, InputError: the run cannot be read, or cannot go on.
     """
     written = reader.read_written(path, reader.read_provenance(path).get("plugins"))
-    resolved = config.of_run(written.experiment, path / "config.toml")
+    resolved = config.of_run(written.experiment, path / layout.CONFIG)
     return resolved, sources_of(path, written.experiment), written
 
 
@@ -97,7 +97,7 @@ def longer(path: Path, epochs: int) -> tuple[config.Resolved, Sources]:
         "training.init_from": str(path),
         "training.continues": True,
     }
-    resolved = config.of_run(run.experiment, path / "config.toml", settings, f"--epochs +{epochs}")
+    resolved = config.of_run(run.experiment, path / layout.CONFIG, settings, f"--epochs +{epochs}")
     return resolved, Sources(skills_of(path, run.experiment), open_parent(resolved.experiment, run))
 
 

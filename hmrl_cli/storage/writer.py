@@ -1,15 +1,4 @@
-"""Writing a run directory, by the one process that trains the run.  reader.py reads it.
-
-config.toml       the resolved configuration: running it again repeats the run
-provenance.json   versions, devices, cores, seeds, command line, the skills and the parent of the run
-skills.toml       the configuration that trained those skills
-metrics.jsonl     one line per epoch; nothing in it depends on the clock
-tb/               the same for TensorBoard
-checkpoints/      see checkpoints.py
-status.json       state and epoch, replaced as a whole
-events.log        events with their times
-lock              held (flock) by the one process that writes
-"""
+"""Writing a run directory, by the one process that trains the run.  reader.py reads it."""
 
 from __future__ import annotations
 
@@ -25,7 +14,7 @@ from hmrl_cli import config
 from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.lazy import np
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import checkpoints, files, provenance, reader, upstream
+from hmrl_cli.storage import checkpoints, files, layout, provenance, reader, upstream
 from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock
 from hmrl_cli.storage.metrics import Metrics, cut, size_until
@@ -137,7 +126,7 @@ class RunDir:
         try:
             for stale in half_written(path):
                 stale.unlink(missing_ok=True)
-            if not (path / "config.toml").is_file():
+            if not layout.is_run(path):
                 return cls._start(path, resolved, argv, lock, note, sources)  # killed before it had begun
             written = same_run(path, resolved.experiment, written)
             run = cls(path, resolved.experiment, written.config_hash, lock, note, sources)
@@ -163,14 +152,14 @@ class RunDir:
         experiment = resolved.experiment
         run = cls(path, experiment, config.config_hash(experiment), lock, note, sources)
         with files.creating(path):
-            (path / "checkpoints").mkdir(exist_ok=True)
-        run._folder.write_json("provenance.json", provenance.collect(resolved, argv, run.sources))
+            (path / layout.CHECKPOINTS).mkdir(exist_ok=True)
+        run._folder.write_json(layout.PROVENANCE, provenance.collect(resolved, argv, run.sources))
         if run.sources.skills:  # evaluation rebuilds the skills from this, wherever their run went
-            run._folder.write_text("skills.toml", config.to_toml(run.sources.skills.experiment))
+            run._folder.write_text(layout.SKILLS, config.to_toml(run.sources.skills.experiment))
         run._write_status("running")
         run.event(f"created by hmrl {__version__}")
         run._folder.note_what_is_lacking()
-        run._folder.write_text("config.toml", config.to_toml(experiment))
+        run._folder.write_text(layout.CONFIG, config.to_toml(experiment))
         return run
 
     def _compare_provenance(self, resolved: config.Resolved, argv: Sequence[str]) -> None:
@@ -233,7 +222,7 @@ class RunDir:
     @property
     def is_complete(self) -> bool:
         """Whether the run was trained to its end and its last checkpoint, if it has any, is intact."""
-        epoch, folder = reader.last_epoch(self.status), self.path / "checkpoints"
+        epoch, folder = reader.last_epoch(self.status), self.path / layout.CHECKPOINTS
         if epoch is not None and checkpoints.epochs(folder):
             try:
                 checkpoints.fingerprint(folder, epoch)
@@ -256,7 +245,7 @@ class RunDir:
         for name, value in values.items():
             if not np.isfinite(value).all():
                 raise Diverged(f"metric {name}", epoch)
-        with self._folder.writing("metrics.jsonl") as path:
+        with self._folder.writing(layout.METRICS) as path:
             self._metrics.append(path, epoch, values)
         self._on_board(epoch, lambda board: board.add(epoch, values))
 
@@ -271,7 +260,7 @@ class RunDir:
         if not self._board_works:
             return
         try:
-            self._board = self._board or Board(self.path / "tb", epoch)
+            self._board = self._board or Board(self.path / layout.BOARD, epoch)
             do(self._board)
         except Exception as error:  # TensorBoard is never a reason to fail
             self._board_works = False
@@ -288,10 +277,10 @@ class RunDir:
             StorageError: the disk is full or broken.
         """
         if self._metrics.is_open:  # the lines a checkpoint stands on must outlive it
-            with self._folder.writing("metrics.jsonl"):
+            with self._folder.writing(layout.METRICS):
                 self._metrics.force()
             self._on_board(epoch, Board.flush)
-        with self._folder.writing("checkpoints") as folder:
+        with self._folder.writing(layout.CHECKPOINTS) as folder:
             checkpoints.save(folder, epoch, tree, self._config_hash)
         self.epoch = epoch
         self._write_status("running")
@@ -305,15 +294,15 @@ class RunDir:
             InputError: no checkpoint can be used, or metrics.jsonl lacks lines.
             StorageError: the disk is broken.
         """
-        found = checkpoints.load(self.path / "checkpoints", template, self._config_hash)
+        found = checkpoints.load(self.path / layout.CHECKPOINTS, template, self._config_hash)
         self.epoch = found.epoch if found else 0
-        size = size_until(self.path / "metrics.jsonl", self.epoch)
-        with self._folder.writing("metrics.jsonl") as path:
+        size = size_until(self.path / layout.METRICS, self.epoch)
+        with self._folder.writing(layout.METRICS) as path:
             cut(path, size)
         self.event(f"resumed from checkpoint {self.epoch}" if found else "resumed from the start")
         if found and found.note:
             self._folder.note(found.note)
-            for epoch in checkpoints.epochs(self.path / "checkpoints"):
+            for epoch in checkpoints.epochs(self.path / layout.CHECKPOINTS):
                 if epoch > found.epoch:
                     self._set_aside(epoch)
         self._write_status("running")
@@ -322,9 +311,9 @@ class RunDir:
 
     def _set_aside(self, epoch: int) -> None:
         """Rename a damaged checkpoint, so that it does not count among the two that are kept."""
-        folder = self.path / "checkpoints"
+        folder = self.path / layout.CHECKPOINTS
         target = folder / f"{epoch}.damaged-{datetime.datetime.now():%Y%m%d%H%M%S%f}"
-        with self._folder.writing(f"checkpoints/{target.name}"):
+        with self._folder.writing(f"{layout.CHECKPOINTS}/{target.name}"):
             (folder / str(epoch)).rename(target)
 
     def complete(self, summary: Mapping[str, Any]) -> None:
@@ -338,7 +327,7 @@ class RunDir:
 
     def _write_status(self, state: str, **more: Any) -> None:
         status = {
-            "schema": 1,
+            "schema": layout.SCHEMA,
             "state": state,
             "epoch": self.epoch,
             "epochs": self.experiment.training.epochs,
@@ -346,5 +335,5 @@ class RunDir:
             "updated": provenance.now(),
             **more,
         }
-        self._folder.write_json("status.json", status)
+        self._folder.write_json(layout.STATUS, status)
         self.status = status

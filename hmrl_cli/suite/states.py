@@ -11,7 +11,7 @@ from hmrl_cli import config, reading
 from hmrl_cli.config import plugins, recorded
 from hmrl_cli.errors import InputError, RunDirError, joined
 from hmrl_cli.schema import Experiment
-from hmrl_cli.storage import reader
+from hmrl_cli.storage import layout, reader
 from hmrl_cli.suite.cells import Cell
 
 
@@ -58,7 +58,7 @@ def check_places(found: dict[str, State], folder: Path) -> None:
 def _of_run(cell: Cell, libraries: Sequence[Experiment], folder: Path) -> tuple[State, int | None]:
     """The state of a training over these skills, and the epoch of its result if it is done."""
     path = folder / cell.run
-    if not (path / "config.toml").exists():
+    if not (path / layout.CONFIG).exists():
         return State("missing"), None
     try:
         run = reader.read(path, code=False)
@@ -76,7 +76,7 @@ def _of_run(cell: Cell, libraries: Sequence[Experiment], folder: Path) -> tuple[
 
 def _of_other_skills(run: reader.Info, libraries: Sequence[Experiment], folder: Path) -> str | None:
     """A text on how the skills of a run differ from those of the suite; None where they do not."""
-    if not (run.path / "skills.toml").is_file():  # as in runs of early versions
+    if not (run.path / layout.SKILLS).is_file():  # as in runs of early versions
         return None
     kept, provenance = reader.recorded_skills(run.path, run.provenance), run.provenance.get("skills") or {}
     found = [_difference(wanted, kept, provenance, folder) for wanted in libraries]
