@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax
 from hmrl_cli.runner import export, startup
 from hmrl_cli.runner.progress import Silent
 from hmrl_cli.runner.trained import open_trained
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import exports, files, pretrained, provenance, reader
 
 OF_SKILLS = ("accuracy", "mutual_information", "effective_skills", "arrived", "time_to_arrive", "stays")

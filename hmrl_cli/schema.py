@@ -1,4 +1,4 @@
-"""The parts of a configuration that belong to no plugin, and the base classes of plugin settings."""
+"""The base classes of plugin settings, and the settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -59,58 +59,6 @@ class AlgorithmConfig(Strict):
     has_latent: ClassVar[bool] = False  # whether inner updates can adapt a latent
     goes_on: ClassVar[bool] = False  # whether an evaluation may go on with its training, on the new task
     searches: ClassVar[bool] = False  # whether a search among skills is its only way to adapt
-
-
-class Hierarchy(Strict):
-    """The skills that a learner acts through, or starts from."""
-
-    at_start: ClassVar[frozenset[str]] = frozenset({"use"})
-    skills: str = pydantic.Field(default="", description="a finished pretrain-skills run, or its export")
-    use: Literal["act", "start"] = pydantic.Field(
-        default="act",
-        description="act through the skills, or start from the best skill and learn with raw actions",
-    )
-    steps_per_skill: int = pydantic.Field(
-        default=10, gt=0, le=10_000, description="environment steps for which a chosen skill runs"
-    )
-    stochastic: bool = pydantic.Field(
-        default=True, description="whether skills sample their actions or take the most likely ones"
-    )
-
-    def unused(self) -> dict[str, str]:
-        """A policy that starts from a skill does not act through skills."""
-        acts = self.use == "act"
-        return {} if acts else dict.fromkeys(("steps_per_skill", "stochastic"), "hierarchy.use is start")
-
-
-class Training(Strict):
-    """Length of training, and seeds."""
-
-    epochs: int = pydantic.Field(gt=0, le=10_000_000, description="epochs; metrics are written once in each")
-    updates_per_epoch: int = pydantic.Field(default=1, gt=0, le=1_000_000, description="updates in one epoch")
-    checkpoint_every: int = pydantic.Field(default=10, gt=0, description="epochs between two checkpoints")
-    seed: int = pydantic.Field(default=0, ge=0, le=2**31 - 1, description="the first seed")
-    num_seeds: int = pydantic.Field(
-        default=1, gt=0, le=4096, description="seeds trained side by side in one program"
-    )
-    action_repeat: int = pydantic.Field(
-        default=1, gt=0, le=10_000, description="environment steps for which each action repeats"
-    )
-    init_from: str | None = pydantic.Field(
-        default=None, min_length=1, description="a run from whose last checkpoint to start; none: a new state"
-    )
-    continues: bool = pydantic.Field(
-        default=False, description="whether epochs count on from those of `init_from`, as in one longer run"
-    )
-
-    @property
-    def seeds(self) -> range:
-        """The seeds."""
-        return range(self.seed, self.seed + self.num_seeds)
-
-    def unused(self) -> dict[str, str]:
-        """Without another run there is nothing to continue."""
-        return {} if self.init_from else {"continues": "there is no training.init_from"}
 
 
 # Settings of an algorithm that an evaluation may replace.
@@ -337,14 +285,3 @@ class Evaluation(Strict):
         if not self.adapt_steps:
             found |= dict.fromkeys((*BY_RULE, "tune_after", "tuning"), "there is no update")
         return found
-
-
-class Experiment(Strict):
-    """All settings of a run; equal experiments give equal runs."""
-
-    family: Any  # the plugin's Config
-    algorithm: Any  # the plugin's Config
-    bonus: Any = None  # the plugin's Config, or None
-    hierarchy: Hierarchy | None = None
-    training: Training
-    evaluation: Evaluation

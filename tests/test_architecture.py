@@ -16,7 +16,16 @@ import hmrl_cli
 ROOT = Path(hmrl_cli.__file__).parent
 TESTS = Path(__file__).parent
 PLUGINS = ("families", "algorithms", "bonuses")
-GROUND = ("errors", "inputs", "lazy", "reading", "schema", "types", "version")  # imports nothing above
+GROUND = (
+    "errors",
+    "experiment",
+    "inputs",
+    "lazy",
+    "reading",
+    "schema",
+    "types",
+    "version",
+)  # imports nothing above
 WINGS = {  # what each imports beside the ground
     "views": ("runner", "config", "evaluation", "environment"),
     "cli": ("suite", "runner", "report", "storage", "config", "evaluation"),
@@ -44,6 +53,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "version": "cli/test_main.py",
     "types": "families/test_contract.py",
     "schema": "config/test_validation.py",
+    "experiment": "config/test_consistency.py",
     "meta_gradient.config": "config/test_consistency.py",
     "meta_gradient.problem": "meta_gradient/test_trust_region.py",
     "meta_gradient.adaptation": "meta_gradient/test_test_time.py",

@@ -14,7 +14,8 @@ from hmrl_cli import config
 from hmrl_cli.cli import guide, main
 from hmrl_cli.config import plugins
 from hmrl_cli.errors import HmrlError
-from hmrl_cli.schema import COMMANDS, Evaluation, Hierarchy, Training
+from hmrl_cli.experiment import Hierarchy, Training
+from hmrl_cli.schema import COMMANDS, Evaluation
 
 ROOT = Path(__file__).parent.parent
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"

@@ -25,7 +25,8 @@ from hmrl_cli.cli import catalogue
 from hmrl_cli.config import keys, layers, plugins, protocols
 from hmrl_cli.config import presets as preset_files
 from hmrl_cli.errors import HmrlError
-from hmrl_cli.schema import Evaluation, Experiment, Hierarchy, Strict, Training
+from hmrl_cli.experiment import Experiment, Hierarchy, Training
+from hmrl_cli.schema import Evaluation, Strict
 from hmrl_cli.storage import listing, pretrained, reader
 from hmrl_cli.storage.naming import RUNS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hmrl_cli.cli.output import as_cell
 from hmrl_cli.cli.progress import duration, quantity, three_digits
-from hmrl_cli.schema import Training
+from hmrl_cli.experiment import Training
 
 UNITS = ((" KiB", 2**10), (" MiB", 2**20), (" GiB", 2**30), (" TiB", 2**40))
 NAMES = {  # of keys, where another name says more

@@ -24,8 +24,8 @@ from hmrl_cli.cli.output import (
 )
 from hmrl_cli.config import layers, plugins, presets, protocols
 from hmrl_cli.errors import ConfigError, shown
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.runner import startup
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import pretrained, reader, upstream
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from hmrl_cli.config import layers, plugins
 from hmrl_cli.errors import ConfigError, shown
-from hmrl_cli.schema import BY_RULE, SCHEDULE, Experiment, Strict
+from hmrl_cli.experiment import Experiment
+from hmrl_cli.schema import BY_RULE, SCHEDULE, Strict
 
 # what a learner that searches reads without an update
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
@@ -48,7 +49,7 @@ def check_evaluation(experiment: Experiment) -> None:
     found, algorithm = experiment.evaluation, experiment.algorithm
     if algorithm.searches and found.rule != "relabel":
         raise ConfigError(f"evaluation.rule: found {found.rule!r}; must be 'relabel' with {algorithm.name}")
-    if found.rule == "relabel" and not acts_through_skills(experiment):
+    if found.rule == "relabel" and not experiment.acts_through_skills:
         raise ConfigError(
             "evaluation.rule: found 'relabel'; must be 'gradient' or 'refit' without skills to act through"
         )
@@ -69,7 +70,7 @@ def check_evaluation(experiment: Experiment) -> None:
             "actions; must be false"
         )
     if algorithm.goes_on and found.tune_after is not None:
-        steps = found.episodes * experiment.family.horizon // _steps_per_decision(experiment)
+        steps = found.episodes * experiment.family.horizon // experiment.steps_per_decision
         if steps % algorithm.ppo.minibatches:
             raise ConfigError(
                 f"evaluation.episodes: found {found.episodes}, {steps} steps of an update; "
@@ -159,18 +160,6 @@ def reason_of(path: str, why: Mapping[str, str]) -> str | None:
     return next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
 
 
-def acts_through_skills(experiment: Experiment) -> bool:
-    """Whether the learner's actions are skills."""
-    return experiment.hierarchy is not None and experiment.hierarchy.use == "act"
-
-
-def _steps_per_decision(experiment: Experiment) -> int:
-    hierarchy = experiment.hierarchy
-    if hierarchy is not None and acts_through_skills(experiment):
-        return hierarchy.steps_per_skill
-    return experiment.training.action_repeat
-
-
 def _declared(path: str, config: Any) -> dict[str, str]:
     """What a section, and the tables in it, say of themselves."""
     if not isinstance(config, Strict):
@@ -196,7 +185,7 @@ def check_together(experiment: Experiment) -> None:
     last_seed = experiment.training.seeds[-1]
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
-    if acts_through_skills(experiment) and experiment.training.action_repeat != 1:
+    if experiment.acts_through_skills and experiment.training.action_repeat != 1:
         raise ConfigError(
             f"training.action_repeat: found {experiment.training.action_repeat}; must be 1 with a "
             "hierarchy, whose steps_per_skill says how long a skill runs"
@@ -206,11 +195,8 @@ def check_together(experiment: Experiment) -> None:
 
 def _check_horizon(experiment: Experiment) -> None:
     """A skill, or an action that is held, must fit into an episode a whole number of times."""
-    if experiment.hierarchy is not None and experiment.hierarchy.use == "act":
-        field, steps = "hierarchy.steps_per_skill", experiment.hierarchy.steps_per_skill
-    else:
-        field, steps = "training.action_repeat", experiment.training.action_repeat
-    family = experiment.family
+    field = "hierarchy.steps_per_skill" if experiment.acts_through_skills else "training.action_repeat"
+    family, steps = experiment.family, experiment.steps_per_decision
     if family.horizon % steps:
         raise ConfigError(
             f"{field}: found {steps}, which does not divide the horizon of {family.name}, {family.horizon}; "

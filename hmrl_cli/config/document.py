@@ -13,7 +13,7 @@ import tomli_w
 from hmrl_cli.config import consistency, layers, presets, recorded
 from hmrl_cli.config.validation import NONE, from_tree
 from hmrl_cli.errors import shown
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 
 
 def to_toml(experiment: Experiment) -> str:

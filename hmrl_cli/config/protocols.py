@@ -12,7 +12,8 @@ from typing import Any
 from hmrl_cli.config import presets
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
-from hmrl_cli.schema import BUDGET, WAY, Evaluation, Experiment
+from hmrl_cli.experiment import Experiment
+from hmrl_cli.schema import BUDGET, WAY, Evaluation
 
 
 def files() -> dict[str, Path]:

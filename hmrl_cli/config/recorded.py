@@ -11,7 +11,8 @@ import pydantic
 
 from hmrl_cli.config import plugin_files, plugins
 from hmrl_cli.errors import ConfigError, InputError, shown
-from hmrl_cli.schema import Experiment, Strict
+from hmrl_cli.experiment import Experiment
+from hmrl_cli.schema import Strict
 
 Records = Mapping[str, Mapping[str, str]]  # section -> what a run keeps of a plugin from elsewhere
 

@@ -25,7 +25,8 @@ from hmrl_cli.config.document import flat, tree
 from hmrl_cli.config.layers import Layer
 from hmrl_cli.config.validation import validate
 from hmrl_cli.errors import ConfigError, did_you_mean, shown
-from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Strict
+from hmrl_cli.experiment import Experiment
+from hmrl_cli.schema import COMMANDS, Evaluation, Strict
 
 
 class NoSkills(ConfigError):

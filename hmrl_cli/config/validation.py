@@ -11,7 +11,8 @@ import pydantic
 
 from hmrl_cli.config import keys, layers, plugin_files, plugins, recorded
 from hmrl_cli.errors import ConfigError, did_you_mean, one_line, shown
-from hmrl_cli.schema import COMMANDS, Evaluation, Experiment, Hierarchy, Strict, Training
+from hmrl_cli.experiment import Experiment, Hierarchy, Training
+from hmrl_cli.schema import COMMANDS, Evaluation, Strict
 
 Section = TypeVar("Section", bound=Strict)
 NONE = "none"  # as a setting may be given where None is one of its values

@@ -13,10 +13,10 @@ from typing import Any
 from hmrl_cli import config
 from hmrl_cli.config import protocols
 from hmrl_cli.errors import InputError, did_you_mean, shown, typed
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.report import arms
 from hmrl_cli.report.arms import Arm, by_family, pooled, protocol_of
 from hmrl_cli.report.differences import difference, over_families, row
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, layout, reader
 from hmrl_cli.storage import document as documents
 from hmrl_cli.storage.evaluations import files_of, parsed

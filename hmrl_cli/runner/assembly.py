@@ -10,8 +10,9 @@ from hmrl_cli.compute import epochs
 from hmrl_cli.config import plugins
 from hmrl_cli.environment.composition import bonus, lift, repeat, same_action, skill_action
 from hmrl_cli.errors import ConfigError, shown
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax
-from hmrl_cli.schema import Evaluation, Experiment, Relabel
+from hmrl_cli.schema import Evaluation, Relabel
 from hmrl_cli.types import Learner, MetaLearner, SkillLearner, TaskFamily
 
 if TYPE_CHECKING:
@@ -95,10 +96,8 @@ def assemble(
     family = over(make_family(experiment.family, reward))
     make = plugins.make("algorithms", experiment.algorithm)
     hierarchy, skill_learner = experiment.hierarchy, None
-    steps_per_decision = experiment.training.action_repeat
-    acts = hierarchy is not None and hierarchy.use == "act"
+    acts, steps_per_decision = experiment.acts_through_skills, experiment.steps_per_decision
     if hierarchy and skills_from:
-        steps_per_decision = hierarchy.steps_per_skill if acts else steps_per_decision
         skill_learner = plugins.make("algorithms", skills_from.algorithm)(
             skills_from.algorithm, make_family(skills_from.family)
         )

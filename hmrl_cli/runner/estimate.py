@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax
 from hmrl_cli.runner.assembly import Parts
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, provenance, speeds
 from hmrl_cli.storage.naming import RUNS
 from hmrl_cli.types import Continuous

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmrl_cli.errors import InputError
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
 from hmrl_cli.runner.trained import open_trained
-from hmrl_cli.schema import Evaluation, Experiment
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import exports, files, pretrained, reader
 from hmrl_cli.types import SkillLibrary
 

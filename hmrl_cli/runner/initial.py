@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hmrl_cli import config
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
-from hmrl_cli.schema import Experiment, Strict
+from hmrl_cli.schema import Strict
 from hmrl_cli.storage import exports, manifest, pretrained, provenance, reader, upstream
 from hmrl_cli.storage.metrics import read_metrics
 
@@ -70,7 +71,7 @@ def restored_or_begun(run: RunDir, resume: bool, parts: Parts) -> tuple[int, Sta
 def begin(experiment: Experiment, parts: Parts, key: Key, skills: Params) -> State:
     """The state of one seed before training, where it starts from no other run."""
     learner = parts.make_learner(skills)
-    if parts.skill_learner is None or experiment.hierarchy is None or experiment.hierarchy.use == "act":
+    if parts.skill_learner is None or experiment.hierarchy is None or experiment.acts_through_skills:
         return learner.init(key)
     init_key, start_key = jax.random.split(key)
     state = learner.init(init_key)

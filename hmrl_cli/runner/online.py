@@ -12,11 +12,12 @@ from hmrl_cli.environment.composition import step_key
 from hmrl_cli.environment.rollout import keys_of
 from hmrl_cli.errors import ConfigError, InputError, shown
 from hmrl_cli.evaluation import adaptation
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import KEYS, jax, jnp, np
 from hmrl_cli.runner import export
 from hmrl_cli.runner.assembly import Parts, assemble, check_located, seed_keys
 from hmrl_cli.runner.trained import open_trained
-from hmrl_cli.schema import Evaluation, Experiment
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.storage import exports, pretrained, reader
 from hmrl_cli.types import Continuous, TaskFamily, Transition
 

@@ -25,9 +25,9 @@ from typing import Any
 
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import one_line
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import STARTED, jax
 from hmrl_cli.runner import startup
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import files, provenance
 
 PACKAGE = Path(__file__).parent.parent

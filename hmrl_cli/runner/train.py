@@ -13,6 +13,7 @@ from hmrl_cli.compute.finite import non_finite_leaves
 from hmrl_cli.config import Resolved
 from hmrl_cli.config.consistency import check_unused
 from hmrl_cli.errors import ConfigError, Diverged, Interrupted, telling_limits, telling_run
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner import estimate, initial, programs
 from hmrl_cli.runner.assembly import Parts, assemble, seed_keys, state_shapes
@@ -20,7 +21,6 @@ from hmrl_cli.runner.diagnose import diagnose
 from hmrl_cli.runner.progress import by_importance
 from hmrl_cli.runner.signals import unless_stopped
 from hmrl_cli.runner.trained import Trained, skills_experiment
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, layout, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.follower import Follower

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.compute import processes
 from hmrl_cli.errors import InputError
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax, jnp, np
 from hmrl_cli.runner.assembly import Parts, assemble, state_shapes
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import reader, upstream
 
 if TYPE_CHECKING:

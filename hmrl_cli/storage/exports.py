@@ -18,8 +18,8 @@ import pydantic
 from hmrl_cli import config, reading
 from hmrl_cli.config import plugin_files, recorded
 from hmrl_cli.errors import ConfigError, InputError
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax, np
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import manifest, outputs
 from hmrl_cli.version import __version__
 

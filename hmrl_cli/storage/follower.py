@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import upstream
 
 

@@ -16,7 +16,7 @@ from hmrl_cli.errors import (
     shown,
     typed,
 )
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import checkpoints, layout, provenance, reader, upstream
 from hmrl_cli.storage.folder import ignore_note
 from hmrl_cli.storage.places import RUNS, Taken, check_existing, check_new

@@ -15,8 +15,8 @@ from typing import Any
 from hmrl_cli import config
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import MATMUL, PINNED, jax
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import layout, upstream
 from hmrl_cli.version import __version__
 

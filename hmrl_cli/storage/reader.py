@@ -12,7 +12,7 @@ import pydantic
 from hmrl_cli import config, reading
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import ConfigError, InputError, typed
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import checkpoints, layout
 from hmrl_cli.storage.locks import is_locked
 from hmrl_cli.storage.places import near

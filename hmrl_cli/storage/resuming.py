@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hmrl_cli import config
 from hmrl_cli.errors import ConfigError
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import layout, provenance, reader
 
 

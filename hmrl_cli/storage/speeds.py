@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hmrl_cli import config, reading
 from hmrl_cli.config import presets
 from hmrl_cli.errors import HmrlError
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import layout, listing
 
 SPEED = re.compile(rb" epoch \d+: checkpoint, (\d+) steps/s$", re.MULTILINE)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from hmrl_cli import config
 from hmrl_cli.config import recorded
 from hmrl_cli.errors import InputError, shown, typed
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import checkpoints, exports, layout, places, pretrained, reader
 
 # settings in which a run and the one that it continues may differ, for they decide no number

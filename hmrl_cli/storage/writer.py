@@ -12,8 +12,8 @@ from typing import Any
 
 from hmrl_cli import config
 from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import np
-from hmrl_cli.schema import Experiment
 from hmrl_cli.storage import checkpoints, files, layout, provenance, reader, upstream
 from hmrl_cli.storage.folder import Folder, ignore_note
 from hmrl_cli.storage.locks import Lock, take_lock

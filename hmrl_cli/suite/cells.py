@@ -16,7 +16,8 @@ from hmrl_cli import config
 from hmrl_cli.config import layers, plugins
 from hmrl_cli.config.plugin_files import is_file, label, path_of
 from hmrl_cli.errors import ConfigError, shown
-from hmrl_cli.schema import COMMANDS, Experiment
+from hmrl_cli.experiment import Experiment
+from hmrl_cli.schema import COMMANDS
 from hmrl_cli.storage import evaluations
 from hmrl_cli.suite.declaration import Declaration, wrong
 from hmrl_cli.suite.points import points

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from hmrl_cli import config, reading
 from hmrl_cli.config import plugins, recorded
 from hmrl_cli.errors import InputError, RunDirError, joined
-from hmrl_cli.schema import Experiment
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import layout, reader
 from hmrl_cli.suite.cells import Cell
 

@@ -1,7 +1,7 @@
 """Settings as they are listed."""
 
 from hmrl_cli.cli import catalogue
-from hmrl_cli.schema import Training
+from hmrl_cli.experiment import Training
 from tests.config.room import Learn, Room
 
 

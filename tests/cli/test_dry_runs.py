@@ -3,7 +3,7 @@
 import pytest
 
 from hmrl_cli.cli import dry_runs
-from hmrl_cli.schema import Training
+from hmrl_cli.experiment import Training
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from hmrl_cli import config
 from hmrl_cli.config import keys
-from hmrl_cli.schema import Training
+from hmrl_cli.experiment import Training
 from tests.config.room import Learn
 from tests.mutants import refused
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hmrl_cli import config
 from hmrl_cli.errors import ConfigError, HmrlError
-from hmrl_cli.schema import Hierarchy
+from hmrl_cli.experiment import Hierarchy
 from tests.config.room import Explore, Novelty, Room, Surprise, real, refusal
 
 

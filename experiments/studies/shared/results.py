@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from hmrl_cli.config.layers import leaves
+from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import np
-from hmrl_cli.schema import Evaluation, Experiment
+from hmrl_cli.schema import Evaluation
 from hmrl_cli.suite import cells, declaration, states
 
 MEASURES = ("return", "success", "reached", "fraction")
