@@ -1,8 +1,8 @@
 """Exploration via hierarchical meta reinforcement learning.
 
 The command line's main steps as functions: a configuration in, a run directory or a result out.  Errors
-are `hmrl_cli.errors.HmrlError`s, whose text the command line would print; what it would note is a warning.
-The settings of jax in `hmrl_cli.lazy.PINNED`, which decide numbers, are set for the whole process.
+are `hmrl_cli.errors.HmrlError`s with the text that the command line prints.  Its notes become warnings.
+The settings of jax in `hmrl_cli.lazy.PINNED`, which affect results, are set for the whole process.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def pretrain_skills(
     Args:
         preset: name of a preset, or path of a TOML file.
         sets: lines of TOML, such as "training.seed = 3".
-        run_dir: where to; None chooses a new directory under runs/.
+        run_dir: the run directory; None chooses a new one under runs/.
         resume: continue the run if it exists.
 
     Returns:
@@ -76,12 +76,12 @@ def meta_train(
 
 
 def resume(run_dir: Path | str, *, more_epochs: int | None = None, new_dir: Path | str | None = None) -> Path:
-    """Go on with a run as its own files say, as `hmrl resume` does.
+    """Continue a run with its recorded settings, as `hmrl resume` does.
 
     Args:
         run_dir: the run.  A complete one stays as it is.
-        more_epochs: of a complete run: train so many epochs more, as a new run.
-        new_dir: where the new run goes to; None chooses a new directory under runs/.
+        more_epochs: number of further epochs for a complete run, trained as a new run.
+        new_dir: the directory of the new run; None chooses one under runs/.
 
     Returns:
         the run directory, or that of the new run.
@@ -122,7 +122,7 @@ def adapt(run: Path | str, seed: int = 0, task: int = 0, **settings: Any) -> Ada
 
 
 def export(run_dir: Path | str, out: Path | str) -> dict[str, Any]:
-    """Write skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; the card."""
+    """Export skills or a policy to `out`, NAME.safetensors, as `hmrl export` does; return the card."""
     from hmrl_cli.runner import export, startup
     from hmrl_cli.runner.progress import Warns
     from hmrl_cli.storage import reader
@@ -178,7 +178,7 @@ def load_skills(path: Path | str, seed: int = 0) -> SkillLibrary:
 
 
 def load_policy(path: Path | str, seed: int = 0) -> Callable[[Key], Callable[[Key, Array], Array]]:
-    """The exported policy of one seed: key of an episode -> key, observation -> action or skill."""
+    """The exported policy of one seed: key of an episode -> (key, observation) -> action or skill."""
     from hmrl_cli.runner import export, startup
 
     startup.start()
@@ -189,9 +189,9 @@ def _check_names(settings: Mapping[str, Any], call: Callable[..., Any], evaluate
     """Refuse names of settings that a call does not take.
 
     Args:
-        settings: by name, as a user gave them.
-        call: gets them as keywords.
-        evaluates: whether it takes the names of the [evaluation] table, too.
+        settings: the user's settings by name.
+        call: the function that takes these settings as keywords.
+        evaluates: whether `call` also takes the names of the [evaluation] table.
     """
     from hmrl_cli.config import keys
     from hmrl_cli.schema import Evaluation

@@ -97,7 +97,7 @@ class Diverged(HmrlError):
         """Build the message.
 
         Args:
-            what: is not finite, such as "params/policy/kernel".
+            what: the name of the value that is not finite, such as "params/policy/kernel".
             epoch: of training; None after training.
         """
         if epoch is None:

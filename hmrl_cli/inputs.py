@@ -53,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of a configuration file.
 
     Raises:
-        ValueError: why there are none, as in "is a directory".
+        ValueError: says why the file cannot be read, such as "is a directory".
     """
     if reason := why_no_file(path):
         raise ValueError(reason)
@@ -71,7 +71,7 @@ def decoded(data: bytes) -> str:
     """The text of a configuration in UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: why the bytes are no such text, as in "is UTF-16; must be UTF-8".
+        ValueError: says why the bytes cannot be decoded, such as "is UTF-16; must be UTF-8".
     """
     for encoding, marks in _MARKS.items():
         if data.startswith(marks):

@@ -5,7 +5,7 @@ configuration never touch an array, so they start without importing jax.  A plug
 and its code in one file.
 
 The import pins the settings of jax that change computed numbers.  Neither an environment variable nor a
-configuration file can change these settings, but for the precision of products of matrices.
+configuration file can change these settings, except for the precision of matrix products.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class Diagnosis(Strict):
     )
 
     def unused(self) -> dict[str, str]:
-        """Settings of what is left out."""
+        """Settings of measurements that are left out."""
         needs = {"cell": "random_skills", "goal_range": "goals", "near": "goals"}
         return {key: f"evaluation.diagnosis.{of} is 0" for key, of in needs.items() if not getattr(self, of)}
 

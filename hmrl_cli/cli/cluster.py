@@ -195,7 +195,7 @@ class Joined:
         os._exit(ProcessLost.exit_code)
 
     def _say(self, text: str) -> None:
-        """Print an error, of at most two processes, because process 0 may be the one that died."""
+        """Print an error on processes 0 and 1 only; one is not enough, because process 0 may have died."""
         if self.member.rank < 2:
             with contextlib.suppress(OSError):
                 os.write(self._stderr, f"error: {text}\n".encode())

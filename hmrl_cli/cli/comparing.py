@@ -92,7 +92,7 @@ def compare(
 
 
 def _left_out(result: Mapping[str, Any]) -> str:
-    """Which rows the mean over families lacks; empty where it has all."""
+    """A text on the rows that the mean over families leaves out; "" if it has all of them."""
     if not result["aggregate"]:
         return "no mean over families: no row is in all; name rows by --group KEY"
     averaged = {_what(row) for row in result["aggregate"]}
@@ -102,7 +102,7 @@ def _left_out(result: Mapping[str, Any]) -> str:
 
 
 def _what(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Key of the rows of several families that one mean takes together."""
+    """The key of a row; rows of different families with equal keys share one mean."""
     return row["run"], row["split"], row["reward"]
 
 
@@ -110,11 +110,11 @@ def _read(run_dirs: Sequence[Path]) -> list[reader.Info]:
     """The runs in some directories.
 
     Raises:
-        ConfigError: a run is there twice.
+        ConfigError: a run is given twice.
         InputError: a directory is no run.
     """
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
-    check_different(run_dirs)  # the seeds of one that is there twice would count twice
+    check_different(run_dirs)  # the seeds of a run that is given twice would count twice
     return runs
 
 

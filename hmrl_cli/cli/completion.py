@@ -88,7 +88,7 @@ def presets_of_command(ctx: typer.Context) -> Words:
 
 
 def _described(known: Mapping[str, Path]) -> Words:
-    """The names of presets or protocols, each with what it is."""
+    """The names of presets or protocols, each with its description."""
     return [(name, catalogue.first_sentence(path)) for name, path in known.items()]
 
 
@@ -107,7 +107,7 @@ def skills(incomplete: str) -> Words:
 
 
 def _has_learned_skills(run: str) -> bool:
-    """Whether a run is one of skills, trained to its end."""
+    """Whether a run is a complete run of `hmrl pretrain-skills`."""
     with contextlib.suppress(HmrlError, OSError):
         found = reader.read(Path(run), code=False)
         is_complete = found.status.get("state") == "complete"
@@ -163,7 +163,7 @@ def settings_of_runs(ctx: typer.Context) -> Words:
 def _first(ctx: typer.Context, argument: str) -> str:
     """The first word of an argument; "" where there is none.
 
-    Before the value of an option is complete, arguments are not parsed yet.
+    Arguments are not parsed yet while the value of an option is incomplete.
     """
     found = ctx.params.get(argument) or ctx.args or [""]
     return str(found[0] if isinstance(found, list | tuple) else found)
@@ -214,7 +214,7 @@ def _asked(ctx: typer.Context) -> _Asked:
 
 
 def _experiment(command: str, preset: str, sets: Iterable[str]) -> Experiment | None:
-    """The experiment of a command line; without `--set` where these are not valid, None without a preset."""
+    """The experiment of a command line, without `--set` if these are not valid; None if no preset is."""
     for lines in (list(sets), []):
         with contextlib.suppress(HmrlError, OSError):
             return config.resolve(command, preset, lines, complete=False).experiment
@@ -222,7 +222,7 @@ def _experiment(command: str, preset: str, sets: Iterable[str]) -> Experiment | 
 
 
 def _values(path: str, asked: _Asked) -> list[str]:
-    """The values that a setting can have, or the one that it has."""
+    """The possible values of a setting, or else its present value."""
     if path not in asked.known:
         return []
     section, _, name = path.partition(".")
@@ -236,7 +236,7 @@ def _values(path: str, asked: _Asked) -> list[str]:
 
 
 def _listed(annotation: Any) -> list[str]:
-    """The values of a type that has a list of them; none of another type."""
+    """The values of a `bool`, of a `Literal`, or of such parts of a union; none for any other type."""
     if annotation is bool:
         return ["true", "false"]
     if typing.get_origin(annotation) is typing.Literal:

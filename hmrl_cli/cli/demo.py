@@ -160,7 +160,7 @@ def _say(text: str) -> None:
 
 @contextlib.contextmanager
 def _interrupted_by_term() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that nothing that was started goes on."""
+    """Treat SIGTERM like Ctrl-C, so that it also stops every process that was started."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -169,7 +169,7 @@ def _interrupted_by_term() -> Iterator[None]:
 
 
 def _called(words: Words, shows: bool = False) -> str:
-    """The stdout of a command line, or "" if it is shown; where it fails, the demo ends with its code."""
+    """Run a command line; return its stdout, or "" if shown.  A failure ends the demo with the same code."""
     with _started(words, stdout=None if shows else subprocess.PIPE, text=True) as process:
         out, _ = process.communicate()
     _check(words, process.returncode)
@@ -178,7 +178,7 @@ def _called(words: Words, shows: bool = False) -> str:
 
 @contextlib.contextmanager
 def _beside(words: Words, log: Path) -> Iterator[None]:
-    """Run a command line beside the others, and wait for it; where it fails, show what it wrote."""
+    """Run a command line in the background, and wait for it at the end.  If it fails, show its output."""
     with log.open("wb") as file, _started(words, stdout=file, stderr=file) as process:
         yield
         process.wait()
@@ -196,7 +196,7 @@ def _check(words: Words, code: int) -> None:
 
 @contextlib.contextmanager
 def _started(words: Words, **streams: Any) -> Iterator[subprocess.Popen[Any]]:
-    """A command line in a process, which ends with the block."""
+    """Start a command line as a process, which has ended when the block ends."""
     with subprocess.Popen([sys.executable, "-P", "-m", "hmrl_cli", *words], **streams) as process:
         try:
             yield process

@@ -108,7 +108,7 @@ def _list_all(listings: Mapping[str, Sequence[Mapping[str, str]]], as_json: bool
 
 
 def _has_settings_of_its_own(name: str) -> bool:
-    """Whether a name is that of a preset, which sets its family otherwise than by default."""
+    """Whether a name is a preset, whose family may have other settings than the defaults."""
     return name in presets.files() and name not in plugins.names("families")
 
 

@@ -143,7 +143,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _occupy_standard_descriptors() -> None:
-    """Open /dev/null in place of closed streams, lest a file of a run get what a library prints."""
+    """Open /dev/null for closed standard streams, so that no library prints into a file of a run."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -152,12 +152,12 @@ def _occupy_standard_descriptors() -> None:
 def _is_read(stream: TextIO) -> bool:
     """Whether somebody still reads what is written to a stream."""
     poll = select.poll()
-    poll.register(stream.fileno(), 0)  # that the other side is gone is told without being asked for
+    poll.register(stream.fileno(), 0)  # poll reports a closed reader without being asked for it
     return not poll.poll(0)
 
 
 def _of_system(error: OSError) -> HmrlError:
-    """The error for one of the system.  Files of a run have errors of their own."""
+    """The `HmrlError` for an error of the system.  Files of a run have their own errors."""
     if error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"found {shown(str(error.filename))}; must be a name that a file can have")
     if isinstance(error, FileNotFoundError) and not _has_folder():
@@ -209,7 +209,7 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 def _with_found(problem: str, cause: BaseException | None) -> str:
-    """The text of an error of typer, with the value, which typer leaves out where pydantic refused it."""
+    """The text of a typer error, with the value that typer leaves out if pydantic refused it."""
     problem = problem.replace("Value error, ", "")
     if not isinstance(cause, pydantic.ValidationError):
         return problem

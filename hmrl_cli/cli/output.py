@@ -68,7 +68,7 @@ def _print_lines(lines: Sequence[str], stream: TextIO) -> None:
 
 
 def _unless_lost(stream: TextIO) -> contextlib.AbstractContextManager[None]:
-    """Let what nobody reads on stderr be lost; the result, on stdout, must not be."""
+    """Ignore write errors on stderr, whose output may be lost; the result on stdout must not be lost."""
     return contextlib.suppress(*(() if stream is sys.stdout else (OSError, ValueError)))
 
 

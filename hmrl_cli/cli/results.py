@@ -178,7 +178,7 @@ def evaluate(
 def _evaluated(
     runs: Mapping[Path, reader.Info | InputError], shows: Progress, goes_on: bool, **settings: Any
 ) -> tuple[list[dict[str, Any]], list[HmrlError]]:
-    """The documents of runs, and the errors of those that are left out; if not `goes_on`, none is."""
+    """The documents of runs, and the errors of runs left out.  Without `goes_on`, a new error is raised."""
     from hmrl_cli.runner import evaluate
 
     results, failed = [], list[HmrlError]()
@@ -202,7 +202,7 @@ def _checked_runs(
 ) -> list[reader.Info | InputError | None]:
     """The runs, each with a check of the settings of its evaluation; None for what is pretrained.
 
-    For a run whose files cannot be used there is the error.
+    A run whose files cannot be used is replaced by its error.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
     runs: list[reader.Info | InputError | None] = []
@@ -211,7 +211,7 @@ def _checked_runs(
         try:
             run = None if pretrained.is_name(run_directory) else reader.read(file)
         except InputError as error:
-            if not (file / layout.CONFIG).exists():  # a mistyped path, which is told before anything is done
+            if not (file / layout.CONFIG).exists():  # a mistyped path is an error before any work is done
                 raise
             runs.append(error)
             continue
@@ -223,7 +223,7 @@ def _checked_runs(
 
 
 def _what(result: Mapping[str, Any]) -> str:
-    """What an evaluation measured: run, tasks, reward, budget, and how it adapts if not as the run."""
+    """A line on an evaluation: run, tasks, reward, budget, and changes of the run's way to adapt."""
     if "steps" not in result:
         return f"{result['run']}: skills"
     counts = {name: result[f"num_{name}s"] for name in ("seed", "task")}
@@ -259,7 +259,7 @@ def _result_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 def _skills_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """A row for each measure of skills, over seeds or over the skills of all seeds.
 
-    The skills of two seeds have nothing in common but their number, so that no skill has a row.
+    Skill i of one seed is unrelated to skill i of another seed, so no skill has a row of its own.
     """
     rows = []
     for name, value in result.items():

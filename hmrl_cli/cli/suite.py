@@ -167,7 +167,7 @@ def table(
 
 
 def _read(file: Path, out: Path | None, only: list[str] | None) -> tuple[Declaration, list[Cell], Path]:
-    """A suite, its cells, or only those that match, and its folder."""
+    """A suite, its cells (only those that match `only`, if given), and its folder."""
     suite = declaration.read(file)
     cells = cells_of.cells(suite)
     return suite, cells_of.chosen(cells, only) if only else cells, out or RUNS / suite.name
@@ -178,7 +178,7 @@ def _note(text: str) -> None:
 
 
 def _counts(found: Mapping[str, State]) -> str:
-    """How many cells are in which state, such as "12 cells: 8 done, 4 missing"."""
+    """The number of cells in each state, such as "12 cells: 8 done, 4 missing"."""
     counts = Counter(state.state for state in found.values())
     return f"{len(found)} cells: {', '.join(f'{count} {state}' for state, count in counts.items())}"
 

@@ -56,7 +56,7 @@ def names_in_parts(rows: Sequence[Mapping[str, str]], column: str, width: int) -
 
 
 def _joined(parts: Sequence[str], width: int) -> list[str]:
-    """Lines of the parts, as many on a line as it holds."""
+    """The parts in lines, as many on a line as fit."""
     lines = [""]
     for part in parts:
         if lines[-1] and cell_len(lines[-1] + part) > width:
@@ -70,7 +70,7 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _grouped(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list[str]]:
-    """Rows below their first cell, which is told where it is another than before."""
+    """Rows below their first cell, which is shown only if it differs from that of the row before."""
     before = [None, *(row[0] for row in cells)]
     return [
         [
@@ -82,7 +82,7 @@ def _grouped(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[list
 
 
 def _widths(columns: Sequence[Sequence[str]], natural: list[int], width: int) -> list[int] | None:
-    """Widths of columns that fit; None where none do that can be read."""
+    """Widths of columns that fit and stay readable; None if there are none."""
     words = [[word for cell in column for word in _words(cell)] for column in columns]
     least = [max(map(cell_len, of_column), default=0) for of_column in words]
     least[-1] = min(least[-1], READABLE)  # a longer word there may go on beyond the width
@@ -119,7 +119,7 @@ def _broken(cell: str, width: int) -> list[str]:
 
 
 def _filled(text: str, width: int, indent: str = "") -> list[str]:
-    """The words of a text, as many on a line as it holds, with an indent from the second line on."""
+    """The words of a text in lines that fit, indented from the second line on."""
     lines: list[str] = []
     for word in _words(text):
         if lines and cell_len(f"{lines[-1]} {word}") <= width:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Scope:
-    """Which devices programs are spread over; of the process, because threads trace them too."""
+    """Whether programs use only this process's devices.  It is global, because threads trace too."""
 
     alone = False
 
@@ -47,7 +47,7 @@ def mesh_for(rows: int) -> Any:
 
 
 def everywhere() -> Any:
-    """Where arrays lie that every device of several processes has; None for a process by itself."""
+    """The sharding that replicates arrays on the devices of all processes; None for a single process."""
     if jax.process_count() == 1 or _Scope.alone:
         return None
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))

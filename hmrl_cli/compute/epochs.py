@@ -43,7 +43,7 @@ def make_epoch(step: Callable[..., tuple[State, Metrics]], num_updates: int, num
 
     Seeds share nothing.  If the number of devices divides the number of seeds, each device trains as many
     seeds and never waits for the others.  Otherwise every device has all seeds, and `step` may shard its
-    work.  The arguments lie as `sharding_of` says.
+    work.  `sharding_of` gives the sharding of the arguments.
 
     Args:
         step: (key, state, skills) -> (state, metrics) of one seed.
@@ -88,8 +88,8 @@ def over_seeds(
 ) -> tuple[State, Any]:
     """(state, results) of all seeds, leaves [S, ...], from a function of one seed's arguments.
 
-    Seeds run side by side, or `in_turn`.  In turn each keeps an axis of length 1: without it, rounding
-    depended on how many devices a process has.
+    Seeds run side by side, or `in_turn`.  In turn, each seed keeps an axis of length 1.  Without this axis,
+    rounding depended on the number of devices of a process.
     """
     of_seeds = jax.vmap(of_seed)
     if not in_turn or len(keys) == 1:
@@ -104,9 +104,10 @@ def over_seeds(
 
 
 def sharding_of(num_seeds: int) -> Any:
-    """Where the arrays of all seeds [S, ...] lie; None for one device.
+    """The sharding of the arrays of all seeds [S, ...]; None for one device.
 
-    They are spread if the number of devices divides S.  Otherwise each device of several processes has all.
+    Seeds are spread if the number of devices divides S.  Otherwise, with several processes, each device has
+    all seeds.
     """
     mesh = devices.mesh_for(num_seeds)
     if mesh is not None and mesh.size == len(jax.devices()):

@@ -32,7 +32,7 @@ def agreed(number: int) -> int:
 
 
 def from_first(work: Callable[[], Any], like: Any) -> Any:
-    """What process 0 computes, on every process, to the bit.
+    """Compute a result on process 0, and copy it to every process bit for bit.
 
     Args:
         work: returns a pytree of arrays; only process 0 calls it.
@@ -85,7 +85,7 @@ def placed(tree: Any, sharding: Any) -> Any:
 
 
 def gathered(tree: Any) -> Any:
-    """A pytree of arrays on the devices of all processes, as numpy arrays on every process."""
+    """Gather a pytree from the devices of all processes into numpy arrays on every process."""
 
     def gather(leaf: Any) -> Any:
         if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated:

@@ -1,4 +1,4 @@
-"""What settings must fit together although each of them is right by itself.
+"""Checks of settings that are valid one by one, but may not fit together.
 
 Every check raises a `ConfigError` that names the setting, what was found and what would be right.
 """
@@ -13,16 +13,16 @@ from hmrl_cli.errors import ConfigError, shown
 from hmrl_cli.experiment import Experiment
 from hmrl_cli.schema import BY_RULE, SCHEDULE, Strict
 
-# what a learner that searches reads without an update
+# settings that a learner that searches reads even without an update
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
 LEARNED = tuple(f"evaluation.relabel.{name}" for name in ("broad", "turned", "width"))  # of a learned prior
 GIVEN = ("--", "argument ", "[")  # origins begin so: flags, arguments in Python, tables of a suite
-# how places to hold are chosen
+# settings of the choice of places for episodes that hold one skill
 HELD = tuple(f"evaluation.relabel.{name}" for name in ("sight", "noise", "stops"))
 
 
 def check_command(command: str, preset: str, experiment: Experiment) -> None:
-    """The command is the one that trains the algorithm."""
+    """Check that the command is the one that trains the algorithm."""
     name = experiment.algorithm.name
     right = experiment.algorithm.command
     if right != command:
@@ -33,7 +33,7 @@ def check_command(command: str, preset: str, experiment: Experiment) -> None:
 
 
 def check_bonus(experiment: Experiment) -> None:
-    """A bonus goes with an algorithm that takes one."""
+    """Check that the algorithm takes a bonus, if there is one."""
     if experiment.bonus is None or experiment.algorithm.takes_bonus:
         return
     algorithms = plugins.working("algorithms")[0]
@@ -45,7 +45,7 @@ def check_bonus(experiment: Experiment) -> None:
 
 
 def check_evaluation(experiment: Experiment) -> None:
-    """An evaluation whose updates could move nothing would be a flat line that looks like a result."""
+    """Check the way to adapt.  Updates that change nothing would give a curve that looks like a result."""
     found, algorithm = experiment.evaluation, experiment.algorithm
     if algorithm.searches and found.rule != "relabel":
         raise ConfigError(f"evaluation.rule: found {found.rule!r}; must be 'relabel' with {algorithm.name}")
@@ -86,10 +86,10 @@ def check_evaluation(experiment: Experiment) -> None:
 def check_unused(
     experiment: Experiment, origins: Mapping[str, str], why: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Refuse what the command line sets and nothing reads; what a user's file so sets is noted.
+    """Refuse settings of the command line that nothing reads; note those of a user's file.
 
-    A preset of ours may hold what another part of the command has made idle, and a run's configuration states
-    everything.  So values of presets pass, and so does whatever has its default.
+    A built-in preset may hold settings that another part of the command makes idle, and a run's
+    configuration holds all settings.  So values of built-in presets pass, and so do default values.
 
     Args:
         experiment: a valid one.
@@ -117,7 +117,7 @@ def check_unused(
 
 
 def unused(experiment: Experiment) -> dict[str, str]:
-    """Settings, or tables of them, that do nothing beside the others: dotted path -> why."""
+    """Settings, or tables of them, that have no effect given the others: dotted path -> reason."""
     found: dict[str, str] = {}
     for section in type(experiment).model_fields:
         found |= _declared(section, getattr(experiment, section))
@@ -128,7 +128,7 @@ def unused(experiment: Experiment) -> dict[str, str]:
         return found | dict.fromkeys(idle, "skills do not adapt")
     found["evaluation.diagnosis"] = f"{algorithm.name} learns no skills"
     if algorithm.searches:
-        # a first batch searches without an update, too
+        # the first batch searches before any update
         found = {name: why for name, why in found.items() if name not in ALWAYS_SEARCHED}
         for name in ("fallback", "latent_std", "deterministic"):
             found[f"evaluation.{name}"] = f"{algorithm.name} has no policy"
@@ -156,12 +156,12 @@ def unused(experiment: Experiment) -> dict[str, str]:
 
 
 def reason_of(path: str, why: Mapping[str, str]) -> str | None:
-    """Why the setting at a path does nothing, by what `unused` says; None where it may do something."""
+    """The reason in `unused` why the setting at a path has no effect; None if it may have one."""
     return next((why[name] for name in why if path == name or path.startswith(f"{name}.")), None)
 
 
 def _declared(path: str, config: Any) -> dict[str, str]:
-    """What a section, and the tables in it, say of themselves."""
+    """The unused settings that a section and its tables declare: dotted path -> reason."""
     if not isinstance(config, Strict):
         return {}
     found = {f"{path}.{name}": reason for name, reason in config.unused().items()}
@@ -171,7 +171,7 @@ def _declared(path: str, config: Any) -> dict[str, str]:
 
 
 def _default(experiment: Experiment, path: str) -> Any:
-    """What the setting has where nobody sets it, as plain values; None where it must be set."""
+    """The default of a setting, as plain values; None if the setting is required."""
     section, name, *rest = path.split(".")
     field = type(getattr(experiment, section)).model_fields[name]
     value = None if field.is_required() else field.get_default(call_default_factory=True)
@@ -181,7 +181,7 @@ def _default(experiment: Experiment, path: str) -> Any:
 
 
 def check_together(experiment: Experiment) -> None:
-    """What no single section can tell."""
+    """Check settings of several sections against each other."""
     last_seed = experiment.training.seeds[-1]
     if last_seed >= 2**31:
         raise ConfigError(f"training.num_seeds: the last seed would be {last_seed}; must be below 2**31")
@@ -194,7 +194,7 @@ def check_together(experiment: Experiment) -> None:
 
 
 def _check_horizon(experiment: Experiment) -> None:
-    """A skill, or an action that is held, must fit into an episode a whole number of times."""
+    """Check that a skill, or a repeated action, fits into an episode a whole number of times."""
     field = "hierarchy.steps_per_skill" if experiment.acts_through_skills else "training.action_repeat"
     family, steps = experiment.family, experiment.steps_per_decision
     if family.horizon % steps:
@@ -205,7 +205,7 @@ def _check_horizon(experiment: Experiment) -> None:
 
 
 def _nearest_divisors(number: int, wanted: int) -> list[int]:
-    """The divisor of a number next below, and that next above, one that does not divide it."""
+    """The divisors of `number` nearest to `wanted`: the next one below and the next one above."""
     divisors = [one for one in range(1, number + 1) if number % one == 0]
     above = [one for one in divisors if one > wanted]
     return [one for one in divisors if one < wanted][-1:] + above[:1]

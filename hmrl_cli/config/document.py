@@ -32,7 +32,7 @@ def flat(experiment: Experiment) -> dict[str, Any]:
 
 
 def value_text(value: Any) -> str:
-    """A value of `flat` for a message: of a setting that is not there, what a user would write."""
+    """A value of `flat` for a message; "none" for a missing setting, as a user would write it."""
     return NONE if value is None else shown(value)
 
 
@@ -80,14 +80,14 @@ def _hash(tables: Mapping[str, Any]) -> str:
 def difference(one: Experiment, other: Experiment) -> str | None:
     """A text on the first setting in which an experiment differs from that of a run; None where none does.
 
-    How skills adapt does not count, because they do not.
+    For skills, settings of adaptation do not count, because skills do not adapt.
 
     Args:
         one: the experiment that was asked for.
         other: the experiment of the run.
     """
     left, right = flat(one), flat(other)
-    # a policy may adapt in another way than its run says, and then by settings that do nothing there
+    # a policy may later adapt in another way, by settings that are idle in its run
     idle = consistency.unused(one) if one.algorithm.command == "pretrain-skills" else {}
     for path in [*left, *right]:
         if left.get(path) != right.get(path) and not consistency.reason_of(path, idle):

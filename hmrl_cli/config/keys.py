@@ -45,6 +45,6 @@ def suggestion(path: str, siblings: Collection[str], known: Collection[str]) -> 
 
 
 def _ending_in(path: str, known: Collection[str]) -> list[str]:
-    """The known paths that end in a path of whole names, those of few names first; not all of many."""
+    """The first `MOST` known paths that end in a path of whole names, those with fewest names first."""
     found = sorted((one for one in known if one.endswith(f".{path}")), key=lambda one: one.count("."))
     return found[:MOST]

@@ -118,7 +118,7 @@ def _drop_what_only_the_old_plugin_has(
         return below
     try:
         old_fields, new_fields = (plugins.load(kind, name).Config.model_fields for name in names)
-    except ConfigError:  # what is broken matters only where it is the new plugin, which `validate` loads
+    except ConfigError:  # a broken plugin matters only if it is the new one, which `validate` loads
         return below
     kept = {key: value for key, value in old.items() if key in new_fields or key not in old_fields}
     return below | {section: kept}

@@ -48,7 +48,7 @@ def is_file(name: object) -> bool:
 
 
 def label(name: str) -> str:
-    """A short name of a plugin, for documents and tables: of a file, its name without folder and suffix."""
+    """A short name of a plugin, for documents and tables.  For a file, it has no folder and no suffix."""
     return Path(name).stem if is_file(name) else name
 
 
@@ -136,12 +136,12 @@ def _run(kind: str, name: str, path: Path, data: bytes) -> ModuleType:
 
 
 def _guarded(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
-    """The function `make` of a file, whose faults are none of this package."""
+    """The function `make` of a plugin's file; its errors are reported as errors of that file."""
 
     def call(*arguments: Any) -> Any:
         try:
             return make(*arguments)
-        except (HmrlError, ValueError):  # of settings, with a text of its own
+        except (HmrlError, ValueError):  # an error in the settings, with its own text
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {one_line(error)[:200]}"
@@ -167,7 +167,7 @@ class _Bytes(importlib.abc.InspectLoader):
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
-    """Turn whatever code of others raises into a ValueError.  What the code prints goes to stderr."""
+    """Turn any exception of a plugin's code into a ValueError.  The output of the code goes to stderr."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield

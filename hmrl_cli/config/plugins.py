@@ -75,7 +75,7 @@ def _from_package(kind: str, point: EntryPoint, *others: EntryPoint) -> ModuleTy
 
 
 def package_of(point: EntryPoint) -> str:
-    """Name and version of the package that an entry point is of."""
+    """Name and version of the package that provides an entry point."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
@@ -91,9 +91,9 @@ def working(kind: str) -> tuple[dict[str, ModuleType], list[str]]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Which plugin an unknown word is, and some of `known` that are named after it; else what it may mean.
+    """A hint on an unknown word: the plugin that it names, with some of `known`, or else a similar name.
 
-    Of a word with a "/", what is before it counts as right, if `known` has names that begin so.
+    In a word with a "/", the part before it counts as right if names in `known` begin with it.
     """
     known = list(known)
     for section, kind in FOLDERS.items():
@@ -135,7 +135,7 @@ def _modules(package: str) -> dict[str, str]:
 def entry_points(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
     """Name -> entry points of the plugins that installed packages offer.  None of them is loaded.
 
-    A name of this package stays the package's own, so that nothing that is installed changes a run.
+    Names of this package take precedence, so that an installed package cannot change a run.
     """
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for point in importlib.metadata.entry_points(group=f"hmrl.{kind}"):
@@ -167,7 +167,7 @@ def make(kind: str, config: Any) -> Any:
 
 
 def meaning(make: Any) -> str:
-    """What the docstring of a family's `make` says, a line for each paragraph.
+    """The docstring of a family's `make`, one line for each paragraph.
 
     It describes observation, action, task and reward.
     """
@@ -177,7 +177,7 @@ def meaning(make: Any) -> str:
 
 
 def located(tables: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
-    """Tables of settings whose plugins that are files have the paths that a configuration keeps.
+    """Tables of settings in which plugin files have the paths that a configuration keeps.
 
     Args:
         tables: settings as a user wrote them.

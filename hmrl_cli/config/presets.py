@@ -35,12 +35,12 @@ def files() -> dict[str, Path]:
 
 
 def serving(command: str) -> list[str]:
-    """The presets whose algorithm a command trains; those of which that cannot be said are left out."""
+    """The presets whose algorithm a command trains.  Presets without a known algorithm are left out."""
     return [name for name in files() if _command_of(name, command) == command]
 
 
 def _command_of(preset: str, command: str) -> str:
-    """The command that trains the algorithm which a preset has for a command; "" where it has none."""
+    """The command that trains the algorithm of a preset, read for `command`; "" if it has none."""
     try:
         table = merge(stack(command, preset))[0].get("algorithm", {})
         name = table.get("name") if isinstance(table, dict) else None
@@ -50,7 +50,7 @@ def _command_of(preset: str, command: str) -> str:
 
 
 def _candidates() -> dict[str, Path]:
-    """Name -> file of every TOML file in the folder of the presets but protocols.  No file is read."""
+    """Name -> file of every TOML file in the folder of the presets, except protocols.  None is read."""
     root = folder()
     found = {}
     for path in sorted(root.rglob("*.toml")):
@@ -91,7 +91,7 @@ def path_of(preset: str, relative_to: Path | None = None, command: str = "") -> 
 
 
 def _unknown(preset: str, command: str) -> str:
-    """The message for what is no preset, which may be the file of a plugin."""
+    """The message for a name that is no preset.  It may be the file of a plugin."""
     if command and plugins.is_file(preset):
         ways = (("family", "a family", "on this family"), ("algorithm", "an algorithm", "it"))
         for section, what, to in ways:
@@ -109,7 +109,7 @@ def _unknown(preset: str, command: str) -> str:
 
 
 def _of_run(directory: str) -> str:
-    """What to name in place of a run directory, as a suggestion; "" where this is none."""
+    """The suggestion to name the config.toml of a run directory; "" if this is no run directory."""
     file = Path(directory) / "config.toml"
     return (
         "" if not directory or inputs.why_no_file(file) else f", a run directory; did you mean {str(file)!r}?"
@@ -140,7 +140,7 @@ def read_bytes(path: Path, source: str) -> bytes:
 
 
 def replaced(preset: str) -> dict[str, str]:
-    """Which presets take the place of one over skills: the algorithm that learned them -> a preset."""
+    """The presets that replace this one over skills: algorithm that learned the skills -> preset."""
     found = read(path_of(preset), f"preset {preset}").get("over", {})
     return {str(learner): str(other) for learner, other in dict(found).items()}
 
@@ -194,7 +194,7 @@ class _Stack(NamedTuple):
     learned_by: Callable[[str], str]
 
     def of(self, preset: str, path: Path, above: tuple[Path, ...], skills: str) -> list[Layer]:
-        """The layers of a preset in a file, above which others stand; `skills` are those that they name."""
+        """The layers of a preset.  The presets `above` stand on it, and `skills` are those that they name."""
         if path.resolve() in above:
             raise ConfigError(f"extends: {shown(preset)} extends itself, directly or through another preset")
         if len(above) > reading.MAX_DEPTH:
@@ -226,7 +226,7 @@ class _Stack(NamedTuple):
 
 
 def _place_of(key: str, preset: Any, path: Path, origin: str) -> Path:
-    """The file of the preset that one in the file `path` names; raises ConfigError without it."""
+    """The file of a preset that the preset in `path` names; raises ConfigError if there is none."""
     if not isinstance(preset, str):
         raise ConfigError(f"{key}: found {shown(preset)} (from {origin}); must be a preset name")
     try:

@@ -22,7 +22,7 @@ def files() -> dict[str, Path]:
 
 
 def settings(name: str) -> dict[str, Any]:
-    """The settings of [evaluation] that a protocol makes: name -> plain value, or a table of them.
+    """The settings of [evaluation] that a protocol sets: name -> plain value, or a table of them.
 
     Raises:
         ConfigError: there is no such protocol, or its file holds something else.

@@ -1,4 +1,4 @@
-"""Plugins of a run: what the run keeps of them, and its settings where their code is not here."""
+"""Records of a run's plugins, and the settings of plugins whose code is missing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Absent(Strict):
 
     @property
     def plugin_file(self) -> Any:  # type: ignore[override]
-        """There is none.
+        """No file is available.
 
         Raises:
             InputError: always.
@@ -72,7 +72,7 @@ def record(experiment: Experiment) -> dict[str, dict[str, str]]:
 
 
 def identity(config: Any) -> str:
-    """What equal plugins share: the SHA-256 of a file, or a name.
+    """The identity of a plugin: the SHA-256 of its file, or its name.
 
     Raises:
         InputError: the code of the plugin is not here.
@@ -81,7 +81,7 @@ def identity(config: Any) -> str:
 
 
 def difference(now: Records, before: Records) -> str | None:
-    """A message on the first file of a plugin that has changed; None where none has.
+    """A message on the first plugin file that has changed; None if none has.
 
     Args:
         now: what `record` returns today.

@@ -61,7 +61,7 @@ def resolve(
     Args:
         command: "pretrain-skills" or "meta-train".
         preset: name of a preset, or a path that ends in .toml.
-        sets: lines of TOML; of a mapping, with the origin of each in place of "--set".
+        sets: lines of TOML; a mapping also gives the origin of each line, in place of "--set".
         flags: dotted path -> value.
         complete: False allows a hierarchy without skills, to show a preset as it is.
         learned_by: path of skills -> the algorithm that learned them; None: no preset asks for it.
@@ -112,7 +112,7 @@ def _without_skills(
     given: Sequence[Layer],
     ready: Collection[str],
 ) -> ConfigError:
-    """The error for settings of a hierarchy without skills, of the layers of a preset or of those above."""
+    """The error for a hierarchy without skills, set by a preset (`below`) or by the user (`given`)."""
     add = f"add {'--skills RUN_DIR' if command == 'meta-train' else '--set hierarchy.skills=RUN_DIR'}"
     paths = (path for layer in given for path, _ in layers.leaves(layer.tables))
     set_here = [path for path in paths if path.startswith("hierarchy.") and path != "hierarchy.skills"]
@@ -125,7 +125,7 @@ def _without_skills(
 
 
 def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str]) -> str:
-    """Commands that learn skills for an experiment: its own preset, or places, which serve every learner."""
+    """Commands that learn skills for an experiment: by its preset, or by vgcrl, for every learner."""
     family, known = experiment.family, presets.files()
     near = [name for name in known if name.startswith(f"{plugin_files.label(family.name)}/")]
     for name in [preset, *sorted(near, key=lambda name: not name.endswith("/vgcrl"))]:
@@ -146,12 +146,12 @@ def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str])
 def of_run(
     experiment: Experiment, config_file: Path, settings: Mapping[str, Any] | None = None, origin: str = ""
 ) -> Resolved:
-    """The experiment of a run, to go on with it.
+    """The experiment of a run that is to be continued.
 
     Args:
         experiment: the content of the run's config.toml.
         config_file: the path of that file.
-        settings: dotted path -> value of what is another one than in the run.
+        settings: dotted path -> new value of the settings that differ from the run's.
         origin: of these settings, as messages name it.
 
     Raises:
@@ -229,19 +229,19 @@ def _of_run(experiment: Experiment, protocol: str | None) -> list[Layer]:
 def _merged(
     stack: Sequence[Layer], experiment: Experiment, run: str = "the run"
 ) -> tuple[Experiment, dict[str, str]]:
-    """The experiment of layers over that of a run, which nothing has checked for consistency; and origins."""
+    """The experiment of layers over that of a run, not checked for consistency; and the origins."""
     sections = {
         name: section for name in plugins.FOLDERS if (section := getattr(experiment, name)) is not None
     }
     for section in sections.values():
-        recorded.identity(section)  # its code must be here
+        recorded.identity(section)  # raises an error if the plugin's code is missing
     models = {name: type(section) for name, section in sections.items()}
     merged, origins = layers.merge(stack)
     return validate("", run, merged, origins, models=models), origins
 
 
 def serving(preset: str) -> list[Resolved]:
-    """A preset resolved for every command that can use it, as it is.
+    """Resolve a preset as it is, for every command that can use it.
 
     Raises:
         ConfigError: no command can use it; the message is that of the last command.
@@ -258,7 +258,7 @@ def serving(preset: str) -> list[Resolved]:
 
 
 def check_tables(preset: str) -> None:
-    """Check a preset for every command that it has a table of its own for; raises ConfigError."""
+    """Check a preset for every command for which it has its own table; raises ConfigError."""
     for command in COMMANDS:
         if presets.is_meant_for(preset, command):
             resolve(command, preset, complete=False)

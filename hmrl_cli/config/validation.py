@@ -94,7 +94,7 @@ def validate(
 
 
 def _completed(model: type[Strict], table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of a run, with what settings newer than it were worth then, in the tables within it, too."""
+    """A run's table and its inner tables, in which newer settings have the values of the run's version."""
     inner = {
         name: _completed(field.annotation, table[name])
         for name, field in model.model_fields.items()
@@ -106,7 +106,7 @@ def _completed(model: type[Strict], table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unknown_table(name: str, value: Any, known: Collection[str], origins: Mapping[str, str]) -> str:
-    """The message for what is no section: a mistyped section, or a setting without one."""
+    """The message for an unknown section: a mistyped one, or a setting outside of its section."""
     if name in OF_PRESETS:
         hint = "; it stands in presets alone"
     else:
@@ -115,20 +115,20 @@ def _unknown_table(name: str, value: Any, known: Collection[str], origins: Mappi
 
 
 def unknown(path: str, hint: str, origin: str, siblings: Collection[str]) -> str:
-    """The message for a key that no table has.
+    """The message for an unknown key.
 
     Args:
         path: of the key.
-        hint: what it may mean, as of `did_you_mean`.
+        hint: a suggestion, as `did_you_mean` returns it.
         origin: of the key.
-        siblings: what there is in its place; none if it stands in no table.
+        siblings: the known keys of its table; none if it stands in no table.
     """
     choices = f"\nmust be one of: {', '.join(siblings)}" if siblings else ""
     return f"{path}: unknown key{hint} (from {origin}){choices}"
 
 
 def _hint(path: str, value: Any, siblings: Collection[str], known: Collection[str]) -> str:
-    """What an unknown path may mean.  In place of an unknown table counts the first setting in it."""
+    """A suggestion for an unknown path.  For a table without a close name, its first setting decides."""
     if not isinstance(value, dict):
         return keys.suggestion(path, siblings, known)
     first, _ = next(layers.leaves({path: value}))
@@ -189,12 +189,12 @@ def parsed(model: type[Section], table: Any) -> Section:
         pydantic.ValidationError: the table does not hold them; `described` makes messages of it.
         ValueError, RecursionError: a value is too large, or nested too deeply.
     """
-    # Through JSON, whose lists pydantic takes for tuples even where it is strict, as TOML's must be.
+    # Through JSON: in strict mode, pydantic accepts lists as tuples only from JSON, and TOML has no tuples.
     return model.model_validate_json(json.dumps(_with_none(model, table), default=str))
 
 
 def _with_none(model: type[pydantic.BaseModel], table: Any) -> Any:
-    """A table in which "none" is None where a setting may be None, which TOML cannot say."""
+    """A table with None in place of "none" where a setting may be None.  TOML itself has no None."""
     if not isinstance(table, dict):
         return table
     found = dict(table)
@@ -208,7 +208,7 @@ def _with_none(model: type[pydantic.BaseModel], table: Any) -> Any:
 
 
 def _types_of(model: Any, name: int | str) -> tuple[Any, ...]:
-    """The type of a field, and what it is made of; none for what is no field."""
+    """The type of a field and its type arguments; empty if there is no such field."""
     field = model.model_fields.get(name)
     return (field.annotation, *typing.get_args(field.annotation)) if field else ()
 
@@ -226,9 +226,9 @@ def described(
     origins: Mapping[str, str],
     known: Collection[str] = (),
 ) -> list[str]:
-    """A message for each wrong value, also where pydantic reports every type that the value could have.
+    """One message for each wrong value, even if pydantic reports one error for each possible type.
 
-    What is missing comes last, for a misspelt key may stand for it.
+    Missing settings come last, because a misspelt key may be the cause.
     """
     of_values: dict[tuple[int | str, ...], list[Any]] = {}
     for detail in sorted(error.errors(), key=lambda one: one["type"] == "missing"):

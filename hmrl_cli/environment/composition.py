@@ -69,7 +69,7 @@ def repeat(family: TaskFamily, steps_per_action: int) -> TaskFamily:
 
 
 def step_key(reset_key: Key, count: Array, t: Array) -> Key:
-    """The key of step t [] within decision number `count` [], by the key of the episode's reset."""
+    """The key of step t [] within decision number `count` [], from the key of the episode's reset."""
     return jax.random.fold_in(_decision_key(jax.random.key_data(reset_keys(reset_key)[1]), count), t)
 
 

@@ -31,10 +31,10 @@ class RepeatedAction(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What an episode holds."""
+    """What determines an episode beside its task: key, the policy's own data, and repeated actions."""
 
     key: Key  # draws the reset and the actions
-    given: Any = None  # of the policy, such as a latent, or what it has met so far
+    given: Any = None  # the policy's own data, such as a latent, or what the episode has met so far
     repeated: RepeatedAction | None = None
 
 

@@ -94,7 +94,7 @@ def calibrated(budget: Evaluation, family: TaskFamily, compiled: Compile = as_ji
 
     The gain is `LEAST_GAIN` of the mean difference from flat to feasible return, over training tasks.  It has
     the unit of a return, and does not depend on the learner.  Without a controller, or with one that earns no
-    more than doing nothing, it stays None.  Then `skill_prior` has learned one, and others count any gain.
+    more than doing nothing, it stays None.  Then `skill_prior` uses a learned one, and others count any gain.
 
     Args:
         budget: settings of the adaptation.
@@ -142,9 +142,9 @@ def adaptation_curves(
 def adaptation_program(
     make_learner: Callable[[Params], MetaLearner], budget: Evaluation
 ) -> Callable[..., Adaptation]:
-    """The compiled `adaptation_curves`: of key, state, skills, tasks and the budget's numbers (`numbers_of`).
+    """The jitted function behind `adaptation_curves`: key, state, skills, tasks, `numbers_of` -> results.
 
-    Tasks and numbers are arguments, so other tasks and other numbers need no other program.
+    Tasks and numbers are arguments, so new tasks and new numbers need no new program.
     """
 
     def one_task(shared: tuple[State, Params, Numbers], key: Key, task: Task) -> Adaptation:

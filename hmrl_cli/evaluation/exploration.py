@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, State, Task
 
 VISITS = 16  # places of an episode that are kept beside its start
-CELLS = 16  # across the goals, at least
-FARTHEST = 99  # cells from the origin, beyond which a place counts as there
+CELLS = 16  # least number of cells across the goals
+FARTHEST = 99  # cells from the origin; a place beyond counts as this far away
 
 
 def traced(family: TaskFamily) -> TaskFamily:
@@ -36,7 +36,7 @@ def traced(family: TaskFamily) -> TaskFamily:
 def visits(
     places: Any, reached: Any, goals: Any, upward: bool = False, trials: bool = False
 ) -> dict[str, Any] | None:
-    """Where an adaptation explored: how often episodes were in which cell of a grid.
+    """Count how often the episodes of an adaptation visited each cell of a grid.
 
     The batches of a task count up to the first one in which an episode meets the goal.  Episodes of trials
     side by side count up to the one that meets the goal in their own trial.
@@ -49,9 +49,9 @@ def visits(
         trials: whether episode n of every batch belongs to trial n, which knows nothing of the others.
 
     Returns:
-        plain values: "cell", the side of a cell; "counts", of every cell a text of its x index, y index and
-        visits, where cell (0, 0) begins at the origin; "goals"; "upward".  None where the goals of different
-        tasks start at one place, as speeds do: no place is nearer to them than another one.
+        plain values: "cell", the side of a cell; "counts", for every cell a text of its x index, y index and
+        visits, where cell (0, 0) begins at the origin; "goals"; "upward".  None if the goals of all tasks
+        start at the same place, as speeds do.  Then no place is nearer to the goals than another place.
     """
     if len(goals) > 1 and np.size(goals) and not np.ptp(goals, axis=0).any():
         return None
@@ -81,7 +81,7 @@ def _round(length: float) -> float:
 
 
 def together(explored: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
-    """The visits of several adaptations to the same tasks; None where one has none, or another grid."""
+    """Sum the visits of several adaptations to the same tasks; None if one has none, or another grid."""
     first = explored[0]
     if first is None or any(one is None or one["cell"] != first["cell"] for one in explored):
         return None
@@ -112,7 +112,7 @@ def goals_of(family: TaskFamily, tasks: Array) -> Any:
 def explored(
     key: Key, learner: MetaLearner, family: TaskFamily, state: State, task: Task, *, draws: int, episodes: int
 ) -> tuple[dict[str, Array], Array]:
-    """How much of a meta-learner's exploration before any update depends on its draws, such as latents.
+    """Measure how much a learner's exploration before any update depends on its draws, such as latents.
 
     Exploration is structured if the draw determines where an episode ends.
 

@@ -1,4 +1,4 @@
-"""What skills cover and reach, by METRA's protocol (Park et al. 2024, 2310.08887).
+"""Coverage and reached goals of skills, by METRA's protocol (Park et al. 2024, 2310.08887).
 
 State coverage counts the cells that random skills visit.  For zero-shot goals, a skill is named at each step
 by what was learned, and nothing is learned about the goals.  Shares of episodes near a goal are those of
@@ -28,7 +28,7 @@ def coverage(
     settings: Diagnosis,
     deterministic: bool,
 ) -> dict[str, Array]:
-    """`state_coverage` []: cells of a square grid that one episode each of random skills visits."""
+    """`state_coverage` []: number of cells of a square grid that random skills visit in one episode each."""
     library, (draw_key, run_key) = learner.skills(learner.freeze(state)), jax.random.split(key)
     count = settings.random_skills
     if learner.draw is None:
@@ -48,7 +48,7 @@ def zero_shot(
     settings: Diagnosis,
     deterministic: bool,
 ) -> dict[str, Array]:
-    """How near skills come to goals that are named by the skill which leads there, one episode each.
+    """Measure how near skills come to goals, in one episode each.  `skill_for` names the skills.
 
     Goals are drawn uniformly from a square about the start, or a line for bodies in a vertical plane.
 
@@ -57,7 +57,7 @@ def zero_shot(
         goal_arrived: share of episodes that end within `near` of the goal; an early end is no arrival.
         goal_reached: share of episodes that are within `near` at some step.
         goal_stays: share of steps within `near`.
-        goal_named: how far the skills differ that are named at the start; 0: a goal's position means nothing.
+        goal_named: largest difference of the skills named at the start; 0: they ignore the goal's position.
         Nothing, if no skill can be named.
     """
     library = learner.skills(learner.freeze(state))
@@ -89,7 +89,7 @@ def zero_shot(
 
 
 def _axes(family: TaskFamily) -> Array:
-    """1 for each of the axes [2] of "xy" along which places count: of a body in the x-z plane, only x."""
+    """1 for each axis [2] of "xy" along which places count, else 0.  In the x-z plane only x counts."""
     return jnp.array([1.0, 0.0]) if family.upright else jnp.ones(2)
 
 

@@ -106,7 +106,7 @@ def difference_over_families(pairs: Sequence[tuple[Any, Any]], paired: Sequence[
 
 
 def _rate(of_families: Sequence[Any]) -> tuple[float, float]:
-    """Mean over families of the mean rate, and the number of trials that tell as much."""
+    """Mean over families of the mean rate, and its equivalent number of trials."""
     rate = float(np.mean([np.mean(one) for one in of_families]))
     return rate, trials_over_families(map(np.size, of_families))
 
@@ -117,7 +117,7 @@ def _over_pairs(
     compare: Callable[[Any, Any], Any],
     draws: int,
 ) -> dict[str, float]:
-    """Mean over families of what `compare` says of every seed of X, seed of Y and task, with its interval."""
+    """Mean over families of `compare` for all seeds of X, seeds of Y and tasks, with its interval."""
     means, drawn = [], []
     for i, ((x, y), same) in enumerate(zip(pairs, paired, strict=True)):
         found = compare(np.asarray(x)[:, None], np.asarray(y)[None])  # [seed, other seed, task]

@@ -68,7 +68,7 @@ def wilson_interval(rate: Any, count: float, z: float = 1.96) -> tuple[Any, Any]
 
 
 def trials_over_families(sizes: Iterable[int]) -> float:
-    """How many trials of one kind tell as much as a mean over families of so many each.
+    """The number of equal trials whose mean has the variance of a mean over families of these sizes.
 
     Every family counts alike, so the variance of the mean over K families is that of K^2 / sum(1 / size).
     """
@@ -127,16 +127,16 @@ def percentile_interval(values: Any) -> tuple[float, float]:
 
 
 def unrounded(found: dict[str, float], *scores: Any) -> dict[str, float]:
-    """Numbers of a difference of scores, with 0 for what is within `ROUNDING` of it.
+    """Statistics of a difference of scores, with 0 in place of values within the rounding of the scores.
 
-    Equal arms differ by rounding alone, and the sign of that would decide what a comparison says of them.
+    Equal arms differ by rounding alone, and the sign of this error would decide their comparison.
     """
     noise = ROUNDING * max(float(np.abs(one).max()) for one in scores)
     return {name: 0.0 if abs(value) <= noise else value for name, value in found.items()}
 
 
 def _drawn_fractions(gained: Any, gaps: Any, streams: tuple[int, int] = (0, 1)) -> tuple[Any, Any] | None:
-    """Mean fraction [step] of gains [seed, task, step], and by how much draws [step, draw] differ from it.
+    """Mean fraction [step] of gains [seed, task, step], and the deviations of draws from it [step, draw].
 
     A draw whose gap is not positive is NaN.  None if the 95 % interval of the mean gap [task] includes 0.
     """
@@ -196,8 +196,8 @@ def paired_difference(ours: Any, theirs: Any, *, seeds_paired: bool, groups: int
         ours: scores [seed, task].
         theirs: scores [seed, task] on the same tasks.
         seeds_paired: whether row i of both uses the same skills.  Then a draw takes the same rows of both.
-        groups: of tasks, equally large and one after another, as of two splits.  A draw takes tasks anew
-            within each.
+        groups: number of equally large groups of consecutive tasks, such as two splits.  A draw resamples
+            tasks within each group.
     """
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     size, rest = divmod(ours.shape[1], groups)

@@ -41,7 +41,7 @@ def check(target: float | None, rate: float, steps: int, name: str) -> None:
 def now(rate: Array, configured: float, target: float | None) -> Array:
     """The learning rate [] of an update: `rate` where it adapts, and else the configured one.
 
-    They differ in a run that starts from another run, whose state it takes over.
+    The two rates differ in a run that starts from the state of another run.
     """
     return jnp.float32(configured) if target is None else rate
 

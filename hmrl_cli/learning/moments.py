@@ -64,7 +64,7 @@ def absorb(
         valid: [...] 1 where the vector counts.
         of_all: `sums` of the vectors of all devices, where they are split; None: there is one device.
         over_devices: sum over these devices.
-        until: the moments stay once they have absorbed so many vectors; None: they never do.
+        until: number of vectors after which the moments stay the same; None: there is no limit.
     """
     count, summed = sums(x, valid) if of_all is None else of_all
     mean = summed / jnp.maximum(count, 1.0)

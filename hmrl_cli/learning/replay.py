@@ -48,7 +48,7 @@ def add(buffer: Buffer, batch: Any, valid: Array) -> Buffer:
 
 
 def put_batch(buffer: Any, batch: Any, count: Array) -> Any:
-    """A tree, leaves [B N, ...], with batch number `count` [] from 0, leaves [N, ...], in its rows."""
+    """The buffer, leaves [B N, ...], with a batch, leaves [N, ...], as batch number `count` [], from 0."""
 
     def put(old: Array, new: Array) -> Array:
         return jax.lax.dynamic_update_slice_in_dim(old, new, count * new.shape[0], axis=0)

@@ -91,7 +91,7 @@ def linear_baseline(obs: Array, returns: Array, valid: Array) -> Array:
 
 
 def _standardised_features(obs: Array, weight: Array) -> tuple[Array, Array]:
-    """Features of the steps but the constant [N T, F], standardised, and which of them vary [F].
+    """Standardised features of the steps [N T, F], without the constant, and which of them vary [F].
 
     Features that do not vary become 0.
 
@@ -144,7 +144,7 @@ def differ(returned: Array, valid: Array) -> Array:
     count = jnp.maximum(valid.sum(axis=0), 1.0)
     deviation = (returned - jnp.sum(returned * valid, axis=0) / count) * valid
     spread = jnp.sqrt(masked_mean(deviation**2, valid))
-    # what is not finite differs, and shows
+    # values that are not finite count as different, so that they show
     return ~(spread <= ROUNDING * masked_mean(jnp.abs(returned), valid))
 
 

@@ -200,14 +200,14 @@ class SoftActorCritic(NamedTuple):
 
 
 def _worth(q: Array, weights: Array | None, *, each_action: bool = False) -> Array:
-    """Values q themselves, or psi . w of successor features [2, B, C], or [2, B, A, C] of each action."""
+    """The values q, or the values psi . w of successor features [2, B, C], or of each action [2, B, A, C]."""
     if weights is None:
         return q
     return jnp.sum(q * (weights[:, None] if each_action else weights), axis=-1)
 
 
 def _lower(psi: Array, worth: Array) -> Array:
-    """Successor features [..., C] of the critic with the lower value, of two [2, ..., C]."""
+    """Select from two critics' successor features [2, ..., C] those with the lower value [..., C]."""
     return jnp.where((worth[0] <= worth[1])[..., None], psi[0], psi[1])
 
 

@@ -113,18 +113,18 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
 
 
 def _tested(learner: MetaGradient, budget: Evaluation) -> MetaGradient:
-    """The learner with the schedule of step sizes that an evaluation has in place of the trained one."""
+    """The learner with the evaluation's schedule of step sizes in place of the trained one."""
     given = {name: getattr(budget, name) for name in SCHEDULE if getattr(budget, name) is not None}
     return learner._replace(config=learner.config.model_copy(update=given))
 
 
 def kept(state: State) -> Meta:
-    """What an adaptation needs: all but the latents of training tasks."""
+    """The meta-parameters that an adaptation needs: all except the latents of training tasks."""
     return state.meta._replace(latents=None)
 
 
 def _blank(learner: MetaGradient, episodes: int) -> Transition:
-    """Steps of `episodes` episodes, for their shapes."""
+    """Blank steps of `episodes` episodes, of which only the shapes matter."""
     shape = (episodes, learner.family.horizon)
     obs, number = jnp.zeros((*shape, learner.family.obs_size)), jnp.zeros(shape)
     action = jax.tree.map(

@@ -112,10 +112,10 @@ class MetaGradient(NamedTuple):
     def _observed(
         self, mean: Callable[[Any], Any], share: int, meta: Meta, steps: Transition, metrics: Metrics
     ) -> tuple[Meta, Metrics]:
-        """Normalise by the observations of all devices, too; each has a share of the tasks.
+        """Update the moments with the observations of all devices, each of which has a share of the tasks.
 
-        Also returns the means of the metrics, in one mean with the first sums: it follows that of the outer
-        step, on which the metrics depend.
+        Also returns the means of the metrics, which share one mean with the first sums.  That mean follows
+        the mean of the outer step, because the metrics depend on the outer step.
         """
         devices = self.config.tasks_per_update // share
 
@@ -130,7 +130,7 @@ class MetaGradient(NamedTuple):
 
     @property
     def _at_once(self) -> int:
-        """Tasks in memory at one time; 0: all.  A run has a number; what only reads shapes needs none."""
+        """Number of tasks in memory at one time; 0: all, as for "auto" where only shapes are read."""
         return 0 if self.config.tasks_at_once == "auto" else self.config.tasks_at_once
 
     def outputs(self, meta: Meta, batch: Batch) -> Policy:

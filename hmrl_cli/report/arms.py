@@ -47,7 +47,7 @@ def protocols_of(arms: Sequence[Arm]) -> list[tuple[str, str]]:
 
 
 def ranked(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The most frequent ones first; of as many, the test split and the sparse reward first."""
+    """Sort protocols by frequency.  Among equals, the test split and the sparse reward come first."""
     return sorted({*found}, key=lambda one: (-found.count(one), one[0] != "test", one[1] != "sparse", one))
 
 
@@ -70,7 +70,7 @@ def _unique(values: Iterable[Any]) -> list[Any]:
 
 
 def names(paths: Sequence[Path]) -> list[str]:
-    """What tells paths apart: as few of their last parts as do, without parts that all of them have.
+    """Short names that tell paths apart: as few last parts as possible, without parts that all share.
 
     Paths that are equal keep their names.
     """
@@ -128,7 +128,7 @@ def _text(value: Any) -> str:
 
 
 def _told_apart(arm: Arm, arms: Sequence[Arm]) -> str:
-    """Its name, with the settings by which it differs from arms of the same name and family."""
+    """The name of an arm, with the settings in which it differs from arms of equal name and family."""
     alike = [one for one in arms if (one.name, one.family) == (arm.name, arm.family)]
     differing = [name for name in differences_of_settings(alike) if not _is_of_family(name, alike)]
     # another plugin has other settings altogether
@@ -142,7 +142,7 @@ def _told_apart(arm: Arm, arms: Sequence[Arm]) -> str:
 
 
 def _is_of_family(name: str, arms: Sequence[Arm]) -> bool:
-    """Whether a setting says no more than the arms' family does: skills are of the family of their run."""
+    """Whether a setting only repeats the family of the arms, as the family of their skills does."""
     return name == f"{SKILLS}family.name" and all(
         arm.settings.get(name) in (None, arm.settings.get("family.name")) for arm in arms
     )

@@ -67,7 +67,7 @@ def evaluations(path: Path, protocol: str | None = None) -> list[dict[str, Any]]
 
 
 def _command_of(path: Path, file: Path) -> str:
-    """The command that writes an evaluation anew, as far as its name tells."""
+    """The command that repeats an evaluation, as far as the name of its file tells."""
     split, reward, way = parsed(file.stem) or ("", "", file.stem)
     if not split or (way and way not in protocols.files()):
         return "remove it, and repeat the hmrl eval that wrote it"
@@ -76,20 +76,20 @@ def _command_of(path: Path, file: Path) -> str:
 
 
 def _way_of(file: Path) -> str:
-    """The way of a document; "": the run's own.  A file of any other name has that name."""
+    """The way to adapt in a document's file name; "": the run's own.  Any other name is a way by itself."""
     told = parsed(file.stem)
     return told[2] if told else file.stem
 
 
 def _usual(ways: Set[str]) -> str:
-    """The run's own way, "", or the only one that there is, if that is no protocol."""
+    """The only way that there is, if it is no protocol; otherwise "", the run's own way."""
     if len(ways) == 1 and next(iter(ways)).partition("-")[0] not in protocols.files():
         return next(iter(ways))
     return ""
 
 
 def _stands_for(document: Mapping[str, Any], wanted: str) -> bool:
-    """Whether a run's own way and budget are those that a name such as "adapt_steps=25-episodes=4" tells."""
+    """Whether a document has the settings in a name such as "adapt_steps=25-episodes=4"."""
     has = {"adapt_steps": document["steps"][-1], "episodes": document["episodes"]} | document["adaptation"]
     has = {key: value if isinstance(value, str) else json.dumps(value) for key, value in has.items()}
     told = re.split(r"-(?=[a-z])", wanted)  # not within a number, as 1e-05
@@ -112,7 +112,7 @@ def _options(asked: Mapping[str, Any]) -> str:
 
 
 def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
-    """The error for runs without an evaluation by a protocol, with the names of those that the first has."""
+    """The error for runs without an evaluation by a protocol; it names those that the first run has."""
     of_skills = [path for path in paths if (path / "skills.json").is_file()]
     if of_skills:
         told = "is a run of skills, which do not adapt; must be one of meta-train"
@@ -128,7 +128,7 @@ def none_there(paths: Sequence[Path], protocol: str | None) -> InputError:
     has = [f"with --protocol: {', '.join(others)}"] if others else []
     has += ["by its own settings: without --protocol"] if "" in ways else []
     told = f"\nit has, {'; '.join(has)}" if has else ""
-    if len(paths) > 1 and first:  # after a name that is not known, those that are tell more
+    if len(paths) > 1 and first:  # for an unknown name, the known names are more useful
         named = ", ".join(map(str, paths[1 : 1 + NAMED]))
         told = f"\nalso without one: {named}{', ...' if len(paths) > 1 + NAMED else ''}"
     return InputError(f"{paths[0]}: holds no evaluation{what}{first}{told}")
@@ -215,10 +215,11 @@ def compared(
     *,
     of_suite: bool = False,
 ) -> dict[str, Any]:
-    """What `compare` returns, of runs that were read.
+    """Compare runs that were read, as `compare` does.
 
-    Arms `of_suite` may spend other numbers of episodes in all.  Those whose settings of the family differ may
-    have other tasks, and only arms of equal settings are compared, however they were rewarded in training.
+    Arms `of_suite` may differ in their total number of episodes.  If their family settings differ, they may
+    also have different tasks.  Only arms with equal family settings are compared, whatever reward trained
+    them.
     """
     if lacking := [arm.paths[0] for arm in found if not arm.documents]:
         raise none_there(lacking, protocol)
@@ -237,7 +238,7 @@ def compared(
 
 
 def _of_equal_families(members: Sequence[Arm]) -> list[list[Arm]]:
-    """The arms of a family, together where all its settings but the reward of training are equal."""
+    """Group the arms of a family by the settings of the family, without the reward of training."""
     found: dict[tuple[Any, ...], list[Arm]] = {}
     for arm in members:
         settings = tuple(
@@ -270,19 +271,19 @@ def _differences(members: Sequence[Arm]) -> list[dict[str, Any]]:
 
 
 def is_paired(one: Arm, ours: Mapping[str, Any], other: Arm, theirs: Mapping[str, Any]) -> bool:
-    """Whether the evaluations of two arms are of the same skills, seed by seed.
+    """Whether two arms were evaluated with the same skills, seed by seed.
 
-    Where runs of an arm lack the evaluation, its seeds are not those of the arm.
+    If runs of an arm lack the evaluation, the seeds of the evaluation are not those of the arm.
     """
     whole = all(document["num_seeds"] == len(arm.seeds) for arm, document in ((one, ours), (other, theirs)))
     return whole and one.skills is not None and one.skills == other.skills
 
 
 def _check_alike(members: Sequence[Arm], group: str | None, *, same_budget: bool) -> None:
-    """Refuse documents of one family, split and reward on other tasks, or with more or fewer episodes in all.
+    """Refuse documents of one family, split and reward with different tasks, reference lines or budgets.
 
-    Arms may divide their episodes into other numbers of updates.  Arms that are grouped by a setting of the
-    family may have tasks of their own.
+    Arms may divide their episodes into different numbers of updates.  Arms that are grouped by a setting of
+    the family may have different tasks.
     """
     own_tasks = group is not None and group.startswith("family.")
     first: dict[tuple[str, ...], tuple[Arm, Mapping[str, Any]]] = {}
@@ -310,7 +311,7 @@ def _check_alike(members: Sequence[Arm], group: str | None, *, same_budget: bool
 
 
 def has_same_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether doing nothing earns the same in two evaluations, but for the rounding of a device."""
+    """Whether doing nothing has the same return in two evaluations, up to the rounding of devices."""
     return math.isclose(one["flat"], other["flat"], rel_tol=CLOSE, abs_tol=CLOSE)
 
 

@@ -51,7 +51,8 @@ def difference(
 def mean_success(document: Mapping[str, Any]) -> Any:
     """Success [seed, task], averaged over an adaptation: higher if goals are found sooner.
 
-    It is the mean of a line through the numbers of updates, so that arms may divide their episodes otherwise.
+    It is the mean of the piecewise linear curve over the updates.  So arms may divide their episodes
+    differently.
     """
     success = np.array(document["per_task"]["success"], float)
     between = (success[..., 1:] + success[..., :-1]) / 2
@@ -82,9 +83,9 @@ def row(arm: Arm, document: Mapping[str, Any]) -> dict[str, Any]:
     """One evaluation of an arm as a row: its protocol, and each measure after the last update.
 
     `mean_success` is over the whole adaptation.
-    Numbers are rounded, and texts where they have an interval.  `numbers` has them with all digits, and
-    `paths` the run directories.
-    `unfinished` tells how long a run was trained that is not at its end.
+    Numbers are rounded, and numbers with an interval are texts.  `numbers` has all digits, and `paths` has
+    the run directories.
+    `unfinished` tells the epoch of a run that is not complete.
     """
     numbers, epochs = _numbers(document), arm.settings["training.epochs"]
     return {

@@ -30,7 +30,7 @@ def own_style() -> Iterator[None]:
     Raises:
         ConfigError: matplotlib cannot start, as where a matplotlibrc is no UTF-8.
     """
-    backend = os.environ.pop("MPLBACKEND", "")  # matplotlib cannot be imported where that is not here
+    backend = os.environ.pop("MPLBACKEND", "")  # matplotlib cannot be imported if this backend is missing
     is_new = "matplotlib" not in sys.modules
     try:
         import matplotlib

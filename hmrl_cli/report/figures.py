@@ -43,7 +43,7 @@ MAX_POINTS, MIN_POINTS = 60_000, 20  # of all lines of a figure of training, and
 def curves(arms: Sequence[Arm], names: Sequence[str] = ()) -> Any:
     """Return, success and goals ever reached against episodes, a column for every family, split and reward.
 
-    Where there is one, the measures are side by side.
+    If there is only one column, the measures are side by side.
 
     Args:
         arms: what is drawn.
@@ -113,7 +113,7 @@ def training(trained: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence
 
 
 def _thinned(epochs: Sequence[Any], points: int) -> Sequence[Any]:
-    """At most so many of the epochs, at equal distances, the last one among them."""
+    """At most `points` of the epochs, at equal distances, with the last one."""
     step = -(-len(epochs) // points)
     return epochs[::-1][::step][::-1]
 
@@ -156,7 +156,7 @@ def _draw_curves(
 
 
 def _draw_lines(axis: Any, measure: str, documents: Sequence[Mapping[str, Any]]) -> None:
-    """The reference lines of one measure that all have, each with its name and value beside it."""
+    """Draw the reference lines of one measure that all documents share, with their names and values."""
     lines = {"flat": ":", "feasible": "--"} if measure == "return" else {f"flat_{measure}": ":"}
     for level, style in lines.items():
         value, *others = {document[level] for document in documents}
@@ -198,7 +198,7 @@ def paths_svg(of_seeds: Any, of: str, upward: bool = False) -> str:
 
 
 def _colour(index: int, count: int) -> Any:
-    """Of a skill or draw; many are shades from dark to light."""
+    """The colour of a skill or draw; many of them have shades from dark to light."""
     from matplotlib import colormaps
 
     return PALETTE[index] if count <= len(PALETTE) else colormaps["viridis"](index / (count - 1))

@@ -37,7 +37,7 @@ def finding(arms: Sequence[Arm]) -> str:
 
 
 def _beside(arm: Arm, best: Mapping[str, Any], other: Arm, second: Mapping[str, Any], measure: str) -> str:
-    """How far the best evaluation is from the second one."""
+    """A sentence on the difference between the best evaluation and the second one."""
     if not (best["per_task"] and second["per_task"]) or best["tasks_sha256"] != second["tasks_sha256"]:
         return f" The next is {other.name}, on other tasks."
     if (spent := episodes_so_far(second)[-1]) != episodes_so_far(best)[-1]:
@@ -76,7 +76,7 @@ def mean_finding(aggregate: Sequence[Mapping[str, Any]], arms: Sequence[Arm]) ->
 
 
 def _beside_over_families(name: str, other: str, protocol: tuple[str, str], arms: Sequence[Arm]) -> str:
-    """How far the best arm is from the second one, over families."""
+    """A sentence on the difference between the best arm and the second one, over families."""
     of_families = [{arm.name: arm for arm in members} for members in by_family(arms).values()]
     both = [(one[name], one[other]) for one in of_families]
     documents = [[document_of(arm, protocol) or {} for arm in pair] for pair in both]
@@ -97,7 +97,7 @@ def _more(found: Mapping[str, float], other: str) -> str:
 
 
 def _doubt(found: Mapping[str, float]) -> str:
-    """What an interval around 0 means."""
+    """A sentence on the doubt if an interval includes 0; otherwise ""."""
     if found["low"] <= 0 <= found["high"]:
         return " The interval of the difference includes 0, so the order is not certain."
     return ""

@@ -19,14 +19,14 @@ GOAL = PALETTE[1]
 
 
 def recorded(members: Sequence[Arm]) -> dict[str, Mapping[str, Any]]:
-    """The evaluations of a family that say where an arm explored, by its name; of one split and reward."""
+    """The evaluations of a family that record where an arm explored, by name, for one split and reward."""
     protocol = protocols_of(members)[0]
     found = {arm.name: document_of(arm, protocol) for arm in members}
     return {name: one for name, one in found.items() if one and one.get("explored") and one["per_task"]}
 
 
 def missing(members: Sequence[Arm]) -> list[str]:
-    """A line on the arms of which nothing was recorded; none where there is none."""
+    """A line on the arms without a record; no line if every arm has one."""
     there = recorded(members)
     names = [arm.name for arm in members if arm.name not in there]
     if not there:
@@ -62,7 +62,7 @@ def explored(documents: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _reach(found: Mapping[str, Any]) -> float:
-    """How far goals and most visits are from the origin."""
+    """The distance from the origin within which all goals and most visits lie."""
     cells = np.array(cells_of(found), float).reshape(-1, 3)
     far = (np.abs(cells[:, :2]).max(axis=1) + 1) * found["cell"]
     order = np.argsort(far)

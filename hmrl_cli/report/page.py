@@ -152,7 +152,7 @@ def _page(top: str, parts: Sequence[str]) -> str:
 
 
 def _metrics(arm: Arm) -> list[dict[str, Any]]:
-    """The metrics of the training of all seeds; none of a run of which only results were kept."""
+    """The training metrics of all seeds; none for a run of which only results were kept."""
     found = [read_metrics(path) for path in arm.paths if (path / layout.METRICS).is_file()]
     if len(found) < 2:
         return found[0] if found else []
@@ -203,7 +203,7 @@ def _drawings(
 def _by_kind(
     trained: Sequence[tuple[Arm, list[dict[str, Any]]]],
 ) -> dict[tuple[str, str], dict[str, list[dict[str, Any]]]]:
-    """Metrics by name, of each family and reward that runs earn; "" for the runs that learn skills."""
+    """Metrics by name, for each family and reward; the reward is "" for runs that learn skills."""
     kinds: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for arm, metrics in trained:
         earns = any(key.startswith(("return", "success")) for key in metrics[-1])
@@ -213,7 +213,7 @@ def _by_kind(
 
 
 def _headed(evaluated: Sequence[Arm], found: Mapping[str, Any] | None) -> str:
-    """What was found over all families, or in the only one."""
+    """The finding over all families, or else the finding of each family."""
     if not found:
         return ""
     families = by_family(evaluated)
@@ -283,7 +283,7 @@ def _numbers(
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table of a family; columns of one value are a text below, and so are the ways to adapt."""
+    """The table of a family.  Columns with a single value, and the ways to adapt, become text below it."""
     cells = [{key: value for key, value in row.items() if key not in ("family", *IN_CSV)} for row in rows]
     cells = differences.without_nothing(cells)
     ways: dict[tuple[str, str], dict[str, None]] = {}
@@ -324,7 +324,7 @@ def _reference_lines(rows: Sequence[Mapping[str, Any]]) -> str:
 def _training(
     drawings: Mapping[str, Drawing], waiting: Sequence[Arm], with_skills: Sequence[tuple[str, Path]]
 ) -> str:
-    """Curves of training, and the runs that were not evaluated, but for runs of skills."""
+    """Curves of training, and hints on runs that were not evaluated, except runs of skills."""
     paths = [path for _, path in with_skills]
     hints = [
         f"<p><small>{escaped(run.name)} was not evaluated; to do it: "

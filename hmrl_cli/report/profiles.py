@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 
 def compared(families: Mapping[str, Sequence[Arm]]) -> list[Compared]:
-    """What can be compared: over all families where two arms are in all of them, else in each family."""
+    """The comparisons: over all families if two arms are in all of them, else within each family."""
     over_all = _compared(families)
     return over_all or [one for family, arms in families.items() for one in _compared({family: arms})]
 

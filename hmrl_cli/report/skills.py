@@ -56,7 +56,7 @@ def part(named: Sequence[tuple[str, Path]], room: int) -> str:
     rows = [{key: row.get(key, "") for key in columns} for row in rows]
     parts = [narrow(rows, tuple(columns), "Numbers of the skills"), note(NUMBERS_NOTE)]
     for number, (name, path) in enumerate(named):
-        share = room // (len(named) - number)  # what one leaves is for those after it
+        share = room // (len(named) - number)  # room that a run leaves is for the runs after it
         picture = _picture(path, name, number)
         shown = picture if len(picture) <= share // 2 else _elsewhere(name, path / "skills.svg")
         player = _player(path, name, share - len(shown))

@@ -1,4 +1,4 @@
-"""What a tracker of experiments gets of a run: for each seed the settings, the metrics and the evaluations.
+"""The data of a run for a tracker of experiments: settings, metrics and evaluations of each seed.
 
 A tracker takes one run for each seed, because a metric of a tracker is one number at a time.  The seeds of a
 run are a group.  The identity of a seed follows from the run alone, so that a second call finds the first.
@@ -56,13 +56,13 @@ def seeds_of(run: reader.Info) -> list[Tracked]:
 
 
 def _id(run: reader.Info, seed: int) -> str:
-    """Sixteen hexadecimal digits, the same for a copy of the run, whatever it was trained to since."""
+    """Sixteen hexadecimal digits.  They are the same for a copy of the run, even after more training."""
     kept = [run.provenance.get(key) for key in IDENTITY] if run.provenance else str(run.path.resolve())
     return hashlib.sha256(json.dumps([kept, seed]).encode()).hexdigest()[:16]
 
 
 def _provenance(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What provenance.json says beside origins and seeds, which the settings have."""
+    """The content of provenance.json, except origins and seeds, which are among the settings."""
     kept = {key: value for key, value in found.items() if key not in ("schema", "origins", "seeds")}
     for path, value in leaves(kept):
         if value not in (None, [], {}):
@@ -78,7 +78,7 @@ def _of_skills(file: Path) -> dict[str, Any]:
 
 
 def _of_seed(values: Mapping[str, Any], row: int) -> Iterator[tuple[str, float]]:
-    """The numbers [] of a seed, by name; what all seeds share is in none of them a list."""
+    """The numbers [] of a seed, by name.  A value that is not a list is the same for all seeds."""
     for name, value in values.items():
         of_seed = value[row] if isinstance(value, list) and row < len(value) else value
         if type(of_seed) in (int, float) and name not in ("epoch", "skills/epoch"):

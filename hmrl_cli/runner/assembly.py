@@ -38,12 +38,12 @@ class Parts(NamedTuple):
         return isinstance(self.learner, SkillLearner)
 
     def note(self, state: State, budget: Evaluation) -> str:
-        """What the learner has to say on a trained state, leaves [S, ...], and a budget; "" for nothing."""
+        """The learner's message on a trained state, leaves [S, ...], and a budget; "" if it has none."""
         note = self.learner.note if isinstance(self.learner, MetaLearner) else None
         return note(state, budget) if note else ""
 
     def note_on_reward(self, trained: Reward, now: Reward) -> str:
-        """What to say where a learner reads rewards, and meets others than in training; "" for nothing."""
+        """A message if a learner that reads rewards meets other rewards than in training; else ""."""
         if trained == now or not isinstance(self.learner, MetaLearner) or not self.learner.reads_reward:
             return ""
         return f"this learner tells tasks apart by {trained} rewards, and now meets {now} ones (--reward)"
@@ -141,7 +141,7 @@ def assemble(
 
 
 def check_located(evaluation: Evaluation, parts: Parts) -> None:
-    """Raise ConfigError where a search cannot locate skills, or goes to more places than it has decisions."""
+    """Raise ConfigError if a search cannot locate skills, or visits more places than it has decisions."""
     if evaluation.rule != "relabel":
         return
     if "skill" not in parts.act_on(None).features:

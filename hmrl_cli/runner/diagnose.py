@@ -145,7 +145,7 @@ def _run(trained: Trained, settings: Evaluation) -> Any:
 
 
 def _without_blind_goals(numbers: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
-    """The numbers without those on goals, if the skills named for all goals are the same one."""
+    """The numbers, without those on goals if the same skill was named for all goals."""
     named = numbers.pop("goal_named", None)
     if named is None or named.any():
         return numbers

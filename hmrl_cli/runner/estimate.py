@@ -1,4 +1,4 @@
-"""What a training will need, as far as shapes and earlier runs tell: memory, disk and time.
+"""Estimates of the memory, disk space and time of a training, from shapes and earlier runs.
 
 Nothing is compiled.  So memory is a lower bound: activations, gradients and temporary arrays come on top.
 """
@@ -62,7 +62,7 @@ def memory(experiment: Experiment, parts: Parts, shapes: Any) -> dict[str, int]:
 
 
 def tasks_at_once(experiment: Experiment, parts: Parts) -> int:
-    """How many tasks' activations fit into a device's memory, at least 1; 0 where those of all tasks do.
+    """The number of tasks whose activations fit into a device's memory, at least 1; 0 if all tasks fit.
 
     Args:
         experiment: of a learner with inner updates.
@@ -80,7 +80,7 @@ def tasks_at_once(experiment: Experiment, parts: Parts) -> int:
 
 
 def less_memory(experiment: Experiment, parts: Parts, shapes: Any) -> str:
-    """The settings that the memory of a training grows with, for a message: three, the first matters most.
+    """A text on the settings to lower for less memory: at most three, the most effective one first.
 
     Args:
         experiment: what to run.
@@ -105,7 +105,7 @@ def less_memory(experiment: Experiment, parts: Parts, shapes: Any) -> str:
 
 
 def of_device(total: int, seeds: int, count: int) -> int:
-    """Bytes on the fullest of `count` devices: those of its own seeds, where each has as many, else all."""
+    """Bytes on the fullest of `count` devices: its share if seeds divide evenly, else those of all seeds."""
     return total // count if seeds % count == 0 else total
 
 

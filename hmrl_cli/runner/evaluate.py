@@ -145,7 +145,7 @@ def _adapt(
 
 
 def compiled_for(trained: Trained, reward: Reward, budget: Evaluation | None = None) -> adaptation.Compile:
-    """What compiles the reference lines, or the adaptation by a budget, whose numbers are arguments."""
+    """A function that compiles the reference lines, or the adaptation by a budget; numbers are arguments."""
     kept = functools.partial(programs.compiled, reward=reward)
     if budget is None:
         return functools.partial(
@@ -158,7 +158,7 @@ def compiled_for(trained: Trained, reward: Reward, budget: Evaluation | None = N
 
 
 def _diagnosis(run: reader.Info, sets: Sequence[str], adapts: bool) -> Evaluation:
-    """How skills are diagnosed."""
+    """The settings of a diagnosis of skills."""
     if adapts:
         raise ConfigError(
             f"{run.path}: is a run of skills, which do not adapt; must be evaluated without --tasks, "

@@ -161,7 +161,7 @@ def _check_parent(
 
 
 def _at_start(settings: Strict) -> Iterator[str]:
-    """Dotted paths of the settings that count at the start of a training alone."""
+    """Dotted paths of the settings that matter only at the start of a training."""
     yield from settings.at_start
     for table, inner in settings:
         if isinstance(inner, Strict):
@@ -169,15 +169,15 @@ def _at_start(settings: Strict) -> Iterator[str]:
 
 
 def _adapts(experiment: Experiment, path: str) -> bool:
-    """Whether a setting is a learning rate that adapts to `target_kl`, and comes along."""
+    """Whether a setting is a learning rate that adapts to `target_kl`.  The state contains that rate."""
     table, _, name = path.rpartition(".")
     return name == "learning_rate" and f"{table}.target_kl" in config.flat(experiment)
 
 
 def _because(different: Mapping[str, tuple[Any, Any]], source: str) -> str:
-    """Why a parent does not fit: other plugins, the settings of the hierarchy, then others; three in all.
+    """Up to three reasons why a parent does not fit: plugins first, then the hierarchy, then others.
 
-    Settings of another plugin are left out, because they differ by that.
+    If a plugin differs, its settings are left out.
     """
     others = {path.removesuffix(".name") for path in different if path.endswith(".name")}
     order = {"hierarchy": 0, "algorithm": 1, "family": 2}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """What a run or an export tells of one seed."""
+    """The data of one seed in a run or an export."""
 
     experiment: Experiment
     parts: Parts

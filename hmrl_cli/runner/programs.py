@@ -1,7 +1,7 @@
 """Compiled programs on disk: the second start of a run or an evaluation neither traces nor compiles.
 
-jax's own cache spares compiling alone, and tracing is most of what is left of a start.  Here a program is
-known by all that tracing depends on: the code of hmrl, versions, numerics, devices, settings and arguments.
+jax's own cache saves only compilation, and tracing takes most of the remaining start.  Here the key of a
+program is all that tracing depends on: the code of hmrl, versions, numerics, devices, settings, arguments.
 
 Where that is not certain, a program is left to jax's cache.  Plugins from elsewhere may import anything.  In
 Python sessions functions may be replaced.  Sources may have changed since the process began.  A program is
@@ -53,7 +53,7 @@ class _Switch:
 
 
 def keep() -> None:
-    """Keep programs in this process from now on: it is one of the command line, and replaces no function."""
+    """Keep programs from now on, in a process of the command line, which replaces no functions."""
     _Switch.on = True
 
 
@@ -84,7 +84,7 @@ def compiled(
         return _loaded(file.read_bytes())
     with _apart_from_jax() as hits:
         fresh = program.lower(*arguments).compile()
-    if not hits and _code(PACKAGE):  # jaxlib cannot write down once more what it has read
+    if not hits and _code(PACKAGE):  # jaxlib cannot serialize a program that it has itself read
         _keep(file, fresh)
     return fresh
 
@@ -123,7 +123,7 @@ def _file(
 
 
 def _described(array: Any) -> list[str]:
-    """Type and place of an array, which is one of numpy or of jax."""
+    """Type and placement of a numpy array or a jax array, as texts."""
     places = (getattr(array, name, None) for name in ("sharding", "committed"))
     return [str(one) for one in (jax.typeof(array), *places)]
 
@@ -142,7 +142,7 @@ def _versions() -> dict[str, str | None]:
 
 
 def _code(package: Path) -> str | None:
-    """Hash of a package's sources; None if they may be others than those that this process has imported."""
+    """Hash of a package's sources; None if they may have changed since this process imported them."""
     try:
         sources = [file for file in _sources(package) if file.is_file()]
         if not sources or max(file.stat().st_ctime for file in sources) > STARTED:
@@ -164,7 +164,7 @@ def _hash_of(package: Path, sources: tuple[Path, ...]) -> str:
 
 @contextlib.contextmanager
 def _apart_from_jax() -> Iterator[list[str]]:
-    """Meanwhile jax's cache takes no program; the list has an entry for each that comes from there."""
+    """Store no program in jax's cache during the block; the list gets an entry for each cache hit."""
     found: list[str] = []
 
     def listen(event: str, **_: Any) -> None:
@@ -216,5 +216,5 @@ def _loaded(content: bytes) -> Callable[..., Any]:
 
 @functools.cache
 def _bind_lapack() -> None:
-    """Give jaxlib the functions of LAPACK: else it takes them where a program that calls them is lowered."""
+    """Load jaxlib's LAPACK functions, which otherwise happens only when a program with them is lowered."""
     jax.jit(jax.lax.linalg.cholesky).lower(jax.ShapeDtypeStruct((1, 1), "float32"))

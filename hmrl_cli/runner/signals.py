@@ -23,7 +23,7 @@ _COLLECTING = "_xla_gc_callback"  # a function of jax that runs while Python fre
 
 
 def interrupt_surely() -> None:
-    """Let a Ctrl-C end the process also where Python would ignore it, in what jax does while memory is freed.
+    """Let Ctrl-C end the process even while jax frees memory, when Python would ignore it.
 
     A SIGINT that is ignored, as after nohup, stays so.
     """
@@ -33,7 +33,7 @@ def interrupt_surely() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Answer a Ctrl-C only at the end: a library in C++ that is being loaded would abort the process."""
+    """Delay Ctrl-C to the end of the block: while a C++ library loads, it would abort the process."""
     before, received = signal.getsignal(signal.SIGINT), []
     answers = before in (signal.default_int_handler, _interrupt)
     if not answers or threading.current_thread() is not threading.main_thread():

@@ -39,8 +39,8 @@ def settled(
 ) -> Resolved:
     """Replace "auto" in `algorithm.tasks_at_once` by the least number that fits on any process.
 
-    A run that is there keeps its number, on any machine.  One of an earlier version may hold "auto", which
-    runs all tasks at one time; it keeps that.
+    An existing run keeps its number on any machine.  A run of an earlier version may hold "auto", which runs
+    all tasks at one time, and it keeps "auto".
 
     Args:
         resolved: what to run.
@@ -56,7 +56,7 @@ def settled(
         algorithm = experiment.algorithm.model_copy(update={"tasks_at_once": number})
         return experiment.model_copy(update={"algorithm": algorithm})
 
-    kept = 0  # or 2 more than the number of the run, which process 0 alone reads; 1 for "auto"
+    kept = 0  # 0: no run; 1: its value is "auto"; else its number plus 2.  Only process 0 reads it
     if processes.is_first() and path is not None and layout.is_run(path):
         before: Any = reader.read_written(path).experiment.algorithm
         number = getattr(before, "tasks_at_once", 0)

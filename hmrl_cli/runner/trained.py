@@ -19,7 +19,7 @@ DIGEST = 32  # bytes of a SHA-256
 
 
 def skills_experiment(experiment: Experiment, skills: upstream.Source | None) -> Experiment | None:
-    """How the skills of an experiment were trained; None where it acts through none.
+    """The experiment that trained an experiment's skills; None if it acts through no skills.
 
     Raises:
         InputError: the experiment cannot act through these skills.

@@ -1,4 +1,4 @@
-"""What is pretrained, as a run directory: then every command on runs takes it."""
+"""Pretrained files as run directories, so that every command on runs accepts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hmrl_cli.storage import (
 
 
 def opened(source: str | Path) -> reader.Info:
-    """The run in a directory, or that of what is pretrained, which the first call of process 0 unpacks.
+    """The run in a directory, or the run of a pretrained name, which process 0 unpacks at the first call.
 
     Raises:
         ConfigError: nothing pretrained has this name.

@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the episodes so far have told."""
+    """Knowledge from the episodes so far."""
 
     plan: Plan
     buffer: DecisionBuffer
@@ -42,7 +42,7 @@ class Known(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What an episode of a search holds."""
+    """The `Held.given` of an episode of a search."""
 
     key: Key  # of the policy that it may follow
     watch: Watch  # changes in the episode
@@ -54,11 +54,11 @@ Prior = Callable[["Array"], Belief]
 
 
 class Search(NamedTuple):
-    """A search for the reward of one task, as functions of what its episodes told."""
+    """A search for the reward of one task, as functions of the experience in its episodes."""
 
     family: TaskFamily  # lifted, with the feature "skill"; its actions are skills
     budget: Evaluation
-    follows: bool  # whether searching episodes follow a policy, but for the share `budget.fallback`
+    follows: bool  # whether searching episodes follow a policy, except for the share `budget.fallback`
 
     def begin(self, prior: Prior, obs: Array, least_gain: Array | float | None = None) -> Known:
         """The state before any episode, given the first observation [obs_size]; see `adapt`."""
@@ -96,7 +96,7 @@ class Search(NamedTuple):
         return Held(keys, Given(policy_keys, watches), repeated)
 
     def act_of(self, behaviour: Behaviour | None, key: Key, held: Held) -> Act:
-        """How an episode acts: what it has met, step t [], obs -> action, log pi, what it has met."""
+        """The policy of an episode: watch, step t [], obs -> action, log pi, the next watch."""
         repeated, bound = held.repeated, bound_of(self.family)
         assert repeated is not None
         policy = behaviour(held.given.key) if behaviour is not None else self._nothing
@@ -212,7 +212,7 @@ def bound_of(family: TaskFamily) -> Array:
 
 
 def _watching(held: Held, watch: Watch) -> Held:
-    """The episode with what it has met by now."""
+    """The episode with a new watch."""
     return held._replace(given=held.given._replace(watch=watch))
 
 

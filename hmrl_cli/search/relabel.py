@@ -96,7 +96,7 @@ def best_guess(buffer: DecisionBuffer, center: Array, width: float, bound: Array
 
 
 def extent(buffer: DecisionBuffer, center: Array, least_gain: Array) -> Array:
-    """Largest distance [] from the center [size] of decisions `least_gain` above the base reward."""
+    """Largest distance [] from the center [size] to a decision `least_gain` above the base reward."""
     stands_out = (buffer.valid > 0) & (buffer.reward - _base_reward(buffer) > least_gain)
     distance = jnp.linalg.norm(buffer.skill - center, axis=-1)
     return jnp.max(distance, where=stands_out, initial=0.0)
@@ -112,10 +112,10 @@ def _base_reward(buffer: DecisionBuffer) -> Array:
 
 
 def _quantile(x: Array, where: Array, share: float) -> Array:
-    """The least of the numbers x [...] that so large a share of them does not exceed; NaN of none.
+    """The smallest number in x [...] that at least the given share of them does not exceed; NaN if empty.
 
-    Only entries with `where` [...] count.  It bisects the integers that are ordered as floats are, and counts
-    32 times.  That is several times as fast as a sort.
+    Only entries with `where` [...] count.  The search bisects the bits of the floats, as integers with the
+    same order, in 32 steps.  That is several times as fast as a sort.
     """
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.int32)
     ordered = jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
@@ -134,7 +134,7 @@ def _quantile(x: Array, where: Array, share: float) -> Array:
 
 
 def _kept(buffer: DecisionBuffer) -> Array:
-    """How much of the highest gain an episode had at its end, from 0 to 1: [M]."""
+    """Share [M] of the highest gain that each episode had at its end, from 0 to 1."""
     gain = jnp.where(buffer.valid > 0, buffer.reward - _base_reward(buffer), 0.0)
     last = max(1, round(END * gain.shape[1]))
     kept = gain[:, -last:].mean(axis=1) / jnp.maximum(reward_gain(buffer), 1e-9)

@@ -34,7 +34,7 @@ class Watch(NamedTuple):
 
 
 def begin(least_gain: Array, size: int) -> Watch:
-    """The watch of an episode before its first decision; a `least_gain` of 0 or less turns nothing back."""
+    """The watch before the first decision of an episode; with `least_gain` <= 0 it never turns back."""
     nothing, zero, nowhere = jnp.float32(jnp.nan), jnp.float32(0), jnp.zeros(size)
     least_gain = jnp.where(least_gain > 0, least_gain, jnp.inf)
     return Watch(least_gain, nothing, nothing, zero, nowhere, jnp.int32(0), zero, nowhere, jnp.int32(NEVER))
@@ -56,9 +56,10 @@ def sense(watch: Watch, reward: Array, done: Array) -> Watch:
 def notice(watch: Watch, place: Array, t: Array, moves_on: Array) -> Watch:
     """The watch at a place [size], where the decision before step t [] led.
 
-    A reward is met where it rises by `least_gain` from one decision to the next, and by `CLEAR` times as much
-    as ever before in the episode.  So do sparse rewards; dense ones change all the time.  A rise in the first
-    decision goes unnoticed.  The reward was somewhere on the way of the decision.
+    A reward is met if it rises by more than `least_gain` from one decision to the next.  The rise must also
+    exceed `CLEAR` times the largest earlier change in the episode.  Sparse rewards rise like that; dense
+    rewards change all the time.  A rise in the first decision goes unnoticed.  The reward was somewhere on
+    the way of the decision.
 
     The episode turns back when it has lost a reward that lasted, or when it would move on to another aim []
     bool.  A reward that is paid once does not last.

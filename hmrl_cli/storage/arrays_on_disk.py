@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 @event_loops.that_may_be_late()
 def write(path: Path, arrays: Arrays) -> None:
     """Write arrays by their paths, as a folder that Orbax makes; raises what Orbax raises."""
-    # its threads log a traceback of what is raised here as well
+    # Orbax's threads also log a traceback of every error that is raised here
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     # Orbax refuses arrays without elements; the manifest alone brings those back.
     stored = {path: np.asarray(array) for path, array in arrays.items() if np.size(array)}
     with contextlib.ExitStack() as stack:
         target = path.absolute()
-        if lacks(path.parent):  # Orbax cannot do without; what it writes is forced to the disk below
+        if lacks(path.parent):  # Orbax needs these calls; the manifest forces the copied files to the disk
             target = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tree"
         with _checkpointer() as checkpointer:
             checkpointer.save(target, stored)
@@ -44,7 +44,7 @@ def read(path: Path, manifest: Mapping[str, Any]) -> Arrays:
     """The arrays of a checkpoint, compared with its manifest.
 
     Raises:
-        Damaged: Orbax cannot read them, or they are others than were written.
+        Damaged: Orbax cannot read them, or they differ from what was written.
     """
     import orbax.checkpoint as ocp
 
@@ -59,7 +59,7 @@ def read(path: Path, manifest: Mapping[str, Any]) -> Arrays:
         with _checkpointer() as checkpointer:
             arrays |= checkpointer.restore((path / "tree").absolute(), restore_args=as_numpy)
     except Exception as error:
-        if limit_reached(error):  # an older checkpoint would not be smaller
+        if limit_reached(error):  # memory is short, and an older checkpoint would be as large
             raise
         raise Damaged(f"Orbax: {' '.join(str(error).split())[:100]}") from error
     if leaves(arrays) != expected or arrays_sha256(arrays) != manifest["arrays_sha256"]:

@@ -146,7 +146,7 @@ def _temporary(folder: Path, epoch: int, descriptor: int) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         if not _is_at(folder, descriptor):
             for empty in (folder, folder.parent):
-                with contextlib.suppress(OSError):  # of what is not empty, and so not made here
+                with contextlib.suppress(OSError):  # a folder that is not empty was not created here
                     empty.rmdir()
         raise
 
@@ -235,7 +235,7 @@ def _newest(folder: Path, read: Callable[[Path, int], T], only: int | None) -> t
 
 
 def _check_is_there(checkpoint: Path, error: Damaged) -> None:
-    """Raise StorageError where a network share does not answer: an older checkpoint would cost epochs."""
+    """Raise StorageError if a network share does not answer; an older checkpoint would lose epochs."""
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in AWAY:
             raise StorageError(f"{checkpoint}: cannot be read: {cause.strerror}") from error
@@ -249,7 +249,7 @@ def _not_intact(folder: Path, epoch: int, problems: list[str], others: bool) -> 
 
 @contextlib.contextmanager
 def _kept(checkpoint: Path) -> Iterator[None]:
-    """Lock a checkpoint against removal; raises `_Dropped` where it was removed before its end."""
+    """Lock a checkpoint against removal during the block; raises `_Dropped` if it is removed anyway."""
     try:
         with _locked(checkpoint, fcntl.LOCK_SH) as descriptor:
             try:
@@ -278,7 +278,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, operation: int) -> Iterator[int]:
-    """The descriptor of a folder, locked where there are locks; BlockingIOError where another locked it."""
+    """The descriptor of a folder, locked if there are locks; BlockingIOError if another process locked it."""
     with _opened(folder) as descriptor:
         if try_lock(descriptor, operation) is False:
             raise BlockingIOError

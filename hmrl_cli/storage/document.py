@@ -148,15 +148,15 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def episodes_of_update(document: Mapping[str, Any]) -> int:
-    """How many episodes of a task an update has.
+    """The number of episodes of a task in one update.
 
-    A learner with a memory has one: the other ones of a batch are trials of their own.
+    For a learner with a memory it is 1, because the other episodes of a batch belong to separate trials.
     """
     return 1 if document.get("learns_from") == "one" else document["episodes"]
 
 
 def episodes_so_far(document: Mapping[str, Any]) -> list[int]:
-    """How many episodes of a task came before each measurement, [K + 1]."""
+    """The number of episodes of a task before each measurement, [K + 1]."""
     return [step * episodes_of_update(document) for step in document["steps"]]
 
 

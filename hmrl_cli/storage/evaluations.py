@@ -45,14 +45,14 @@ def with_changes(name: str, changed: Mapping[str, Any]) -> str:
 
 
 def files_of(run: Path) -> list[Path]:
-    """The documents of a run; raises OSError where its folder of them is closed to this user."""
+    """The documents of a run; raises OSError if this user may not read their folder."""
     folder = run / "eval"
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return [folder / name for name in names if name.endswith(".json")]
 
 
 def epoch_of(file: Path, unknown: int) -> int:
-    """The epoch that a document is of, by its first bytes; `unknown` where they do not tell."""
+    """The epoch in the first bytes of a document; `unknown` if it is not there."""
     with contextlib.suppress(InputError):
         told = re.search(rb'^ "epoch": (\d+),$', read_bytes(file, BEGINNING), re.MULTILINE)
         return int(told[1]) if told else unknown
@@ -112,9 +112,9 @@ def check_not_later(file: Path, epoch: int, run: Path) -> None:
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What two evaluations of equal settings share.
+    """The settings by which two evaluations count as equal.
 
-    A setting newer than a document has its default, or what it was worth before it was one.
+    A setting newer than a document has its default, or the value that reproduces earlier versions.
     A `least_gain` does not count, because it may be calibrated.
     """
     budget = {key: document[key] for key in ("num_tasks", "steps", "episodes", "tasks_sha256")}

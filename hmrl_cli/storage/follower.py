@@ -1,4 +1,4 @@
-"""The run as a process sees it that neither reads nor writes its directory: process 0 does that."""
+"""The run in a process other than process 0, which alone reads and writes the run directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hmrl_cli.storage import upstream
 
 
 class Follower:
-    """Has the interface of `RunDir` as far as training needs it, and does nothing."""
+    """A stand-in with the part of `RunDir`'s interface that training needs; it writes nothing."""
 
     path = Path()
     is_complete = False

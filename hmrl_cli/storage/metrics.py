@@ -121,7 +121,7 @@ def size_until(path: Path, epoch: int) -> int:
                     if found is None or found > epoch:
                         break
                     last, size = found, size + len(line)
-    if last != epoch:  # nothing is cut then: what comes after a damaged line may be all there is
+    if last != epoch:  # cut nothing, because no copy of the lines after a damaged one may exist
         raise InputError(
             f"{path}: ends at epoch {last}, or the next line is damaged; the checkpoint is of {epoch}\n"
             f"to go on from an earlier one: rm -r {typed(path.parent / 'checkpoints' / str(epoch))}"

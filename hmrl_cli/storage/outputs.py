@@ -27,7 +27,7 @@ def run_around(folder: Path) -> Path | None:
 
 
 def page_of(what: str) -> Path:
-    """The page of a family, its file or a preset: NAME.html, with a dash for a slash."""
+    """The file name of the page on a family, its file or a preset: NAME.html, with "-" in place of "/"."""
     return Path(f"{label(what).replace('/', '-')}.html")
 
 

@@ -56,7 +56,7 @@ class Taken(RunDirError):
     """A run directory exists already."""
 
     def __init__(self, path: Path) -> None:
-        """At this path."""
+        """Build the message for this path."""
         is_run = layout.is_run(path)
         going_on = f"to continue it: --resume, or hmrl resume {typed(path)}; " if is_run else ""
         super().__init__(
@@ -73,17 +73,17 @@ def take_back(path: Path) -> None:
 
 
 def give_up(path: Path, error: BaseException) -> None:
-    """Remove a new directory that could not be locked; not where another process has begun a run in it."""
+    """Remove a new directory that could not be locked, unless another process has begun a run in it."""
     if not isinstance(error, RunDirError):
         take_back(path)
 
 
 def _holds_more_than_a_beginning(path: Path) -> bool:
-    """Whether a directory holds more than a run does that was killed before it had a config.toml."""
+    """Whether a directory holds more than the files that a run writes before its config.toml."""
     names = {entry.name for entry in path.iterdir()} - {left.name for left in half_written(path)}
     return bool(names - layout.BEFORE_CONFIG)
 
 
 def half_written(path: Path) -> list[Path]:
-    """Temporary files that a killed process left of the files that `files.write_bytes` replaces."""
+    """Temporary files that a killed process left while `files.write_bytes` replaced a file of the run."""
     return [left for name in layout.REPLACED for left in path.glob(f".{name}.*.tmp")]

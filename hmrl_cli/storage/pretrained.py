@@ -27,12 +27,12 @@ def names() -> list[str]:
 
 
 def is_name(source: str | Path) -> bool:
-    """Whether this names something pretrained, and is no path."""
+    """Whether a source is the name of something pretrained, and not a path."""
     return str(source).startswith(PREFIX)
 
 
 def place_of(source: str | Path) -> Path:
-    """Where a source lies, if it exists: the file of what is pretrained, or the path itself."""
+    """The place of a source, which need not exist: the file of a pretrained name, or the path itself."""
     if not is_name(source):
         return Path(source)
     return FOLDER / f"{str(source).removeprefix(PREFIX)}{exports.SUFFIX}"

@@ -82,7 +82,7 @@ def collect(
 
 
 def check_plugins(before: Mapping[str, Any], experiment: Experiment) -> None:
-    """Refuse an experiment with a plugin's file that is another one than in the provenance of its run.
+    """Refuse an experiment whose plugin file differs from the one in the provenance of its run.
 
     Raises:
         InputError: names the file.
@@ -106,7 +106,7 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Properties of the machine that a result can depend on.  Initialises jax."""
-    # Bits of a result depend on the number of cores, for sums are then taken in another order.
+    # The bits of a result depend on the number of cores, which changes the order of sums.
     affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
     return {
         "platform": platform.platform(),
@@ -152,7 +152,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _changed_packages(before: recorded.Records, now: recorded.Records) -> list[str]:
-    """The installed plugins of other versions than before."""
+    """The installed plugins whose package or version has changed."""
     both = [(before[section], now[section]) for section in now if section in before]
     versions = [(old.get("package", ""), new.get("package", "")) for old, new in both]
     return [f"{old} -> {new}" for old, new in versions if old and new and old != new]
@@ -173,7 +173,7 @@ def git_commit() -> str | None:
 
 
 def check_sources(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse a run whose skills or parent are others than when it began.
+    """Refuse a run whose skills or parent have changed since it began.
 
     Raises:
         InputError: names the setting and the path.
@@ -188,12 +188,12 @@ def check_sources(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def identity(record: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
-    """What two records of the same source share: epoch, and hashes of arrays and configuration."""
+    """The identity of the source in a record: epoch, and hashes of arrays and configuration."""
     return tuple(record.get(name) for name in ("epoch", "arrays_sha256", "config_sha256")) if record else None
 
 
 def record_of(source: upstream.Source | None) -> dict[str, Any] | None:
-    """What a record keeps of the skills, or of the parent, of a run."""
+    """The record of the skills, or of the parent, of a run."""
     return source and {
         "run": source.source,
         "epoch": source.epoch,

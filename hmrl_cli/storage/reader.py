@@ -75,12 +75,12 @@ class Info(NamedTuple):
 def read(path: Path, *, code: bool = True) -> Info:
     """Read the configuration, the status and the provenance of a run.  Needs no jax.
 
-    A run whose process was killed has the state "killed".  A plugin whose code cannot be used, or may not be
-    run, has settings that can be read alone; see `config.recorded`.
+    A run whose process was killed has the state "killed".  If the code of a plugin cannot be used,
+    or may not be run, its settings can only be read; see `config.recorded`.
 
     Args:
         path: the run directory.
-        code: whether to run the code of plugins that are files, which a command needs that acts.
+        code: whether to run the code of plugins that are files.  Commands that only read need none.
 
     Raises:
         InputError: the path is no run directory, one of the files is not valid in this version, or the
@@ -92,7 +92,7 @@ def read(path: Path, *, code: bool = True) -> Info:
         raise InputError(f"{path / 'config.toml'}: was edited; must be as it was when the run began")
     status = read_status(path)
     if status.get("state") == "running" and not is_locked(path):
-        status = read_status(path)  # it may have ended between the two looks
+        status = read_status(path)  # the run may have ended between the two checks
         if status.get("state") == "running":
             status["state"] = "killed"
     return Info(path, written, status, provenance)
@@ -151,7 +151,7 @@ def _read(file: Path, form: type[reading.Form]) -> dict[str, Any]:
 
 
 def read_skills(run: Info) -> Experiment | None:
-    """How the skills were trained that a run acts through; None where it acts through none.
+    """The experiment that trained the skills of a run; None if the run acts through no skills.
 
     Raises:
         InputError: skills.toml cannot be read, or is not of the skills that the run began with.
@@ -160,7 +160,7 @@ def read_skills(run: Info) -> Experiment | None:
 
 
 def recorded_skills(path: Path, provenance: Mapping[str, Any]) -> Experiment:
-    """The content of skills.toml in a run directory, whose provenance.json has the hash of it.
+    """The content of skills.toml in a run directory, after a check against the hash in the provenance.
 
     Raises:
         InputError: it cannot be read, or is not of the skills that the run began with.
@@ -174,7 +174,7 @@ def recorded_skills(path: Path, provenance: Mapping[str, Any]) -> Experiment:
 
 
 def last_epoch(status: Mapping[str, Any]) -> int | None:
-    """The epoch whose checkpoint is the result of a complete run; None where `status` is of another."""
+    """The epoch whose checkpoint is the result of a complete run; None if the run is not complete."""
     return int(status["epoch"]) if status.get("state") == "complete" else None
 
 

@@ -1,4 +1,4 @@
-"""What a command line and the run that it resumes must share."""
+"""The check that a command line agrees with the run that it resumes."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def measured(
 
 
 def _youngest(folder: Path, path: Path | None) -> Iterator[Path]:
-    """The runs in a folder, at any depth, and those beside a path; first those that were written to last."""
+    """The runs in a folder, at any depth, and those beside a path; the most recently written first."""
     runs = [run for run, _ in listing.found(folder)] if folder.is_dir() else []
     if path is not None:
         with contextlib.suppress(OSError):  # there may be no such folder yet
@@ -70,7 +70,7 @@ def _youngest(folder: Path, path: Path | None) -> Iterator[Path]:
 
 
 def _likeness(tables: Mapping[str, Any], experiment: Experiment) -> tuple[tuple[bool, bool] | None, int]:
-    """Whether settings, and the number of seeds, are those of the experiment; None for another learner."""
+    """Whether settings and number of seeds are equal, None for another learner; and the run's seeds."""
     ours = config.tree(experiment)
     seeds = tables["training"]["num_seeds"]
     for section in ("family", "algorithm"):
@@ -89,7 +89,7 @@ def _likeness(tables: Mapping[str, Any], experiment: Experiment) -> tuple[tuple[
 
 
 def _without_paths(table: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The settings of a table that decide its speed."""
+    """The settings of a table without the path of skills, which does not affect the speed."""
     return None if table is None else {key: value for key, value in table.items() if key != "skills"}
 
 

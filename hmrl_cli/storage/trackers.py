@@ -1,7 +1,7 @@
 """Trackers of experiments, Weights & Biases and MLflow, which take what is already on the disk.
 
 Nothing leaves the machine, unless MLFLOW_TRACKING_URI names a server.  Nothing asks a question.  A seed that
-was written before, and has not changed, is not written again; one that has changed takes its own place.
+was written before, and has not changed, is not written again.  A changed seed replaces its earlier version.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Tracked(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """SHA-256 of all fields."""
         return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()
 
 
@@ -112,14 +112,14 @@ def _to_wandb(wandb: Any, seed: Tracked) -> Outcome:
     folder = Path(run.dir).parent
     run.finish(exit_code=0 if seed.state == "complete" else 1)
     (folder / MARK).write_text(seed.digest)
-    for before in earlier:  # of the same seed, not all or no longer what the run holds
+    for before in earlier:  # earlier folders of this seed, incomplete or out of date
         if before.resolve() != folder.resolve():
             shutil.rmtree(before)
     return os.path.relpath(folder), True
 
 
 def _to_mlflow(mlflow: Any, seed: Tracked) -> Outcome:
-    """A run in MLflow's own store, which a tag finds again."""
+    """A run in MLflow's own store; its tag identifies the seed."""
     client = mlflow.MlflowClient()
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT
     known = client.get_experiment_by_name(name)

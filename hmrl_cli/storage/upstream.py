@@ -1,4 +1,4 @@
-"""What a run stands on: the skills that it acts through, and the run from which it starts."""
+"""The sources of a run: the skills that it acts through, and the run from which it starts."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hmrl_cli.errors import InputError, shown, typed
 from hmrl_cli.experiment import Experiment
 from hmrl_cli.storage import checkpoints, exports, layout, places, pretrained, reader
 
-# settings in which a run and the one that it continues may differ, for they decide no number
+# settings in which a run and the one that it continues may differ, because they affect no number
 OF_THE_RUN = ("epochs", "checkpoint_every", "init_from", "continues")
 
 
 class Recorded(NamedTuple):
-    """What a run itself records of a source that is gone."""
+    """A run's own record of a source that no longer exists."""
 
     experiment: Experiment
 
 
 class Source(NamedTuple):
-    """Skills that `hierarchy.skills` names, or the run of `training.init_from`, once known to be intact."""
+    """The skills of `hierarchy.skills`, or the run of `training.init_from`, after a check of integrity."""
 
     source: str  # the path, as the setting has it
     record: reader.Info | exports.Card | Recorded  # of the run, or of the export
@@ -36,12 +36,12 @@ class Source(NamedTuple):
 
     @property
     def experiment(self) -> Experiment:
-        """How the arrays were trained."""
+        """The experiment that trained the arrays."""
         return self.record.experiment
 
 
 class Sources(NamedTuple):
-    """What a run stands on."""
+    """The sources of a run."""
 
     skills: Source | None  # that it acts through
     parent: Source | None  # the run from whose last checkpoint it starts
@@ -50,7 +50,7 @@ class Sources(NamedTuple):
 def resolve(
     command: str, preset: str, sets: Sequence[str] = (), flags: Mapping[str, Any] | None = None
 ) -> tuple[config.Resolved, Sources]:
-    """What to run, and what it stands on.  Needs no jax.
+    """The resolved experiment and its sources.  Needs no jax.
 
     Args:
         command, preset, sets, flags: see `config.resolve`.
@@ -70,7 +70,7 @@ def resolve(
 
 
 def of_run(path: Path) -> tuple[config.Resolved, Sources, config.Written]:
-    """What the run at a path trains, what it stands on, and its config.toml, to go on with it.  Needs no jax.
+    """The settings, sources and config.toml of the run at a path, to continue it.  Needs no jax.
 
     Raises:
         ConfigError, InputError: the run cannot be read, or cannot go on.
@@ -81,11 +81,11 @@ def of_run(path: Path) -> tuple[config.Resolved, Sources, config.Written]:
 
 
 def longer(path: Path, epochs: int) -> tuple[config.Resolved, Sources]:
-    """A new run that trains the run at a path on, and what it stands on.  Needs no jax.
+    """A new run that continues the training of the run at a path, and its sources.  Needs no jax.
 
     Args:
         path: the run directory.
-        epochs: to train on.
+        epochs: number of further epochs.
 
     Raises:
         ConfigError: there would be too many epochs.
@@ -104,7 +104,7 @@ def longer(path: Path, epochs: int) -> tuple[config.Resolved, Sources]:
 def open_sources(
     experiment: Experiment, records: Mapping[str, reader.Info | exports.Card] | None = None
 ) -> Sources:
-    """What a run of an experiment stands on.  Needs no jax.
+    """Open the sources of an experiment.  Needs no jax.
 
     Args:
         experiment: how the run is to be trained.
@@ -117,7 +117,7 @@ def open_sources(
 
 
 def sources_of(path: Path, experiment: Experiment) -> Sources:
-    """What the run at a path stands on.  A source may be gone, as in `skills_of`.  Needs no jax.
+    """The sources of the run at a path.  A source may be gone, as in `skills_of`.  Needs no jax.
 
     Raises:
         InputError: a source is needed or still there, and `open_sources` refuses it.
@@ -132,7 +132,7 @@ def sources_of(path: Path, experiment: Experiment) -> Sources:
 def skills_of(path: Path, experiment: Experiment) -> Source | None:
     """The skills that the run at a path acts through.  Needs no jax.
 
-    A checkpoint of the run holds what was taken from its sources.  So with one, the sources may be gone.
+    A checkpoint of the run contains what was taken from its sources.  So if there is one, they may be gone.
 
     Raises:
         InputError: the skills are needed or still there, and `open_skills` refuses them.
@@ -145,7 +145,7 @@ def skills_of(path: Path, experiment: Experiment) -> Source | None:
 
 
 def _record_of_gone(path: Path, name: str, source: str | None) -> Mapping[str, Any] | None:
-    """What provenance.json says of a source that is gone; None for one that is there or still needed."""
+    """The record of a source that is gone; None if the source exists or is still needed."""
     if not source or os.path.lexists(pretrained.place_of(source)):
         return None
     if not checkpoints.epochs(path / "checkpoints"):
@@ -189,7 +189,7 @@ def open_parent(experiment: Experiment, run: reader.Info | None = None) -> Sourc
 
 
 def _check_continues(experiment: Experiment, parent: reader.Info, source: str) -> None:
-    """Refuse settings by which a run would not be the end of a longer run of its parent."""
+    """Refuse settings with which a run would differ from a longer run of its parent."""
     ours = {name: getattr(experiment.training, name) for name in OF_THE_RUN}
     training = parent.experiment.training.model_copy(update=ours)
     different = config.difference(experiment, parent.experiment.model_copy(update={"training": training}))
@@ -229,7 +229,7 @@ def open_skills(
 
 
 def _skills_record(source: str) -> reader.Info | exports.Card:
-    """How the skills in a run's directory, in an export or of the package were trained."""
+    """The record of skills in a run directory, in an export or in the package."""
     file = pretrained.path_of(source, "hierarchy.skills")
     if exports.is_export(file):
         return exports.read_card(file, "skills")
@@ -237,7 +237,7 @@ def _skills_record(source: str) -> reader.Info | exports.Card:
 
 
 def _intact(source: str, record: reader.Info | exports.Card) -> Source:
-    """The source of a record, once its arrays are known to be intact.
+    """The source of a record, after a check that its arrays are intact.
 
     Raises:
         InputError: the arrays are damaged.
@@ -250,7 +250,7 @@ def _intact(source: str, record: reader.Info | exports.Card) -> Source:
 
 
 def _no_parent(source: str, setting: str, command: str) -> InputError:
-    """The error for what is pretrained in place of a run of a command.
+    """The error for a pretrained name in place of a run directory of a command.
 
     Raises:
         ConfigError: nothing pretrained has this name.
@@ -267,8 +267,8 @@ def _no_parent(source: str, setting: str, command: str) -> InputError:
 def _ended(
     source: str, setting: str, command: str, states: Sequence[str], run: reader.Info | None = None
 ) -> reader.Info:
-    """The run of a command in the directory that a setting names, once it has ended in one of the states."""
-    if pretrained.is_name(source):  # skills are read in their place, and come here by no such name
+    """The run of `command` in the directory that a setting names; it must have ended in one of `states`."""
+    if pretrained.is_name(source):  # not pretrained skills, which `_skills_record` reads from their export
         raise _no_parent(source, setting, command)
     if not Path(source).is_dir():
         export = "; or what hmrl export made of it" if setting == "hierarchy.skills" else ""

@@ -154,7 +154,7 @@ class RunDir:
         with files.creating(path):
             (path / layout.CHECKPOINTS).mkdir(exist_ok=True)
         run._folder.write_json(layout.PROVENANCE, provenance.collect(resolved, argv, run.sources))
-        if run.sources.skills:  # evaluation rebuilds the skills from this, wherever their run went
+        if run.sources.skills:  # evaluation rebuilds the skills from this, even if their run was moved
             run._folder.write_text(layout.SKILLS, config.to_toml(run.sources.skills.experiment))
         run._write_status("running")
         run.event(f"created by hmrl {__version__}")
@@ -180,13 +180,13 @@ class RunDir:
         """Write the state after an exception, and release the lock."""
         try:
             if error is not None:
-                # What went wrong matters more than that it could not be written down.
+                # The original error matters more than a failure to record it.
                 with contextlib.suppress(HmrlError):
                     if self._could_not_begin(error):
                         self.check()
                         take_back(self.path)
                     elif self._is_unread:
-                        self.event(f"not resumed: {error}")  # and its state is what it was
+                        self.event(f"not resumed: {error}")  # its state stays the same
                     else:
                         self._write_status("diverged" if isinstance(error, Diverged) else "interrupted")
                         self.event(f"stopped: {type(error).__name__}: {error}")
@@ -276,7 +276,7 @@ class RunDir:
         Raises:
             StorageError: the disk is full or broken.
         """
-        if self._metrics.is_open:  # the lines a checkpoint stands on must outlive it
+        if self._metrics.is_open:  # the metrics of a checkpoint's epochs must reach the disk before it
             with self._folder.writing(layout.METRICS):
                 self._metrics.force()
             self._on_board(epoch, Board.flush)

@@ -194,7 +194,7 @@ def _run(
 
 
 def _preset(where: _Where, key: str, preset: str | None) -> str:
-    """A preset as a command in the folder of the suite names it."""
+    """The name of a preset in a command that runs in the folder of the suite."""
     if not preset:
         raise wrong(where.suite, f"{key}.preset", 'missing; must be a preset, such as "{family}/maesn"')
     preset = preset.replace("{family}", where.family)
@@ -252,7 +252,7 @@ def _way(suite: Declaration, cell: Cell, way: str) -> tuple[str | None, dict[str
 
 
 def _on(suite: Declaration, family: str) -> OnFamily:
-    """What differs on a family."""
+    """The table of settings that differ on a family."""
     return suite.on.get(family, OnFamily())
 
 
@@ -261,9 +261,9 @@ def _options(sets: Iterable[str]) -> list[str]:
 
 
 def _lines(suite: Declaration, tables: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, str]:
-    """The lines of `--set` for tables of settings -> the table of each; a later table overrides.
+    """Lines of `--set` from tables of settings -> the table that each line comes from; later tables override.
 
-    A plugin that is a file has an absolute path, from the file of the suite on.
+    The path of a plugin file is relative to the file of the suite, and becomes absolute.
     """
     values: dict[str, tuple[Any, str]] = {}
     for name, table in tables.items():

@@ -58,7 +58,7 @@ class Declaration(NamedTuple):
 
     @property
     def families(self) -> dict[str, str]:
-        """Families by the names of their folders -> their names in settings, of a file its absolute path."""
+        """Name of a family's folder -> its name in settings, which is an absolute path for a file."""
         files = {
             one: str((self.file.parent / path_of(one)).absolute())
             for one in filter(is_file, self.head.families)
@@ -148,7 +148,7 @@ def _lists(grid: Mapping[str, Any], source: str) -> dict[str, list[Any]]:
 
 
 def _ranges(tables: Mapping[str, Any], prefix: str, source: str) -> Any:
-    """Dotted key -> range or list, of tables that may be nested."""
+    """Yield each dotted key and its range or list, from tables that may be nested."""
     for name, value in tables.items():
         key, path = prefix + name, f"random.ranges.{prefix}{name}"
         if isinstance(value, list) and value:
@@ -170,7 +170,7 @@ def _ranges(tables: Mapping[str, Any], prefix: str, source: str) -> Any:
 
 
 def _check(suite: Declaration) -> None:
-    """Names that the parts of a suite use for one another."""
+    """Check the suite, including the names by which its parts refer to each other."""
     if not NAME.fullmatch(suite.name):
         raise wrong(
             suite, "suite.name", f"found {shown(suite.name)}; must be letters, digits, '.', '_' or '-'"
@@ -198,7 +198,7 @@ def _check(suite: Declaration) -> None:
 
 
 def _check_families(suite: Declaration) -> None:
-    """The families of a suite are there, and have names of their own."""
+    """Check that the families of a suite exist and have different names."""
     families, known = suite.head.families, plugins.names("families")
     if not families:
         raise wrong(suite, "suite.families", 'missing; must be a list of families, such as ["point"]')
@@ -219,7 +219,7 @@ def _check_families(suite: Declaration) -> None:
 
 
 def _check_protocols(suite: Declaration) -> None:
-    """Every protocol of a suite can be used, and every one that is used is known."""
+    """Check that every protocol of a suite is valid, and that every protocol it uses is known."""
     theirs = protocols.files()
     for name, own in suite.protocols.items():
         if name in theirs:
@@ -244,7 +244,7 @@ def _check_protocol(suite: Declaration, key: str, name: str | None, known: Colle
 
 
 def _check_slurm(suite: Declaration) -> None:
-    """Options of sbatch that a batch script can have beside those that hmrl writes."""
+    """Check the options of sbatch, which must not be among those that hmrl writes."""
     for option, value in suite.slurm.items():
         if not re.fullmatch("[a-z][a-z-]*", option):
             raise wrong(suite, f"slurm.{option}", "must be a long option of sbatch, as in cpus-per-task")

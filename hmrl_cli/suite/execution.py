@@ -27,7 +27,7 @@ LOCK = ".lock"
 ERRORS = "logs/make.log"  # what make itself complains of
 # target, and its exit code or the signal that killed it, such as "Killed"
 FAILED = re.compile(r"\*\*\* \[(?:[^]]*: )?([^]]+)\] (?:Error (\d+)|(.+))")
-# by which a make around this one would rule it, as -B makes all cells anew
+# variables by which an outer make would control this one, such as -B, which repeats all cells
 OF_MAKE = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES", "MAKEFILES", "MAKELEVEL")
 
 
@@ -71,10 +71,10 @@ def run(
 def alone(
     folder: Path, note: Callable[[str], None], stop: Callable[[], int | None] = lambda: None
 ) -> Iterator[int]:
-    """The lock of a suite's folder, for this process and the commands that inherit it.
+    """Hold the lock of a suite's folder, for this process and the commands that inherit it.
 
-    Commands outlive a process that was killed.  What they do is not done twice, so this waits for their ends.
-    The lock tells their process group.
+    Commands outlive a process that was killed.  This function waits for their ends, so that nothing is done
+    twice.  The lock file contains their process group.
 
     Raises:
         NotDone: a signal came while this waited.
@@ -103,14 +103,14 @@ def alone(
 
 
 def _tell_group(lock: int, group: int | None) -> None:
-    """Write into the lock which process group the commands are, and on which machine; or that none is."""
-    with contextlib.suppress(OSError):  # it helps a later start, and no more
+    """Write the machine and the process group of the commands into the lock file; nothing for None."""
+    with contextlib.suppress(OSError):  # the text only helps a later start
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{socket.gethostname()} {group}".encode() if group else b"", 0)
 
 
 def _still_run(lock: int) -> str:
-    """What another start does, and how to stop it where it is a group of this machine."""
+    """A text on another start that still runs, with the way to stop it if it is on this machine."""
     text = "another start, or commands that it left, still run"
     host, _, group = os.pread(lock, 300, 0).decode(errors="replace").partition(" ")
     if host == socket.gethostname() and group.isdecimal() and int(group) > 1:
@@ -129,9 +129,9 @@ def hmrl() -> str:
 
 
 def _make(folder: Path, jobs: int, lock: int, stop: Callable[[], int | None]) -> int | None:
-    """Run make to its end; the signal that ended it, if one did.
+    """Run make to its end; return the signal that ended it, or None.
 
-    What make says of its commands goes to a file, which no death of this process breaks.
+    Make's messages go to a file, because a pipe would break if this process died.
     """
     told_to_make = {"HMRL": hmrl(), "IN": shlex.quote(f"{folder}/")}  # as a shell reads them
     variables = [f"{name}={text.replace('$', '$$')}" for name, text in told_to_make.items()]
@@ -185,7 +185,7 @@ def _check(cells: Sequence[Cell], folder: Path, received: int | None, logs: Mapp
 
 
 def _reason(said: Sequence[str], of_make: Sequence[str]) -> str:
-    """Why a cell failed: the last error in what it said, or the last line, or what its shell complains of."""
+    """The reason why a cell failed: its last error, its last line, or the first message of its shell."""
     errors = [line for line in said if line.startswith("error:")]
     of_shell = [line for line in of_make if not line.startswith("make")]
     found = [*errors[-1:], *said[-1:], *of_shell[:1], "it wrote nothing"]

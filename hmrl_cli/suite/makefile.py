@@ -44,7 +44,7 @@ def text(cells: Sequence[Cell]) -> str:
 def _rule(cell: Cell) -> str:
     """The rule of a cell.  `exec` lets the signals of make reach hmrl, and not a shell between the two.
 
-    A line that nobody reads fails nothing.
+    The rule does not fail if nobody reads the line that it prints.
     """
     needs = "".join(f" {mark(name)}" for name in cell.needs)
     command = shlex.join(cell.arguments).replace("$", "$$")

@@ -18,7 +18,7 @@ MAX_NAME = 80  # characters; a longer one ends in a hash
 
 
 def points(suite: Declaration) -> dict[str, dict[str, Any]]:
-    """Name -> settings (dotted key -> value) of each point; one of the name "" where nothing is searched.
+    """Name -> settings (dotted key -> value) of each point; without a search, one point with the name "".
 
     A grid has every combination of its values.  With a grid and random draws, each draw is combined with each
     point of the grid.  A draw depends on seed, key and number alone, so more samples keep the earlier ones.
@@ -35,7 +35,7 @@ def points(suite: Declaration) -> dict[str, dict[str, Any]]:
 
 
 def _draw(values: Range | list[Any], seed: str) -> Any:
-    """A value, to four digits, so that a command can be read."""
+    """Draw a value, rounded to four digits if it is real, so that commands stay readable."""
     share = random.Random(seed).random()  # equal in every version of Python
     if isinstance(values, list):
         return values[int(share * len(values))]
@@ -52,7 +52,7 @@ def _draw(values: Range | list[Any], seed: str) -> Any:
 
 
 def _name(settings: Mapping[str, Any]) -> str:
-    """The name of a folder, such as "inner_lr-0.1_epochs-3": other values have another one."""
+    """The folder name of a point, such as "inner_lr-0.1_epochs-3"; different values give different names."""
     ends = [key.rpartition(".")[2] for key in settings]
     short = ends if len({*ends}) == len(ends) else list(settings)
     told = "_".join(f"{key}-{_text(value)}" for key, value in zip(short, settings.values(), strict=True))

@@ -144,7 +144,7 @@ def _option(name: str, value: Any) -> str:
 
 
 def _commands(job: Sequence[Cell], folder: Path) -> str:
-    """The commands of a job, which is started anew when it is requeued: a result that is there is kept."""
+    """The commands of a job.  When a job is requeued, it starts again and keeps results that exist."""
     commands = []
     for cell in job:
         # HMRL is text that a shell reads, so that it may name a program in a folder with blanks
@@ -207,7 +207,7 @@ def submit(script: Path) -> None:
 
 
 def _reasons(stderr: str) -> str:
-    """At most two lines of sbatch, without those in which its functions call each other."""
+    """At most two messages of sbatch, without those that only name its internal functions."""
     lines = [line.partition(": ")[2] for line in stderr.splitlines() if line.startswith("sbatch: ")]
     said = [line.removeprefix("error: ").removeprefix("fatal: ") for line in lines]
     told = [line for line in said if not re.match(r"\w*_\w*: ", line)] or said or [stderr[-200:]]

@@ -65,7 +65,7 @@ def _of_run(cell: Cell, libraries: Sequence[Experiment], folder: Path) -> tuple[
         different = _difference(cell.experiment, run.experiment, run.provenance, folder)
         different = different or _of_other_skills(run, libraries, folder)
     except InputError as error:
-        return State("partly", joined(error)), None  # its command tells it again, and others run
+        return State("partly", joined(error)), None  # its command repeats the error, and others run
     if different:
         return State("other", different), None
     if run.last_epoch is not None:
@@ -86,17 +86,17 @@ def _of_other_skills(run: reader.Info, libraries: Sequence[Experiment], folder: 
 def _difference(
     wanted: Experiment, there: Experiment, provenance: Mapping[str, Any], folder: Path
 ) -> str | None:
-    """A text on the first setting, or file of a plugin, in which a run is another one; None where none is.
+    """A text on the first setting or plugin file in which a run differs from the suite; None if none does.
 
     Args:
         wanted: how the suite trains it.
         there: how it was trained.
-        provenance: what it keeps of its plugins, as "plugins".
+        provenance: the run's record of its plugins, under "plugins".
         folder: where it was trained.
     """
     wanted = _absolute(_settled(wanted, there), Path())
     now, before = recorded.record(wanted), provenance.get("plugins", {})
-    # a file is known by its path, which the two tell from different folders
+    # both name a plugin file by its path, but relative to different folders
     before = {section: {**before.get(section, {}), "name": ours["name"]} for section, ours in now.items()}
     return config.difference(wanted, _absolute(there, folder)) or recorded.difference(now, before)
 
@@ -110,7 +110,7 @@ def _settled(wanted: Experiment, run: Experiment) -> Experiment:
 
 
 def _absolute(experiment: Experiment, folder: Path) -> Experiment:
-    """An experiment whose plugins that are files have absolute paths; theirs are relative to a folder."""
+    """An experiment with absolute paths of plugin files, which were relative to `folder`."""
     found = {}
     for name in plugins.FOLDERS:
         section = getattr(experiment, name)

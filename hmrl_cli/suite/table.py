@@ -60,7 +60,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def results(found: Sequence[Arm]) -> dict[str, Any]:
-    """What `compare` returns of the arms of a suite."""
+    """The result of `compare` for the arms of a suite."""
     result = comparison.compared(found, of_suite=True)
     order = [arm.name for arm in found]  # also where the first family lacks an arm
     return result | {"rows": sorted(result["rows"], key=lambda row: order.index(row["run"]))}

@@ -39,7 +39,7 @@ class FamilyEnv(Env):
             raise ConfigError(f"{self.episodes.family.name}: has integers as actions; Brax needs vectors")
 
     def reset(self, rng: Array) -> Any:
-        """The first state, by a random key of either kind."""
+        """The first state, drawn with a typed or a raw random key."""
         typed = jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
         now = self.episodes.start(rng if typed else jax.random.wrap_key_data(rng, impl=KEYS))
         return State(now, now.state.obs, now.state.reward, _number(now.state.done), _metrics(now))

@@ -37,7 +37,7 @@ class Episodes(NamedTuple):
     backend: str  # the simulator of the physics; "none" where the settings name none
 
     def start(self, key: Key, task: Array | None = None) -> Running:
-        """An episode's first step; `task` is that of this episode alone."""
+        """Start an episode; `task` applies to this episode only."""
         task_key, reset_key, next_key = jax.random.split(key, 3)
         if task is None:
             task = self.family.sample(task_key, self.split) if self.task is None else self.task

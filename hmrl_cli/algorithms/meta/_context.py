@@ -47,7 +47,7 @@ class Evidence(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What an adaptation needs of the learner."""
+    """The part of the learner's state that an adaptation needs."""
 
     policy: Params
     encoder: Params
@@ -55,7 +55,7 @@ class Kept(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What an adaptation knows of a task."""
+    """Knowledge of a task during an adaptation."""
 
     kept: Kept
     known: Evidence

@@ -213,7 +213,7 @@ class FirstExplore(NamedTuple):
 
 
 def improvements(returned: Array) -> Array:
-    """By how much all but the first of returns [..., E + 1] exceed the best before them, or 0 [..., E]."""
+    """Excess [..., E] of each return after the first of [..., E + 1] over the best before it; at least 0."""
     return jnp.diff(jax.lax.cummax(returned, axis=returned.ndim - 1), axis=-1)
 
 
@@ -232,14 +232,14 @@ def weights(found: Array, returned: Array) -> Array:
 
 
 def paid_at_the_end(episodes: Trial, reward: Array) -> Trial:
-    """Episodes whose only reward is that of the whole episode [...], at its last step that counts."""
+    """Episodes with the given reward [...] at the last valid step, and no other rewards."""
     valid = episodes.steps.valid
     later = jnp.concatenate([valid[..., 1:], jnp.zeros_like(valid[..., :1])], axis=-1)
     return episodes._replace(steps=episodes.steps._replace(reward=reward[..., None] * (valid - later)))
 
 
 def after_contexts(net: networks.Recurrent) -> networks.Network:
-    """A recurrent network in episodes that begin with what it remembers of other ones.
+    """A recurrent network whose episodes start from its memory of other episodes.
 
     `apply(params, ((context, read), (x, valid)))` takes E episodes in a row [..., E * T, F] with read [...,
     E * T], and E + 1 episodes x [..., E + 1, T, F] with valid [..., E + 1, T].  Episode k begins with the

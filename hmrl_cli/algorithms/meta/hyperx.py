@@ -53,7 +53,7 @@ class Config(_bayes_adaptive.Config):
     )
 
     def unused(self) -> dict[str, str]:
-        """A weight of 0 is no bonus, and without a bonus nothing falls."""
+        """Settings of a bonus with weight 0; without any bonus, also `anneal_updates`."""
         found: dict[str, str] = {}
         if not self.novelty_weight:
             found |= dict.fromkeys(("observe", "distillation"), "algorithm.novelty_weight is 0")

@@ -129,7 +129,7 @@ class State(NamedTuple):
 
     @property
     def kept(self) -> Kept:
-        """What an adaptation needs."""
+        """The part of the state that an adaptation needs."""
         return Kept(self.learned.agent.policy, self.learned.encoder, self.observed)
 
 

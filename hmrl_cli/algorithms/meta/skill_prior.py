@@ -91,7 +91,7 @@ class SkillPrior(NamedTuple):
             plan, buffer, curve = adaptation.adapt(
                 key, self.family, task, budget, first, least_gain=least_gain(state.gain)
             )
-            # without its reward a task still has a gain, by what actions cost
+            # without a reward a task still has a gain, because action costs differ
             gain = jnp.where(curve.reached.max() > 0, relabel.reward_gain(buffer), 0.0)
             return plan.target, gain, relabel.extent(buffer, plan.target, SHARE * gain), curve
 
@@ -114,7 +114,7 @@ class SkillPrior(NamedTuple):
         return new, metrics
 
     def adapt(self, key: Key, state: State, task: Task, budget: Evaluation) -> tuple[AdaptState, Adaptation]:
-        """Search a task that was never trained on; without a `least_gain`, by what training tasks tell."""
+        """Search a new task; if the budget has no `least_gain`, the training tasks provide one."""
         key, first, least = self._first(key, state, budget)
         plan, _, curve = adaptation.adapt(key, self.family, task, budget, first, least_gain=least)
         return AdaptState(None, plan), curve
@@ -137,14 +137,14 @@ class SkillPrior(NamedTuple):
         )
 
     def _first(self, key: Key, state: State, budget: Evaluation) -> tuple[Key, Prior, Array]:
-        """The key of a task's batches, the belief before any, and what counts as found."""
+        """The key of a task's batches, the prior, and the gain from which a reward counts as found."""
         belief_key, key = jax.random.split(key)
         given = self._given(budget)
         first = self._prior(belief_key, state, budget.relabel, given)
         return key, first, least_gain(state.gain) if given is None else jnp.float32(given)
 
     def note(self, state: State, budget: Evaluation) -> str:
-        """Which seeds, rows of leaves [S, ...], have a bank without a solved task."""
+        """A message on the seeds, rows of leaves [S, ...], without a solved task in the bank; "" if none."""
         known = jax.vmap(lambda state: self._bank(state, self._given(budget)).known.any())(state)
         without = [str(seed) for seed, any_known in enumerate(known.tolist()) if not any_known]
         if not without:
@@ -158,7 +158,7 @@ class SkillPrior(NamedTuple):
     def behaviour(
         self, key: Key, adapted: AdaptState, deterministic: bool = False
     ) -> Callable[[Key, Array], tuple[Array, Array]]:
-        """How an episode acts: it holds a draw of what was found, or a place where the reward may be."""
+        """The policy of an episode, which holds one skill: near the find, or else drawn from the belief."""
         plan: Plan = adapted.latent
         what_key, where_key = jax.random.split(key)
         aim = plan.best + plan.target_std * jax.random.normal(what_key, plan.target.shape)
@@ -172,20 +172,20 @@ class SkillPrior(NamedTuple):
         return partial(belief.prior, key, self._bank(state, given), self.family.action, settings)
 
     def _bank(self, state: State, given: float | None = None) -> Bank:
-        """The tasks whose gain counts as found, by the others' and by what is given."""
+        """The bank, in which a task is known if its gain exceeds the learned and any given threshold."""
         least = jnp.maximum(least_gain(state.gain), 0.0 if given is None else given)
         return Bank(state.places, (state.gain > least).astype(jnp.float32), state.extent)
 
     def _given(self, budget: Evaluation) -> float | None:
-        """What counts as found of a decision's reward, where the budget says it."""
+        """The budget's `least_gain` per decision; None if the budget has none."""
         return None if budget.least_gain is None else budget.least_gain / self.family.horizon
 
 
 def least_gain(gain: Array) -> Array:
-    """What counts as found, by the gains [B] of training tasks that were solved; 0 without any: [].
+    """Gain [] from which a reward counts as found, given gains [B] of training tasks; 0 if none was solved.
 
-    With 0 the best decision counts as a find, though actions alone may have made it better.  So in the first
-    update half of the episodes exploit it.  If it is a reward, they tell how far that reaches.
+    With 0 the best decision counts as a find, even if only its action costs are lower.  So in the first
+    update half of the episodes exploit it.  If it is a reward, they show how far the reward extends.
     """
     solved = jnp.nanquantile(jnp.where(gain > 0, gain, jnp.nan), SOLVED)
     return jnp.where(jnp.isfinite(solved), SHARE * solved, 0.0)

@@ -104,10 +104,10 @@ def without_adaptation(
     family: TaskFamily,
     goes_on: Callable[[int], Step] | None = None,
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`adapt` and `behaviour` of a learner that adapts by nothing but its own updates.
+    """`adapt` and `behaviour` of a learner whose only adaptation is further training.
 
     `adapt` measures the same policy K + 1 times, each time with N new episodes.  With `tune_after` n, the
-    learner goes on learning from the episodes after the first n measurements, on the new task.
+    learner continues its training on the new task, with the episodes after the first n measurements.
 
     Args:
         policy_of: parameters, deterministic -> (key, obs) -> action, log pi(action).

@@ -198,7 +198,7 @@ class OnPolicy(NamedTuple):
         return SkillLibrary(policy, params, space.skill, space.examples, None if place is None else locate)
 
     def fold(self, params: Params, skill: Array) -> Params:
-        """One skill as a policy of the observation alone: its inputs are folded into the first layer."""
+        """One skill as a policy of the observation alone: the skill is folded into the first layer."""
         # features that a policy observes are linear functions of the observation
         nowhere = jnp.zeros(self.family.obs_size)
         feature = jax.jacobian(self.family.features[self.config.observe])(nowhere)

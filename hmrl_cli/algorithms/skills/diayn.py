@@ -68,7 +68,7 @@ class Diayn(NamedTuple):
         return State(agent, params, self._optimizer().init(params), buffer)
 
     def absorb(self, state: State, steps: Stored, valid: Array) -> tuple[State, Metrics]:
-        """How well the discriminator knows the skills of new steps [N, T]."""
+        """Measure how well the discriminator recognises the skills of new steps [N, T]."""
         log_q = self._log_q(state.discriminator, steps.next_obs)
         log_q_of_skill = jnp.take_along_axis(log_q, steps.skill[..., None], axis=-1)[..., 0]
         correct = (log_q.argmax(axis=-1) == steps.skill) * valid
@@ -78,7 +78,7 @@ class Diayn(NamedTuple):
         }
 
     def learn(self, key: Key, state: State, batch: Stored) -> tuple[State, Reward, Metrics]:
-        """One gradient step of q on its cross-entropy; the reward log q(z|f(s')) - log p(z) before it."""
+        """A gradient step on the cross-entropy of q, and the reward log q(z|f(s')) - log p(z) before it."""
         label = jax.nn.one_hot(batch.skill, self.config.num_skills)
         features = self.family.features[self.config.discriminate](batch.next_obs)
         features += self.config.feature_noise * jax.random.normal(key, features.shape)

@@ -135,7 +135,7 @@ class Diayn(NamedTuple):
         return jax.nn.log_softmax(jnp.exp(params.log_sharpness) * logits)
 
     def _of_skill(self, log_q: Array, skills: Array) -> Array:
-        """log q [...] of the episode's skill, of log q [..., num_skills]."""
+        """Select log q [...] of the episode's skill from log q [..., num_skills]."""
         return jnp.sum(log_q * jax.nn.one_hot(skills, self.config.num_skills), axis=-1)
 
 

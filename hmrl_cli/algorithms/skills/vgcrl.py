@@ -197,7 +197,7 @@ class Vgcrl(NamedTuple):
         return Replayed(agent, self.init(key), moments.initial(self.family.obs_size), buffer)
 
     def absorb(self, state: Replayed, steps: Stored, valid: Array) -> tuple[Replayed, Metrics]:
-        """Moments of new steps [N, T], and how well they did."""
+        """Update the moments with new steps [N, T], and measure how well the skills did."""
         observed = moments.absorb(state.observed, steps.obs, valid)
         metrics = self._metrics(state.goal, steps.skill, steps.next_obs, valid)
         return state._replace(observed=observed), metrics
@@ -210,9 +210,9 @@ class Vgcrl(NamedTuple):
         return state, Reward(reward - self.config.fall_price * (1.0 - batch.discount)), {}
 
     def _metrics(self, state: State, skills: Array, obs: Array, valid: Array) -> Metrics:
-        """Of observations [N, T, obs_size] after the steps of skills [N, T, size].
+        """Metrics of observations [N, T, obs_size] after the steps of skills [N, T, size].
 
-        An end in the last step is not seen, and may count as an arrival.
+        An early end at the last step is not seen, and may count as an arrival.
         """
         params = self.freeze(state)
         bound = self._density(params, obs, skills) + self._log_box

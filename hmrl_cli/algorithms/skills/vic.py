@@ -134,7 +134,7 @@ class Vic(NamedTuple):
         return jax.nn.log_softmax(self.mlp.apply(learned.params, moments.normalize(learned.observed, seen)))
 
     def _of_skill(self, of_skills: Array, skills: Array) -> Array:
-        """The entry [...] of the episode's skill, of [..., num_skills]."""
+        """Select the entry [...] of the episode's skill from [..., num_skills]."""
         return jnp.sum(of_skills * jax.nn.one_hot(skills, self.config.num_skills), axis=-1)
 
 

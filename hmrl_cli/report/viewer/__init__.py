@@ -140,7 +140,7 @@ def _inert(document: dict[str, Any]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The value with null for what JSON has no number for."""
+    """The value with null in place of numbers that are not finite, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
