@@ -94,7 +94,7 @@ def pooled(runs: Sequence[Arm], key: str) -> list[Arm]:
 
     Raises:
         ConfigError: no run has the setting.
-        InputError: runs of one arm share a seed, or were not evaluated alike.
+        InputError: runs of one arm share a seed, or were not all evaluated, and alike.
     """
     known = {name for run in runs for name in run.settings}
     if key == "hierarchy.skills":
@@ -112,8 +112,22 @@ def pooled(runs: Sequence[Arm], key: str) -> list[Arm]:
             name: value for name, value in run.settings.items() if not _is_of_one_run(name) or name == key
         }
         pools.setdefault(json.dumps(what, sort_keys=True), []).append(run)
+    for members in pools.values():
+        _check_evaluated(members)
     found = [pool(_text(members[0].settings.get(key)), members) for members in pools.values()]
     return [arm._replace(name=_told_apart(arm, found)) for arm in found]
+
+
+def _check_evaluated(runs: Sequence[Arm]) -> None:
+    """Refuse runs of one arm of which only some have an evaluation: the others' seeds would be left out."""
+    for protocol in _unique(protocol_of(document) for run in runs for document in run.documents):
+        has = {run.paths[0]: protocol in map(protocol_of, run.documents) for run in runs}
+        if not all(has.values()):
+            there, lacking = (next(path for path in has if has[path] == one) for one in (True, False))
+            raise InputError(
+                f"{lacking}: holds no evaluation {'-'.join(protocol)}, which {there} has\n"
+                "to pool them by --group: evaluate it likewise, or leave it out"
+            )
 
 
 def _is_of_one_run(name: str) -> bool:

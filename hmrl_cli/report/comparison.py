@@ -221,7 +221,7 @@ def compared(
     also have different tasks.  Only arms with equal family settings are compared, whatever reward trained
     them.
     """
-    if lacking := [arm.paths[0] for arm in found if not arm.documents]:
+    if lacking := [path for arm in found if not arm.documents for path in arm.paths]:
         raise none_there(lacking, protocol)
     families = by_family(found)
     alike: list[Sequence[Arm]] = []
@@ -302,17 +302,34 @@ def _check_alike(members: Sequence[Arm], group: str | None, *, same_budget: bool
                     f"{told} reference lines are not those of {other.paths[0]}\n"
                     "must have equal settings of the family; or --group family.KEY, the one that differs"
                 )
+            ours, theirs = (one.settings.get("family.horizon") for one in (arm, other))
+            if ours != theirs:
+                raise InputError(
+                    f"{told} episodes have {ours} steps, those of {other.paths[0]} {theirs}\n"
+                    "must have equal settings of the family; or --group family.horizon"
+                )
             spent, should = (documents.episodes_so_far(one)[-1] for one in (document, expected))
             if same_budget and spent != should:
                 raise InputError(
                     f"{told} budget is {_spent(document)}, that of {other.paths[0]} {_spent(expected)}\n"
-                    "must have as many episodes in all: hmrl eval --adapt-steps N --episodes N"
+                    f"must have as many episodes in all; {_remedy(arm, expected)}"
                 )
 
 
 def has_same_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether doing nothing has the same return in two evaluations, up to the rounding of devices."""
     return math.isclose(one["flat"], other["flat"], rel_tol=CLOSE, abs_tol=CLOSE)
+
+
+def _remedy(arm: Arm, expected: Mapping[str, Any]) -> str:
+    """The command that evaluates an arm with the budget of a document, and the option that compares by it."""
+    budget = {"adapt_steps": expected["steps"][-1], "episodes": expected["episodes"]}
+    name, asked = expected["protocol"]["name"], " ".join(map(typed, arm.paths))
+    first = f"first: hmrl eval {asked}{f' --protocol {name}' if name else ''}"
+    first += f" --adapt-steps {budget['adapt_steps']} --episodes {budget['episodes']}"
+    changed = {key: x for key, x in budget.items() if x != arm.settings.get(f"evaluation.{key}")}
+    way = "-".join([*([name] if name else []), *(f"{key}={x}" for key, x in changed.items())])
+    return f"{first}, then compare with: --protocol {way}"
 
 
 def _spent(document: Mapping[str, Any]) -> str:

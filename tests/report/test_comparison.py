@@ -123,17 +123,29 @@ def test_other_reference_lines_are_those_of_another_family(tmp_path):
         compare([tmp_path / "a", far])
 
 
-def test_seeds_of_which_some_were_not_evaluated_are_not_paired(tmp_path):
-    """Each arm has one run with the evaluation, over other skills."""
-    runs = []
-    for loss, evaluated in ((0.9, "x"), (0.95, "y")):
-        for seed, skills in ((0, "x"), (2, "y")):
-            sets = (f"algorithm.discount={loss}", f"training.seed={seed}")
-            runs.append(run(tmp_path, f"{loss}{skills}", document(), skills, sets))
-            if skills != evaluated:
-                (runs[-1] / "eval" / "test-sparse.json").unlink()
-    (found,) = compare(runs, "algorithm.discount")["differences"]
-    assert found["pairing"] == "by task"
+def test_a_group_of_which_some_runs_were_not_evaluated_is_refused(tmp_path):
+    """Their seeds would be left out in silence."""
+    sets = [
+        (f"algorithm.discount={loss}", f"training.seed={seed}") for loss in (0.9, 0.95) for seed in (0, 2)
+    ]
+    paths = [run(tmp_path, f"r{number}", document(), sets=one) for number, one in enumerate(sets)]
+    assert len(compare(paths, "algorithm.discount")["rows"]) == 2
+    (paths[3] / "eval" / "test-sparse.json").unlink()
+    told = (
+        r"r3: holds no evaluation test-sparse, which .*r2 has\nto pool them by --group: evaluate it likewise"
+    )
+    with pytest.raises(InputError, match=told):
+        compare(paths, "algorithm.discount")
+    (paths[2] / "eval" / "test-sparse.json").unlink()
+    with pytest.raises(InputError, match=r"first: hmrl eval \S*r2 \S*r3\n"):
+        compare(paths, "algorithm.discount")
+
+
+def test_episodes_of_other_lengths_are_not_compared(tmp_path):
+    paths = [run(tmp_path, str(n), document(), sets=(f"family.horizon={n}",)) for n in (20, 40)]
+    with pytest.raises(InputError, match=r"its episodes have 40 steps, those of .*20 20\nmust have equal"):
+        compare(paths)
+    assert len(compare(paths, "family.horizon")["rows"]) == 2
 
 
 def test_all_runs_without_an_evaluation_are_named_at_once(tmp_path):

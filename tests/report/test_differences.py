@@ -66,6 +66,9 @@ def test_arms_may_divide_their_episodes_into_other_numbers_of_updates(tmp_path):
     assert len(compare(paths)["differences"]) == 1
     paths.append(run(tmp_path, "c", document(steps=[0, 3])))
     told = r"c: test-sparse: its budget is 3 updates of 5 episodes, that of .*a 2 updates of 5 episodes\n"
+    told += (
+        r"must have .*; first: hmrl eval \S*c --adapt-steps 2 --episodes 5, then compare with: --protocol "
+    )
     with pytest.raises(InputError, match=told):
         compare(paths)
 
