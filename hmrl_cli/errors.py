@@ -205,6 +205,11 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def one_error(error: BaseException) -> str:
+    """The class and the text of an exception in one short line."""
+    return f"{type(error).__name__}: {one_line(error)[:200]}"
+
+
 def joined(error: HmrlError) -> str:
     """The lines of a message as one."""
     return "; ".join(map(one_line, str(error).splitlines()))

@@ -42,12 +42,14 @@ from hmrl_cli.cli import (
     welcome,
 )
 from hmrl_cli.cli.output import print_line
+from hmrl_cli.config import plugin_files
 from hmrl_cli.errors import (
     ConfigError,
     Diverged,
     HmrlError,
     RunDirError,
     StorageError,
+    one_error,
     one_line,
     shown,
     telling_limits,
@@ -201,11 +203,11 @@ def _explain(error: Exception, debug: bool) -> int:
         command = context.command_path if context is not None else "hmrl"
         _complain(f"{_with_found(one_line(usage()), error.__cause__)}\nsee: {command} --help")
         return 2
-    reason = one_line(error)[:300]
+    where = plugin_files.line_of(error)  # of a user's plugin, whose fault is none of hmrl
     _complain(
-        f"bug: {type(error).__name__}: {reason}\nto see where: rerun with --debug, as in: hmrl --debug ..."
+        f"{where or 'bug'}: {one_error(error)}\nto see where: rerun with --debug, as in: hmrl --debug ..."
     )
-    return 1
+    return 2 if where else 1
 
 
 def _with_found(problem: str, cause: BaseException | None) -> str:

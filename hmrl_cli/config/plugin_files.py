@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.util
 import os
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +23,11 @@ from typing import Any, Literal, NamedTuple
 import pydantic
 
 from hmrl_cli import inputs
-from hmrl_cli.errors import ConfigError, HmrlError, one_line, shown
+from hmrl_cli.errors import ConfigError, HmrlError, one_error, one_line, shown
 from hmrl_cli.schema import COMMANDS, AlgorithmConfig, Strict
 
 SUFFIX = ".py"
+MODULES = "hmrl_plugin_"  # begins the names of modules of plugin files
 MAX_PATH = 5000  # characters of a message's path; file systems take 4096
 NEEDS = {"families": ("reward", "horizon"), "algorithms": (), "bonuses": ()}  # fields of a Config
 FLAGS = {
@@ -116,7 +118,7 @@ def from_path(kind: str, name: str, path: Path, sha256: str = "") -> ModuleType:
 def _run(kind: str, name: str, path: Path, data: bytes) -> ModuleType:
     digest = hashlib.sha256(data).hexdigest()
     loader = _Bytes(data, path)
-    spec = importlib.util.spec_from_loader(f"hmrl_plugin_{path.stem}_{digest[:12]}", loader, origin=str(path))
+    spec = importlib.util.spec_from_loader(f"{MODULES}{path.stem}_{digest[:12]}", loader, origin=str(path))
     if spec is None:
         raise ValueError("is no module")
     module = importlib.util.module_from_spec(spec)
@@ -144,10 +146,20 @@ def _guarded(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
         except (HmrlError, ValueError):  # an error in the settings, with its own text
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {one_line(error)[:200]}"
-            raise ConfigError(f"{name}: make raised {reason}\nto see where: rerun with --debug") from error
+            raise ConfigError(
+                f"{name}: make raised {one_error(error)}\nto see where: rerun with --debug"
+            ) from error
 
     return call
+
+
+def line_of(error: BaseException) -> str:
+    """The innermost line of a plugin's file that led to an error, "x.py line 61, in step"; "" without one."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).startswith(MODULES):
+            found = f"{os.path.relpath(frame.f_code.co_filename)} line {line}, in {frame.f_code.co_name}"
+    return found
 
 
 class _Bytes(importlib.abc.InspectLoader):

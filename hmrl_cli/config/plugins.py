@@ -144,6 +144,11 @@ def entry_points(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
+def is_foreign(kind: str, config: Any) -> bool:
+    """Whether settings are those of a plugin from outside this package: a file, or an installed one."""
+    return bool(config.plugin_file) or config.name in entry_points(kind)
+
+
 def choices(kind: str, command: str) -> list[str]:
     """Names of the plugins of a kind that a command can use.  Families and bonuses go with every command."""
     return [

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hmrl_cli.compute import epochs
-from hmrl_cli.config import plugins
+from hmrl_cli.config import plugin_files, plugins
+from hmrl_cli.environment import contract
 from hmrl_cli.environment.composition import bonus, lift, repeat, same_action, skill_action
-from hmrl_cli.errors import ConfigError, shown
+from hmrl_cli.errors import ConfigError, one_error, shown
 from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import jax
 from hmrl_cli.schema import Evaluation, Relabel
@@ -73,7 +74,20 @@ def make_family(family_config: Any, reward: Reward | None = None) -> TaskFamily:
         raise ConfigError(str(error)) from None
     if not isinstance(family, TaskFamily):
         raise ConfigError(f"{family_config.name}: make returned {shown(family)}; must return a TaskFamily")
-    return family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
+    family = family._replace(reset=jax.jit(family.reset), step=jax.jit(family.step))
+    if plugins.is_foreign("families", family_config):
+        _check_contract(family_config.name, family)
+    return family
+
+
+def _check_contract(name: str, family: TaskFamily) -> None:
+    """Refuse a family of a user whose functions do not fit together, or raise."""
+    try:
+        contract.check(family)
+    except Exception as error:
+        where = plugin_files.line_of(error)
+        reason = str(error) if type(error) is ValueError and not where else one_error(error)
+        raise ConfigError(f"{where or name}: {reason}\nto see where: rerun with --debug") from error
 
 
 def assemble(

@@ -97,7 +97,8 @@ def _read(run: reader.Info, now: datetime.datetime) -> dict[str, Any]:
         "age": _age(run, now),
         "epoch": status.get("epoch"),
         "epochs": training.epochs,
-        "command": experiment.algorithm.command,
+        # the class of a plugin's settings, which has the command, may be gone
+        "command": run.provenance.get("command") or experiment.algorithm.command,
         "preset": run.provenance.get("preset"),
         "family": experiment.family.name,
         "algorithm": experiment.algorithm.name,

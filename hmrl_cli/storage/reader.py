@@ -45,6 +45,7 @@ class _Identity(reading.Form):
 class _Provenance(reading.Form):
     """The keys of provenance.json that are checked."""
 
+    command: str | None = None
     origins: dict[str, str] = pydantic.Field(default_factory=dict)
     versions: dict[str, Any] = pydantic.Field(default_factory=dict)
     machine: dict[str, Any] = pydantic.Field(default_factory=dict)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hmrl_cli.errors import MissingDependency, StorageError, one_line
+from hmrl_cli.errors import MissingDependency, StorageError, one_error, one_line
 
 PROJECT = "hmrl"  # name of the project, or of MLflow's experiment, unless its variable has another
 MARK = "hmrl.json"  # in the folder of an offline run of Weights & Biases, with the digest of what it holds
@@ -62,7 +62,7 @@ def write(to: str, seeds: Sequence[Tracked]) -> list[Outcome]:
     try:
         return [TRACKERS[to](library, seed) for seed in seeds]
     except Exception as error:  # each library has errors of its own
-        raise StorageError(f"--to {to}: {type(error).__name__}: {one_line(error)[:200]}") from error
+        raise StorageError(f"--to {to}: {one_error(error)}") from error
 
 
 def _imported(name: str) -> Any:

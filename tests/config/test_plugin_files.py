@@ -144,6 +144,17 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(tmp_path, monkeypatch, tex
     assert "\n" not in message and not [name for name in sys.modules if name.startswith("hmrl_plugin_bad")]
 
 
+def test_a_fault_of_a_file_is_told_by_its_line(walk):
+    """And not as a bug of hmrl."""
+    module = plugins.load("families", "./walk.py")
+    family = module.make(module.Config())
+    with pytest.raises(AttributeError) as raised:
+        family.step(None, 0.0, 0.0)
+    assert plugin_files.line_of(raised.value).startswith("walk.py line ")
+    assert plugin_files.line_of(raised.value).endswith(", in step")
+    assert plugin_files.line_of(ValueError()) == ""
+
+
 @pytest.mark.parametrize("name", [f"/{'x' * 90}/y.py", "~nobody_at_all/y.py", "a\0b.py", "/dev/zero.py"])
 def test_a_path_to_nothing_is_shown_as_a_whole(name):
     with pytest.raises(ConfigError) as refused:

@@ -60,6 +60,28 @@ def test_a_file_that_makes_no_family_is_told(tmp_path, monkeypatch, line, told):
         assembly.make_family(config.family_of("./walk.py"))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            "obs_size=2",
+            "obs_size=3",
+            r"^\./walk\.py: obs_size: an observation has the shape \[2\]; must be \[3\]\n",
+        ),
+        (
+            "state.obs + STEP",
+            "state.place + STEP",
+            r"^walk\.py line \d+, in step: AttributeError: .*place.*\nto see",
+        ),
+    ],
+)
+def test_a_family_in_a_file_is_traced_before_it_is_used(tmp_path, monkeypatch, before, after, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "walk.py").write_text(rendered("family", "walk").replace(before, after))
+    with pytest.raises(ConfigError, match=told):
+        assembly.make_family(config.family_of("./walk.py"))
+
+
 @pytest.mark.slow
 def test_a_policy_starts_as_the_best_skill(runs, tmp_path):
     """Its first policy is one of the skills, folded, and it is an ordinary run from then on."""

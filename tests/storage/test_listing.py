@@ -117,6 +117,19 @@ def test_what_cannot_be_read_is_a_row_that_says_why(resolved, tmp_path):
     assert found == {}
 
 
+def test_an_algorithm_in_a_file_is_no_problem(resolved, tmp_path):
+    """Its code is not run, and provenance.json tells the command."""
+    RunDir.create(tmp_path / "run", resolved).close()
+    text = (tmp_path / "run" / "config.toml").read_text()
+    (tmp_path / "run" / "config.toml").write_text(text.replace('name = "maml"', 'name = "./mine.py"'))
+    file = tmp_path / "run" / "provenance.json"
+    kept = json.loads(file.read_text())
+    del kept["config_hash"]  # of the other configuration
+    file.write_text(json.dumps(kept))
+    found = by_name(tmp_path)["run"]
+    assert (found["command"], found["algorithm"], found["problem"]) == ("meta-train", "./mine.py", None)
+
+
 def test_every_run_is_listed_once_and_nothing_in_it(resolved, tmp_path, monkeypatch):
     folder = tmp_path / "runs"
     RunDir.create(folder / "one", resolved).close()
