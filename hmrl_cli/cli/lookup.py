@@ -12,7 +12,7 @@ import typer
 
 from hmrl_cli import config
 from hmrl_cli.cli import catalogue, completion
-from hmrl_cli.cli.options import Json, Skills, SplitName, TasksFile, check_known, check_tasks_file
+from hmrl_cli.cli.options import Json, Sets, Skills, SplitName, TasksFile, check_known, check_tasks_file
 from hmrl_cli.cli.output import (
     as_cell,
     prepare,
@@ -175,22 +175,24 @@ def show(
             autocompletion=completion.runs_and_presets,
         ),
     ],
+    sets: Sets = None,
     skills: Skills = None,
     as_json: Json = False,
 ) -> None:
     """Show a configuration and where it is from.
 
-    Each value comes with its origin, a run with its status. A preset may be
-    another one over skills: --skills shows what meta-train would run.
+    Each value comes with its origin, a run with its status. With a preset,
+    --set and --skills show what a training would run.
     """
     if not Path(what).is_dir():
         if not what.endswith(".toml"):
             wanted = "a run directory, a preset (see: hmrl list presets) or a path that ends in .toml"
             check_known("RUN_DIR|PRESET", what, presets.files(), wanted)
-        _show_preset(what, as_json, skills)
+        _show_preset(what, as_json, skills, sets or ())
         return
-    if skills is not None:
-        raise ConfigError(f"--skills: found together with {what}, a run; must go with a preset")
+    if skills is not None or sets:
+        flag = "--set" if skills is None else "--skills"
+        raise ConfigError(f"{flag}: found together with {what}, a run; must go with a preset")
     info = reader.read(Path(what), code=False)
     origins = info.provenance.get("origins", {})
     if as_json:
@@ -202,12 +204,12 @@ def show(
     _out_config(info.experiment, origins)
 
 
-def _show_preset(preset: str, as_json: bool, skills: str | None = None) -> None:
+def _show_preset(preset: str, as_json: bool, skills: str | None = None, sets: Sequence[str] = ()) -> None:
     if skills is None:
         config.check_tables(preset)
-        served = config.serving(preset)
+        served = config.serving(preset, sets)
     else:
-        served = [upstream.resolve("meta-train", preset, [], {"hierarchy.skills": skills})[0]]
+        served = [upstream.resolve("meta-train", preset, sets, {"hierarchy.skills": skills})[0]]
     if as_json:
         commands = {
             resolved.command: {"config": config.flat(resolved.experiment), "origins": resolved.origins}

@@ -17,6 +17,7 @@ from hmrl_cli.schema import BY_RULE, SCHEDULE, Strict
 ALWAYS_SEARCHED = ("evaluation.rule", "evaluation.relabel")
 LEARNED = tuple(f"evaluation.relabel.{name}" for name in ("broad", "turned", "width"))  # of a learned prior
 GIVEN = ("--", "argument ", "[")  # origins begin so: flags, arguments in Python, tables of a suite
+PRESET = "preset "  # and so that of a preset
 # settings of the choice of places for episodes that hold one skill
 HELD = tuple(f"evaluation.relabel.{name}" for name in ("sight", "noise", "stops"))
 
@@ -114,6 +115,24 @@ def check_unused(
         if origin.endswith(".toml"):
             notes.append(f"{found}: it does nothing (from {origin})")
     return tuple(notes)
+
+
+def carried_over(experiment: Experiment, origins: Mapping[str, str]) -> tuple[str, ...]:
+    """A note on settings that a preset has for its own family, if the command line names another one.
+
+    Args:
+        experiment: a valid one.
+        origins: dotted path -> where the value comes from, as messages name it.
+    """
+    if not origins.get("family.name", "").startswith(GIVEN):
+        return ()
+    of_family = layers.leaves({"family": experiment.family.model_dump(mode="json", exclude_none=True)})
+    carried = [
+        f"{path} = {shown(value)}"
+        for path, value in of_family
+        if origins.get(path, "").startswith(PRESET) and value != _default(experiment, path)
+    ]
+    return (f"from the preset, which is of another family: {', '.join(carried)}",) if carried else ()
 
 
 def unused(experiment: Experiment) -> dict[str, str]:

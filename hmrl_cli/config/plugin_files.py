@@ -140,6 +140,7 @@ def _run(kind: str, name: str, path: Path, data: bytes) -> ModuleType:
 def _guarded(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
     """The function `make` of a plugin's file; its errors are reported as errors of that file."""
 
+    @functools.wraps(make)  # its docstring tells what a family is
     def call(*arguments: Any) -> Any:
         try:
             return make(*arguments)

@@ -43,7 +43,7 @@ class Resolved(NamedTuple):
     origins: Mapping[str, str]  # dotted path -> "default", "preset NAME", "--set" or the flag
     preset: str  # name of the preset, or the path of the file, as the user gave it
     command: str
-    notes: tuple[str, ...] = ()  # on settings of a user's file that have no effect
+    notes: tuple[str, ...] = ()  # on settings without effect, or for another family
 
 
 def resolve(
@@ -85,6 +85,7 @@ def resolve(
     consistency.check_bonus(experiment)
     consistency.check_evaluation(experiment)
     notes = consistency.check_unused(experiment, origins, consistency.unused(experiment))
+    notes += consistency.carried_over(experiment, origins)
     if complete:
         if experiment.hierarchy is not None and not experiment.hierarchy.skills:
             raise _without_skills(command, preset, experiment, below, given, ready)
@@ -240,8 +241,11 @@ def _merged(
     return validate("", run, merged, origins, models=models), origins
 
 
-def serving(preset: str) -> list[Resolved]:
-    """Resolve a preset as it is, for every command that can use it.
+def serving(preset: str, sets: Lines = ()) -> list[Resolved]:
+    """Resolve a preset, for every command that can use it, without skills to act through.
+
+    Args:
+        preset, sets: see `resolve`.
 
     Raises:
         ConfigError: no command can use it; the message is that of the last command.
@@ -249,7 +253,7 @@ def serving(preset: str) -> list[Resolved]:
     found, problem = [], None
     for command in COMMANDS:
         try:
-            found.append(resolve(command, preset, complete=False))
+            found.append(resolve(command, preset, sets, complete=False))
         except ConfigError as error:
             problem = error
     if not found and problem:

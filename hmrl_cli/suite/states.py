@@ -51,7 +51,7 @@ def check_places(found: dict[str, State], folder: Path) -> None:
         if state.state == "other":
             raise RunDirError(
                 f"{folder / name}: {state.problem}\n"
-                "must be the suite as it was, or another folder: --out FOLDER"
+                "must be the suite as it was, or another folder: --out FOLDER; or move that run away"
             )
 
 

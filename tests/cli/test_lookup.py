@@ -147,6 +147,13 @@ def test_show(hmrl):
     assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)
 
 
+def test_a_preset_is_shown_with_other_settings(hmrl):
+    shown = hmrl("show", "room/tiny", "--set", "training.epochs = 9").out
+    assert len(re.findall(r"(?m)^training.epochs = 9 +# --set$", shown)) == 2
+    wrong = hmrl("show", ".", "--set", "training.epochs = 9")
+    assert wrong.code == 2 and wrong.error[0].startswith("error: --set: found together with ., a run")
+
+
 def test_a_preset_that_is_another_one_over_skills_is_shown_as_that(hmrl, monkeypatch):
     Path("mine.toml").write_text('extends = "room/tiny"\n[over]\nvgcrl = "room/tiny"\n')
     shown = hmrl("show", "mine.toml").out.splitlines()
@@ -155,8 +162,8 @@ def test_a_preset_that_is_another_one_over_skills_is_shown_as_that(hmrl, monkeyp
     )
     asked = []
     monkeypatch.setattr("hmrl_cli.storage.upstream.resolve", lambda *args: asked.append(args))
-    hmrl("show", "mine.toml", "--skills", "runs/z")
-    assert asked == [("meta-train", "mine.toml", [], {"hierarchy.skills": "runs/z"})]
+    hmrl("show", "mine.toml", "--skills", "runs/z", "--set", "training.seed = 1")
+    assert asked == [("meta-train", "mine.toml", ["training.seed = 1"], {"hierarchy.skills": "runs/z"})]
     wrong = hmrl("show", ".", "--skills", "runs/z")
     assert wrong.code == 2 and wrong.err.startswith("error: --skills: found together with .,")
 

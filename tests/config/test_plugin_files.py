@@ -71,6 +71,9 @@ def test_a_file_is_a_family(walk, tmp_path):
     assert resolve(f"family.name='{walk}'").family == resolve("family.name=./walk.py").family
     assert resolve("family.name=walk.py", "family.name=point").family.name == "point"
     assert config.family_of("./walk.py").horizon == 50
+    (note,) = config.resolve("meta-train", "point/smoke", ["family.name=walk.py"]).notes
+    assert note == "from the preset, which is of another family: family.horizon = 20"
+    assert not config.resolve("meta-train", "point/smoke").notes
     with pytest.raises(ConfigError, match=r"family\.distanse: unknown key; did you mean 'distance'"):
         resolve("family.name=./walk.py", "family.distanse=0.3")
 

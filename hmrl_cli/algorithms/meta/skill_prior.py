@@ -152,7 +152,7 @@ class SkillPrior(NamedTuple):
         rows = ", ".join(without)
         return (
             f"no training task was solved in row {rows} of the seeds; its prior is the broad one; "
-            "the algorithm.reach of its skills must cover the goals"
+            "the algorithm.reach of its skills must cover the goals, and rewards depend on places alone"
         )
 
     def behaviour(
