@@ -41,6 +41,7 @@ class PluginFile(NamedTuple):
 
     path: Path  # absolute
     sha256: str
+    data: bytes  # its content
     make: Any  # of the plugin
 
 
@@ -110,7 +111,11 @@ def from_path(kind: str, name: str, path: Path, sha256: str = "") -> ModuleType:
             raise ValueError(f"has changed since the run began: its SHA-256 is {digest[:12]}...")
         return _run(kind, name, Path(os.path.abspath(path)), data)
     except ValueError as error:
-        wanted = f"must be the file of SHA-256 {sha256[:12]}..." if sha256 else "must be the file of a plugin"
+        wanted = (
+            f"must be the file of SHA-256 {sha256[:12]}..., which runs keep in plugins/"
+            if sha256
+            else "must be the file of a plugin"
+        )
         raise ConfigError(f"{kind}: found {quoted(name)}, which {error}; {wanted}") from error
 
 
@@ -133,7 +138,7 @@ def _run(kind: str, name: str, path: Path, data: bytes) -> ModuleType:
         del sys.modules[spec.name]
         raise
     module.Config = _named(module.Config, name)  # type: ignore[attr-defined]
-    module.Config.plugin_file = PluginFile(path, digest, _guarded(name, module.make))
+    module.Config.plugin_file = PluginFile(path, digest, data, _guarded(name, module.make))
     return module
 
 

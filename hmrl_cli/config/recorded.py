@@ -71,6 +71,13 @@ def record(experiment: Experiment) -> dict[str, dict[str, str]]:
     return found
 
 
+def files(experiment: Experiment) -> dict[str, bytes]:
+    """Name and content of the plugins' files of an experiment, such as "family-walk.py"."""
+    sections = {section: getattr(experiment, section) for section in plugins.FOLDERS}
+    used = {section: config.plugin_file for section, config in sections.items() if config is not None}
+    return {f"{section}-{file.path.name}": file.data for section, file in used.items() if file}
+
+
 def identity(config: Any) -> str:
     """The identity of a plugin: the SHA-256 of its file, or its name.
 

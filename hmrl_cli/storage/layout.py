@@ -7,6 +7,7 @@ metrics.jsonl     one line per epoch; nothing in it depends on the clock
 tb/               the same for TensorBoard
 checkpoints/      see checkpoints.py
 eval/             see evaluations.py
+plugins/          files of plugins as they were when the run began
 status.json       state and epoch, replaced as a whole
 events.log        events with their times
 lock              held (flock) by the one process that writes
@@ -24,6 +25,7 @@ METRICS = "metrics.jsonl"
 BOARD = "tb"
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = "eval"
+PLUGINS = "plugins"
 STATUS = "status.json"
 EVENTS = "events.log"
 LOCK = "lock"
@@ -32,7 +34,7 @@ SCHEMA = 1  # of status.json and provenance.json
 REPLACED = (CONFIG, PROVENANCE, SKILLS, STATUS)  # as a whole, by a temporary file
 FILES = (*REPLACED, METRICS, EVENTS)
 MARKS = {*FILES, LOCK}  # two of them make a run
-BEFORE_CONFIG = {LOCK, PROVENANCE, SKILLS, STATUS, EVENTS, CHECKPOINTS}  # CONFIG is written last
+BEFORE_CONFIG = {LOCK, PROVENANCE, SKILLS, STATUS, EVENTS, CHECKPOINTS, PLUGINS}  # CONFIG is written last
 
 
 def is_run(path: Path) -> bool:

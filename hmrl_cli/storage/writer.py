@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from hmrl_cli import config
+from hmrl_cli.config import recorded
 from hmrl_cli.errors import Diverged, HmrlError, InputError, Interrupted
 from hmrl_cli.experiment import Experiment
 from hmrl_cli.lazy import np
@@ -154,6 +155,10 @@ class RunDir:
         with files.creating(path):
             (path / layout.CHECKPOINTS).mkdir(exist_ok=True)
         run._folder.write_json(layout.PROVENANCE, provenance.collect(resolved, argv, run.sources))
+        for name, data in recorded.files(experiment).items():
+            with run._folder.writing(layout.PLUGINS) as folder:
+                folder.mkdir(exist_ok=True)
+                files.write_bytes(folder / name, data)
         if run.sources.skills:  # evaluation rebuilds the skills from this, even if their run was moved
             run._folder.write_text(layout.SKILLS, config.to_toml(run.sources.skills.experiment))
         run._write_status("running")

@@ -99,6 +99,7 @@ def test_a_run_on_a_file_needs_the_file_as_it_was(here, capsys):
     assert record["file"] == str(here / "walk.py") and len(record["sha256"]) == 64
     assert told(*train, "--resume")[0] == 0
     text = Path("walk.py").read_text()
+    assert Path("runs/walk/plugins/family-walk.py").read_text() == text
     for changed in (text + "# another\n", None):
         if changed is None:
             Path("walk.py").unlink()
