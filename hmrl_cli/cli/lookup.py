@@ -109,7 +109,7 @@ def _list_all(listings: Mapping[str, Sequence[Mapping[str, str]]], as_json: bool
 
 def _has_settings_of_its_own(name: str) -> bool:
     """Whether a name is a preset, whose family may have other settings than the defaults."""
-    return name in presets.files() and name not in plugins.names("families")
+    return name.endswith(".toml") or (name in presets.files() and name not in plugins.names("families"))
 
 
 def _check_family(name: str) -> None:

@@ -272,7 +272,7 @@ def family_of(name: str) -> Strict:
     """The settings of a task family.
 
     Args:
-        name: a family, for its default settings, or a preset, for the family settings of the preset.
+        name: a family, for its default settings, or a preset or its file, for the family settings of that.
 
     Raises:
         ConfigError: no family or preset has this name, or the family is broken.
@@ -280,7 +280,7 @@ def family_of(name: str) -> Strict:
     if plugins.exists("families", name):
         return plugins.load("families", name).Config()
     known = presets.files()
-    if name in known:
+    if name in known or name.endswith(".toml"):
         return serving(name)[0].experiment.family
     hint = plugin_files.beside(name) or did_you_mean(name, [*plugins.names("families"), *known])
     raise ConfigError(f"family: found {shown(name)}{hint}\nmust be a family or a preset (see: hmrl list)")

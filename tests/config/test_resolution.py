@@ -147,9 +147,12 @@ def test_any_setting_of_a_preset_resolves_or_is_refused(data):
         tomllib.loads(config.to_toml(resolved.experiment))
 
 
-def test_family_of_a_name_or_a_preset(add_preset):
+def test_family_of_a_name_a_preset_or_its_file(add_preset, tmp_path):
     assert config.family_of("room") == Room()
     assert config.family_of("room/flat") == Room(reward="dense")
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "room/flat"\n[family]\nhorizon = 10\n')
+    assert config.family_of(str(mine)) == Room(reward="dense", horizon=10)
     with pytest.raises(ConfigError, match=r"found 'room/flt'; did you mean 'room/flat'"):
         config.family_of("room/flt")
 
