@@ -1,0 +1,52 @@
+"""Returns of meta-learners on dense reward: tables after each update, and curves of their training."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared import figures, results
+
+from hmrl_cli.lazy import np
+
+ARMS = {"rl2": "RL^2", "pearl": "PEARL", "maml": "MAML"}
+MEASURES = ("return", "fraction")
+BEFORE_AND_AFTER = {"before": ("return_first", "return_before"), "after": ("return_last", "return_after")}
+
+
+def collect(study: Path, folder: Path) -> tuple[dict[str, Any], results.Arrays]:
+    """Summary and arrays of a folder; returns and fractions of the way after each number of updates."""
+    summary, arrays = results.gather_suite(study, folder, MEASURES)
+    summary["adapted"] = {}
+    for arm, split in itertools.product(summary["runs"], ("test", "hidden")):
+        curves = {name: arrays.get(f"{arm}/{split}-dense-own/{name}_curve") for name in MEASURES}
+        rows = {
+            f"{name} after {step}": one
+            for name, curve in curves.items()
+            if curve is not None
+            for step, one in enumerate(curve.T)
+        }
+        summary["adapted"] |= {f"{arm}, {split}": rows} if rows else {}
+    return summary, arrays
+
+
+def draw(study: Path, families: Mapping[str, str], arrays: results.Arrays) -> None:
+    """Draw returns on training tasks before and after adaptation, against steps of a seed.
+
+    Args:
+        study: the study's folder.
+        families: name of a family -> name of its figure.
+        arrays: those of the study.
+    """
+    for family, goal in families.items():
+        lines = []
+        for (arm, label), (when, names) in itertools.product(ARMS.items(), BEFORE_AND_AFTER.items()):
+            for values in (arrays.get(f"{family}/{arm}/metrics/{name}") for name in names):
+                if values is not None:
+                    steps = arrays[f"{family}/{arm}/metrics/env_steps"] / 1e6
+                    band = values.min(axis=1), values.max(axis=1)
+                    lines.append(figures.Line(f"{label}, {when}", steps, np.mean(values, axis=1), *band))
+        panel = figures.Panel(f"half-cheetah, {goal}", lines)
+        figures.curves(study / f"{goal}.svg", [panel], "million steps of a seed", "return")
