@@ -2,7 +2,8 @@
 
 The command line's main steps as functions: a configuration in, a run directory or a result out.  Errors
 are `hmrl_cli.errors.HmrlError`s with the text that the command line prints.  Its notes become warnings.
-The settings of jax in `hmrl_cli.lazy.PINNED`, which affect results, are set for the whole process.
+The settings of jax in `hmrl_cli.lazy.PINNED`, which affect results, are set for the whole process.  So are
+the number of CPU devices, a flag of XLA, jax's cache of programs and log levels, by `runner.startup.prepare`.
 """
 
 from __future__ import annotations
