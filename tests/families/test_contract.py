@@ -257,8 +257,8 @@ def test_other_backends_stay_finite_and_come_to_rest(name, backend):
 
     run = jax.jit(jax.vmap(episode))(jnp.arange(4), jnp.array([1.0, 1.0, 1.0, 0.0]))
     obs, poses = map(np.asarray, run)
-    # The poses are the simulation's own, finite only while it is.  Under random torques an ant may explode under
-    # generalized, long after its horizon.
+    # The poses are the simulation's own, finite only while it is.  Under random torques an ant of generalized
+    # may explode, long after its horizon.
     assert np.abs(poses[:3, : one.horizon]).max() < 1e3 and np.abs(poses[3]).max() < 1e3
     assert np.abs(one.features["velocity"](obs[3, -100:])).max() < 0.1
     assert np.abs(np.diff(obs[:3], axis=1)).max() > 0.01  # and the others moved
