@@ -16,7 +16,7 @@ from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
 EPISODES = 100
-# Arm: run, protocol.  Where two protocols are named, the one with the larger area on training goals counts.
+# Arm: run, protocol.  Where several protocols are named, the one with the largest area on training goals counts.
 ARMS = {
     "HMRL": ("mean", "both"),
     "HMRL, unturned": ("mean", "unturned"),
@@ -24,8 +24,8 @@ ARMS = {
     "skills, no meta-training": ("mean", "none"),
     "skills, no meta-training, sampled": ("sampled", "none"),
     "learned prior alone": ("mean", "learned"),
-    "MAESN": ("maesn", "own", "explore"),
-    "MAESN, latent 0": ("maesn", "own_still", "explore_still"),
+    "MAESN": ("maesn", "own", "explore", "refit"),
+    "MAESN, latent 0": ("maesn", "own_still", "explore_still", "refit_still"),
     "MAESN, dense reward": ("maesn", "oracle"),
     "MAML": ("maml", "own", "explore"),
     "PPO": ("ppo", "scratch"),

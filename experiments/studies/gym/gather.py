@@ -1,0 +1,23 @@
+"""Make the study's files of FOLDER, the suite `gym`.
+
+PYTHONPATH=experiments/studies python experiments/studies/gym/gather.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shared import results, returns
+
+HERE = Path(__file__).parent
+
+
+def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
+    """One figure."""
+    returns.draw(study, {"half_cheetah_vel": "speed"}, arrays)
+
+
+if __name__ == "__main__":
+    results.main(HERE, partial(returns.collect, HERE), draw)
