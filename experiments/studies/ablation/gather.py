@@ -16,7 +16,7 @@ from hmrl_cli.lazy import np
 
 HERE = Path(__file__).parent
 EPISODES = 100
-# Arm: run, protocol.  Where several protocols are named, the one with the largest area on training goals counts.
+# Arm: run, protocols.  Of several protocols the one with the largest area on training goals counts.
 ARMS = {
     "HMRL": ("mean", "both"),
     "HMRL, unturned": ("mean", "unturned"),
