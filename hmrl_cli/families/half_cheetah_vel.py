@@ -46,7 +46,7 @@ def make(config: Config) -> TaskFamily:
         sample=lambda key, split: _speed.sample(key, split, config.max_speed),
         task_size=1,
         score=score,
-        controller=lambda state, task: _cheetah.keep_pace(state, task[0]),
+        controller=lambda state, task: _cheetah.keep_pace(state, task[0], config.backend),
         init_carry=lambda task: jnp.int32(0),  # number of steps within the tolerance
         goals=_speed.moving_goal(0.3),
     )
