@@ -131,10 +131,11 @@ def _ways_to_skills(experiment: Experiment, preset: str, ready: Collection[str])
     near = [name for name in known if name.startswith(f"{plugin_files.label(family.name)}/")]
     for name in [preset, *sorted(near, key=lambda name: not name.endswith("/vgcrl"))]:
         try:
-            theirs = resolve("pretrain-skills", name).experiment.family
+            found = resolve("pretrain-skills", name, complete=False).experiment
         except ConfigError:
             continue
-        if theirs.name != family.name:
+        theirs = found.family  # with a hierarchy the preset needs skills itself
+        if found.hierarchy is not None or theirs.name != family.name:
             continue
         of_body = dict(family).keys() - family.of_tasks
         if any(getattr(theirs, field) != getattr(family, field) for field in of_body):

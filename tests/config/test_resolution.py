@@ -60,6 +60,10 @@ def test_missing_skills_name_a_command_that_learns_them():
     another_body = told("wheeled/hmrl", "family.mass=20.0")
     assert another_body == f"{command} wheeled/vgcrl, with the family.* settings of this run"
     assert told("ant_dir/hmrl") == f"{command} ant_dir/diayn"
+    of_skills = ["algorithm.name=diayn_ppo"]  # then the preset learns skills, by skills that it lacks too
+    lines = refusal("pretrain-skills", "ant_dir/hmrl", of_skills, ready=ready).splitlines()
+    assert lines[0].endswith("add --set hierarchy.skills=RUN_DIR")
+    assert lines[1] == f"{command} ant_dir/diayn"
 
 
 def test_a_bonus_comes_by_its_name_and_goes_with_whom_it_serves(add_preset, tmp_path):
