@@ -1,6 +1,7 @@
-"""The command that writes a family to begin with, and the family that it writes."""
+"""The command that writes a plugin to begin with, and the plugins that it writes."""
 
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from hmrl_cli import config
 from hmrl_cli.cli import main as cli
-from hmrl_cli.cli.new import rendered
+from hmrl_cli.cli.new import GROUPS, placeholder, rendered
 
 
 @pytest.fixture
@@ -22,7 +23,10 @@ def test_two_files_are_written_and_never_overwritten(here, capsys):
     assert cli.run(["new", "family", "walk"]) == 0
     assert capsys.readouterr().out == "walk.py\n"
     assert Path("walk.py").read_text() == rendered("family", "walk")
-    assert "my_family" not in rendered("family", "walk") + rendered("test_family", "walk")
+    assert Path("test_walk.py").read_text() == rendered("family", "walk", of_test=True)
+    for kind in GROUPS:
+        both = rendered(kind, "walk") + rendered(kind, "walk", of_test=True)
+        assert "import walk" in both and placeholder(kind) not in both
     Path("walk.py").write_text("mine")
     for gone in ("test_walk.py", None):
         assert cli.run(["new", "family", "walk"]) == 2
@@ -42,9 +46,12 @@ def test_two_files_are_written_and_never_overwritten(here, capsys):
         ("family", "../x", "must be a word of a-z"),
         ("family", "My-Family", "must be a word of a-z"),
         ("family", "class", "must be a word of a-z"),
-        ("family", "point", "a family that exists"),
+        ("family", "point", "one of the families"),
+        ("skills", "diayn", "one of the algorithms"),
+        ("bonus", "rnd", "one of the bonuses"),
         ("family", "json", "a module that exists"),
-        ("bonus", "mine", "must be family, as in: hmrl new family my_family"),
+        ("bonus", "My-Bonus", "such as my_bonus"),
+        ("walker", "mine", "must be one of: family, skills, bonus; as in: hmrl new family my_family"),
     ],
 )
 def test_names_that_no_module_could_have_are_refused(here, capsys, kind, name, reason):
@@ -52,25 +59,38 @@ def test_names_that_no_module_could_have_are_refused(here, capsys, kind, name, r
     assert reason in capsys.readouterr().err and not list(here.iterdir())
 
 
-def test_the_tests_that_it_writes_pass(here, monkeypatch):
-    """All of them but the training, which the next test has."""
-    assert cli.run(["new", "family", "stroll"]) == 0
+@pytest.mark.parametrize(("kind", "count"), [("family", 4), ("skills", 2), ("bonus", 3)])
+def test_the_tests_that_it_writes_pass(here, monkeypatch, kind, count):
+    """All of them but those that train, which are slower: `test_a_file_of_each_kind_can_be_trained`."""
+    for function in _tests(here, monkeypatch, kind, count):
+        if not inspect.signature(function).parameters:
+            function()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "count"), [("family", 4), ("skills", 2), ("bonus", 3)])
+def test_a_file_of_each_kind_can_be_trained(here, monkeypatch, kind, count):
+    (train,) = (f for f in _tests(here, monkeypatch, kind, count) if inspect.signature(f).parameters)
+    train(here)
+
+
+def _tests(here, monkeypatch, kind, count):
+    """The test functions of a new plugin of the kind."""
+    assert cli.run(["new", kind, "stroll"]) == 0
     monkeypatch.syspath_prepend(str(here))
     module = importlib.import_module("test_stroll")
     for name in ("stroll", "test_stroll"):
         del sys.modules[name]  # for other tests
-    tests = [name for name in vars(module) if name.startswith("test_")]
-    assert len(tests) == 4
-    for name in tests:
-        if name != "test_a_learner_trains_on_it":
-            vars(module)[name]()
+    found = [value for name, value in vars(module).items() if name.startswith("test_")]
+    assert len(found) == count
+    return found
 
 
 def test_its_controller_can_be_removed(here, monkeypatch):
     Path("saunter.py").write_text(
         rendered("family", "saunter").replace("controller=controller", "controller=None")
     )
-    Path("test_saunter.py").write_text(rendered("test_family", "saunter"))
+    Path("test_saunter.py").write_text(rendered("family", "saunter", of_test=True))
     monkeypatch.syspath_prepend(str(here))
     module = importlib.import_module("test_saunter")
     for name in ("saunter", "test_saunter"):
