@@ -19,6 +19,7 @@ from hmrl_cli.cli.options import (
     Processes,
     ProcessId,
     Protocol,
+    Quiet,
     RewardName,
     RunDir,
     SetEvaluation,
@@ -56,6 +57,7 @@ def export(
     coordinator: Coordinator = None,
     processes: Processes = None,
     process_id: ProcessId = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Write skills, or a policy, to a file.
@@ -67,7 +69,7 @@ def export(
     """
     run = reader.read(run_dir)
     exports.check_output(out, run.experiment)
-    session = begin(coordinator, processes, process_id)
+    session = begin(coordinator, processes, process_id, quiet)
     with alone(session, ("export", run_dir, out)) as shows:
         from hmrl_cli.runner import export
 
@@ -86,6 +88,7 @@ def imitate(
     coordinator: Coordinator = None,
     processes: Processes = None,
     process_id: ProcessId = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Find the skill that follows a trajectory.
@@ -98,7 +101,7 @@ def imitate(
     run = reader.read(run_dir)
     if reason := inputs.why_no_file(trajectory):
         raise InputError(f"{shown(str(trajectory))}: {reason}; must be an .npz of observations")
-    session = begin(coordinator, processes, process_id)
+    session = begin(coordinator, processes, process_id, quiet)
     with alone(session, ("imitate", run_dir, trajectory)) as shows:
         from hmrl_cli.runner import imitate
 
@@ -130,6 +133,7 @@ def evaluate(
     coordinator: Coordinator = None,
     processes: Processes = None,
     process_id: ProcessId = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Measure the adaptation to held-out tasks.
@@ -143,7 +147,7 @@ def evaluate(
     check_different(run_dirs)
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
     command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
-    session = begin(coordinator, processes, process_id)
+    session = begin(coordinator, processes, process_id, quiet)
     goes_on = len(run_dirs) > 1 and session.joining is None
     broken = [run for run in checked if isinstance(run, InputError)]
     if broken and not goes_on:

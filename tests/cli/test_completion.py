@@ -69,7 +69,7 @@ WORDS = [
     (("hmrl", "list", "bonuses", "i"), ["icm", "information_gain"]),
     (("hmrl", "list", "presets", "r"), ["reacher", "room/tiny"]),
     (("hmrl", "guide", "run"), ["runs"]),
-    (("hmrl", "new", ""), ["family"]),
+    (("hmrl", "new", ""), ["family", "skills", "bonus"]),
     ((*TRAIN, "--set", "training.epo"), ["training.epochs=2"]),
     ((*TRAIN, "--set", "hierarchy.st"), ["hierarchy.steps_per_skill", "hierarchy.stochastic"]),
     (("hmrl", "pretrain-skills", "room/tiny", "--set", "hierarchy."), []),

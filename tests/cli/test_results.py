@@ -33,6 +33,9 @@ def test_eval(hmrl, fakes, monkeypatch):
     assert fakes.calls[-1][1]["protocol"] is None
     assert plain.out.splitlines() == runs
     assert "2.00 [1.50, 2.50]" in plain.err
+    quiet = hmrl("eval", *runs, "-q")
+    assert quiet.out == plain.out
+    assert "run 2 of 2" not in quiet.err and "2.00 [1.50, 2.50]" in quiet.err
     usual = fakes.evaluate
     changed = {"episodes": 50, "selectivity": 3.0, "least_gain": None}
     protocol = {"protocol": {"name": "refit", "changed": changed}, "num_seeds": 1, "episodes": 50}
