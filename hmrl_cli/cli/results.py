@@ -208,7 +208,7 @@ def _checked_runs(
 
     A run whose files cannot be used is replaced by its error.
     """
-    wanted = {name: value for name, value in given.items() if value is not None}
+    changes = bool(sets or protocol or any(value is not None for value in given.values()))
     runs: list[reader.Info | InputError | None] = []
     for run_directory in run_dirs:
         file = pretrained.path_of(run_directory, "RUN_DIR")
@@ -219,9 +219,9 @@ def _checked_runs(
                 raise
             runs.append(error)
             continue
-        if wanted or sets or protocol:
+        if changes:
             experiment = (run or exports.read_card(file)).experiment
-            config.with_evaluation(experiment, sets, wanted, protocol, named=config.flag_of)
+            config.with_evaluation(experiment, sets, given, protocol, named=config.flag_of)
         runs.append(run)
     return runs
 

@@ -182,7 +182,7 @@ def with_evaluation(
     Args:
         experiment: the experiment of the run.
         sets: lines of TOML as in `resolve`, of the [evaluation] table only; they override the protocol.
-        flags: name of a setting -> value; they override `sets`.
+        flags: name of a setting -> value; they override `sets`.  None keeps the value.
         protocol: a named way to adapt; None keeps that of the run.
         named: name of a setting in `flags` -> its origin, as messages name it.
 
@@ -199,7 +199,8 @@ def with_evaluation(
             text = "of a trained run, only evaluation.* can be set"
             raise ConfigError(f"{origin} {shown(line)}: {text}{hint}")
         stack.append(Layer(origin, tables))
-    stack += [Layer(named(name), {"evaluation": {name: value}}) for name, value in (flags or {}).items()]
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    stack += [Layer(named(name), {"evaluation": {name: value}}) for name, value in given.items()]
     try:
         found, origins = _merged(stack, experiment)
         consistency.check_evaluation(found)

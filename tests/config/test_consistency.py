@@ -120,7 +120,7 @@ def test_presets_and_runs_hold_nothing_that_is_refused():
     assert other.algorithm.clipped.epochs == 10
     pearl = config.resolve("meta-train", "wheeled/maml", ["algorithm.name=pearl"]).experiment
     assert pearl.evaluation.step_decay == 0.5
-    again = config.with_evaluation(other, ["evaluation.rule=refit"], {"adapt_steps": 2})
+    again = config.with_evaluation(other, ["evaluation.rule=refit"], {"adapt_steps": 2, "episodes": None})
     assert again.evaluation.rule == "refit"
 
 

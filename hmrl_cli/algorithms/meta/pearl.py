@@ -9,6 +9,8 @@ The choices here that extend the paper or differ from it:
 
 * The episodes of one update share a posterior, for they run side by side.  With one episode in an update, as
   `evaluation.episodes=1`, each sees all that came before it, as in the paper.
+* Contexts in training come from all phases but the last, as at test time.  With `inner_steps` 1 these
+  episodes act on the prior alone, as in the authors' code.
 * N(0, I) is itself a factor of q(z|c), so an empty context gives the prior.
 * A context of more than `context_size` transitions counts as much as one of `context_size`.  Each factor is
   raised to the power context_size / transitions, as if a random subset were used.  In tests the paper uses
@@ -123,7 +125,8 @@ class State(NamedTuple):
     learned: Learned
     tasks: Array  # [num_train_tasks, task_size]
     replay: replay.Buffer  # of Stored, leaves [num_train_tasks, ...]
-    recent: replay.Buffer  # likewise, of the last updates with each task: contexts come from here
+    # likewise, of the last updates with each task, without their last phase: contexts come from here
+    recent: replay.Buffer
     observed: Moments  # [obs_size]  of collected observations
     updates: Array  # [] int32  number of updates so far
 
@@ -157,7 +160,7 @@ class Pearl(NamedTuple):
             Learned(self.agent.init(agent_key), encoder, self._optimizer().init(encoder)),
             draw_tasks(task_key, self.family, self.config.num_train_tasks),
             replay=buffers(self.config.buffer_capacity),
-            recent=buffers(self.config.recent_meetings * steps_per_task(self.config, self.family)),
+            recent=buffers(self.config.recent_meetings * steps_of_context(self.config, self.family)),
             observed=moments.initial(self.family.obs_size),
             updates=jnp.int32(0),
         )
@@ -172,13 +175,16 @@ class Pearl(NamedTuple):
         _, curves, (fresh, valid) = collect(
             keys, state.kept, state.tasks[rows], self.config.inner_steps, self.config.episodes_per_task
         )
-        fresh, valid = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[4:]), (fresh, valid))
 
-        def stored(buffers: replay.Buffer) -> replay.Buffer:
-            changed = jax.vmap(replay.add)(jax.tree.map(lambda x: x[rows], buffers), fresh, valid)
+        def stored(buffers: replay.Buffer, phases: slice) -> replay.Buffer:
+            added = jax.tree.map(lambda x: x[:, phases].reshape(count, -1, *x.shape[4:]), (fresh, valid))
+            changed = jax.vmap(replay.add)(jax.tree.map(lambda x: x[rows], buffers), *added)
             return jax.tree.map(lambda old, new: old.at[rows].set(new), buffers, changed)
 
-        state = state._replace(replay=stored(state.replay), recent=stored(state.recent))
+        # no posterior that acts knows the last phase
+        state = state._replace(
+            replay=stored(state.replay, slice(None)), recent=stored(state.recent, slice(-1))
+        )
         if self.config.normalize_observations:
             state = state._replace(observed=moments.absorb(state.observed, fresh.obs, valid))
 
@@ -311,6 +317,11 @@ class Pearl(NamedTuple):
 def steps_per_task(config: Config, family: TaskFamily) -> int:
     """Steps that one task collects in one update: those of all its phases."""
     return (config.inner_steps + 1) * config.episodes_per_task * family.horizon
+
+
+def steps_of_context(config: Config, family: TaskFamily) -> int:
+    """Steps of one task and update that contexts are drawn from: those of all phases but the last."""
+    return config.inner_steps * config.episodes_per_task * family.horizon
 
 
 def make(config: Config, family: TaskFamily) -> MetaLearner:

@@ -117,6 +117,18 @@ def test_the_context_tells_of_success_in_place_of_the_reward():
     assert len(rows) == 3 and kept.signal[rows, :count].any()
 
 
+def test_contexts_come_from_the_phases_that_a_posterior_knows():
+    """One phase acts on the prior and one on the posterior, which knows nothing of its own steps."""
+    _, _, _, state, _ = met(plain)
+    steps = 2 * 6  # of one phase
+    rows = np.flatnonzero(state.replay.size)
+    assert (state.replay.size[rows] == 2 * steps).all() and (state.recent.size[rows] == steps).all()
+    first = jax.tree.map(lambda x: x[rows, :steps], state.replay.data)
+    jax.tree.map(
+        np.testing.assert_array_equal, first, jax.tree.map(lambda x: x[rows, :steps], state.recent.data)
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "margin"), [(plain, 0.8), (lifted, 1.5)])
 def test_it_adapts_to_new_tasks(family, margin):
