@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "adapt",
     "brax_env",
+    "compare",
     "evaluate",
     "export",
     "gym_env",
@@ -109,6 +110,22 @@ def evaluate(run_dir: Path | str, **settings: Any) -> dict[str, Any]:
     startup.start()
     with telling_limits():
         return evaluate.evaluate(unpack.opened(run_dir), progress=Warns(), **settings)
+
+
+def compare(*run_dirs: Path | str, group: str | None = None, protocol: str | None = None) -> dict[str, Any]:
+    """Compare evaluated runs, as `hmrl compare` does; return its JSON document.
+
+    Args:
+        run_dirs: the runs; the first is also compared with each of the others.
+        group: dotted path of a setting.  Runs that differ only in the seed become one row, named by it.
+        protocol: evaluations by this protocol, or of this name; None: that of each run.
+    """
+    from hmrl_cli.report import comparison
+    from hmrl_cli.storage import reader
+
+    runs = [reader.read(Path(run_directory), code=False) for run_directory in run_dirs]
+    reader.check_different([run.path for run in runs])
+    return comparison.compare(runs, group, protocol)
 
 
 def adapt(run: Path | str, seed: int = 0, task: int = 0, **settings: Any) -> Adapter:

@@ -22,6 +22,8 @@ def test_the_package_offers_the_commands_as_functions(runs):
     assert hmrl_cli.meta_train("point/smoke", *SMALL, *lifted, skills=skills, run_dir=run, resume=True) == run
     assert hmrl_cli.resume(run) == run
     assert hmrl_cli.evaluate(run, split="train", adapt_steps=1)["split"] == "train"
+    compared = hmrl_cli.compare(run)
+    assert {(row["family"], row["seeds"]) for row in compared["rows"]} == {("point", 3)}
     with pytest.raises(RunDirError, match="never overwritten"):
         hmrl_cli.pretrain_skills("point/smoke", *SMALL, run_dir=skills)
 
@@ -33,6 +35,8 @@ def test_wrong_arguments_are_errors_of_hmrl(runs):
             hmrl_cli.evaluate(run, **wrong)
     with pytest.raises(HmrlError, match="more_epochs: found '3'; must be 1 or more"):
         hmrl_cli.resume(run, more_epochs="3")
+    with pytest.raises(HmrlError, match="maml twice; must be different runs"):
+        hmrl_cli.compare(run, run)
     with pytest.raises(HmrlError, match="rule: found 'x'"):
         hmrl_cli.evaluate(run, sets="evaluation.rule = 'x'")
     with pytest.raises(HmrlError, match=r"no\.toml"):

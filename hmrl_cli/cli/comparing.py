@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hmrl_cli.cli import completion, tables
-from hmrl_cli.cli.options import Evaluated, Json, RunDirs, check_different
+from hmrl_cli.cli.options import Evaluated, Json, RunDirs
 from hmrl_cli.cli.output import (
     as_cell,
     print_caption,
@@ -114,7 +114,7 @@ def _read(run_dirs: Sequence[Path]) -> list[reader.Info]:
         InputError: a directory is no run.
     """
     runs = [reader.read(run_directory, code=False) for run_directory in run_dirs]
-    check_different(run_dirs)  # the seeds of a run that is given twice would count twice
+    reader.check_different(run_dirs)  # the seeds of a run that is given twice would count twice
     return runs
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -242,21 +241,6 @@ def check_known(argument: str, found: str, known: Collection[str], wanted: str) 
         run = near(Path(found)) if argument.startswith("RUN_DIR") else ""
         hint = plugins.suggestion(found, known) or run
         raise ConfigError(f"{argument}: found {shown(found)}{hint}\nmust be {wanted}")
-
-
-def check_different(paths: Sequence[Path]) -> None:
-    """Refuse a run that is given twice.
-
-    Raises:
-        ConfigError: names it, and its other name.
-    """
-    first: dict[str, Path] = {}
-    for path in paths:
-        place = os.path.realpath(path)
-        if before := first.get(place):
-            other = "" if str(before) == str(path) else f", also as {before}"
-            raise ConfigError(f"RUN_DIR: found {path} twice{other}; must be different runs")
-        first[place] = path
 
 
 def check_tasks_file(path: Path | None, **of_split: Any) -> None:

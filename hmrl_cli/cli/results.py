@@ -26,7 +26,6 @@ from hmrl_cli.cli.options import (
     SkillRunDir,
     SplitName,
     TasksFile,
-    check_different,
     check_tasks_file,
 )
 from hmrl_cli.cli.output import (
@@ -144,7 +143,7 @@ def evaluate(
     """
     check_tasks_file(tasks, split=split, num_tasks=num_tasks)
     given = {"adapt_steps": adapt_steps, "episodes": episodes, "num_tasks": num_tasks}
-    check_different(run_dirs)
+    reader.check_different(run_dirs)
     checked = _checked_runs(run_dirs, set_ or (), given, protocol)
     command = ("eval", *run_dirs, split, tasks, reward, protocol, given, set_)
     session = begin(coordinator, processes, process_id, quiet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -97,6 +97,21 @@ def read(path: Path, *, code: bool = True) -> Info:
         if status.get("state") == "running":
             status["state"] = "killed"
     return Info(path, written, status, provenance)
+
+
+def check_different(paths: Sequence[Path]) -> None:
+    """Refuse a run that is given twice.
+
+    Raises:
+        ConfigError: names it, and its other name.
+    """
+    first: dict[str, Path] = {}
+    for path in paths:
+        place = os.path.realpath(path)
+        if before := first.get(place):
+            other = "" if str(before) == str(path) else f", also as {before}"
+            raise ConfigError(f"RUN_DIR: found {path} twice{other}; must be different runs")
+        first[place] = path
 
 
 def read_written(path: Path, plugins: recorded.Records | None = None) -> config.Written:
