@@ -41,7 +41,6 @@ def as_stored(steps: Transition) -> Stored:
 class Evidence(NamedTuple):
     """Sufficient statistics of a product of Gaussian factors of z, one factor for each transition."""
 
-    transitions: Array  # []  number of factors
     precision: Array  # [L]  sum of 1 / sigma^2
     weighted: Array  # [L]  sum of mu / sigma^2
 
@@ -77,7 +76,7 @@ class Inference(NamedTuple):
 
     def nothing(self) -> Evidence:
         """Evidence of no transition."""
-        return Evidence(jnp.float32(0), jnp.zeros(self.latent_size), jnp.zeros(self.latent_size))
+        return Evidence(jnp.zeros(self.latent_size), jnp.zeros(self.latent_size))
 
     def absorb(self, kept: Kept, known: Evidence, steps: Stored, valid: Array) -> Evidence:
         """The evidence after steps, leaves [..., ...], with validity [...]."""
@@ -86,11 +85,7 @@ class Inference(NamedTuple):
 
     def latents(self, kept: Kept, context: Stored, valid: Array) -> Gaussian:
         """q(z|c) [L] of the context's steps, leaves [C, ...], with validity [C]."""
-        return self.posterior(self._evidence(kept, context, valid))
-
-    def posterior(self, known: Evidence) -> Gaussian:
-        """q(z|c) [L] given the evidence."""
-        return posterior(known, self.context_size)
+        return posterior(self._evidence(kept, context, valid))
 
     def policy_of(
         self, kept: Kept, z: Array, deterministic: bool
@@ -110,7 +105,7 @@ class Inference(NamedTuple):
         parts = [obs, networks.action_code(self.action, context.action), context.signal[:, None], next_obs]
         out = self.encoder.apply(kept.encoder, jnp.concatenate(parts, axis=-1))
         mean, log_std = jnp.split(out, 2, axis=-1)
-        # initially a full context has about the precision of the prior
+        # initially the contexts of training have about the precision of the prior
         log_std = jnp.clip(log_std + 0.5 * math.log(self.context_size), *LOG_STD)
         return evidence(Gaussian(mean, log_std), valid)
 
@@ -125,17 +120,13 @@ def choose(key: Key, latent: Gaussian, count: Array, num_episodes: int) -> Held:
 def evidence(factors: Gaussian, valid: Array) -> Evidence:
     """Evidence of the factors [C, L] with valid [C] = 1."""
     precision = valid[:, None] * jnp.exp(-2 * factors.log_std)
-    return Evidence(valid.sum(), precision.sum(axis=0), (precision * factors.mean).sum(axis=0))
+    return Evidence(precision.sum(axis=0), (precision * factors.mean).sum(axis=0))
 
 
-def posterior(known: Evidence, context_size: int) -> Gaussian:
-    """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2).
-
-    More than `context_size` factors count as much as `context_size` average ones.
-    """
-    power = jnp.minimum(1.0, context_size / jnp.maximum(known.transitions, 1.0))
-    precision = 1.0 + power * known.precision
-    return Gaussian(power * known.weighted / precision, -0.5 * jnp.log(precision))
+def posterior(known: Evidence) -> Gaussian:
+    """q(z|c) [L]: the product of the factors and of N(0, I) (eq. 2)."""
+    precision = 1.0 + known.precision
+    return Gaussian(known.weighted / precision, -0.5 * jnp.log(precision))
 
 
 def with_signal(family: TaskFamily, context_reward: Literal["reward", "success"]) -> TaskFamily:
@@ -175,7 +166,7 @@ def online(inference: Inference, context_reward: str, budget: Evaluation) -> Onl
         return key, Plan(kept, inference.nothing())
 
     def chosen(key: Key, plan: Plan, count: Array) -> Held:
-        return choose(key, inference.posterior(plan.known), count, budget.episodes)
+        return choose(key, posterior(plan.known), count, budget.episodes)
 
     def absorbed(key: Key, plan: Plan, count: Array, held: Held, steps: Transition) -> Plan:
         signalled = steps._replace(reward=jnp.stack([steps.reward, steps.reward], axis=-1))

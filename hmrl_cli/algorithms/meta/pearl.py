@@ -3,18 +3,15 @@
 1903.08254.  An encoder maps every transition (o, a, r, o') of a task to one Gaussian factor of q(z|c).  So
 the order of the context does not matter.  The critics' loss and KL(q(z|c) || N(0, I)) train the encoder.
 The policy's loss does not.  On a new task the learner explores by posterior sampling.  Every episode acts on
-one z, which comes from the prior at first and then from the posterior given the episodes of earlier updates.
+one z, which comes from the prior at first and then from the posterior given the episodes of earlier phases.
 
 The choices here that extend the paper or differ from it:
 
-* The episodes of one update share a posterior, for they run side by side.  With one episode in an update, as
+* The episodes of one phase share a posterior, for they run side by side.  With one episode in a phase, as
   `evaluation.episodes=1`, each sees all that came before it, as in the paper.
-* Contexts in training come from all phases but the last, as at test time.  With `inner_steps` 1 these
-  episodes act on the prior alone, as in the authors' code.
+* Contexts in training come from all phases but the last, which no posterior knows.  With `inner_steps` 1
+  their episodes act on the prior alone, as in the authors' code for half-cheetahs.
 * N(0, I) is itself a factor of q(z|c), so an empty context gives the prior.
-* A context of more than `context_size` transitions counts as much as one of `context_size`.  Each factor is
-  raised to the power context_size / transitions, as if a random subset were used.  In tests the paper uses
-  all of it.
 * With `context_reward = "success"` the encoder sees whether the goal is met, in place of the reward.  Then
   the critics can learn from the dense reward and the context still looks as it does at test time, under the
   sparse reward.
@@ -81,7 +78,10 @@ class Config(AlgorithmConfig):
     )
     latent_size: int = Field(5, gt=0, le=1000, description="dimensions of z")
     context_size: int = Field(
-        100, gt=0, le=100_000, description="transitions of a full context; a larger one counts as much"
+        100,
+        gt=0,
+        le=100_000,
+        description="transitions of a context in a gradient step",
     )
     context_reward: Literal["reward", "success"] = Field(
         "reward", description="what the encoder sees of a step: the reward, or whether the goal is met"
@@ -298,7 +298,7 @@ class Pearl(NamedTuple):
             return unroll(held.key, inference.policy_of(kept, held.given, deterministic), self.family, task)
 
         def phase(carry: tuple[Evidence, Gaussian], count: Array) -> Any:
-            known, latent = carry[0], inference.posterior(carry[0])
+            known, latent = carry[0], _context.posterior(carry[0])
             steps, final = jax.vmap(episode)(_context.choose(key, latent, count, num_episodes))
             stored = _context.as_stored(steps)
             point = episode_means(stored.reward, final)
@@ -306,7 +306,7 @@ class Pearl(NamedTuple):
             return (known, latent), (point, (stored, steps.valid))
 
         start = inference.nothing()
-        carry = (start, inference.posterior(start))
+        carry = (start, _context.posterior(start))
         (_, last_latent), (curve, steps) = jax.lax.scan(phase, carry, jnp.arange(num_steps + 1))
         return last_latent, curve, steps
 

@@ -15,7 +15,7 @@ FACTORS = Gaussian(
 
 def test_the_posterior_is_the_product_of_its_factors_and_the_prior():
     """The density of the product, normalised on a grid, has the moments in closed form."""
-    latent = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)), 100)
+    latent = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)))
     grid = np.linspace(-8, 8, 200_001)
     for dim in range(2):
         mean, std = np.asarray(FACTORS.mean)[:, dim, None], np.exp(np.asarray(FACTORS.log_std))[:, dim, None]
@@ -30,21 +30,13 @@ def test_the_posterior_is_the_product_of_its_factors_and_the_prior():
 
 
 def test_order_and_padding_do_not_matter_and_nothing_known_is_the_prior():
-    whole = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)), 100)
-    turned = _context.posterior(_context.evidence(jax.tree.map(lambda x: x[::-1], FACTORS), jnp.ones(3)), 100)
+    whole = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)))
+    turned = _context.posterior(_context.evidence(jax.tree.map(lambda x: x[::-1], FACTORS), jnp.ones(3)))
     padded = jax.tree.map(lambda x: jnp.concatenate([x[:1], 9 + x[:2], x[1:]]), FACTORS)
-    masked = _context.posterior(_context.evidence(padded, jnp.array([1.0, 0, 0, 1, 1])), 100)
+    masked = _context.posterior(_context.evidence(padded, jnp.array([1.0, 0, 0, 1, 1])))
     for other in (turned, masked):
         np.testing.assert_allclose(other.mean, whole.mean, rtol=1e-6)
         np.testing.assert_allclose(other.log_std, whole.log_std, rtol=1e-6)
-    empty = _context.posterior(_context.evidence(FACTORS, jnp.zeros(3)), 100)
+    empty = _context.posterior(_context.evidence(FACTORS, jnp.zeros(3)))
     np.testing.assert_array_equal(empty.mean, 0.0)
     np.testing.assert_array_equal(empty.log_std, 0.0)
-
-
-def test_a_long_context_counts_as_a_full_one():
-    three = _context.posterior(_context.evidence(FACTORS, jnp.ones(3)), 3)
-    often = jax.tree.map(lambda x: jnp.repeat(x, 50, axis=0), FACTORS)
-    many = _context.posterior(_context.evidence(often, jnp.ones(150)), 3)
-    np.testing.assert_allclose(many.mean, three.mean, rtol=1e-4)
-    np.testing.assert_allclose(many.log_std, three.log_std, rtol=1e-4)
