@@ -9,6 +9,7 @@ from typing import Any
 
 from shared import figures, results
 
+from hmrl_cli.evaluation.statistics import bootstrap_interval
 from hmrl_cli.lazy import np
 
 ARMS = {"rl2": "RL^2", "pearl": "PEARL", "maml": "MAML"}
@@ -17,11 +18,14 @@ BEFORE_AND_AFTER = {"before": ("return_first", "return_before"), "after": ("retu
 
 
 def collect(study: Path, folder: Path) -> tuple[dict[str, Any], results.Arrays]:
-    """Summary and arrays of a folder; returns and fractions of the way after each number of updates."""
+    """Summary and arrays of a folder; returns, their means, and fractions of the way after updates."""
     summary, arrays = results.gather_suite(study, folder, MEASURES)
     summary["adapted"] = {}
     for arm, split in itertools.product(summary["runs"], ("test", "hidden")):
         curves = {name: arrays.get(f"{arm}/{split}-dense-own/{name}_curve") for name in MEASURES}
+        if (returned := arrays.get(f"{arm}/{split}-dense-own/return")) is not None:
+            means = np.mean(returned, axis=(0, 1)), *bootstrap_interval(returned, np.mean)
+            curves["mean return"] = np.array(means)
         rows = {
             f"{name} after {step}": one
             for name, curve in curves.items()
