@@ -51,6 +51,7 @@ ELSEWHERE = {  # numbers of a README that are in no summary: published ones, set
     "maml": {"-40.4", "-11.7", "-3.2", "0.117", "11.7"},  # published
     "outer_steps": {"0.58", "0.57"},  # medians of per_task.npz
     "turned": {"0.09 [0.02, 0.14]"},  # a lead with fewer seeds, on another draw
+    "rl2_and_pearl": {"0.96", "8.6"},  # an earlier PEARL
     "skill_libraries": {"10.1", "7.0", "2.3"},  # of VIC's learned prior in the end, of per_task.npz
     "uses_of_skills": {"12.5"},  # million steps of the library
 }
