@@ -88,11 +88,18 @@ def colour_of(label: str) -> str:
 
 
 def curves(
-    file: Path, panels: Sequence[Panel], x: str, y: str, columns: int = 3, ticks: Sequence[float] = ()
+    file: Path,
+    panels: Sequence[Panel],
+    x: str,
+    y: str,
+    columns: int = 3,
+    ticks: Sequence[float] = (),
+    log_x: bool = False,
 ) -> None:
     """Panels side by side, with one scale and one legend for all of them.
 
-    Ticks are those of a logarithmic scale of negative numbers, from the least to the greatest.
+    Ticks are those of a logarithmic scale of negative numbers, from the least to the greatest.  With `log_x`
+    the other scale is logarithmic, for arms of very different length.
     """
     figure, axes = _figure(len(panels), columns, sharey=True)
     styles = _styles([line.label for panel in panels for line in panel.lines])
@@ -102,9 +109,12 @@ def curves(
         for style, (name, level) in zip(LEVELS, panel.levels.items(), strict=False):
             axis.axhline(level, color=ARMS["published"], lw=1, ls=style, label=name)
         axis.set(title=panel.title, xlabel=x, ylabel=y if axis in axes[::columns] else "")
-        axis.xaxis.get_major_locator().set_params(
-            integer=all(float(one).is_integer() for one in panel.lines[0].x), nbins=6
-        )
+        if log_x:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_formatter("{x:g}")
+        else:
+            whole = all(float(one).is_integer() for one in panel.lines[0].x)
+            axis.xaxis.get_major_locator().set_params(integer=whole, nbins=6)
         if ticks:
             axis.set_yscale("symlog", linthresh=-ticks[-1])
             axis.set(yticks=ticks, yticklabels=[f"{tick:g}" for tick in ticks], ylim=(ticks[0], ticks[-1]))

@@ -53,4 +53,4 @@ def draw(study: Path, families: Mapping[str, str], arrays: results.Arrays) -> No
                     band = values.min(axis=1), values.max(axis=1)
                     lines.append(figures.Line(f"{label}, {when}", steps, np.mean(values, axis=1), *band))
         panel = figures.Panel(f"half-cheetah, {goal}", lines)
-        figures.curves(study / f"{goal}.svg", [panel], "million steps of a seed", "return")
+        figures.curves(study / f"{goal}.svg", [panel], "million steps of a seed", "return", log_x=True)
