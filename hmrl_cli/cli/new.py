@@ -57,10 +57,10 @@ def new(
 def rendered(kind: str, name: str, *, of_test: bool = False) -> str:
     """The text of a plugin of this name, or of its test."""
     template = TEMPLATES / f"{'test_' if of_test else ''}{kind}.py.txt"
-    return template.read_text(encoding="utf-8").replace(placeholder(kind), name)
+    return template.read_text(encoding="utf-8").replace(example_name(kind), name)
 
 
-def placeholder(kind: str) -> str:
+def example_name(kind: str) -> str:
     """The name that NAME replaces in the templates."""
     return f"my_{kind}"
 
@@ -72,7 +72,7 @@ def check_name(kind: str, name: str) -> None:
         ConfigError: the name is no word of a-z, 0-9 and _, or that of a module or a plugin of the kind.
     """
     if not re.fullmatch("[a-z][a-z0-9_]{0,59}", name) or keyword.iskeyword(name):
-        example = placeholder(kind)
+        example = example_name(kind)
         raise ConfigError(f"NAME: found {shown(name)}; must be a word of a-z, 0-9 and _, such as {example}")
     group = GROUPS[kind]
     if name in plugins.names(group):

@@ -10,7 +10,7 @@ import pytest
 
 from hmrl_cli import config
 from hmrl_cli.cli import main as cli
-from hmrl_cli.cli.new import GROUPS, placeholder, rendered
+from hmrl_cli.cli.new import GROUPS, example_name, rendered
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_two_files_are_written_and_never_overwritten(here, capsys):
     assert Path("test_walk.py").read_text() == rendered("family", "walk", of_test=True)
     for kind in GROUPS:
         both = rendered(kind, "walk") + rendered(kind, "walk", of_test=True)
-        assert "import walk" in both and placeholder(kind) not in both
+        assert "import walk" in both and example_name(kind) not in both
     Path("walk.py").write_text("mine")
     for gone in ("test_walk.py", None):
         assert cli.run(["new", "family", "walk"]) == 2
