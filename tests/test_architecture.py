@@ -56,7 +56,7 @@ THROUGH = {  # modules without a test file of their name, and the file that test
     "experiment": "config/test_consistency.py",
     "meta_gradient.config": "config/test_consistency.py",
     "meta_gradient.problem": "meta_gradient/test_trust_region.py",
-    "meta_gradient.adaptation": "meta_gradient/test_test_time.py",
+    "meta_gradient.adaptation": "meta_gradient/test_batches.py",
     "meta_gradient.meta_learner": "meta_gradient/test_learner.py",
     "storage.resuming": "storage/test_naming.py",
     # seen in what commands print

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hmrl_cli.environment.rollout import Held, online_act
 from hmrl_cli.lazy import jax, jnp
 from hmrl_cli.learning import replay
-from hmrl_cli.meta_gradient import inner_loop, test_time
+from hmrl_cli.meta_gradient import batches, inner_loop
 from hmrl_cli.schema import SCHEDULE
 from hmrl_cli.search import adaptation, belief
 from hmrl_cli.types import Adaptation, AdaptState, Online, Transition
@@ -16,9 +16,9 @@ from hmrl_cli.types import Adaptation, AdaptState, Online, Transition
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hmrl_cli.meta_gradient.batches import Carry
     from hmrl_cli.meta_gradient.inner_loop import Episodes, Fallback, Latent
     from hmrl_cli.meta_gradient.learner import Meta, MetaGradient, State
-    from hmrl_cli.meta_gradient.test_time import Carry
     from hmrl_cli.schema import Evaluation
     from hmrl_cli.search.adaptation import Known
     from hmrl_cli.types import Array, Key, Task
@@ -45,7 +45,7 @@ def adapt(
         return learner.collect(key, acting, task, budget.episodes, fallback)
 
     inner_update = partial(_tested(learner, budget).inner_update, state.meta)
-    return test_time.adapt(key, start, collect, inner_update, learner.policy, budget)
+    return batches.adapt(key, start, collect, inner_update, learner.policy, budget)
 
 
 def online(learner: MetaGradient, budget: Evaluation) -> Online:
@@ -83,7 +83,7 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
     tested = _tested(learner, budget)
 
     def choose(key: Key, plan: tuple[Meta, Carry], count: Array) -> Held:
-        key, fallback = jax.random.fold_in(key, count), test_time.fallback_of(count, budget)
+        key, fallback = jax.random.fold_in(key, count), batches.fallback_of(count, budget)
         return inner_loop.choose(key, plan[1].state, learner.family, budget.episodes, fallback)
 
     def experience(held: Held, steps: Transition) -> Episodes:
@@ -93,10 +93,10 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
         start = learner.start(meta, budget)
 
         def blank() -> Episodes:
-            held = choose(key, (meta, test_time.Carry(start, None, None)), jnp.int32(0))
+            held = choose(key, (meta, batches.Carry(start, None, None)), jnp.int32(0))
             return experience(held, _blank(learner, budget.episodes))
 
-        return key, (meta, test_time.begin(start, blank, budget))
+        return key, (meta, batches.begin(start, blank, budget))
 
     def policy(plan: tuple[Meta, Carry], latent: Latent) -> Policy:
         return inner_loop.sampling_policy(learner.policy, plan[1].state.params, latent.z)
@@ -107,7 +107,7 @@ def _updating(learner: MetaGradient, budget: Evaluation) -> Online:
         meta, now = plan
         inner_update = partial(tested.inner_update, meta)
         episodes, start = experience(held, steps), learner.start(meta, budget)
-        return meta, test_time.updated(key, now, count, episodes, start, inner_update, learner.policy, budget)
+        return meta, batches.updated(key, now, count, episodes, start, inner_update, learner.policy, budget)
 
     return Online(budget.episodes, begin, choose, online_act(policy), absorb)
 

@@ -9,7 +9,7 @@ import pytest
 
 from hmrl_cli.algorithms.meta import maesn, maml
 from hmrl_cli.learning.networks import policy as make_policy
-from hmrl_cli.meta_gradient import adaptation, inner_loop, test_time
+from hmrl_cli.meta_gradient import adaptation, batches, inner_loop
 from hmrl_cli.meta_gradient.inner_loop import Episodes
 from hmrl_cli.schema import Evaluation
 from hmrl_cli.types import AdaptState, Discrete, Transition
@@ -30,7 +30,7 @@ def test_a_result_counts_only_episodes_of_the_policy(own, returned, success):
     batch = Episodes(steps, None, None, jnp.array(own), ones, ones[:, 0], returns, successes, successes)
     start = AdaptState(POLICY.init(jax.random.key(0)), None)
     budget = Evaluation(adapt_steps=0, episodes=3)
-    _, went = test_time.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
+    _, went = batches.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
     assert [float(x[0]) for x in went[:3]] == pytest.approx([returned, success, success])
 
 
@@ -43,7 +43,7 @@ def test_a_refit_waits_for_a_find(least_gain, moves):
     batch = Episodes(steps, None, None, jnp.ones(3), ones, ones[:, 0], returned, flags, flags)
     start = AdaptState(POLICY.init(jax.random.key(0)), None)
     budget = Evaluation(adapt_steps=1, episodes=3, rule="refit", imitation_steps=1, least_gain=least_gain)
-    acted, _ = test_time.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
+    acted, _ = batches.adapt(jax.random.key(1), start, lambda *_: batch, None, POLICY, budget)
     moved = jax.tree.map(lambda new, old: float(jnp.abs(new - old).max()), acted, start)
     assert (max(jax.tree.leaves(moved)) > 0) is moves
 
