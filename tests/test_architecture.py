@@ -260,6 +260,12 @@ def test_every_module_says_what_it_is_and_is_short(path):
         assert ast.get_docstring(ast.parse(text)) and text.count("\n") <= MAX_LINES
 
 
+def test_scripts_are_short_too():
+    scripts = [*ROOT.glob("**/*.js"), *TESTS.parent.glob("experiments/**/*.py")]
+    long = [path.name for path in scripts if path.read_text().count("\n") > MAX_LINES]
+    assert len(scripts) > 50 and not long
+
+
 def own_test(module: str) -> Path:
     """The test file of a module's name in the mirrored folder."""
     *folders, name = module.split(".")

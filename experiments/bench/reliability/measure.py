@@ -34,6 +34,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from table import COMMAND, table
+
 from hmrl_cli import config, errors
 from hmrl_cli.cli import main as cli
 from hmrl_cli.config import presets
@@ -42,7 +44,6 @@ from hmrl_cli.storage import checkpoints, provenance
 from hmrl_cli.storage.metrics import read_metrics
 
 HERE = Path(__file__).parent
-COMMAND = "python experiments/bench/reliability/measure.py"
 HMRL = Path(sys.executable).parent / "hmrl"
 SMALL = ("training.epochs=40", "training.updates_per_epoch=1", "training.checkpoint_every=2")
 TRAININGS = {
@@ -308,40 +309,6 @@ PARTS: dict[str, Callable[[float, random.Random], dict[str, Any]]] = {
     "term": term,
     "soak": soak,
 }
-
-
-def table(document: dict[str, Any]) -> str:
-    """What was found, as markdown."""
-    rows = [("what", "held", "tried")]
-    if found := document.get("kills"):
-        rows += [(f"kills of `{name}`", one["survived"], one["tried"]) for name, one in found.items()]
-        total = (sum(one[key] for one in found.values()) for key in ("survived", "tried"))
-        rows.append(("kills, all", *total))
-    if found := document.get("evaluations"):
-        rows.append(("kills of `hmrl eval`", found["survived"], found["tried"]))
-    for how, what in (("fail", "system calls that fail"), ("kill", "kills at a system call")):
-        if found := document.get("faults"):
-            rows.append((f"{what}, every one", found[how]["survived"], found[how]["tried"]))
-    for part, held, what in (
-        ("flips", "detected", "bits of a checkpoint that flip"),
-        ("configurations", "without_a_bug", "configurations without a bug"),
-    ):
-        if found := document.get(part):
-            rows.append((what, found[held], found["tried"]))
-    for preset, times in document.get("term", {}).items():
-        for phase in ("compiling", "training", "diagnosing"):
-            if some := [one for one in times if one["phase"] == phase]:
-                held = sum(one["code"] == 75 and one["checkpointed"] for one in some)
-                slowest = max(one["seconds"] for one in some)
-                rows.append((f"TERM to `{preset}` {phase}, exit in {slowest:.1f} s", held, len(some)))
-    if found := document.get("soak"):
-        first, last = found["tenths"][0]["epoch"], found["tenths"][-1]["epoch"]
-        for name, unit in (("rss_mib", "MiB"), ("files", "open files"), ("compilations", "compilations")):
-            course = ", ".join(f"{tenth[name]:.0f}" for tenth in found["tenths"])
-            rows.append((f"soak, epochs {first} to {last}, {unit}", course, ""))
-    lines = [rows[0], ("---",) * 3, *rows[1:]]
-    head = f"By `{COMMAND}`; reliability.json says what each part ran on.\n\n"
-    return head + "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
 def main() -> None:

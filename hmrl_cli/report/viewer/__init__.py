@@ -17,7 +17,8 @@ from typing import Any
 
 __all__ = ["page"]
 
-PARTS = ("common", "camera", "spatial", "flat", "player")  # of the one script, each after what it uses
+# of the one script, each after what it uses
+PARTS = ("common", "camera", "meshes", "shaders", "spatial", "flat", "player")
 
 _PAGE = Template(
     """\
