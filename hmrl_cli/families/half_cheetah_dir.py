@@ -52,13 +52,15 @@ def make(config: Config) -> TaskFamily:
     def goals(state: EnvState, task: Task) -> Array:
         return jnp.array([[config.sparse_distance, 0.0, 0.0, 0.5]]).at[0, 0].multiply(task[0])
 
-    spec = TaskSpec(sample=sample, task_size=1, score=score, controller=_run, goals=goals, is_task=_is_task)
+    spec = TaskSpec(
+        sample=sample,
+        task_size=1,
+        score=score,
+        controller=lambda state, task: _cheetah.sprint(state, task[0], config.backend),
+        goals=goals,
+        is_task=_is_task,
+    )
     return walker_family(config.name, config.horizon, _cheetah.cheetah(config), spec)
-
-
-def _run(state: EnvState, task: Task) -> Array:
-    ahead, back = (_cheetah.run(state, gait) for gait in (_cheetah.FORWARD, _cheetah.BACKWARD))
-    return jnp.where(task[0] > 0, ahead, back)
 
 
 def _is_task(task: Task) -> Array:

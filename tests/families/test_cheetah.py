@@ -283,6 +283,23 @@ def test_other_backends_stay_finite_and_near_the_floor(backend):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["spring", "mjx"])
+def test_each_direction_has_a_gait_that_is_fast(backend):
+    family = make("half_cheetah_dir", backend=backend, substeps=5)
+
+    def episode(key, task):
+        def one_step(state, _):
+            new = family.step(state, family.controller(state, task), task)
+            return new, new.reward
+
+        return jax.lax.scan(one_step, family.reset(key, task), None, family.horizon)[1].sum()
+
+    tasks = jnp.repeat(jnp.array([[1.0], [-1.0]]), 6, axis=0)
+    returns = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), 12), tasks).reshape(2, 6)
+    assert (returns.mean(axis=1) > 600).all()  # gaits of spring return 215 under mjx
+
+
+@pytest.mark.slow
 def test_the_body_under_mjx_moves_as_gyms_under_mujoco():
     """From states of a random walk, one control step of both, under equal torques."""
     mujoco, envs = pytest.importorskip("mujoco"), pytest.importorskip("gymnasium.envs")
