@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmrl_cli.errors import ConfigError, MissingDependency, RunDirError, one_line
-from hmrl_cli.storage import files
+from hmrl_cli.storage import files, layout
 from hmrl_cli.suite.cells import Cell
 from hmrl_cli.suite.execution import hmrl
 from hmrl_cli.suite.states import State
@@ -71,23 +71,23 @@ def arrays(cells: Sequence[Cell], found: Mapping[str, State]) -> list[Array]:
     skills = [cell for cell in left if cell.kind == "skills"]
     job = {cell.name: number for number, cell in enumerate(skills)}
     result = [Array("skills", [[cell] for cell in skills], "")] if skills else []
-    waiting: dict[str, list[Cell]] = {}  # dependency -> runs
+    evals: dict[str, list[Cell]] = {}  # run -> its evaluations
+    for cell in left:
+        if cell.kind == "eval":
+            evals.setdefault(cell.run, []).append(cell)
+    # dependency, and whether there are evaluations: aftercorr pairs each job of an array with one of another
+    waiting: dict[tuple[str, bool], list[Cell]] = {}
     for cell in left:
         if cell.kind == "meta":
             needs = [f"${{skills}}_{job[name]}" for name in cell.needs if name in job]
-            waiting.setdefault(f"--dependency=afterok:{needs[0]}" if needs else "", []).append(cell)
-    trained = set()
-    for number, (after, runs) in enumerate(waiting.items()):
-        evals = [[cell for cell in left if cell.kind == "eval" and cell.run == run.run] for run in runs]
+            after = f"--dependency=afterok:{needs[0]}" if needs else ""
+            waiting.setdefault((after, cell.run in evals), []).append(cell)
+    for number, ((after, are_evaluated), runs) in enumerate(waiting.items()):
         result.append(Array(f"meta{number}", [[run] for run in runs], after))
-        if all(evals):
-            result.append(Array(f"eval{number}", evals, f"--dependency=aftercorr:${{meta{number}}}"))
-        trained |= {run.run for run in runs}
-    rest: dict[str, list[Cell]] = {}
-    for cell in left:
-        if cell.kind == "eval" and cell.run not in trained:
-            rest.setdefault(cell.run, []).append(cell)
-    return [*result, *([Array("eval", list(rest.values()), "")] if rest else [])]
+        if are_evaluated:
+            needs_run = f"--dependency=aftercorr:${{meta{number}}}"
+            result.append(Array(f"eval{number}", [evals.pop(run.run) for run in runs], needs_run))
+    return [*result, *([Array("eval", list(evals.values()), "")] if evals else [])]
 
 
 def write(
@@ -118,17 +118,16 @@ def write(
     files.write_bytes(place / "requeue.sh", _requeue().read_bytes())
     lines = []
     for array in arrays(cells, found):
-        files.write_text(place / f"{array.name}.sbatch", _script(suite, array, folder, options))
+        files.write_text(place / f"{array.name}.sbatch", _script(suite, array, options))
         after = f' "{array.after}"' if array.after else ""
         lines.append(f'submit {array.name}{after} "$@"\n{array.name}=$id')
     files.write_text(place / "submit.sh", SUBMIT.format(lines="\n".join(lines)))
     return place / "submit.sh"
 
 
-def _script(suite: str, array: Array, folder: Path, options: Mapping[str, Any]) -> str:
+def _script(suite: str, array: Array, options: Mapping[str, Any]) -> str:
     tasks = [
-        f"{number}) commands={shlex.quote(_commands(job, folder))} ;;\n"
-        for number, job in enumerate(array.jobs)
+        f"{number}) commands={shlex.quote(_commands(job))} ;;\n" for number, job in enumerate(array.jobs)
     ]
     lines = [f"#SBATCH {_option(name, value)}\n" for name, value in options.items() if value is not False]
     return SCRIPT.format(
@@ -143,14 +142,15 @@ def _option(name: str, value: Any) -> str:
     return f'--{name}="{value}"' if re.search(r"\s", str(value)) else f"--{name}={value}"
 
 
-def _commands(job: Sequence[Cell], folder: Path) -> str:
-    """The commands of a job.  When a job is requeued, it starts again and keeps results that exist."""
+def _commands(job: Sequence[Cell]) -> str:
+    """The commands of a job.  When a job is requeued, it starts again and keeps results of the whole run."""
     commands = []
     for cell in job:
         # HMRL is text that a shell reads, so that it may name a program in a folder with blanks
         command = f'eval "$HMRL" {shlex.quote(shlex.join(cell.arguments))}'
-        if cell.kind == "eval" and not (folder / cell.result).exists():
-            command = f"{{ [ -e {shlex.quote(cell.result)} ] || {command}; }}"
+        if cell.kind == "eval":
+            result, trained = shlex.quote(cell.result), shlex.quote(f"{cell.run}/{layout.STATUS}")
+            command = f"{{ [ {result} -nt {trained} ] || {command}; }}"
         commands.append(command)
     return " && ".join(commands)
 

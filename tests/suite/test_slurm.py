@@ -8,7 +8,7 @@ import time
 import pytest
 
 from hmrl_cli.errors import ConfigError, MissingDependency, RunDirError
-from hmrl_cli.suite import declaration, slurm
+from hmrl_cli.suite import cells, declaration, slurm
 from hmrl_cli.suite.states import states
 from tests.suite.stand_in import finish, logged, stand_in
 from tests.test_batch import cluster  # noqa: F401
@@ -50,6 +50,38 @@ def test_arrays_need_one_another(tiny, tmp_path):
     for name in ("0", "1", "2"):
         runs = [job[0].name for job in arrays[f"meta{name}"].jobs]
         assert [job[0].needs[0] for job in arrays[f"eval{name}"].jobs] == runs
+
+
+def test_runs_without_evaluations_leave_those_of_others(read, tmp_path):
+    """Only the runs that are evaluated share an array with dependent evaluations."""
+    arms = "".join(f'[arms.{name}]\npreset = "{{family}}/smoke"\n' for name in "ab")
+    found = cells.cells(read(f'[suite]\nfamilies = ["point"]\nseeds = 1\n{arms}eval.split = []\n'))
+    arrays = {array.name: array for array in slurm.arrays(found, states(found, tmp_path))}
+    names = {name: [cell.name for job in array.jobs for cell in job] for name, array in arrays.items()}
+    assert names == {
+        "meta0": ["meta/point/a/seed0"],
+        "eval0": ["eval/point/a/seed0/test-sparse"],
+        "meta1": ["meta/point/b/seed0"],
+    }
+    assert arrays["eval0"].after == "--dependency=aftercorr:${meta0}"
+
+
+def test_a_look_at_a_run_in_training_is_no_result(tiny, place, monkeypatch):
+    """A requeued job keeps results that are younger than the whole run, and no others."""
+    monkeypatch.setenv("HMRL", str(stand_in(place, tiny)))
+    folder = place / "suite"
+    written(tiny, folder)
+    run = next(cell for cell in tiny if cell.kind == "meta")
+    early, late = (cell for cell in tiny if cell.kind == "eval" and cell.run == run.run)
+    finish(run, folder)
+    finish(early, folder, {"epoch": 1})
+    finish(late, folder, {"epoch": 2})
+    for number, cell in enumerate((early, run, late)):
+        os.utime(folder / cell.result, (number, number))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    subprocess.run(["sh", "slurm/eval0.sbatch"], check=True)
+    assert logged(place) == [" ".join(early.arguments)]
 
 
 def test_what_is_done_is_in_no_array(tiny, tmp_path):
