@@ -41,6 +41,15 @@ def test_wrong_arguments_are_errors_of_hmrl(runs):
         hmrl_cli.evaluate(run, sets="evaluation.rule = 'x'")
     with pytest.raises(HmrlError, match=r"no\.toml"):
         hmrl_cli.pretrain_skills(Path("no.toml"))
+    with pytest.raises(HmrlError, match=r"--set: found \['training.epochs=1'\]; must be a text"):
+        hmrl_cli.pretrain_skills("point/smoke", ["training.epochs=1"])
+    for of_split in ({"split": "test"}, {"num_tasks": 3}):
+        with pytest.raises(HmrlError, match=f"^{next(iter(of_split))}: found together with tasks_file"):
+            hmrl_cli.evaluate(run, tasks_file="tasks.npz", **of_split)
+    with pytest.raises(
+        HmrlError, match="task: found 4294967296; must be a whole number from 0 to 4294967295"
+    ):
+        hmrl_cli.adapt(run, task=2**32)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ import typer
 
 from hmrl_cli import config
 from hmrl_cli.cli import catalogue, completion
-from hmrl_cli.cli.options import Json, Sets, Skills, SplitName, TasksFile, check_known, check_tasks_file
+from hmrl_cli.cli.options import (
+    Json,
+    Sets,
+    Skills,
+    SplitName,
+    TasksFile,
+    check_known,
+    check_tasks_file,
+    is_directory,
+)
 from hmrl_cli.cli.output import (
     as_cell,
     prepare,
@@ -184,7 +193,7 @@ def show(
     Each value comes with its origin, a run with its status. With a preset,
     --set and --skills show what a training would run.
     """
-    if not Path(what).is_dir():
+    if not is_directory(what, presets.files()):
         if not what.endswith(".toml"):
             wanted = "a run directory, a preset (see: hmrl list presets) or a path that ends in .toml"
             check_known("RUN_DIR|PRESET", what, presets.files(), wanted)

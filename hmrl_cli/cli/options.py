@@ -18,6 +18,7 @@ from hmrl_cli.errors import (
     InputError,
     shown,
 )
+from hmrl_cli.storage import layout
 from hmrl_cli.storage.places import near
 
 OF_RUN = "as in the run"  # a default
@@ -229,6 +230,12 @@ Evaluated = Annotated[
         autocompletion=completion.protocol_names,
     ),
 ]
+
+
+def is_directory(what: str, known: Collection[str]) -> bool:
+    """Whether a word names a directory, and not a known name beside which a folder of that name lies."""
+    path = Path(what)
+    return path.is_dir() and (what not in known or layout.is_run(path))
 
 
 def check_known(argument: str, found: str, known: Collection[str], wanted: str) -> None:

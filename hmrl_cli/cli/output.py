@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from hmrl_cli import errors
 from hmrl_cli.cli import progress, tables
+from hmrl_cli.report.formats import finite
 from hmrl_cli.runner import startup
 from hmrl_cli.runner.progress import Progress
 
@@ -22,8 +23,8 @@ def print_line(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a JSON document on stdout."""
-    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
+    """Print a JSON document on stdout, with null for a number that is not finite."""
+    print(json.dumps(finite(value), indent=2, allow_nan=False), flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

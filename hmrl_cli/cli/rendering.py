@@ -21,6 +21,7 @@ from hmrl_cli.cli.options import (
     SetEvaluation,
     SplitName,
     check_known,
+    is_directory,
 )
 from hmrl_cli.cli.output import print_json, print_line
 from hmrl_cli.cli.session import alone, begin
@@ -63,7 +64,8 @@ def render(
     shows the episodes of an adaptation, as eval measures it. A family shows the scripted controller
     that knows the goal. The page is self-contained; stdout is its path.
     """
-    run = reader.read(Path(what)) if Path(what).is_dir() else None
+    known = {*plugins.names("families"), *presets.files()}
+    run = reader.read(Path(what)) if is_directory(what, known) else None
     if run is None:
         _check_family(what, protocol, set_)
     else:

@@ -158,7 +158,7 @@ def evaluate(
             {path: run or unpack.opened(path) for path, run in zip(run_dirs, checked, strict=True)},
             shows,
             goes_on,
-            split=(split or SplitName.test).value,
+            split=split and split.value,
             tasks_file=tasks,
             reward=reward.value,
             **given,

@@ -138,10 +138,10 @@ def table(
     from hmrl_cli.suite import table as tables
 
     options.check_known("--measure", measure, tables.MEASURES, f"one of: {', '.join(tables.MEASURES)}")
-    if page is not None:
-        outputs.check_page(page, "report")
     found = states(cells, folder)
     arms = tables.evaluated(cells, found, folder)
+    if page is not None:
+        outputs.check_page(page, "report")
     result = tables.results(arms)
     rows = tables.matrix(result, list(suite.families), measure, suite.searches)
     if as_json:

@@ -30,6 +30,8 @@ def parse_set(line: str) -> dict[str, Any]:
     Raises:
         ConfigError: the text is not one assignment.
     """
+    if not isinstance(line, str):
+        raise ConfigError(f"--set: found {shown(line)}; must be a text, as in: 'algorithm.inner_lr = 0.1'")
     try:
         tables = tomllib.loads(line)
     except (ValueError, RecursionError) as error:

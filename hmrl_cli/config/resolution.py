@@ -196,6 +196,8 @@ def with_evaluation(
         if tables.keys() != {"evaluation"}:
             path, _ = next(layers.leaves(tables))
             hint = keys.suggestion(path, (), keys.of({"evaluation": Evaluation}))
+            if path == "family.reward":
+                hint = "; the reward that a run adapts to is chosen by --reward, or reward= in Python"
             text = "of a trained run, only evaluation.* can be set"
             raise ConfigError(f"{origin} {shown(line)}: {text}{hint}")
         stack.append(Layer(origin, tables))

@@ -190,7 +190,13 @@ def parsed(model: type[Section], table: Any) -> Section:
         ValueError, RecursionError: a value is too large, or nested too deeply.
     """
     # Through JSON: in strict mode, pydantic accepts lists as tuples only from JSON, and TOML has no tuples.
-    return model.model_validate_json(json.dumps(_with_none(model, table), default=str))
+    return model.model_validate_json(json.dumps(_with_none(model, table), default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """A number or an array of NumPy as Python's own; the text of any other value that JSON lacks."""
+    as_list = getattr(value, "tolist", None)
+    return as_list() if as_list else str(value)
 
 
 def _with_none(model: type[pydantic.BaseModel], table: Any) -> Any:

@@ -1,9 +1,10 @@
-"""Rows of a comparison as CSV and as LaTeX."""
+"""Results as CSV, as LaTeX and as values of JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -80,3 +81,12 @@ def _latex_cell(text: str) -> str:
         return " ".join(f"${part}$" for part in text.split(" ", 1))
     escaped = "".join(ESCAPED.get(character, character) for character in printable(text))
     return f"{{[}}{escaped[1:]}" if escaped.startswith("[") else escaped  # no option of the line before
+
+
+def finite(value: Any) -> Any:
+    """The value with null in place of numbers that are not finite, which JSON lacks."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: reader.Info,
     *,
-    split: Split = "test",
+    split: Split | None = None,
     tasks_file: Path | str | None = None,
     reward: Reward = "sparse",
     protocol: str | None = None,
@@ -47,8 +47,8 @@ def evaluate(
 
     Args:
         run: the run.
-        split: which tasks.
-        tasks_file: a user's tasks, in place of the split.
+        split: which tasks; None: "test".
+        tasks_file: a user's tasks, in place of a split.
         reward: the reward that the learner adapts to.
         protocol: a named way to adapt (see `config.protocols`); None: that of the run.
         sets: lines of TOML, of the [evaluation] table, above the protocol.
@@ -68,7 +68,12 @@ def evaluate(
         StorageError: the result cannot be written; a missing permission is found before the computation.
     """
     progress.phase("loading")
-    tasks_file = None if tasks_file is None else Path(tasks_file)
+    if tasks_file is not None:
+        tasks_file = Path(tasks_file)
+        for name, value in {"split": split, "num_tasks": settings.get("num_tasks")}.items():
+            if value is not None:
+                raise ConfigError(f"{name}: found together with tasks_file; must be one of the two")
+    split = split or "test"
     is_first = processes.is_first()
     if is_first:
         files.check_writable(run.path)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hmrl_cli.runner.progress import Progress
     from hmrl_cli.types import Array, Key, Online, Params, Reward
 
+LAST = 2**32 - 1  # seed or task
+
 
 class Source(NamedTuple):
     """The data of one seed in a run or an export."""
@@ -63,8 +65,8 @@ def open_adapter(
         InputError: the run or the export cannot be used.
     """
     for name, value in {"seed": seed, "task": task}.items():
-        if not isinstance(value, int | np.integer) or value < 0:
-            raise ConfigError(f"{name}: found {shown(value)}; must be a whole number, 0 or more")
+        if not isinstance(value, int | np.integer) or not 0 <= value <= LAST:
+            raise ConfigError(f"{name}: found {shown(value)}; must be a whole number from 0 to {LAST}")
     progress.phase("loading")
     path = pretrained.path_of(path)
     source = (_of_export if exports.is_export(path) else _of_run)(path, seed, reward, progress)

@@ -59,7 +59,7 @@ def _name(settings: Mapping[str, Any]) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]", "-", told)
     if len(name) <= MAX_NAME and name == told:
         return name
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
     return f"{name[:MAX_NAME]}-{digest}"
 
 
@@ -67,4 +67,4 @@ def _text(value: Any) -> str:
     """A value, such as "0.1", or "64x64" for a list."""
     if isinstance(value, list):
         return "x".join(map(_text, value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str).strip('"')

@@ -18,6 +18,8 @@ from hmrl_cli.types import EnvState, TaskFamily
 if TYPE_CHECKING:
     from hmrl_cli.types import Array, Key, Reward, Split, Task
 
+MOST_TASKS = 10_000  # of a split, as in `evaluation.num_tasks`
+
 
 class Running(NamedTuple):
     """An episode at one step."""
@@ -84,8 +86,8 @@ def open_episodes(
 def task_of(family: TaskFamily, split: Split, task: int | Task) -> Array:
     """The task [task_size] that a number or a vector names; a ConfigError where it names none."""
     if isinstance(task, int | np.integer):
-        if task < 0:
-            raise ConfigError(f"task: found {task}; must be 0 or more")
+        if not 0 <= task < MOST_TASKS:
+            raise ConfigError(f"task: found {task}; must be from 0 to {MOST_TASKS - 1}")
         return sample_tasks(family, split, task + 1)[task]
     try:
         vector = np.asarray(task, np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-from gymnasium import spaces
+from gymnasium import Space, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -59,7 +59,7 @@ class FamilyEnv(gymnasium.Env):
         """One step."""
         if self._now is None:
             raise gymnasium.error.ResetNeeded("step: there is no episode; must call reset first")
-        self._now = self._step(self._now, np.asarray(action, self.action_space.dtype))
+        self._now = self._step(self._now, _actions(action, self.action_space))
         ended = (bool(x) for x in self._episodes.ended(self._now))
         state = self._now.state
         return _copied(state.obs), float(state.reward), *ended, _info(self._now)
@@ -109,10 +109,17 @@ class FamilyVectorEnv(VectorEnv):
         """One step of every episode."""
         if self._now is None:
             raise gymnasium.error.ResetNeeded("step: there is no episode; must call reset first")
-        actions = np.asarray(actions, self.single_action_space.dtype)
-        self._now, ended = self._step(self._now, actions)
+        self._now, ended = self._step(self._now, _actions(actions, self.action_space))
         state = self._now.state
         return _copied(state.obs), _copied(state.reward), *map(_copied, ended), _info(self._now)
+
+
+def _actions(found: Any, space: Space) -> Any:
+    """An action, or the actions of all episodes, as an array of a space; a ConfigError for another shape."""
+    actions = np.asarray(found, space.dtype)
+    if actions.shape != space.shape:
+        raise ConfigError(f"action: found an array of {actions.shape}; must be of {space.shape}")
+    return actions
 
 
 def next_steps(episodes: Episodes, now: Running, actions: Array) -> tuple[Running, tuple[Array, Array]]:

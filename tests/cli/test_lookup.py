@@ -147,6 +147,14 @@ def test_show(hmrl):
     assert set(json.loads(hmrl("show", "room/tiny", "--json").out)["commands"]) == set(COMMANDS)
 
 
+def test_a_folder_that_is_no_run_hides_no_preset_and_no_family(hmrl, fakes):
+    for folder in ("room/tiny", "point"):
+        Path(folder).mkdir(parents=True)
+    assert "# hmrl meta-train room/tiny" in hmrl("show", "room/tiny").out
+    assert hmrl("render", "point").code == 0 and fakes.calls[-1][0] == "render"
+    assert "holds no config.toml" in hmrl("show", "room").error[0]
+
+
 def test_a_preset_is_shown_with_other_settings(hmrl):
     shown = hmrl("show", "room/tiny", "--set", "training.epochs = 9").out
     assert len(re.findall(r"(?m)^training.epochs = 9 +# --set$", shown)) == 2

@@ -14,7 +14,7 @@ def test_eval(hmrl, fakes, monkeypatch):
     done = hmrl("eval", runs[0], "--json", "--adapt-steps", "3", "--tasks", "t.npz", "--reward", "dense")
     assert json.loads(done.out)["run"] == runs[0]
     kwargs = fakes.calls[-1][1]
-    assert (kwargs["adapt_steps"], kwargs["episodes"], kwargs["split"]) == (3, None, "test")
+    assert (kwargs["adapt_steps"], kwargs["episodes"], kwargs["split"]) == (3, None, None)
     assert (kwargs["tasks_file"], kwargs["reward"]) == (Path("t.npz"), "dense")
     assert [result["run"] for result in json.loads(hmrl("eval", *runs, "--json").out)] == runs
     calls = len(fakes.calls)

@@ -33,3 +33,7 @@ def test_a_trained_run_is_told_the_setting_of_its_evaluation():
         told = refused(lambda line=line: config.with_evaluation(experiment, [line]))
         assert told.endswith("only evaluation.* can be set; did you mean 'evaluation.num_tasks'?")
     assert refused(lambda: config.with_evaluation(experiment, ["zzz = 3"])).endswith("can be set")
+    of_reward = refused(lambda: config.with_evaluation(experiment, ["family.reward = 'sparse'"]))
+    assert of_reward.endswith(
+        "can be set; the reward that a run adapts to is chosen by --reward, or reward= in Python"
+    )

@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from hmrl_cli import config
+from hmrl_cli.config import validation
 from hmrl_cli.errors import ConfigError
+from hmrl_cli.schema import Evaluation
 from tests.config.room import refusal
 from tests.mutants import refused
 
@@ -101,6 +104,12 @@ def test_wording(add_preset, line, expected):
         config.resolve("meta-train", "room/flat", [line])  # a final newline does no harm
     else:
         assert expected in refusal("meta-train", "room/flat", [line])
+
+
+def test_numbers_of_numpy_are_numbers():
+    table = {"episodes": np.int64(3), "fallback": np.float32(0.5), "num_tasks": np.array(4)}
+    found = validation.parsed(Evaluation, table)
+    assert (found.episodes, found.fallback, found.num_tasks) == (3, 0.5, 4)
 
 
 def test_the_last_seed_fits(add_preset):

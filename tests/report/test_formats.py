@@ -1,10 +1,10 @@
-"""Rows as CSV and as LaTeX."""
+"""Results as CSV, as LaTeX and as values of JSON."""
 
 import csv
 import io
 
 from hmrl_cli.report.comparison import compare
-from hmrl_cli.report.formats import csv_text, latex
+from hmrl_cli.report.formats import csv_text, finite, latex
 from tests.storage.documents import document, run
 
 
@@ -36,3 +36,8 @@ def test_latex_is_a_tabular_of_booktabs():
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def test_json_has_null_for_what_is_no_number():
+    found = finite({"a": [1.0, float("nan")], "b": (float("inf"), "nan", None, 2)})
+    assert found == {"a": [1.0, None], "b": [None, "nan", None, 2]}

@@ -123,7 +123,7 @@ def test_what_does_not_adapt_is_refused(runs):
         hmrl_cli.adapt(runs / "maml", no_such=1)
     with pytest.raises(ConfigError, match="reward: found 'shaped'; must be 'dense' or 'sparse'"):
         hmrl_cli.adapt(runs / "maml", reward="shaped")
-    with pytest.raises(ConfigError, match="task: found -1; must be a whole number, 0 or more"):
+    with pytest.raises(ConfigError, match="task: found -1; must be a whole number from 0 to 4294967295"):
         hmrl_cli.adapt(runs / "maml", task=-1)
 
 

@@ -49,6 +49,10 @@ def test_draws_are_of_the_seed_and_more_samples_keep_the_earlier_ones(read):
     assert {len(point["algorithm.layers"]) for point in many.values()} == {1, 2}
 
 
+def test_a_date_has_a_name_too(read):
+    assert list(points(read(f"{ONE}[grid]\nalgorithm.lr = [2020-01-01]\n"))) == ["lr-2020-01-01"]
+
+
 @pytest.mark.parametrize("values", ['["a/b", "a b"]', '["' + "x" * 200 + '", "' + "x" * 201 + '"]'])
 def test_names_are_those_of_folders_and_differ(values, read):
     names = list(points(read(f"{ONE}[grid]\nfamily.name = {values}\n")))

@@ -50,7 +50,8 @@ def test_a_number_names_the_task_of_an_evaluation():
         ({"split": "all"}, "split: found 'all'; must be 'train', 'test' or 'hidden'"),
         ({"task": [1.0]}, r"task: found \[1.0\]; must be a task of point \[2\]"),
         ({"task": "first"}, "task: found 'first'; must be a number or a vector"),
-        ({"task": -1}, "task: found -1; must be 0 or more"),
+        ({"task": -1}, "task: found -1; must be from 0 to 9999"),
+        ({"task": 2**32}, "task: found 4294967296; must be from 0 to 9999"),
     ],
 )
 def test_what_is_wrong_is_named(settings, problem):

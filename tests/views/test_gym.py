@@ -96,6 +96,14 @@ def test_a_reset_side_by_side_may_name_the_task_too(gymnasium):
         hmrl_cli.gym_vector_env("point", "4")
 
 
+@pytest.mark.parametrize("action", [np.zeros(3), 0.0])
+def test_an_action_of_another_shape_is_refused(gymnasium, action):
+    env = hmrl_cli.gym_env("point")
+    env.reset(seed=0)
+    with pytest.raises(ConfigError, match=r"action: found an array of \(3?,?\); must be of \(2,\)"):
+        env.step(action)
+
+
 def test_integers_are_actions_too(gymnasium):
     env = hmrl_cli.gym_env(toys.corridor())
     assert env.action_space == gymnasium.spaces.Discrete(2)

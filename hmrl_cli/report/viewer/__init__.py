@@ -10,10 +10,11 @@ import base64
 import hashlib
 import html
 import json
-import math
 from importlib import resources
 from string import Template
 from typing import Any
+
+from hmrl_cli.report import formats
 
 __all__ = ["page"]
 
@@ -136,14 +137,5 @@ def _source(text: str) -> str:
 
 def _inert(document: dict[str, Any]) -> str:
     """JSON in ASCII without the characters that mean something to an HTML parser, so nothing ends it."""
-    text = json.dumps(_finite(document), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(formats.finite(document), allow_nan=False, separators=(",", ":"))
     return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&"})
-
-
-def _finite(value: Any) -> Any:
-    """The value with null in place of numbers that are not finite, which JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
