@@ -12,11 +12,15 @@ from typing import Any
 from shared import results, returns
 
 HERE = Path(__file__).parent
+FIGURES = {
+    "half_cheetah_vel": ("speed", "half-cheetah, speed"),
+    "half_cheetah_dir": ("direction", "half-cheetah, direction"),
+}
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
-    """One figure."""
-    returns.draw(study, {"half_cheetah_vel": "speed"}, arrays)
+    """One figure for speeds and one for directions."""
+    returns.draw(study, FIGURES, arrays)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,16 @@ from typing import Any
 from shared import results, returns
 
 HERE = Path(__file__).parent
+FIGURES = {
+    "half_cheetah_vel": ("speed", "half-cheetah, speed"),
+    "half_cheetah_dir": ("direction", "half-cheetah, direction"),
+    "ant_dir": ("ant", "ant, ahead and back"),
+}
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
-    """One figure for speeds and one for directions."""
-    returns.draw(study, {"half_cheetah_vel": "speed", "half_cheetah_dir": "direction"}, arrays)
+    """One figure for speeds, and one of each body for directions."""
+    returns.draw(study, FIGURES, arrays)
 
 
 if __name__ == "__main__":

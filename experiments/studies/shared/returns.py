@@ -36,15 +36,15 @@ def collect(study: Path, folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     return summary, arrays
 
 
-def draw(study: Path, families: Mapping[str, str], arrays: results.Arrays) -> None:
+def draw(study: Path, families: Mapping[str, tuple[str, str]], arrays: results.Arrays) -> None:
     """Draw returns on training tasks before and after adaptation, against steps of a seed.
 
     Args:
         study: the study's folder.
-        families: name of a family -> name of its figure.
+        families: name of a family -> file and title of its figure.
         arrays: those of the study.
     """
-    for family, goal in families.items():
+    for family, (file, title) in families.items():
         lines = []
         for (arm, label), (when, names) in itertools.product(ARMS.items(), BEFORE_AND_AFTER.items()):
             for values in (arrays.get(f"{family}/{arm}/metrics/{name}") for name in names):
@@ -52,5 +52,6 @@ def draw(study: Path, families: Mapping[str, str], arrays: results.Arrays) -> No
                     steps = arrays[f"{family}/{arm}/metrics/env_steps"] / 1e6
                     band = values.min(axis=1), values.max(axis=1)
                     lines.append(figures.Line(f"{label}, {when}", steps, np.mean(values, axis=1), *band))
-        panel = figures.Panel(f"half-cheetah, {goal}", lines)
-        figures.curves(study / f"{goal}.svg", [panel], "million steps of a seed", "return", log_x=True)
+        if lines:  # a family whose arms were not run yet has no figure
+            panel = figures.Panel(title, lines)
+            figures.curves(study / f"{file}.svg", [panel], "million steps of a seed", "return", log_x=True)
