@@ -13,8 +13,8 @@ from shared import results, returns
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "half_cheetah_vel": ("speed", "half-cheetah, speed"),
-    "half_cheetah_dir": ("direction", "half-cheetah, direction"),
+    "speed": {"half_cheetah_vel": "half-cheetah, speed"},
+    "direction": {"half_cheetah_dir": "half-cheetah, direction"},
 }
 
 

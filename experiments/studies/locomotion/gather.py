@@ -13,14 +13,14 @@ from shared import results, returns
 
 HERE = Path(__file__).parent
 FIGURES = {
-    "half_cheetah_vel": ("speed", "half-cheetah, speed"),
-    "half_cheetah_dir": ("direction", "half-cheetah, direction"),
-    "ant_dir": ("ant", "ant, ahead and back"),
+    "speed": {"half_cheetah_vel": "half-cheetah, speed"},
+    "direction": {"half_cheetah_dir": "half-cheetah, direction"},
+    "ant": {"ant_vel": "ant, speed", "ant_dir": "ant, ahead and back"},
 }
 
 
 def draw(study: Path, summary: dict[str, Any], arrays: results.Arrays) -> None:
-    """One figure for speeds, and one of each body for directions."""
+    """Two figures of the half-cheetah and one of the ant."""
     returns.draw(study, FIGURES, arrays)
 
 

@@ -36,22 +36,28 @@ def collect(study: Path, folder: Path) -> tuple[dict[str, Any], results.Arrays]:
     return summary, arrays
 
 
-def draw(study: Path, families: Mapping[str, tuple[str, str]], arrays: results.Arrays) -> None:
+def draw(study: Path, families: Mapping[str, Mapping[str, str]], arrays: results.Arrays) -> None:
     """Draw returns on training tasks before and after adaptation, against steps of a seed.
 
     Args:
         study: the study's folder.
-        families: name of a family -> file and title of its figure.
+        families: name of a figure -> its families, each with the title of its panel.
         arrays: those of the study.
     """
-    for family, (file, title) in families.items():
-        lines = []
-        for (arm, label), (when, names) in itertools.product(ARMS.items(), BEFORE_AND_AFTER.items()):
-            for values in (arrays.get(f"{family}/{arm}/metrics/{name}") for name in names):
-                if values is not None:
-                    steps = arrays[f"{family}/{arm}/metrics/env_steps"] / 1e6
-                    band = values.min(axis=1), values.max(axis=1)
-                    lines.append(figures.Line(f"{label}, {when}", steps, np.mean(values, axis=1), *band))
-        if lines:  # a family whose arms were not run yet has no figure
-            panel = figures.Panel(title, lines)
-            figures.curves(study / f"{file}.svg", [panel], "million steps of a seed", "return", log_x=True)
+    for file, titles in families.items():
+        drawn = [figures.Panel(title, _lines(family, arrays)) for family, title in titles.items()]
+        panels = [panel for panel in drawn if panel.lines]  # others have no arm that was run
+        if panels:
+            figures.curves(study / f"{file}.svg", panels, "million steps of a seed", "return", log_x=True)
+
+
+def _lines(family: str, arrays: results.Arrays) -> list[figures.Line]:
+    """The lines of a family: means over seeds, and from the least to the greatest."""
+    lines = []
+    for (arm, label), (when, names) in itertools.product(ARMS.items(), BEFORE_AND_AFTER.items()):
+        for values in (arrays.get(f"{family}/{arm}/metrics/{name}") for name in names):
+            if values is not None:
+                steps = arrays[f"{family}/{arm}/metrics/env_steps"] / 1e6
+                band = values.min(axis=1), values.max(axis=1)
+                lines.append(figures.Line(f"{label}, {when}", steps, np.mean(values, axis=1), *band))
+    return lines
