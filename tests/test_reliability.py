@@ -1,6 +1,6 @@
 """What `experiments/bench/reliability` counts: a little of it always, all of it under `make test-slow`."""
 
-import importlib.util
+import importlib
 import json
 import random
 from pathlib import Path
@@ -10,12 +10,10 @@ import pytest
 FOLDER = Path(__file__).parent.parent / "experiments/bench/reliability"
 
 
-@pytest.fixture(scope="module")
-def measure():
-    spec = importlib.util.spec_from_file_location("measure", FOLDER / "measure.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def measure(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("measure")
 
 
 ALL_OF_IT = pytest.param(1.0, marks=pytest.mark.slow)

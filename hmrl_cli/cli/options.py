@@ -233,7 +233,7 @@ Evaluated = Annotated[
 
 
 def is_directory(what: str, known: Collection[str]) -> bool:
-    """Whether a word names a directory, and not a known name beside which a folder of that name lies."""
+    """Whether a word means a directory.  A folder that is no run does not hide a known name."""
     path = Path(what)
     return path.is_dir() and (what not in known or layout.is_run(path))
 

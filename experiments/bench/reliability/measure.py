@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from table import COMMAND, table
+from reliability_table import COMMAND, table
 
 from hmrl_cli import config, errors
 from hmrl_cli.cli import main as cli
