@@ -143,7 +143,8 @@ def encode(
     import safetensors.numpy
 
     arrays = {name: np.ascontiguousarray(x) for name, x in manifest.flatten(jax.device_get(tree)).items()}
-    data = safetensors.numpy.save(arrays, metadata={"format": FORMAT, "kind": kind})
+    # one key: of several, safetensors writes the order at random, and equal exports would have different bytes
+    data = safetensors.numpy.save(arrays, metadata={"format": FORMAT})
     return data, {
         "schema": SCHEMA,
         "kind": kind,

@@ -47,6 +47,12 @@ def test_a_card_keeps_which_file_its_family_is(tmp_path, monkeypatch):
 ARRAYS = {"w": np.float32([1])}
 
 
+def test_equal_arrays_have_equal_bytes():
+    experiment = config.resolve("pretrain-skills", "point/smoke").experiment
+    encoded = {exports.encode(ARRAYS, "skills", experiment, None, 1)[0] for _ in range(30)}
+    assert len(encoded) == 1
+
+
 def test_an_export_replaces_an_export_and_nothing_else(tmp_path):
     experiment = config.resolve("pretrain-skills", "point/smoke").experiment
     data, card = exports.encode(ARRAYS, "skills", experiment, None, 1)
