@@ -143,7 +143,7 @@ def encode(
     import safetensors.numpy
 
     arrays = {name: np.ascontiguousarray(x) for name, x in manifest.flatten(jax.device_get(tree)).items()}
-    # one key: of several, safetensors writes the order at random, and equal exports would have different bytes
+    # one key alone: safetensors writes several in random order, so that equal exports would differ
     data = safetensors.numpy.save(arrays, metadata={"format": FORMAT})
     return data, {
         "schema": SCHEMA,
