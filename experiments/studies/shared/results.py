@@ -16,6 +16,7 @@ import json
 import re
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -260,7 +261,11 @@ def main(
 def write(study: Path, summary: Mapping[str, Any], arrays: Arrays) -> None:
     """Write both files of a study."""
     (study / "summary.json").write_text(_rows(summary))
-    np.savez_compressed(study / "per_task.npz", **as_kept(arrays))
+    # as np.savez_compressed, but packed as well as zip can: all studies together have a limit
+    with zipfile.ZipFile(study / "per_task.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for name, array in as_kept(arrays).items():
+            with packed.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, np.asanyarray(array))
     assert (size := (study / "summary.json").stat().st_size) <= SUMMARY, f"summary.json: {size} bytes"
 
 
